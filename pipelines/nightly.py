@@ -79,7 +79,8 @@ def main(
     """Score one day with every model.
 
     Exit codes: 0 all published, 1 a limit was exceeded and the scores of at least one model are
-    not published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available.
+    not published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try
+    again later.
     """
     worst = 0
     reads = ["--source", "--data", "--limits", "--overrides", "--config"]

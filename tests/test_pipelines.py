@@ -346,6 +346,12 @@ def test_a_usage_error_of_a_night_is_one_object_of_the_json_log(monkeypatch):
     assert logged["text"] == "Missing option '--data': try 'nightly.py --help'"
 
 
+def test_help_of_a_night_has_the_cure_of_exit_code_4(monkeypatch):
+    done = CliRunner().invoke(load("nightly", monkeypatch).app, ["--help"])
+    assert done.exit_code == 0
+    assert "4 MLflow is not available: try again later" in " ".join(done.output.split())
+
+
 def test_faulty_limits_are_refused_once_before_any_work(night, tmp_path):
     path = tmp_path / "limits.yaml"
     path.write_text("late_share: 2\n")

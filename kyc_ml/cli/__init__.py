@@ -28,6 +28,7 @@ for commands in (data, features, models, scoring, tiers, validation, governance)
 def main(*, version: Annotated[bool, typer.Option("--version")] = False) -> None:
     """Print the version if asked to."""
     if version:
+        # imported here, so that `--help` does not wait for it
         from importlib.metadata import version as installed
 
         from kyc_ml.registry import digest_code

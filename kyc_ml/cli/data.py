@@ -25,6 +25,7 @@ def synth(
 ) -> None:
     """Make a synthetic bank."""
     with job(locals()) as terminal:
+        # imported here, so that `--help` does not wait for it
         from kyc_ml.display import say_count
         from kyc_ml.onboarding import bank_config, run_synth
 

@@ -38,6 +38,7 @@ def build(
 ) -> None:
     """Compute behavioural features."""
     with job(locals(), reads=["--config", "--source", "--data"]) as terminal:
+        # imported here, so that `--help` does not wait for it
         from kyc_ml.dataset import run_features
 
         built = run_features(

@@ -37,6 +37,7 @@ def sign_off(
 ) -> None:
     """Conclude on a report, with an owner and a due date for each finding."""
     with job(locals(), reads=["report"]) as terminal:
+        # imported here, so that `--help` does not wait for it
         from kyc_ml.validation import run_sign_off
 
         result = run_sign_off(

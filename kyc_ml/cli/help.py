@@ -86,6 +86,7 @@ def describe_parameters(parameters: Sequence[Any], own: _File | None = None) -> 
         if each.param_type_name == "argument":  # whose metavar is its name
             each.metavar = each.metavar or str(each.name).upper()
             kind = "" if takes == each.metavar else takes  # or the page has MODEL MODEL
+            # `kind` is bound as a default: the loop changes the variable
             each.display_type_rich = lambda shown=kind, **_: shown
         else:
             each.metavar = takes

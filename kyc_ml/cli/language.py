@@ -59,6 +59,7 @@ def translate(text: str) -> str:
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     """Return the texts with places as patterns, the longest first: it is the most specific."""
     words = read_texts("terminal/words.yaml")
+    # the longest first: it is the most specific
     texts = sorted((text for text in words if "{" in text), key=len, reverse=True)
     return [
         (

@@ -36,6 +36,7 @@ def train(
 ) -> None:
     """Train, calibrate, evaluate and register a model."""
     with job(locals(), reads=["--config", "--source", "--data"]) as terminal:
+        # imported here, so that `--help` does not wait for it
         from kyc_ml.cli.terminal.results import show_training
         from kyc_ml.training import TrainRequest, run_train
 

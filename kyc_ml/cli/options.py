@@ -66,6 +66,7 @@ def time_option(name: str, *, help: str | None = None) -> Any:  # noqa: A002, AN
     def parse(text: str) -> Time | ConfigError:
         from kyc_ml.config import parse_time
 
+        # returned, not raised: all faults of the arguments are reported together
         try:
             return parse_time(text, name=name)
         except ConfigError as error:
@@ -148,6 +149,7 @@ def job(
         with made as terminal:
             yield terminal
     except (Exception, Terminated) as error:
+        # `from None`: the message or the traceback is written already
         raise typer.Exit(code=_report_end(error, made)) from None
     except KeyboardInterrupt:
         made.stopped()

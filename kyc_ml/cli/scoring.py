@@ -51,6 +51,7 @@ def score(
     """Score new data with probabilities, tiers and reasons."""
     reads = ["--source", "--data", "--previous", "--overrides", "--limits", "--config"]
     with job(locals(), models=[model], reads=reads) as terminal:
+        # imported here, so that `--help` does not wait for it
         from kyc_ml.cli.terminal.results import show_scoring
         from kyc_ml.scoring import ScoringRequest, run_score
 

@@ -40,6 +40,7 @@ def fit(
 ) -> None:
     """Propose cut-offs from mature rows."""
     with job(locals(), reads=["--source", "--data", "--policy"]) as terminal:
+        # imported here, so that `--help` does not wait for it
         from kyc_ml.decision import proposal_table
         from kyc_ml.display import say_count
         from kyc_ml.training import TiersFitRequest, run_tiers_fit

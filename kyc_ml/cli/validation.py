@@ -51,6 +51,7 @@ def validate(
     """Validate a model against a policy."""
     policy = policy or find_shipped(VALIDATION)
     with job(locals(), reads=["--source", "--data", "--policy"]) as terminal:
+        # imported here, so that `--help` does not wait for it
         from kyc_ml.validation import ValidationRequest, run_validate
 
         asked = ValidationRequest(

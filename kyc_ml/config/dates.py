@@ -63,6 +63,7 @@ def _find_day(text: str) -> date | None:
         return None
     numbers = [int(part) for part in found.groups() if part is not None and part.isdecimal()]
     try:
+        # such as 30 February
         return date(*numbers)
     except ValueError:
         return None

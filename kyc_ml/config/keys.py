@@ -133,11 +133,13 @@ def _docstrings_of_fields(section: type[Section]) -> dict[str, str]:
     Only the source holds them; reading it here, and not at import, keeps commands fast.
     """
     meanings: dict[str, str] = {}
+    # the base first: a section may describe an inherited key again
     for kind in reversed(section.__mro__):
         if not issubclass(kind, Section) or kind is Section:
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
         assert isinstance(body, ast.ClassDef)  # noqa: S101  the source of a class is one
+        # the last line has none after it
         for line, after in zip(body.body, body.body[1:], strict=False):
             match line, after:
                 case (

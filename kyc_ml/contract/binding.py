@@ -164,6 +164,7 @@ def bind_table(
             faults.add(f"table {table!r}: `from` or `where` {why}")
         return None
     before = len(faults)
+    # one statement for all is fast; one by one, below, finds the expression that fails
     types = _types_together(connection, columns, present, rows)
     for name, sql in columns.items():
         subject = f"table {table!r}: column {name!r}"
@@ -177,6 +178,7 @@ def bind_table(
                     why = f"is a word of SQL: write {quote_name(sql.strip())} in double quotes"
                 faults.add(f"{subject}: the expression {why}")
                 continue
+            # an expression such as `a, b` or `*` binds too, as several columns
             if len(bound) != len(present) + 1:
                 faults.add(f"{subject}: the expression must give one column")
                 continue

@@ -42,6 +42,7 @@ def bind_tables(
     note_zone_fault(connection, mapping.timezone, faults)
     bound = []
     for name, table in chosen.items():
+        # a fault of an optional table leaves out the table, and does not stop the source
         own = Faults(name, SourceError) if table.optional else faults
         bound.append(
             bind_table(
@@ -98,6 +99,7 @@ class BoundSource:
         for table in sorted(self.bound, key=lambda each: each.contract.name == CUSTOMERS):
             found[table.contract.name], remarks = self._contract(table, sink, found.values())
             noted += remarks
+        # back in the order of the contract
         found = {name: found[name] for name in CONTRACT if name in found}
         if TRANSACTIONS in found and not found[TRANSACTIONS].read:
             msg = (

@@ -325,6 +325,7 @@ def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Con
         checks.append(ContractCheck.of(key, column.name, broken, voids=False, **values))
 
     if column.required:
+        # a failed expression breaks its own rule, and is not empty as well
         computed = f" AND NOT {quote_name(f'failed:{column.name}')}" if guarded else ""
         add("empty", f"{present} IS NULL{computed}")
     if column.type != "string":
@@ -345,6 +346,7 @@ def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Con
         add("infinite", f"NOT isfinite({typed})")
     for key, sign, limit in (("below", "<", column.minimum), ("above", ">", column.maximum)):
         if limit is not None:
+            # an infinite number breaks its own rule only
             broken = f"isfinite({typed}) AND {typed} {sign} {limit}"
             add(key, broken, limit=limit, unit=column.unit)
     if column.allowed:

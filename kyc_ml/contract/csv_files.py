@@ -270,6 +270,7 @@ def _rejected(connection: duckdb.DuckDBPyConnection, files: FoundFiles) -> list[
         f"FROM {_REJECTED} JOIN {_SCANNED} USING (scan_id, file_id) "
         "GROUP BY ALL ORDER BY ALL"
     ).fetchall()
+    # the next file of the source needs these names
     connection.execute(f"DROP TABLE {_REJECTED}")
     connection.execute(f"DROP TABLE {_SCANNED}")
     above = files.lines_above or (0,) * len(files.paths)

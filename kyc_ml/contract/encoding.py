@@ -59,6 +59,7 @@ def looks_like(head: bytes) -> str:
     """
     if b"\x00" in head:
         even = head[::2].count(0) > head[1::2].count(0)
+        # in big-endian text of Western letters the zero byte comes first
         name = "utf-16-be" if even else "utf-16-le"
         return f"looks like {name}: write encoding: {name}"
     body = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1 or None]  # no half a letter
@@ -138,6 +139,7 @@ def _recode(lines: bytes, encoding: str) -> bytes:
     try:
         return lines.decode(encoding).encode()
     except UnicodeError:
+        # line by line: a letter that cannot be read then costs its line only
         return b"".join(_recode_line(line, encoding) for line in lines.splitlines(keepends=True))
 
 
@@ -145,6 +147,7 @@ def _recode_line(line: bytes, encoding: str) -> bytes:
     try:
         return line.decode(encoding).encode()
     except UnicodeError:
+        # this byte is never UTF-8: the engine rejects the line and keeps its number
         return b"\xff" + line
 
 

@@ -89,7 +89,9 @@ def observable_until(tables: ContractedTables, moment: pd.Timestamp) -> pd.Times
     end = newest.normalize() + _DAY
     if REVIEWS in tables.tables:
         local = newest.tz_convert(tables.timezone).tz_localize(None).normalize() + _DAY
+        # a midnight that a change of clocks repeats or skips must not stop a run
         midnight = local.tz_localize(tables.timezone, ambiguous=False, nonexistent="shift_forward")
+        # the end is excluded: with this instant a review at midnight is before it
         end = max(end, midnight.tz_convert("UTC")) + _INSTANT
     return min(moment, end)
 

@@ -150,6 +150,7 @@ def _unreadable_columns(frame: object) -> list[str]:
 def _from_pandas(frame: pd.DataFrame, *, name: str, faults: Faults) -> list[tuple[str, pa.Array]]:
     columns = []
     for position, column in enumerate(frame.columns):
+        # by position: a name may occur twice
         values = frame.iloc[:, position]
         subject = f"table {name!r}: column {str(column)!r}"
         array = pa.nulls(len(frame))
@@ -184,6 +185,7 @@ def _mixture(values: pd.Series[Any]) -> str | None:
 
 
 def _kind_of_time(value: object) -> str | None:
+    # NaT is a datetime for `isinstance`, and has no kind
     if value is pd.NaT:
         return None
     if isinstance(value, datetime.datetime):

@@ -193,6 +193,7 @@ class _Crossing:
         for column, target in ((CUSTOMER_ID, CUSTOMERS), (ACCOUNT_ID, ACCOUNTS)):
             if target in self.views:
                 known = f"SELECT id FROM {_COUNTS} WHERE kind = '{column}' AND holder = '{target}'"
+                # identifiers here are never null: with one null, `NOT IN` would find nothing
                 found = self.rows(
                     f"SELECT holder, sum(n)::BIGINT FROM {_COUNTS} WHERE kind = '{column}' "
                     f"AND id NOT IN ({known}) GROUP BY holder, place ORDER BY place"

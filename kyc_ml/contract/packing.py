@@ -109,6 +109,7 @@ def open_plain(path: Path) -> BinaryIO:
 def open_layers(path: Path) -> tuple[BinaryIO, tuple[Packing, ...]]:
     """Open a file as `open_plain` does; also return its packings, the outermost first."""
     handle: BinaryIO = path.open("rb")
+    # measured by the file on disk for all layers together
     most = max(_MOST_TIMES * path.stat().st_size, _ALWAYS_UNPACKED)
     layers: list[Packing] = []
     try:

@@ -177,6 +177,7 @@ def _write(blocks: Iterator[bytes], copy: Path) -> Path:
         for block in blocks:
             try:
                 out.write(block)
+                # flushed here: a full disk would otherwise show at closing, outside this `try`
                 out.flush()
             except OSError as error:
                 raise _unwritable(copy, error) from None

@@ -233,6 +233,7 @@ def _table(plain: Mapping[str, Any]) -> TableQuality:
 
 def _write_times(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     times: dict[str, datetime | None] = {name: plain[name] for name in names}
+    # in UTC, so that equal instants are equal texts
     texts = {n: t and t.astimezone(UTC).isoformat() for n, t in times.items()}
     return {**plain, **texts}
 

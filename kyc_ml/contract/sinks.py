@@ -176,6 +176,7 @@ class ParquetSink:
         count = 0
         for part in rows:
             if part.num_rows:
+                # numbers continue: several tables write into one folder
                 number = len(list(self._refused.glob("*.parquet")))
                 save_quarantine(part, self._refused / f"part-{number:05d}.parquet")
                 count += part.num_rows

@@ -192,6 +192,7 @@ def _opened(
     chosen = {n: mapped[n] for n in CONTRACT if n in wanted and n in mapped}
     needed = mapping.files if tables is None else _needed_files(mapping, chosen)
     found = find_files({n: mapping.files[n] for n in needed}, data=data, faults=faults)
+    # before anything is read, so that any later change shows
     state = file_states(found.values())
     with ExitStack() as stack:
         copies = stack.enter_context(private_folder(scratch))

@@ -100,6 +100,7 @@ class SourceOnDisk:
         """Read the source, and write its checkpoint."""
         reporter.progress("reading", 0, 1)
         work, quarantine = place.work, place.work / QUARANTINE
+        # what a start that was killed has left is incomplete
         place.remove((TABLES, QUARANTINE))
         try:
             tables = store_source(

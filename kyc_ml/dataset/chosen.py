@@ -109,6 +109,7 @@ def store_observations(tables: Tables, chosen: ChosenObservations, path: Path) -
     """
     rows = _write(_pieces(tables, chosen), path)
     if not rows:
+        # a file without observations must not look like a result
         path.unlink(missing_ok=True)
         raise DatasetError(_say_nothing(tables, chosen))
     return rows
@@ -177,11 +178,13 @@ def _reviewed(tables: Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
     seen = when_first_seen(tables)
     if chosen.not_due:
         seen = seen[~seen.index.isin(list(chosen.not_due))]
+    # at least one piece: readers need its columns even without customers
     for start in range(0, max(len(seen), 1), _CUSTOMERS_AT_ONCE):
         yield reviews_of(seen.iloc[start : start + _CUSTOMERS_AT_ONCE], [chosen.as_of])
 
 
 def _write(pieces: Iterator[pa.Table], path: Path) -> int:
+    # the first piece gives the file its columns
     first = next(pieces)
     rows = 0
     with (

@@ -58,6 +58,7 @@ class EvaluationRows:
         """Find which of the given observations may evaluate a model."""
         labels = mature_labels(tables, observations, unit=run.unit, as_of=as_of, config=run.dataset)
         end = _end(tables, run, as_of)
+        # `value` is in nanoseconds
         old = microseconds(observations[DECISION_TIME]) < end.value // 1000
         return cls(
             observations=observations,

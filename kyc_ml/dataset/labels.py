@@ -91,6 +91,7 @@ def mature_labels(
     decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
     delay = np.timedelta64(config.label_delay, "us")
     settled = np.asarray(decision + delay <= _moment(as_of), dtype=np.bool_)
+    # as objects: other statuses are longer than the fixed width of these texts
     status = np.where(settled, NEGATIVE, IMMATURE).astype(object)
     if CASES not in source.tables:
         return Labels(status=status, settled=settled)
@@ -98,6 +99,7 @@ def mature_labels(
     if unit == "risk":
         outcomes = positive_since(known, config)[[CUSTOMER_ID, KNOWN_AT]]
         joined = join_outcomes(observations, outcomes, config)
+        # in this order: an adverse outcome before the decision wins
         status[joined.loc[joined["within"], "row"]] = POSITIVE
         status[joined.loc[joined["before"], "row"]] = ALREADY_ADVERSE
     link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
@@ -106,6 +108,7 @@ def mature_labels(
         about = known.drop_duplicates(CASE_ID, keep="last").dropna(subset=[link])
         positive = about[OUTCOME].isin(list(config.adverse_outcomes))
         under_way = about[OUTCOME] == OPEN
+        # positive comes last: it wins where cases of one observation disagree
         for outcome, rows in (
             (NEGATIVE, ~positive & ~under_way),
             (OPEN_CASE, under_way),
@@ -133,6 +136,7 @@ def positive_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
     A report that follows a confirmed fraud does not move that date: the outcome was known.
     """
     positive = known[OUTCOME].isin(list(config.adverse_outcomes))
+    # numbers the runs of positive states: a case that was reopened counts from its last run
     breaks = (~positive).groupby(known[CASE_ID]).cumsum()
     since = known[positive].groupby([CASE_ID, breaks[positive]])[KNOWN_AT].transform("min")
     latest = ~known.duplicated(CASE_ID, keep="last")

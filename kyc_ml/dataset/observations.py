@@ -162,6 +162,7 @@ def when_first_seen(source: Tables) -> pd.Series:
     found = []
     for name in seen_in(tables):
         seen = _earliest(tables[name].pieces(*_SEEN_BY))
+        # a customer must be seen before a review: the review itself is enough for that
         found.append(seen - _INSTANT if name == REVIEWS else seen)
     if len(found) == 1:
         return found[0]
@@ -200,6 +201,7 @@ def _earliest(pieces: Iterable[pa.RecordBatch]) -> pd.Series:
     if not found:
         return pd.Series([], index=pd.Index([], name=CUSTOMER_ID), dtype="datetime64[us, UTC]")
     seen: pd.DataFrame = found[0].to_pandas().set_index(CUSTOMER_ID)
+    # known and happened: the later of the two
     return seen.max(axis="columns").sort_index()
 
 

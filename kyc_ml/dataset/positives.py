@@ -54,6 +54,7 @@ def positive_cases(
         parts.append(joined[joined["within"]])
     if not parts:
         return pd.DataFrame(found)
+    # stable: of cases known at one instant the first in order is kept
     both = pd.concat(parts, ignore_index=True).sort_values(["row", KNOWN_AT], kind="stable")
     first = both.drop_duplicates("row")
     return pd.DataFrame(

@@ -114,6 +114,7 @@ def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple
 def specs_of(names: Sequence[str], declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
     """List features by name, with the intermediate features they are made of."""
     needed = {name: replace(declared[name], intermediate=False) for name in dict.fromkeys(names)}
+    # a copy: the dictionary grows in the loop
     for name in tuple(needed):
         for part in all_made_of(declared[name], declared):
             needed.setdefault(part, replace(declared[part], intermediate=True))

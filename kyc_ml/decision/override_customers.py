@@ -66,6 +66,7 @@ def _find_unknown(asked: Mapping[int, str], files: Mapping[str, Path]) -> dict[i
         if CUSTOMER_ID in CONTRACT[name].names
     )
     with closing(connect(data=None, files=files.values())) as connection:
+        # no identifier is null here: with one null, `NOT IN` would find nothing
         rows = connection.execute(
             f"WITH known AS (SELECT DISTINCT id FROM ({known})), "
             "asked AS (SELECT unnest(?::BIGINT[]) AS place, unnest(?::VARCHAR[]) AS id) "

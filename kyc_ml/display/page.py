@@ -279,7 +279,7 @@ def _adapt_tag(tag: str, *, prefix: str) -> str:
     """Make identifiers of a tag unique on the page, and its colours those of the theme."""
     if tag.startswith("<svg"):
         tag = re.sub(r'\s(width|height|version)="[^"]*"', "", tag)
-        return tag.replace("<svg", '<svg aria-intermediate="true" focusable="false"', 1)
+        return tag.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
     tag = re.sub(r'\bid="', f'id="{prefix}', tag)
     tag = re.sub(r'href="#', f'href="#{prefix}', tag)
     tag = re.sub(r"url\(#", f"url(#{prefix}", tag)

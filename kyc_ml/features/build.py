@@ -123,6 +123,7 @@ class Computed:
 
     def __init__(self, specs: Sequence[FeatureSpec], n: int) -> None:
         order = [spec.name for spec in in_table_order(specs)]
+        # intermediate features last: the others are then a view of the matrix, not a copy
         order += [spec.name for spec in specs if spec.intermediate]
         self.place = {name: column for column, name in enumerate(order)}
         # column-major: a kernel writes one column at a time

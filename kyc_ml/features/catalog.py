@@ -77,8 +77,10 @@ def choose_features(
             and unit in spec.observation_units
         )
     }
+    # a feature that is asked for by name is visible, even if it is declared as intermediate
     for name in config.include:
         chosen[name] = replace(chosen[name], intermediate=False)
+    # a copy: the dictionary grows in the loop
     for spec in tuple(chosen.values()):
         for name in all_made_of(spec, declared):
             chosen.setdefault(name, replace(declared[name], intermediate=True))

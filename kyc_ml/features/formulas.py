@@ -98,6 +98,7 @@ _OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float], Floats]]]
     "at_least": _at_least,
     "below": _below,
     "shrunk_share": _shrunk_share,
+    # `0.0 - x`, not `-x`: the logarithm of 1 then gives 0.0 instead of -0.0
     "minus_log": lambda x, _: np.where(x[0] > 0, 0.0 - np.log(x[0]), np.nan),
     "log_ratio": _log_ratio,
     "scaled": lambda x, k: x[0] * k,

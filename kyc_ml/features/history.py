@@ -50,7 +50,9 @@ class History:
         first = 0
         while first < self.n_keys:
             last = int(np.searchsorted(load, load[first] + size, side="right")) - 1
+            # at least one key: a single one may have more rows than `size`
             last = min(max(last, first + 1), self.n_keys)
+            # keys that no observation looks at need no work
             if self.observed_starts[last] > self.observed_starts[first]:
                 yield self._part(first, last)
             first = last
@@ -78,6 +80,7 @@ class History:
     def leaves(self, reach_us: int) -> tuple[Ints, Ints32, int]:
         """Instants at which rows leave, less a delay; their order; and the delay."""
         if self.until is None:
+            # without versions all rows leave after one delay: no array needs to be made
             return self.event_time, np.empty(0, np.int32), reach_us + 1
         leaves = np.minimum(self.event_time + (reach_us + 1), self.until)
         return leaves, timeline.order_by_instant(self.row_starts, leaves), 0
@@ -101,9 +104,12 @@ class History:
         own = values[self.rows]
         known = ~np.isnan(own)
         with np.errstate(invalid="ignore"):
+            # a group without any value is 0 / 0: it stays missing
             means = np.bincount(group, np.where(known, own, 0.0)) / np.bincount(group, known)
+        # a copy: the column belongs to the table and is read by others
         levelled = values.copy()
         several = np.bincount(group)[group] > 1
+        # only tied rows: a mean of one value could change its last bit
         levelled[self.rows[several]] = means[group][several]
         return levelled
 
@@ -160,6 +166,7 @@ class Keys:
         if _same_memory(left, right):
             codes, width = source.codes(column)
             return codes, codes, max(width, 1)
+        # rows and observations are encoded together, so that equal values get equal codes
         encoded = pa.chunked_array([*left.chunks, *right.chunks], left.type)
         together = encoded.combine_chunks().dictionary_encode()
         flat = as_codes(together.indices)
@@ -191,6 +198,7 @@ def build_history(
     known = keys if keys is not None else Keys(observations)
     row_codes, observed_codes, n_keys = known.codes(source, key, key if at is None else at)
     kept = _kept(source, where, having)
+    # `np.int32(-1)` keeps the type: a plain -1 may widen the array
     filtered = row_codes if kept is None else np.where(kept, row_codes, np.int32(-1))
     rows, row_starts = _group_in_time(filtered, source, n_keys)
     same = filtered is observed_codes and np.shares_memory(
@@ -240,6 +248,7 @@ def _pair(
     rows: Ints32, observed: Ints32, more_rows: Ints32, more_observed: Ints32, width: int
 ) -> tuple[Ints32, Ints32, int]:
     """Code pairs of codes: dense again, -1 where one of them is."""
+    # in 64 bits: the product of two codes does not fit into 32
     joint = np.concatenate([rows, observed]).astype(np.int64) * width
     more = np.concatenate([more_rows, more_observed])
     missing = (joint < 0) | (more < 0)

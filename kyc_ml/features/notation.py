@@ -45,6 +45,7 @@ def to_plain(declared: object) -> Any:  # noqa: ANN401  JSON
         content = {_TAG: _TAGS[type(declared)]}
         for each in fields(declared):  # type: ignore[arg-type]  # all are dataclasses
             value = getattr(declared, each.name)
+            # defaults are left out: a new field then changes no digest of earlier bundles
             if each.default is MISSING or value != each.default:
                 content[_STORED.get(each.name, each.name)] = to_plain(value)
         return content

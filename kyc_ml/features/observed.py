@@ -40,6 +40,7 @@ def read_observations(frame: Frame) -> pa.Table:
             faults.add(f"column {name!r} is missing{hint(name, table.column_names)}")
         elif table[name].null_count:
             faults.add(f"column {name!r} is empty in {table[name].null_count:,} row(s)")
+    # keys come last: their types win where a transaction has the column too
     types = {**_OWN, **_KEYS}
     for place, field in enumerate(table.schema):
         wanted = types.get(field.name)

@@ -77,6 +77,7 @@ def compare_with_peers(
 
 def month_starts(moments: Ints) -> Ints:
     """Return the first instant (UTC) of each moment's month, all in microseconds."""
+    # the cast to months drops the days
     months = moments.view("datetime64[us]").astype("datetime64[M]")
     return months.astype("datetime64[us]").view(np.int64)
 
@@ -142,6 +143,7 @@ def distance(how: Peer, statistics: GroupStatistics, mine: pd.DataFrame) -> Floa
     for agreeing, groups in zip(range(len(how.by), -1, -1), statistics, strict=True):
         keys = [MEASURED_AT, *how.by[:agreeing]]
         of_mine = mine[keys].merge(groups, left_on=keys, right_index=True, how="left")
+        # only observations that no narrower group has answered
         enough = (of_mine["n"].to_numpy() >= how.fewest) & np.isnan(centre)
         centre[enough] = of_mine["median"].to_numpy()[enough]
         spread[enough] = of_mine["mad"].to_numpy()[enough]

@@ -155,6 +155,7 @@ def known_labels(cases: pa.Table, transactions: pa.Table) -> pa.Table:
     }
     if TRANSACTION_ID in found.column_names:
         columns[TRANSACTION_ID] = found[TRANSACTION_ID]
+        # a case without a transaction has index null, for which `take` gives null
         at = pc.index_in(found[TRANSACTION_ID], value_set=transactions[TRANSACTION_ID])
         taken = transactions.take(at)
         for name in transactions.column_names:
@@ -162,6 +163,7 @@ def known_labels(cases: pa.Table, transactions: pa.Table) -> pa.Table:
                 columns[name] = taken[name]
         columns[EVENT_TIME] = pc.coalesce(taken[EVENT_TIME], found[EVENT_TIME])
         booked = pc.coalesce(taken[KNOWN_AT], found[KNOWN_AT])
+        # a label is known only when both the state and the payment are known
         later = pc.greater(booked, found[KNOWN_AT])
         columns[KNOWN_AT] = pc.if_else(later, booked, found[KNOWN_AT])
     return pa.table(columns).sort_by([(EVENT_TIME, "ascending"), (KNOWN_AT, "ascending")])

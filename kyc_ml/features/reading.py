@@ -94,12 +94,14 @@ def read_rows(
         for number, (_, windows) in enumerate(groups):
             assert following is not None  # noqa: S101  submitted in the step before
             history = following.result()
+            # most groups ask for no latest row: their array has no length
             nearest = np.full(len(observed) if _latest(windows) else 0, -1, np.int32)
             sweep = partial(_sweep, windows=windows, observed=observed, out=out, nearest=nearest)
             # the next group is built while this one is swept
             swept = [pool.submit(sweep, part) for part in history.parts(_PART)]
             if number + 1 < len(groups):
                 following = pool.submit(group, groups[number + 1][0])
+            # `result` raises what a thread raised
             for each in swept:
                 each.result()
             texts |= _read_latest(history, observed, _latest(windows), nearest, out)

@@ -120,6 +120,7 @@ def _match(place: TimedRows, wanted: Mapping[str, Matched]) -> dict[str, Floats]
         return {}
     history = build_history(place, place, key=(CUSTOMER_ID,))
     direction = place.table[DIRECTION].combine_chunks()
+    # a booking without a direction is not money out
     out = np.asarray(pc.equal(direction, "out").fill_null(False))  # noqa: FBT003  Arrow's own
     within = sorted({how.within_us for how in wanted.values() if how.within_us is not None})
     matched, dwell = flow.match_flow(

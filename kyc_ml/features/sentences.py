@@ -26,6 +26,7 @@ def number(text: str) -> float:
 
 def write_number(value: float) -> str:
     """Write a number so that reading it returns the same one."""
+    # the short form only where it is the same number
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
 

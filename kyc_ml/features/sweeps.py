@@ -149,6 +149,7 @@ class Sweep:
         _count_beside_a_value(passes)
         for each, asked in passes.items():
             self._run(each, asked, out, observations)
+        # after all passes: the columns copied from are complete only now
         for column, served_column in repeated:
             out[:, column] = out[:, served_column]
 

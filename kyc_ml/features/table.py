@@ -63,6 +63,7 @@ class FeatureTable:
         return replace(
             self,
             keys=self.keys.take(places),
+            # column after column in memory, as everything reads and writes them
             numbers=np.asfortranarray(self.numbers[np.asarray(rows)]),
             categories={name: values.take(places) for name, values in self.categories.items()},
         )
@@ -141,6 +142,7 @@ class FeatureTable:
             columns[spec.name] = (
                 self.categories[spec.name]
                 if spec.kind == "category"
+                # `from_pandas` turns NaN into null
                 else pa.array(self.numbers[:, column], from_pandas=True)
             )
         return pa.table(columns)

@@ -46,6 +46,7 @@ def read_column(
     return read_time(
         reading,
         decision=decision,
+        # a missing moment is read as 0, and adding NaN makes its result missing
         moment=moments.fill_null(0).to_numpy(zero_copy_only=False),
         missing=np.where(values.is_null().to_numpy(zero_copy_only=False), np.nan, 0.0),
     )
@@ -98,6 +99,7 @@ def on_listing(countries: pa.Array, moments: Ints, listing: Listing) -> Floats:
             continue
         at = codes == names.index(country)
         at &= moments >= _day_us(since)
+        # half open: `until` is the first day off the list
         if until is not None:
             at &= moments < _day_us(until)
         found[at] = 1.0

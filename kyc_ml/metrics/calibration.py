@@ -42,7 +42,9 @@ def compute_reliability(target: Floats, proba: Floats, *, n_bins: int = 20) -> p
 
 def _equal_mass(proba: Floats, n_bins: int) -> Ints:
     """Return each row its bin, from 0 in the order of probabilities; no bin is empty."""
+    # cuts are probabilities that occur, so that equal ones share a bin
     cuts = np.sort(proba)[np.arange(1, n_bins) * proba.size // n_bins] if proba.size else proba
+    # frequent probabilities are several cuts: without `unique` some bins would be empty
     return _number(np.searchsorted(np.unique(cuts), proba, side="right"))
 
 
@@ -216,12 +218,14 @@ def hosmer_lemeshow(
         the statistic infinite.
     """
     bins = compute_reliability(target, proba, n_bins=n_bins)
+    # two degrees fewer where the probabilities were fitted on these rows
     degrees = len(bins) - 2 * fitted
     if degrees < 1:
         return SignificanceTest(statistic=np.nan, p_value=np.nan, degrees=degrees)
     n, said = bins["n"].to_numpy(), bins["mean_proba"].to_numpy()
     squared = (n * (bins["event_rate"].to_numpy() - said)) ** 2
     spread = n * said * (1.0 - said)
+    # infinite where a probability of 0 or 1 was wrong, 0 where it was right
     terms = np.where(squared > 0.0, np.inf, 0.0)
     np.divide(squared, spread, out=terms, where=spread > 0.0)
     h = float(terms.sum())

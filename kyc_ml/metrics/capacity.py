@@ -62,9 +62,11 @@ class ReviewQueue:
         end_day : int
             The day after the period that the rows come from.
         """
+        # lexsort sorts by its last key first: by day, then by falling score
         order = np.lexsort((-score, day))
         days, place = np.unique(day[order], return_inverse=True)
         begins = np.ones(order.size, np.bool_)
+        # a block is a tie within a day: its rows are reviewed in equal shares
         begins[1:] = (np.diff(place) != 0) | (np.diff(score[order]) != 0)
         block_day = place[begins]
         end = max(end_day, int(days[-1]) + 1) if days.size else end_day
@@ -73,6 +75,7 @@ class ReviewQueue:
             block=np.cumsum(begins) - 1,
             block_day=block_day,
             first_block=np.searchsorted(block_day, np.arange(days.size)),
+            # capacity of days without rows counts for the last day that has some
             days=np.diff(np.append(days, end)),
         )
 
@@ -107,6 +110,7 @@ class ReviewQueue:
 
 def _share(room: Floats, before: Floats, size: Floats) -> Floats:
     """Return the share of `size` rows that there is room for after those `before` them."""
+    # a block of which nothing was drawn has size 0
     return np.clip((room - before) / np.maximum(size, 1.0), 0.0, 1.0)
 
 

@@ -45,6 +45,7 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
     [2.0]
     """
     size = int(groups.max()) + 1 if groups.size else 1
+    # one number for each pair of part and cluster
     cell, inverse = np.unique(part * size + groups, return_inverse=True)
     of_cluster = np.bincount(inverse, weights=residual, minlength=cell.size) ** 2
     between = np.bincount(cell // size, weights=of_cluster, minlength=parts)

@@ -23,6 +23,7 @@ def compute_precision_recall(target: Floats, score: Floats) -> pd.DataFrame:
     The end that scikit-learn adds, precision 1 at recall 0, is of no rows, and left out.
     """
     precision, recall, _ = precision_recall_curve(target, score)
+    # scikit-learn's last point, recall 0 and precision 1, is a convention and no row
     return pd.DataFrame({"recall": recall[:-1], "precision": precision[:-1]})
 
 
@@ -43,10 +44,12 @@ def compute_score_distribution(
     """
     if not proba.size:
         return pd.DataFrame({"low": [], "high": [], "label": [], "share": []})
+    # 0 and 1 have no finite log-odds
     low, high = logit(np.clip([proba.min(), proba.max()], floor, 1.0 - floor))
     if low == high:  # one probability only: give its bins some width
         low, high = low - 1.0, high + 1.0
     edges = expit(np.linspace(low, high, n_bins + 1))
+    # probabilities outside the floor, and the largest one, belong to the outer bins
     place = np.clip(np.searchsorted(edges, proba, side="right") - 1, 0, n_bins - 1)
     parts = []
     for label, here in (("negative", target == 0), ("positive", target == 1)):

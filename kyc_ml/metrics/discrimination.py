@@ -128,6 +128,7 @@ def auc_decline(target: Floats, score: Floats, *, initial: float) -> AucDecline:
     wins, losses = _placements(target, score)
     current, error = float(wins.mean()), float(np.sqrt(_delong_variance(wins, losses)))
     fall = initial - current
+    # without variance any fall is certain; its sign is kept
     certain = float(np.copysign(np.inf, fall)) if fall else 0.0
     statistic = fall / error if error > 0.0 else certain
     return AucDecline(

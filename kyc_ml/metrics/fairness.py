@@ -79,10 +79,13 @@ def compute_fairness(
     groups : int64 array of shape (n,)
         The customer of each row; see `draw_customers`.
     """
+    # as objects first: a category cannot take the new value "missing"
     labels = pd.Series(group).astype(object).where(~pd.isna(group), "missing").astype(str)
+    # sorted: the order of groups does not depend on the order of rows
     place, found = pd.factorize(labels, sort=True)
     names = found.to_numpy()
     k = names.size
+    # four cells for each group: by outcome and flag
     cell = place * 4 + 2 * target.astype(np.int64) + flagged
 
     def rates(times: Ints) -> Floats:
@@ -160,11 +163,13 @@ def _surest(flagged: Mask, place: Ints, groups: Ints, names: AnyArray) -> dict[s
     hits = np.bincount(place, weights=flagged, minlength=k).astype(np.float64)
     rate = _ratio(hits, size)
     effect = design_effect(flagged - rate[place], groups, part=place, parts=k)
+    # Bonferroni: every ordered pair is compared
     pairs = max(k * (k - 1), 1)
     low, high = jeffreys_interval(
         hits / effect, size / effect, confidence=1.0 - (1.0 - CONFIDENCE) / pairs
     )
     upper = ratio_upper(rate[:, None], high[:, None], rate[None, :], low[None, :])
+    # a group is not compared with itself
     upper[np.eye(k, dtype=np.bool_) | ~np.isfinite(upper)] = np.inf
     one, two = np.unravel_index(int(upper.argmin()), upper.shape)
     if not np.isfinite(upper[one, two]):

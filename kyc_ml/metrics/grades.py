@@ -68,6 +68,7 @@ def binomial_p(
     """
     d, n = np.asarray(hits, dtype=np.float64), np.asarray(rows, dtype=np.float64)
     p, some = np.asarray(rate, dtype=np.float64), n > 0
+    # `sf` is strict: d - 1 includes the observed number
     above, below = stats.binom.sf(d - 1, n, p), stats.binom.cdf(d, n, p)
     return np.where(some, above, np.nan), np.where(some, below, np.nan)
 
@@ -150,6 +151,7 @@ def compute_ordering(hits: Ints, rows: Ints, *, names: Sequence[str]) -> pd.Data
     # of all positives of the pair, how many fall to the lower grade
     law = (n[:-1] + n[1:], n[:-1], d[:-1] + d[1:])
     beyond, seen = stats.hypergeom.sf(d[:-1], *law), stats.hypergeom.pmf(d[:-1], *law)
+    # half the weight of what was observed: mid-p
     p_value = np.minimum(beyond + 0.5 * seen, 1.0)
     return pd.DataFrame(
         {

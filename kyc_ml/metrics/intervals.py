@@ -26,6 +26,7 @@ def poisson_interval(count: float) -> tuple[float, float]:
     [4.795, 18.39]
     """
     tail = (1.0 - CONFIDENCE) / 2
+    # chi-squared with 0 degrees is not defined: the lower end is 0
     low = float(stats.chi2.ppf(tail, 2 * count) / 2) if count else 0.0
     return low, float(stats.chi2.ppf(1.0 - tail, 2 * count + 2) / 2)
 
@@ -76,5 +77,6 @@ def ratio_upper(
     within = product**2 - high * low * (2.0 * one - high) * (2.0 * two - low)
     bottom = low * (2.0 * two - low)
     ratio = np.where(np.isnan(product), np.nan, np.inf)
+    # rounding can make the difference slightly negative
     np.divide(product + np.sqrt(np.maximum(within, 0.0)), bottom, out=ratio, where=bottom > 0.0)
     return ratio

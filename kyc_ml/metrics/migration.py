@@ -62,6 +62,7 @@ def migration_z(counts: Ints) -> tuple[Floats, Floats]:
     total = counts.sum(axis=1, keepdims=True).astype(np.float64)
     total[total == 0.0] = np.nan
     share = counts / total
+    # the neighbour one step nearer to the class that customers started in
     near = np.take_along_axis(share, place[None, :] - np.sign(steps), axis=1)
     spread = (share * (1.0 - share) + near * (1.0 - near) + 2.0 * share * near) / total
     fade = near - share

@@ -34,6 +34,7 @@ def threshold_at_fpr(target: Floats, score: Floats, *, fpr: float) -> float:
     if not negatives.size:
         return np.nan
     candidates = np.unique(score)
+    # "left" in the search: a negative at the threshold itself is flagged too
     false = (negatives.size - np.searchsorted(negatives, candidates)) / negatives.size
     allowed = candidates[false <= fpr]
     return float(allowed[0]) if allowed.size else np.inf
@@ -207,6 +208,7 @@ def compute_ranking_figures(
         One row a figure: figure (of `RANKING_FIGURES`), value, low, high, draws (those of
         both classes). NaN where a class has no rows.
     """
+    # sorted once: draws then read memory in order
     order = np.argsort(-score, kind="stable")
     ordered = ranking.Ranking.of(target[order], score[order])
 

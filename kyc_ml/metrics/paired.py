@@ -103,6 +103,7 @@ def paired_differences(
     one_class = np.full(len(whole), np.nan)
 
     def figures(times: Ints) -> npt.ArrayLike:
+        # a sample of one class has no ranking figures
         if not 0 < (times * positive).sum() < times.sum():
             return one_class
         return list(differences(times).values())

@@ -75,6 +75,7 @@ def compute_metrics(
     auc, low, high = auc_interval(target, score) if both else (np.nan, np.nan, np.nan)
     lowest, highest = np.nan, np.nan
     if both and draws:
+        # without customers each row is a cluster
         groups = np.arange(target.size) if customers is None else customers
         lowest, highest = average_precision_interval(target, score, groups, draws=draws, seed=seed)
     ratio = (

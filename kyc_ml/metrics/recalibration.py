@@ -77,6 +77,7 @@ def fit_calibration_line(target: Floats, proba: Floats) -> CalibrationLine:
     if curvature is not None:
         error = np.sqrt(np.diag(np.linalg.inv(curvature)))
         gain = _loss(target, design, np.array([0.0, 1.0])) - _loss(target, design, line)
+        # rounding can make the gain of a perfect line slightly negative
         p_value = float(stats.chi2.sf(2.0 * max(gain, 0.0), 2))
     low, high = line - NORMAL_REACH * error, line + NORMAL_REACH * error
     return CalibrationLine(
@@ -96,6 +97,7 @@ def _likeliest_line(target: Floats, design: Floats) -> tuple[Floats, Floats | No
     for _ in range(_NEWTON_STEPS):
         fitted = expit(design @ line)
         curvature = design.T @ (design * (fitted * (1.0 - fitted))[:, None])
+        # constant or separable: no line is the likeliest one
         if np.linalg.cond(curvature) > _SINGULAR:
             break
         step = np.linalg.solve(curvature, design.T @ (target - fitted))

@@ -30,7 +30,9 @@ def sample_rows(matrix: Floats, rows: Ints, *, count: int, seed: int) -> Ints:
     values = _hash_rows(matrix, matrix.view(np.uint64), rows, np.uint64(seed % 2**64))
     order = np.argsort(values, kind="stable")
     arranged = values[order]
+    # numbers equal rows 0, 1, 2: otherwise all of them or none would be drawn
     before = np.arange(rows.size) - np.searchsorted(arranged, arranged, side="left")
+    # lexsort sorts by its last key first
     drawn = np.lexsort((arranged, _mix_all(arranged ^ _mix_all(before.astype(np.uint64)))))
     return rows[order[drawn[:count]]]
 
@@ -65,8 +67,10 @@ def _hash_rows(matrix: Floats, bits: Hashes, rows: Ints, seed: np.uint64) -> Has
         for column in range(matrix.shape[1]):
             value = matrix[row, column]
             here = bits[row, column]
+            # NaN has many bit patterns: all hash alike
             if np.isnan(value):
                 here = np.uint64(0x7FF8000000000000)
+            # -0.0 equals 0.0, but has other bits
             elif value == 0.0:
                 here = np.uint64(0)
             found = _mix(found ^ here)

@@ -49,6 +49,7 @@ class FrozenBins:
             return cls(category=category, cuts=())
         if category:
             codes, counts = np.unique(known, return_counts=True)
+            # stable: of equally common categories the first in order is kept
             cuts = np.sort(codes[np.argsort(-counts, kind="stable")[:n_bins]])
         else:
             # a value that often repeats ends a bin: zeros stay apart
@@ -63,6 +64,7 @@ class FrozenBins:
             return (_MISSING, *(str(cut) for cut in self.cuts), _OTHER)
         ends = [f"{cut:g}" for cut in self.cuts]
         starts = ["-inf", *ends]
+        # `starts` has one entry more: the last bin is written below
         inner = [f"({low}, {high}]" for low, high in zip(starts, ends, strict=False)]
         return (_MISSING, *inner, f"({starts[-1]}, inf]")
 

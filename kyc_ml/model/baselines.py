@@ -54,7 +54,9 @@ class Bins:
         """Return the bin of each value, from 0 (missing, or infinite) to `count` - 1."""
         at = np.searchsorted(self.edges, values, side="left")
         if self.category:
+            # NaN behind the last edge: a code above all known ones then equals nothing
             found = np.append(self.edges, np.nan)[at] == values
+            # codes that were never seen share the last bin
             at = np.where(found, at, self.edges.size)
         return np.where(np.isfinite(values), at + 1, _MISSING)
 
@@ -132,9 +134,11 @@ def fit_logistic(
         for column, category in enumerate(categories)
     )
     evidence = []
+    # columns are written one after the other
     known = np.empty(matrix.shape, order="F")
     for column, each in enumerate(bins):
         place = each.place(matrix[:, column])
+        # a row's evidence comes from other folds: its own outcome must not leak into it
         whole, known[:, column] = _weigh(place, target, folds, count=each.count)
         evidence.append(whole)
     with threadpool_limits(1):  # threads add up in another order: the last digits would differ
@@ -165,12 +169,14 @@ def latest_rows(target: Floats) -> slice:
         cure="widen the training part, or check cases and label_maturity_days",
     )
     last_of_each = min(int(rows[-1]) for rows in found)
+    # the latest rows, but at least one of each class
     return slice(max(0, min(target.size - MOST_ROWS, last_of_each)), None)
 
 
 def _deal(groups: Ints, *, seed: int) -> Ints:
     """Assign customers, with all their rows, to folds of nearly equal number."""
     order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
+    # by the number of a shuffled customer: folds differ by one customer at most
     return order[groups] % _FOLDS
 
 
@@ -178,7 +184,9 @@ def _cut(values: Floats, *, category: bool) -> Bins:
     known = values[np.isfinite(values)]
     if category or not known.size:
         return Bins(edges=np.unique(known), category=category)
+    # edges are values that occur, not means of two
     edges = np.quantile(known, _SHARES, method="inverted_cdf")
+    # a frequent value is several quantiles: one edge of it is enough
     return Bins(edges=np.unique(edges), category=False)
 
 

@@ -104,6 +104,7 @@ class Model:
     def contributions_by_lightgbm(self, matrix: Floats, *, threads: int = 2) -> Contributions:
         """Compute them with LightGBM's own code: slower, to check `contributions`."""
         found = self._booster.predict(matrix, pred_contrib=True, num_threads=threads)
+        # LightGBM's last column is the base
         values = np.asarray(found, dtype=np.float64)
         return Contributions(values=values[:, :-1], base=values[:, -1])
 
@@ -184,6 +185,7 @@ def fit_model(
         callbacks=_callbacks(config, progress),
     )
     ended = booster.current_iteration()
+    # stopped early: the progress shown must still reach its end
     if progress is not None and ended < config.n_estimators:
         progress(ended, ended)
     best = booster.best_iteration or ended
@@ -307,6 +309,7 @@ def _choose_rows(
     """
     given = np.arange(target.size) if rows is None else rows
     _require_both_classes("train", target[given])
+    # `0.0 - x`, not `-x`: a weight of 1 then gives 0.0 instead of -0.0
     shift = 0.0 - math.log(config.positive_weight)
     if config.negative_share == 1.0:
         return given, shift
@@ -336,6 +339,7 @@ def _shift_margins(text: str, shift: float) -> str:
 
     def moved(line: re.Match[str]) -> str:
         numbers = [float(number) + shift for number in line[2].split()]
+        # as LightGBM writes them: leaves exactly, inner nodes with six digits
         written = [f"{number:g}" if line[1] == "internal" else repr(number) for number in numbers]
         return f"{line[1]}_value={' '.join(written)}"
 
@@ -357,6 +361,7 @@ def _dataset(
     specs: Sequence[Input],
     config: ModelConfig,
 ) -> lgb.Dataset:
+    # otherwise the matrix itself is passed on: a copy would double the memory
     if rows.size < target.size or config.negative_share < 1.0:
         matrix, target = matrix[rows], target[rows]
     weighted = config.positive_weight != 1.0
@@ -385,6 +390,7 @@ def _parameters(specs: Sequence[Input], config: ModelConfig) -> dict[str, object
         "min_data_in_leaf": config.min_child_samples,
         "feature_fraction": config.colsample_bytree,
         "bagging_fraction": config.subsample,
+        # LightGBM ignores the fraction unless the frequency is above 0
         "bagging_freq": 1 if config.subsample < 1.0 else 0,
         "lambda_l2": config.reg_lambda,
         "max_bin": config.max_bin,

@@ -60,6 +60,8 @@ class InitResult:
         if self.proposal.undecided:
             return f"kyc-ml train: first decide {', '.join(self.proposal.undecided)}"
         if not any(run.trainable for run in self.runs):
+            if "cases" in self.proposal.tables:
+                return "kyc-ml train: no table has the customers or transactions of the cases"
             return "kyc-ml train: no table of cases has outcomes"
         return ""
 

@@ -138,12 +138,14 @@ def save_bundle(bundle: Bundle, folder: FilePath, *, format_version: int = FORMA
     require_new(folder)
     files = _contents(bundle, format_version)
     manifest = _manifest(bundle, files, format_version)
+    # in the same parent folder: a rename is atomic only inside one file system
     half = folder.with_name(f".{folder.name}.writing")
     try:
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(parents=True)
         for name, text in {**files, MANIFEST: manifest}.items():
             (half / name).write_bytes(text.encode())
+        # renamed at the end: the folder is complete or absent
         half.replace(folder)
     except OSError as error:
         shutil.rmtree(half, ignore_errors=True)
@@ -323,11 +325,13 @@ def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         msg = f"{folder} is not a bundle: it has no {MANIFEST}; name the folder that holds one"
         raise BundleError(msg)
     try:
+        # read once: what is checked is then what is used
         raw = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     except OSError as error:
         msg = f"bundle {folder} cannot be read: {error.strerror}; check the rights on its files"
         raise BundleError(msg) from None
     manifest = _checked_manifest(folder, raw[MANIFEST])
+    # folders too: a bundle has none, so that one was added
     present = {path.name for path in folder.iterdir()}
     differences = _differences(manifest["files"], raw, present)
     if differences:
@@ -340,6 +344,7 @@ def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(raw)
         supported = manifest["format_version"] in _READABLE
+        # the bytes too: equal content in another layout was edited
         sealed = manifest.get(_SEAL) == _seal(manifest) and dump_json(manifest).encode() == raw
     except (ValueError, KeyError, TypeError):
         msg = f"bundle {folder}: {MANIFEST} was changed or cut short"

@@ -50,6 +50,7 @@ def load_model(model: str) -> tuple[Bundle, str]:
         try:
             return load_bundle(folder, digest=digest, cure=_RESTORE), label
         except BundleError as error:
+            # the temporary folder means nothing to a reader
             msg = str(error).replace(str(folder), f"of {model}")
             raise BundleError(msg) from None
 

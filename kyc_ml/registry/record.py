@@ -88,6 +88,7 @@ def write_record(
         _FACTS: _json(facts),
         _ENVIRONMENT: _json(Environment.current().to_dict()),
         _FEATURES: _json(digest_each(specs)),
+        # as bytes: reading as text would change line ends, and so the digest
         MANIFEST: (bundle / MANIFEST).read_bytes().decode(),
     }
     return texts if card is None else {**texts, _RATING: dump_section(card)}

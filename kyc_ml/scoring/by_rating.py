@@ -108,6 +108,7 @@ class RatingScorer:
         points = np.zeros((len(facts), len(read)))
         for column, item in items:
             weight = rating.weights[rating.segment, column]
+            # an item without a score counts as the lowest score, which adds no points
             above = np.nan_to_num(rating.sub_scores[:, column], nan=1.0) - 1.0
             points[:, read.index(item.feature)] += weight * above / rating.card.m
         return make_reasons(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -137,6 +138,7 @@ def make_sheet(
         model=label,
         tiers=tuple((rule.name, rule.name_zh) for rule in bundle.policy.tiers),
         score={**score, DECISION_TIME: decision},
+        expert_grade=_grade_of(score, bundle.policy, language),
         peers=bundle.reference.name_peers(case.features, language),
         reasons=tuple(_rows(case, language)),
         lowering=lowering,
@@ -146,6 +148,14 @@ def make_sheet(
         overrides=tuple(_in_force(case, language)),
         history=_earlier(case.history, bundle.policy, score[CUSTOMER_ID], decision),
     )
+
+
+def _grade_of(score: Mapping[str, Any], policy: TierPolicy, language: Language) -> str:
+    """Return the name of the expert grade; its card may have other grades than the tiers."""
+    name = score["expert_grade"]
+    if name is None or policy.expert is None or language == "en":
+        return name or ""
+    return {grade.name: grade.name_zh for grade in policy.expert.card.grades}[name]
 
 
 def _rows(case: Case, language: Language) -> list[ReasonRow]:

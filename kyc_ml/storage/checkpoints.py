@@ -67,7 +67,9 @@ class Checkpoints:
             If the checkpoint cannot be written.
         """
         digests = {str(path.relative_to(self._work)): digest_file(path) for path in files}
+        # the files are complete before the checkpoint that names them is written
         text = _write(self._notes / f"{name}.json", {"files": digests, "facts": dict(facts)})
+        # read back from the text: a resumed run then sees equal facts (a tuple has become a list)
         noted: dict[str, Any] = json.loads(text)["facts"]
         return noted
 

@@ -86,6 +86,7 @@ def _require_own(folder: Path) -> None:
     """Raise if another user can write a folder of compiled code."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Numba puts compiled code into folders below this one: their permissions matter too
         found = [folder, *(each for each in folder.iterdir() if each.is_dir())]
         strange = [each for each in found if not _is_own(each.stat())]
         writable = os.access(folder, os.W_OK | os.X_OK)

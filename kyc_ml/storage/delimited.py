@@ -47,10 +47,13 @@ def _harmless(table: pa.Table) -> pa.Table:
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             text = table.column(place)
             live = pc.and_(
+                # a leading minus or plus is common in amounts: numbers stay numbers
                 pc.match_substring_regex(text, _FORMULA),
                 pc.invert(pc.match_substring_regex(text, _NUMBER)),
             )
             if pc.any(live).as_py():
+                # the scalar has the column's type, because a large string does not join with a
+                # string
                 marked = pc.binary_join_element_wise(pa.scalar("'", field.type), text, "")
                 table = table.set_column(place, field, pc.if_else(live, marked, text))
     return table

@@ -86,9 +86,12 @@ def connect(
             }
         )
     except duckdb.Error:
+        # no connection exists that would remove its folder when it ends
         shutil.rmtree(spill, ignore_errors=True)
         raise
+    # on collection, not on close: the folder also goes when a caller forgets to close
     weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
+    # DuckDB reads times without a zone in the session's zone, by default that of the machine
     connection.execute("SET TimeZone = 'UTC'")
     if files is not None:
         paths = [str(path.resolve()) for path in files]
@@ -96,6 +99,7 @@ def connect(
     elif data is not None:
         folder = str(data.resolve()).rstrip("/") + "/"
         connection.execute(f"SET allowed_directories = {quote_list([folder])}")
+    # the order matters: paths can be allowed only while access is open, and nothing after the lock
     connection.execute("SET allow_extension_repositories = 'forbidden'")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
@@ -111,6 +115,7 @@ def _require_address_space() -> None:
     counts = Path("/proc/self/statm")
     if limit == resource.RLIM_INFINITY or not counts.exists():
         return
+    # the first number is the size of the address space in pages
     pages = int(counts.read_text(encoding="ascii").split()[0])
     if limit - pages * resource.getpagesize() < _LEAST_ADDRESSES:
         msg = (
@@ -131,8 +136,10 @@ def read_batches(
         If the rows cannot be computed. Arrow raises an OSError then, as if a device had failed.
     """
     try:
+        # a generator, so that an error while reading is caught here too
         yield from connection.sql(sql).to_arrow_reader(rows)
     except OSError as error:
+        # Arrow's reader wraps every error of DuckDB in an OSError: give it its type back
         kind = duckdb.OutOfMemoryException if is_out_of_memory(error) else duckdb.Error
         raise kind(str(error)) from None
 

@@ -93,6 +93,7 @@ class RunDirectory:
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
+            # without this the removed names could return after a loss of power
             sync_folder(self.work)
         except OSError as error:
             raise _refused(self.work, error) from None
@@ -105,6 +106,7 @@ class RunDirectory:
         OutputError
             If the goal exists, or the rename fails; the work folder stays.
         """
+        # `replace` would overwrite an empty folder without an error
         if self.goal.exists():
             msg = f"{self.goal} exists already: name another --out, or remove it"
             raise OutputError(msg)
@@ -156,6 +158,7 @@ def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[RunDirectory]:
     )
     lock = goal.with_name(f".{goal.name}.lock")
     made = [folder for folder in goal.absolute().parents if not folder.exists()]
+    # first the lock: cleaning the folder of a running job would destroy its work
     number = _locked(lock, goal, known_as=known_as or goal)
     try:
         _clean(place)
@@ -164,6 +167,7 @@ def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[RunDirectory]:
         if not any((place.work / name).exists() for name in (NOTES, MANIFEST)):
             # nothing to resume, and nothing complete
             shutil.rmtree(place.work, ignore_errors=True)
+        # removed while it is locked: after closing, the name could belong to another job
         lock.unlink(missing_ok=True)
         os.close(number)
         with suppress(OSError):  # a folder that is not empty belongs to another job too
@@ -184,6 +188,7 @@ def _locked(lock: Path, goal: Path, *, known_as: Path) -> int:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _names(lock, number):
                     return number
+            # also an interruption by the user must not leave the descriptor open
             except BaseException:
                 os.close(number)
                 raise
@@ -208,6 +213,7 @@ def _clean(place: RunDirectory) -> None:
     _remove(place.scratch)
     try:
         place.work.mkdir(mode=0o700, exist_ok=True)
+        # names that begin with a dot are the unfinished files of `written_whole`
         for half in place.work.rglob(".*"):
             half.unlink()
         place.scratch.mkdir()

@@ -52,6 +52,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # in the same folder: a rename is atomic only inside one file system
         number, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
         raise _refused(path, error) from None
@@ -59,8 +60,10 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(number, "wb") as handle:
             yield handle
+            # fsync does not know Python's buffer: flush it first
             handle.flush()
             os.fsync(handle.fileno())
+        # only after fsync: otherwise a loss of power could leave the name with an empty file
         half.replace(path)
         sync_folder(path.parent)
     except OSError as error:

@@ -170,6 +170,7 @@ def _require_classes(
     positives = int(target.sum())
     fewest = min(positives, target.size - positives)
     inner = splits.early_stopping_folds or 0
+    # after the largest of the outer folds is held out
     if fewest >= splits.folds and fewest - math.ceil(fewest / splits.folds) >= inner:
         return
     within = f", {inner} early_stopping_folds within them" if inner else ""

@@ -226,9 +226,11 @@ def compute_importance(model: Model, specs: tuple[FeatureSpec, ...]) -> pd.DataF
         {
             "feature": [spec.name for spec in specs],
             "family": [spec.family for spec in specs],
+            # a model without splits has no gain: 0 / tiny is 0
             "share": gain / max(gain.sum(), np.finfo(np.float64).tiny),
         }
     )
+    # by name where shares are equal: the order is always the same
     return table.sort_values(["share", "feature"], ascending=[False, True], ignore_index=True)
 
 

@@ -87,6 +87,7 @@ def explain_sample(
     `matrix` holds the encoded features, of shape (n, p).
     """
     drawn = sample_rows(matrix, np.arange(len(features)), count=MOST_ROWS, seed=seed)
+    # sorted: the sample keeps the order of the rows
     rows = np.sort(drawn)
     found = model.contributions(matrix[rows], threads=threads)
     return ExplainedRows(features=features.take(rows), contributions=found.values, base=found.base)

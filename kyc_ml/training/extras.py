@@ -80,6 +80,7 @@ def refit(
         if not refits:
             continue
 
+        # `stage` is bound as a default: the loop changes the variable
         def progress(done: int, total: int, stage: str = stage) -> None:
             tell(stage, done, total)
 

@@ -78,6 +78,7 @@ def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) 
         raise DatasetError(msg)
     split = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     fold = np.empty(target.size, np.int64)
+    # the split reads outcomes and customers only: the first argument just has the right length
     for number, (_, held) in enumerate(split.split(target[:, None], target, customers)):
         fold[held] = number
     return fold

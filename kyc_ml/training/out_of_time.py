@@ -166,6 +166,7 @@ def _fit_baseline(
     rows: _PartedRows, specs: tuple[FeatureSpec, ...], *, config: RunConfig
 ) -> Predictions:
     train = rows.of(TRAIN)
+    # only the rows that are fitted are copied
     latest = train[latest_rows(rows.target[train])]
     baseline = fit_baseline(
         rows.matrix[latest],

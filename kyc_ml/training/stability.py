@@ -150,6 +150,7 @@ def bootstrap_stability(
     shown = _require_refits("bootstrap_refits", later, config)
     refits, n = [], config.bootstrap_refits
     for number in range(n):
+        # a separate stream for each sample, whatever the others drew
         rng = np.random.default_rng([config.seed, number])
         sample = _draw(train, rng)
         if 0 < sample.target.sum() < sample.target.size:

@@ -105,6 +105,7 @@ class TrainRequest:
 def run_train(request: TrainRequest, *, reporter: ProgressReporter) -> TrainingResult:
     """Train a model on a source and register it as challenger; see `train_tables`."""
     files = load_run(request.config, source=request.source)
+    # before hours of work, not after them
     for place in (request.keep, request.page, request.card):
         if place is not None:
             require_place(place)
@@ -177,6 +178,7 @@ def train_tables(
     reporter.progress("registering", 0, 1)
     with kept_unless_registered(files.run.name, reporter) as folder:
         save_bundle(trained.bundle, folder / BUNDLE)
+        # the bundle as it will be read, with its digest
         bundle = load_bundle(folder / BUNDLE)
         if keep is not None:
             save_bundle(trained.bundle, keep)

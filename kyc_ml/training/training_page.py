@@ -110,6 +110,7 @@ def choose_examples(evidence: HoldoutPredictions) -> list[int]:
         positive[np.argmin(margin[positive])] if positive.size else order[0],
         order[order.size // 2],
     ]
+    # one row may be the example of several kinds
     return list(dict.fromkeys(int(row) for row in chosen))
 
 

@@ -58,6 +58,7 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
     run = with_budget(run, trials=request.trials, minutes=request.minutes)
     out = request.out
     study = out.with_suffix(".db") if request.study is None else request.study
+    # before hours of work, not after them
     for place in (study, out):
         require_place(place)
     reach_store(writes_to=run.name)

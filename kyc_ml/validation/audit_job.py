@@ -202,8 +202,10 @@ def probe_labels(
 
 def _sample_labelled(target: Floats, *, seed: int) -> Ints:
     """Take all positives, and negatives until there are `MOST_LABELLED` rows."""
+    # a stream different from those of other draws with the same seed
     rng = np.random.default_rng([seed, 2])
     positives, negatives = np.flatnonzero(target == 1), np.flatnonzero(target == 0)
+    # at least half of the rows may be negatives, however many positives there are
     room = max(MOST_LABELLED - positives.size, MOST_LABELLED // 2)
     if negatives.size > room:
         negatives = rng.choice(negatives, room, replace=False)

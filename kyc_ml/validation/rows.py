@@ -110,6 +110,7 @@ class ScoredRows:
     @property
     def end_day(self) -> int:
         """Day after the last day of the evaluated rows, counted from 1970."""
+        # `-(-a // b)` rounds up
         return -(-(self.end.value // 1000) // DAY_US)
 
     @property

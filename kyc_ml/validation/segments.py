@@ -50,6 +50,7 @@ def segments(rows: ScoredRows, features: tuple[str, ...]) -> Iterator[Segment]:
         spec = rows.spec(feature)
         if spec is None or spec.kind != "category":
             continue
+        # sorted: the order of segments does not depend on the order of rows
         codes, names = pd.factorize(values_of(rows, feature), sort=True)
         for place, name in enumerate(names):
             yield Segment(feature=feature, value=str(name), rows=codes == place)

@@ -136,7 +136,7 @@ LEFT = {
         *("configs", "build/bank"),
         *(f"models:/fraud/{number}" for number in (1, 2)),
     },
-    "a training that MLflow did not take": {"build/unregistered/fraud-1"},
+    "a training that MLflow did not accept": {"build/unregistered/fraud-1"},
     "two promotions": {"models:/demo-risk@champion"},
 }
 """What an example may name, by what it says it comes after."""

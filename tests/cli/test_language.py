@@ -15,6 +15,9 @@ from kyc_ml import cli
 from kyc_ml.cli.help import LONGEST
 from kyc_ml.cli.language import language, read_texts, translate
 from kyc_ml.cli.terminal.reporters import JsonLines, Terminal
+from kyc_ml.cli.terminal.tables import draw_frame
+from kyc_ml.contract import read_tables
+from kyc_ml.onboarding import run_init
 
 CLI = Path(cli.__file__).parent
 HELP = read_texts("help.yaml")
@@ -131,6 +134,81 @@ def test_the_language_is_that_of_the_variable_or_else_of_the_locale(
 @pytest.mark.usefixtures("chinese")
 def test_a_fixed_text_is_translated_and_anything_else_stays(english, expected):
     assert translate(english) == expected
+
+
+PACKAGE = CLI.parent
+CHINESE_TEXTS = {
+    re.sub(r"\{\w*\}", "{}", text) for text in read_texts("terminal/words.yaml")
+}  # with {} where a name or a number is put in
+
+
+def stages():
+    """List the stages that the package names when it reports progress."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="progress" | "tell") | ast.Name(id="progress" | "tell"),
+                    args=[first, _, _, *_],
+                ):
+                    yield from texts(first)
+
+
+def test_every_stage_of_a_job_has_its_chinese():
+    found = set(stages())
+    assert len(found) > 20
+    assert sorted(found - CHINESE_TEXTS) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("reading: done (1)", "读取数据：完成（1）"),
+        ("reading: done (3) in 0.5 s", "读取数据：完成（3），用时 0.5 秒"),
+        ("reading: done in 0.5 s", "读取数据：完成，用时 0.5 秒"),
+        ("check 4 of 52: data.missingness", "检查 4/52：data.missingness"),
+        ("building features of train rows", "计算特征（训练样本）"),
+    ],
+)
+@pytest.mark.usefixtures("chinese")
+def test_a_line_of_progress_is_chinese_throughout(line, expected):
+    assert translate(line) == expected
+
+
+@pytest.mark.usefixtures("chinese")
+def test_a_finished_stage_is_reported_in_chinese(capsys):
+    terminal = Terminal()
+    terminal.progress("reading", 1, 1)
+    terminal.progress("check", 3, 52, what="data.missingness")
+    assert capsys.readouterr().err.splitlines() == [
+        "读取数据：完成（1）", "检查 4/52：data.missingness"
+    ]  # fmt: skip
+
+
+def english_headings(frame):
+    """List the headings of a frame that have no Chinese on the terminal."""
+    heads = [each.heading for each in draw_frame("moves", frame).columns]
+    return [each for each in heads if not CHINESE.search(translate(each))]
+
+
+@pytest.mark.usefixtures("chinese")
+def test_headings_of_init_check_and_tiers_are_chinese(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    alerts = [
+        f"A{n},K{n:03},2024-{n % 9 + 1:02}-10,{'fraud' if n % 3 else 'cleared'}" for n in range(60)
+    ]
+    (data / "alerts.csv").write_text("\n".join(["case_no,client_no,confirmed_on,verdict", *alerts]))
+    (data / "other.csv").write_text("colour\nred\n")
+    result = run_init(data=data, out=tmp_path / "out", timezone="UTC", base_currency="EUR")
+    tables, _ = read_tables(
+        result.files["source"],
+        data,
+        quarantine=tmp_path / "q.parquet",
+        reporter=Terminal(quiet=True),
+    )
+    frames = [result.tables_frame(), result.unused_frame(), tables.quality.to_frame()]
+    assert [english_headings(each) for each in frames] == [[], [], []]
 
 
 def test_english_is_never_changed():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from dataclasses import replace
+from pathlib import Path
 from string import Formatter
 
 import numpy as np
@@ -13,14 +14,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from kyc_ml.config import load_section
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.decision import CaseSheet, Counterfactual, ReasonRow, recent_behaviour, save_sheet
+from kyc_ml.decision import (
+    CaseSheet,
+    Counterfactual,
+    ReasonRow,
+    TierPolicy,
+    recent_behaviour,
+    save_sheet,
+)
 from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
 from kyc_ml.decision.casework.sheet import render_sheet
 from kyc_ml.decision.wording import WORDING
 from kyc_ml.onboarding.synthetic.bank import make_bank
 from kyc_ml.onboarding.synthetic.settings import BankConfig
+from kyc_ml.scoring.case import _grade_of
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 AT = pd.Timestamp("2024-09-02 13:00", tz="UTC")
 
 
@@ -117,7 +128,6 @@ def sheet():
             "base_value": -2.0,
             **dict.fromkeys(("tier", "tier_before_overrides"), chips[1]),
             **dict.fromkeys(("tier_of_score", "tier_of_model"), chips[0]),
-            "expert_grade": None,
             "override_code": "list_hit",
             "policy_unchecked": None,
             "due_diligence": "enhanced",
@@ -127,6 +137,7 @@ def sheet():
             "model_name": "risk",
             "model_digest": "",
         },
+        expert_grade="",
         peers="all (corporate: fewer than 200 training rows)",
         reasons=(
             ReasonRow(
@@ -156,6 +167,14 @@ def sheet():
         ),
         history=((AT - pd.Timedelta(days=90), "low", "low"),),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "expected"), [("en", "(medium_high)"), ("zh", "(中高)")])
+def test_the_expert_grade_is_named_in_the_language_of_the_sheet(language, expected):
+    policy = load_section(CONFIGS / "tiers" / "risk.yaml", TierPolicy)
+    named = _grade_of({"expert_grade": "medium_high"}, policy, language)
+    assert f"({named})" == expected
+    assert not _grade_of({"expert_grade": None}, policy, language)
 
 
 def test_the_sheet_is_one_page_that_fetches_nothing_and_escapes_what_it_says(sheet):

@@ -66,7 +66,7 @@ def test_fit_writes_a_proposal_and_a_diff_and_changes_nothing(fitted):
     )
     assert "all 2 met" in done.out
     head = fitted.proposal.read_text(encoding="utf-8").splitlines()[:7]
-    begins = ["proposed by: kyc-ml tiers fit; approved", "model: ", "data: SHA-256 ", "rows: "]
+    begins = ["proposed by: kyc-ml tiers fit; not approved", "model: ", "data: SHA-256 ", "rows: "]
     for line, begin in zip(
         head,
         [*begins, "decided: ", "kind of rows: the model has not", "targets: all 2 met"],
@@ -106,7 +106,7 @@ def test_a_policy_with_faults_is_refused_in_one_message(place, fitted, tmp_path)
     refused = place.run("tiers", "check", broken)
     assert refused.code == 2
     assert "author" in refused.err
-    assert "'list_hit'" in refused.err
+    assert "overrides.0: expiry (2012-12-31)" in refused.err
 
 
 def test_an_entered_override_raises_its_customer_and_the_move_is_explained(

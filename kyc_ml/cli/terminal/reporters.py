@@ -139,10 +139,10 @@ class Terminal(ProgressReporter):
         if self._quiet:
             return
         stage = translate(stage)
-        named = f"{stage} {done + 1} of {total}: {what}" if what else stage
+        named = translate(f"{stage} {done + 1} of {total}: {what}") if what else stage
         if self._progress.disable:
             if done == total or what:
-                self._err.print(named if what else f"{stage}: done ({total})")
+                self._err.print(named if what else translate(f"{stage}: done ({total})"))
             return
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(named, total=total)
@@ -153,7 +153,7 @@ class Terminal(ProgressReporter):
             self._progress.remove_task(task)
             del self._tasks[stage]
             counted = f" ({total})" if total > 1 else ""
-            self._err.print(f"{stage}: done{counted} in {spent:.1f} s")
+            self._err.print(translate(f"{stage}: done{counted} in {spent:.1f} s"))
 
     def failed(self, message: str) -> None:
         """Write why a job ended without its result."""
@@ -186,6 +186,7 @@ class Terminal(ProgressReporter):
 
     def draw(self, content: Sheet | str) -> None:
         """Write a part of the result to standard output; progress has ended."""
+        # a line of progress that is still drawn would mix with the result
         self._progress.stop()
         if self._quiet:
             return

@@ -179,6 +179,7 @@ def assign_customer_folds(
     faults.raise_if_any()
     rng = np.random.default_rng(seed)
     having, others = order[positive[order]], order[~positive[order]]
+    # those with a positive come first, so that every fold gets its share of them
     shuffled = np.concatenate([rng.permutation(having), rng.permutation(others)])
     fold = np.empty(names.size, np.int64)
     fold[shuffled] = np.arange(names.size) % folds

@@ -94,6 +94,7 @@ def assign_fates(times: Times, period: Period, *, known_at: Times | None) -> npt
         period.test_start,
         period.test_end,
     ]
+    # "right": a row at an edge belongs to the period that begins there
     fate = _BETWEEN[np.searchsorted(np.array([moment(edge) for edge in edges]), times, "right")]
     if known_at is not None:
         known = known_at <= moment(period.train_cutoff)  # NaT, never known, is False

@@ -91,6 +91,7 @@ class Splitter(ABC):
         target = (
             None if y is None else read_target(y, n_rows=count_fold_rows(X), subject=self._subject)
         )
+        # all folds are checked before the first one is used
         parts = []
         for fold in self.folds(X, y, groups):
             train, test = fold.train, fold.test
@@ -171,5 +172,6 @@ def check_counts(splitter: Splitter, lowest: dict[str, int], faults: Faults) -> 
     """Note parameters of a splitter that are not whole numbers, or are below their minimum."""
     for name, least in lowest.items():
         value = getattr(splitter, name)
+        # a bool is an int in Python, and not a number here
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             faults.add(f"{name} must be a whole number of at least {least}, got {value!r}")

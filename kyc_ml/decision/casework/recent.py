@@ -154,6 +154,7 @@ def _alike(customers: pa.Table, wanted: Mapping[str, str], *, decision: pd.Times
     """List the customers whose latest profile known at the decision has these values."""
     known = _visible(customers, decision=decision, since=None)
     frame = known.select([CUSTOMER_ID, EVENT_TIME, KNOWN_AT, *wanted]).to_pandas()
+    # stable: of versions known at one instant the last in order counts
     frame = frame.sort_values([EVENT_TIME, KNOWN_AT], kind="stable")
     latest = frame.drop_duplicates(CUSTOMER_ID, keep="last").set_index(CUSTOMER_ID)
     same = np.ones(len(latest), np.bool_)
@@ -177,6 +178,7 @@ def _measure(
 ) -> RecentMeasure:
     mine = (customers == customer).to_numpy()
     weekly = np.zeros(WEEKS)
+    # `weekly[week] += values` would add only one of several rows of a week
     np.add.at(weekly, week[mine], values[mine])
     weekly[:first_week] = np.nan
     others = ~mine if allowed is None else ~mine & customers.isin(allowed).to_numpy()

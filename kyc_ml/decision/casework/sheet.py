@@ -71,6 +71,8 @@ class CaseSheet:
         The policy's, lowest first.
     score : mapping
         The row of the score table.
+    expert_grade : str
+        Grade of the expert rating, in the language of the sheet; empty if there is none.
     peers : str
         Whose values the customer's are compared with, in the language of the sheet.
     reasons : tuple of ReasonRow
@@ -86,6 +88,7 @@ class CaseSheet:
     model: str
     tiers: tuple[Pair, ...]
     score: Mapping[str, Any]
+    expert_grade: str
     peers: str
     reasons: tuple[ReasonRow, ...]
     lowering: Counterfactual
@@ -170,6 +173,7 @@ def _waterfall(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
     base = float(sheet.score["base_value"])
     ends = list(accumulate((step for _, step in steps), initial=base))
     low, high = min(ends), max(ends)
+    # a case without any contribution has no width to divide by
     scale = 100.0 / ((high - low) or 1.0)
 
     def at(value: float) -> float:

@@ -158,6 +158,7 @@ def _sides(
     at, under = np.asarray(splits, np.float64), np.asarray(limits, np.float64)
     if spec.unit in _CONTINUOUS:
         low = np.where(np.abs(at) < _TINY, 0.0, at), np.where(under <= _ANY, 0.0, under * _UNDER)
+        # a split sends its own value to the left: just above it is the next number
         high = np.nextafter(at, np.inf), under
     else:
         low = np.floor(at), np.ceil(under) - 1.0
@@ -200,6 +201,7 @@ def _pairs(ways: Mapping[int, list[TriedValue]]) -> tuple[list[_Tried], bool]:
 
 def _nearest(row: Floats, tried: list[_Tried], lowers: Callable[[Floats], Mask]) -> _Tried | None:
     """Try the nearest changes first, and return the first that is enough."""
+    # a stable sort: of equally near changes the first in order is tried first
     tried = sorted(tried, key=lambda each: sum(step.distance for _, step in each))
     for start in range(0, len(tried), _PIECE):
         piece = tried[start : start + _PIECE]

@@ -24,6 +24,7 @@ def rank_reasons(contributions: Floats, *, k: int) -> Ints:
     int64 array of shape (n_rows, min(k, n_features))
     """
     size = np.abs(contributions)
+    # stable: of equal contributions the earlier feature comes first
     return np.argsort(-size, axis=1, kind="stable")[:, :k]
 
 
@@ -101,6 +102,7 @@ def sum_by_code(specs: Sequence[FeatureSpec], contributions: Floats) -> tuple[In
     place = {name: column for column, name in enumerate(names)}
     codes = np.array([place[spec.reason_code] for spec in specs], np.int64)
     if len(names) == len(specs):
+        # the same array, not a copy: `_representatives` recognises it
         return codes, contributions
     by_code = np.zeros((contributions.shape[0], len(names)))
     for column, code in enumerate(codes):
@@ -160,6 +162,7 @@ def _write_all(
         row, place = np.nonzero(chosen == column)
         texts, which = _values(features, column, row)
         sign = np.sign(pushed[row, place]).astype(np.int64)
+        # one sentence for each value, group and sign
         key = (which * len(names) + group[row]) * 3 + sign + 1
         _, first, same = np.unique(key, return_index=True, return_inverse=True)
         medians = np.array([usual.medians.get(spec.name, np.nan) for usual in reference.usuals])

@@ -115,6 +115,7 @@ class PeerReference(Usual):
         if values is None:
             return np.zeros(len(features), np.int64)
         place = pc.index_in(values, value_set=pa.array(list(self.groups), pa.string()))
+        # place 0 is the whole bank, for unknown and small groups
         return np.asarray(pc.fill_null(place, -1).to_numpy(zero_copy_only=False) + 1, np.int64)
 
     def name_peers(self, features: FeatureTable, language: Language) -> str:
@@ -274,6 +275,7 @@ def _fill(usual: Usual, other: Usual) -> Usual:
 
 def _places(n: int) -> Ints:
     """Find the quantiles of n sorted values: the first whose share reaches the level."""
+    # a level times n may lie a rounding above a whole number
     return np.maximum(np.ceil(np.array(LEVELS) * n - 1e-9).astype(np.int64) - 1, 0)
 
 
@@ -283,6 +285,7 @@ def _commonest(values: pa.Array) -> str | None:
         for item in values.value_counts().to_pylist()
         if item["values"] is not None
     }
+    # of equally common categories the first by name, whatever the order of rows
     return min(found, key=lambda name: (-found[name], name), default=None)
 
 

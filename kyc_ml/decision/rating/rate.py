@@ -93,7 +93,9 @@ def rate(features: FeatureTable, card: Scorecard) -> Rating:
     direct = np.full(n, "", dtype=object)
     for rule in card.direct_highest:
         if f"direct_highest.{rule.code}" not in dropped:
+            # of several criteria the first in the card is named
             direct[(direct == "") & holds(features, rule)] = rule.code
+    # "right": a score at a cut-off belongs to the grade that begins there
     grade = np.searchsorted(np.array(card.cut_offs), score, side="right").astype(np.int64)
     grade[direct != ""] = m - 1
     return Rating(
@@ -174,6 +176,7 @@ def _score_item(features: FeatureTable, item: SubItem) -> Floats:
     if item.kind == "number":
         values = _numbers(features, item.feature)
         scores = np.array([item.below, *(step.score for step in item.steps)], dtype=np.float64)
+        # NaN is found behind the last step: `missing` replaces it below
         place = np.searchsorted([step.from_ for step in item.steps], values, side="right")
         return np.where(np.isnan(values), float(item.missing), scores[place])
     texts = features.categories[item.feature]

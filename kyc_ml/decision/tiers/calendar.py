@@ -125,6 +125,7 @@ def due_days(
     due = np.full(days.size, np.datetime64("NaT"), dtype="datetime64[D]")
     for place, rule in enumerate(policy.tiers):
         here = (tier == place) & ~np.isnat(days)
+        # a batch has few different days: the calendar is asked once for each
         distinct, back = np.unique(days[here], return_inverse=True)
         later = pd.DatetimeIndex(distinct.astype("datetime64[s]"))
         later = later + pd.DateOffset(months=rule.review_months)

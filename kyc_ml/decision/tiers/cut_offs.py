@@ -48,6 +48,7 @@ def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = N
     if outside:
         msg = f"probabilities must lie in [0, 1], got {outside} of {proba.size} outside it"
         raise ValueError(msg)
+    # "right": a probability at a cut-off belongs to the tier that begins there
     tier = np.asarray(np.searchsorted(policy.cut_offs(), proba, side="right") - 1, np.int64)
     for name in () if segment is None else policy.segment_names:
         own = segment == name

@@ -91,6 +91,7 @@ def compare_with_limits(
     """
     own = rows if name == WHOLE else rows.take(rows.segment == name)
     cuts = proposed.cut_offs(name)
+    # "right": a probability at a cut-off belongs to the tier that begins there
     tier = np.searchsorted(cuts, own.proba, side="right") - 1
     k = len(cuts)
     count = np.bincount(tier, minlength=k).astype(np.float64)

@@ -51,6 +51,7 @@ class Ladder:
         values, place = np.unique(proba, return_inverse=True)
         m = values.size
         even = np.linspace(1, m, min(m, _MOST_STEPS // 2)).astype(np.int64)
+        # denser towards the top, where the few rows of the highest tiers are
         near_top = m - np.geomspace(1, max(m, 1), _MOST_STEPS // 2).astype(np.int64)
         return cls(
             values=values,
@@ -234,6 +235,7 @@ def fit_capacities(
     end = ladder.values.size
     for tier in reversed(tiers[-len(method.alerts) :]):
         room = method.alerts[tier] * periods
+        # a share for rounding: a capacity that is met exactly is not exceeded
         over = ladder.rows[end] - ladder.rows[:end] > room * (1.0 + 1e-12)
         step = int(over.sum())  # over is true up to a step, and false from there on
         if step in {0, end}:

@@ -85,6 +85,7 @@ class TierHistory:
         customer, names = pd.factorize(known[CUSTOMER_ID].to_numpy(dtype=object), sort=True)
         time = _microseconds(pd.DatetimeIndex(pd.to_datetime(known[DECISION_TIME], utc=True)))
         order = np.lexsort((time, customer))
+        # of reviews at one instant the last one counts
         last = np.ones(order.size, np.bool_)
         ordered = customer[order], time[order]
         last[:-1] = (np.diff(ordered[0]) != 0) | (np.diff(ordered[1]) != 0)
@@ -124,6 +125,7 @@ class TierHistory:
         # at the same instant a decision comes before a review, because it must not see it
         order = np.lexsort((reviewed, when, customer))
         place = np.where(order >= m, order - m, -1)
+        # the running maximum carries the last review forward
         last = np.maximum.accumulate(place)
         own = (last >= 0) & (self.customer[last] == customer[order]) if n else place >= 0
         at = np.full(m + n, -1, np.int64)

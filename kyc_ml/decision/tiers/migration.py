@@ -184,6 +184,7 @@ def _versions(table: pd.DataFrame) -> str:
 
 def _latest(table: pd.DataFrame) -> pd.DataFrame:
     """Return each customer's latest row, by customer."""
+    # stable: of rows decided at one instant the last in order counts
     ordered = table[list(_READ)].sort_values(DECISION_TIME, kind="stable")
     return ordered.drop_duplicates(CUSTOMER_ID, keep="last").set_index(CUSTOMER_ID)
 
@@ -214,6 +215,7 @@ def _why(moved: pd.DataFrame) -> pd.Series:
         ("history", differs("tier_before_overrides")),
     )
     why = pd.Series("override applied otherwise", index=moved.index, dtype=object)
+    # in reverse: the first difference is written last, and so wins
     for reason, here in reversed(reasons):
         why[here] = reason
     return why

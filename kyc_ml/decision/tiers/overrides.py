@@ -151,6 +151,7 @@ def load_overrides(path: FilePath, *, form: IdentifierForm = TRIMMED) -> Overrid
     if path.suffix.lower() != ".csv":
         return _in_form(load_section(path, OverrideBook), form, subject=str(path))
     try:
+        # `newline` as the csv module asks: a cell may hold a line break
         with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = [_filled(row) for row in csv.DictReader(handle, strict=True)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

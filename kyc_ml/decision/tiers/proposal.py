@@ -225,6 +225,7 @@ def _fit_segment(
     except DatasetError as error:
         return whole, f"{about}: it takes the cut-offs of all, because its fit failed: {error}"
     credibility = positives / (positives + fit.borrow_strength)
+    # without the lowest tier, which starts at 0: its log-odds are infinite
     drawn = credibility * logit(cuts[1:]) + (1.0 - credibility) * logit(whole[1:])
     shrunk = tuple(float(f"{cut:.4g}") for cut in expit(drawn))
     return (

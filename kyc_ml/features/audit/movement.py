@@ -97,6 +97,7 @@ class Tally:
         self._moved = np.zeros(shape, np.int64)
         self._compared = np.zeros(len(CHECKS), np.int64)
         self._largest = np.zeros(shape)
+        # larger than any time: the minimum below then needs no special case
         self._first = np.full(shape, np.iinfo(np.int64).max)
         self.touched = dict.fromkeys(CHECKS, 0)
 
@@ -138,6 +139,7 @@ def _changes(expected: FeatureTable, got: FeatureTable, name: str, rows: Ints) -
     if name in expected.categories:
         before = expected.categories[name].take(pa.array(rows))
         after = got.categories[name]
+        # an equation with a missing value is missing, not false
         same = pc.fill_null(pc.equal(before, after), False)  # noqa: FBT003  Arrow's own
         both_missing = pc.and_(pc.is_null(before), pc.is_null(after))
         return np.asarray(pc.invert(pc.or_(same, both_missing)), dtype=np.float64)

@@ -199,6 +199,7 @@ def _sample_observations(
     for time_us in chosen:
         now = np.flatnonzero((decided == time_us) & free)
         if now.size > MOST_OBSERVATIONS:
+            # sorted: the sample keeps the order of the observations
             now = np.sort(rng.choice(now, MOST_OBSERVATIONS, replace=False))
         before = order[: np.searchsorted(decided[order], time_us)]
         recent = before[free[before]][::-1][: MOST_OBSERVATIONS - now.size]

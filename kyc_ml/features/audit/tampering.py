@@ -81,6 +81,7 @@ def corrupt_rows(
     swapped[places] = rng.permutation(places)
     contract = CONTRACT[name]
     for place, column in enumerate(table.column_names):
+        # times decide what is out of reach, and an id identifies the row: both must stay
         if column in {EVENT_TIME, KNOWN_AT} or (column == contract.key[0] and column not in KEYS):
             continue
         values = table[column].combine_chunks()
@@ -120,6 +121,7 @@ def crowd_rows(
     carried = keys.take(pa.array(bearer))
     columns |= {each: carried[each] for each in KEYS if each in keys.column_names}
     if contract.key[0] not in KEYS:
+        # a random token: ids of added rows must not be those of existing ones
         token = rng.bytes(8).hex()
         columns[contract.key[0]] = pa.array([f"audit {token} {n}" for n in range(bearer.size)])
     if name == CASES:
@@ -141,6 +143,7 @@ def crowd_rows(
 def shuffle_ties(table: pa.Table, *, rng: np.random.Generator) -> tuple[pa.Table, int]:
     """Reorder rows of equal event and known time; return how many moved."""
     chance = rng.random(table.num_rows)
+    # chance comes first in the keys, which is last in the order: it decides ties only
     order = np.lexsort((chance, microseconds(table[KNOWN_AT]), microseconds(table[EVENT_TIME])))
     moved = int((order != np.arange(order.size)).sum())
     return (table.take(pa.array(order)) if moved else table), moved

@@ -140,7 +140,9 @@ class _Planner:
                 level = 0 if site in last else self._level(site, how)
                 found.setdefault((level, site), []).append(replace(spec, how=how))
         ordered = sorted(
-            found, key=lambda key: (1 + last.index(key[1]) if key[1] in last else 0, key[0])
+            # the passes that end a place come after all levels, in the order given
+            found,
+            key=lambda key: (1 + last.index(key[1]) if key[1] in last else 0, key[0]),
         )
         carried: dict[Place, list[FeatureSpec]] = defaultdict(list)
         for (place, name), home in self._homes.items():
@@ -220,6 +222,7 @@ def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa:
         return declared.name
     if isinstance(declared, tuple):
         return tuple(replace_columns(each, moved) for each in declared)
+    # `is_dataclass` is true for classes too, which have no values to replace
     if is_dataclass(declared) and not isinstance(declared, type | WindowLength):
         values = {each.name: getattr(declared, each.name) for each in fields(declared)}
         changed = {name: replace_columns(value, moved) for name, value in values.items()}

@@ -123,6 +123,7 @@ def build_features_in_buckets(
         If the result or the scratch files cannot be written.
     """
     _check(buckets, {**stored, "observations": observations})
+    # before hours of work, not after them
     require_place(out)
     columns = {name: pq.read_schema(path).names for name, path in stored.items()}
     fields = pq.read_schema(observations).names
@@ -202,6 +203,7 @@ class _Work:
             threads=threads,
             tick=_ticker(self._plan, n_buckets, progress),
         )
+        # without comparisons of peers only the observations observe
         if len(self._stored.observing) > 1:
             self._populations.list_members(parts, n_buckets)
         rows = 0
@@ -243,6 +245,7 @@ class _Writer:
     def append(self, features: FeatureTable) -> None:
         """Write a bucket's features; the first one, even without rows, defines the columns."""
         for start in range(0, max(len(features), 1), self._group_rows):
+            # group by group: a bucket as one Arrow table would double its memory
             rows = _some_rows(features, slice(start, start + self._group_rows)).to_arrow()
             if self._writer is None:
                 options = parquet_options(rows.schema)

@@ -66,9 +66,11 @@ class WholeCount:
         ]
         self._held: OrderedDict[int, TimedRows] = OrderedDict()
         stored = pq.read_metadata(path)
+        # read once: groups that every or no observation sees are then not read again
         self._spans = {
             group: _span_of(self._load(group))
             for group in range(stored.num_row_groups)
+            # a group without rows has no first and last time
             if stored.row_group(group).num_rows
         }
         self._counts: dict[int, dict[str | None, float]] = {group: {} for group in self._spans}
@@ -86,6 +88,7 @@ class WholeCount:
         window_us = FOREVER_US if self._how.period.us is None else self._how.period.us
         first, last = int(observed.event_time.min()), int(observed.event_time.max())
         seen = {"lag_us": self._how.lag_us, "window_us": window_us}
+        # the engine's answer for no rows: 0, or missing where the key is missing
         total = self._read(observed, self._nothing())
         settled = []
         for group, span in self._spans.items():
@@ -120,6 +123,7 @@ class WholeCount:
             counts = self._counts[group]
             new = [code for code, each in enumerate(keys) if each not in counts]
             if new:
+                # all of a key's observations see the same rows: one of them is enough
                 places = [int(np.argmax(codes == code)) for code in new]
                 some = TimedRows(observed.table.take(pa.array(places)), time=observed.time)
                 found = self._read(some, self._hold(group)).tolist()
@@ -131,6 +135,7 @@ class WholeCount:
     def _hold(self, group: int) -> TimedRows:
         if group not in self._held:
             self._held[group] = self._load(group)
+        # the least recently used run is dropped first
         self._held.move_to_end(group)
         while len(self._held) > _HELD:
             self._held.popitem(last=False)

@@ -59,12 +59,15 @@ def bucket_of(values: pa.Array, n_buckets: int) -> Codes:
     Source: Fowler, Noll, Vo and Eastlake, The FNV Non-Cryptographic Hash Algorithm.
     """
     flat = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    # 64-bit offsets, whatever the type was: they are read as such below
     texts = flat.cast(pa.large_string())
     _, offsets, content = texts.buffers()
     if n_buckets == 1 or content is None:
         return np.zeros(len(texts), np.uint16)
+    # a slice shares the buffers of its parent and begins at its offset
     first = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     numbers = _fold(first, np.frombuffer(content, np.uint8), np.uint64(n_buckets))
+    # the bytes of a missing value are not defined
     numbers[np.asarray(texts.is_null())] = 0
     return numbers
 
@@ -76,6 +79,7 @@ def _fold(offsets: Ints, content: Bytes, n_buckets: np.uint64) -> Codes:
         digest = _FNV_OFFSET
         for at in range(offsets[row], offsets[row + 1]):
             digest = (digest ^ np.uint64(content[at])) * _FNV_PRIME
+        # xor-folding: the digest has more bits than are used
         numbers[row] = np.uint16((digest ^ (digest >> np.uint64(32))) % n_buckets)
     return numbers
 
@@ -116,6 +120,7 @@ class BucketWriter:
         """
         # stable: rows of a bucket stay in the order of the file, which is that of time
         order = np.argsort(numbers, kind="stable")
+        # all in bucket 0: their order is already right
         ordered = rows.take(pa.array(order)) if numbers.any() else rows
         sizes = np.bincount(numbers)
         start = 0
@@ -160,10 +165,12 @@ def read_handed(folder: Path, number: int, rows: Ints) -> Iterator[tuple[str, pa
     name : str
     values : Arrow array of length n
     """
+    # sorted: a folder lists its files in no defined order
     for path in sorted((folder / str(number)).glob("*.arrow")):
         with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
             table = stream.read_all()
         handed = table[ROW].to_numpy()
+        # a row after the last one would index outside: it is compared below and dropped
         place = np.minimum(np.searchsorted(rows, handed), max(rows.size - 1, 0))
         here = rows[place] == handed if rows.size else np.zeros(handed.size, np.bool_)
         order = np.full(rows.size, -1)
@@ -197,6 +204,7 @@ def exchange(
         for batch in batches:
             kept = batch
             if batch[key].null_count and not keyless:
+                # a row without a key matches no observation
                 kept = batch.filter(batch[key].is_valid())
             if kept.num_rows:
                 writer.write(kept, bucket_of(kept[key], n_buckets))

@@ -127,6 +127,7 @@ class BucketParts:
                     (target, names): files.enter_context(
                         BucketWriter(
                             self._handed(each.site.place, target, carried=each.site.carries),
+                            # leading zeros: readers sort the files by name
                             name=f"{number:03d}_{first:03d}",
                         )
                     )
@@ -225,6 +226,7 @@ class BucketParts:
     def _hand(self, rows: Ints, observed: TimedRows, computed: Computed, writers: _Writers) -> None:
         """Send values to the buckets of their rows elsewhere."""
         for (target, names), writer in writers.items():
+            # in slices, to limit memory
             for start in range(0, rows.size, _HANDED_ROWS):
                 here = slice(start, start + _HANDED_ROWS)
                 values = {name: computed.values(name, here) for name in names}
@@ -276,12 +278,14 @@ class BucketParts:
                 self._rows(place, column),
                 key=column,
                 n_buckets=self._n_buckets,
+                # every observation is in the result, also one without a customer
                 keyless=place in self._stored.observing and column == CUSTOMER_ID,
             )
 
     def _forget(self, number: int) -> None:
         """Remove the rows that no later pass reads."""
         later = {at for each in self._plan.passes[number + 1 :] for at, _ in _touched(each)}
+        # what a later pass still reads stays
         for place, column in self._exchanged - later:
             if column is not None:
                 shutil.rmtree(self._rows(place, column), ignore_errors=True)

@@ -44,7 +44,9 @@ def sweep_contiguous(
     """
     at_count, at_sum, at_mean, at_std = columns[0], columns[1], columns[2], columns[3]
     at_max, at_min = columns[4], columns[5]
+    # the mean and the deviation are made of the sum
     summed = at_sum >= 0 or at_mean >= 0 or at_std >= 0
+    # buffers for the longest key, reused by all: nothing is allocated inside the loops
     widest = 0
     for key in range(row_starts.size - 1):
         widest = max(widest, row_starts[key + 1] - row_starts[key])
@@ -57,12 +59,14 @@ def sweep_contiguous(
         max_head, max_tail, min_head, min_tail = 0, 0, 0, 0
         for observation in range(observed_starts[key], observed_starts[key + 1]):
             begin, end = int(first[observation]), int(last[observation])
+            # start from exact zeros: subtracting what left would keep its rounding
             if begin >= high:  # all that was seen has left
                 low = high = begin
                 total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0
                 steps, peak = 0, 0.0
                 max_head, max_tail, min_head, min_tail = 0, 0, 0, 0
             if summed:
+                # first what leaves, then what enters: the order of the sums decides their last bits
                 for position in range(low, begin):
                     total, total_low = two_sum(total, total_low, -value[position])
                     if at_std >= 0:
@@ -87,6 +91,7 @@ def sweep_contiguous(
                     max_head, max_tail = 0, 0
                 for position in range(high, end):
                     new = value[position]
+                    # `<=`: of equal values the later row stays, because it leaves later
                     while max_head < max_tail and value[falling[max_tail - 1]] <= new:
                         max_tail -= 1
                     falling[max_tail] = position
@@ -98,6 +103,7 @@ def sweep_contiguous(
                     min_head, min_tail = 0, 0
                 for position in range(high, end):
                     new = value[position]
+                    # `>=`: of equal values the later row stays, because it leaves later
                     while min_head < min_tail and value[rising[min_tail - 1]] >= new:
                         min_tail -= 1
                     rising[min_tail] = position
@@ -115,6 +121,7 @@ def sweep_contiguous(
                     out[row, at_max] = value[falling[max_head]]
                 if at_min >= 0:
                     out[row, at_min] = value[rising[min_head]]
+            # a sample deviation needs two values
             if at_std >= 0 and count > 1:
                 spread = squared_distance(count, total, total_low, square, square_low, steps, peak)
                 out[row, at_std] = np.sqrt(spread / (count - 1))

@@ -33,9 +33,11 @@ def two_sum(high: float, low: float, value: float) -> tuple[float, float]:
     Source: Knuth, The Art of Computer Programming 2, 4.2.2, theorem B.
     """
     total = high + value
+    # do not simplify: in exact arithmetic `lost` is 0, here it is what `total` rounded off
     part = total - high
     lost = (high - (total - part)) + (value - part)
     low += lost
+    # keeps `low` below the rounding of the high part, as the next step assumes
     renewed = total + low
     return renewed, low - (renewed - total)
 
@@ -47,6 +49,7 @@ def two_product(left: float, right: float) -> tuple[float, float]:
     Source: Dekker 1971, Numerische Mathematik 18, 224-242.
     """
     high = left * right
+    # 2**27 + 1 splits 53 bits into two halves whose products are exact
     split = left * 134217729.0
     left_upper = split - (split - left)
     left_lower = left - left_upper
@@ -68,6 +71,7 @@ def mean_of(count: int, total: float, total_low: float) -> float:
     """
     mean = (total + total_low) / count
     product, product_low = two_product(float(count), mean)
+    # one correction step: the rounded quotient may differ from the value that all rows share
     whole = mean + ((total - product) + (total_low - product_low)) / count
     product, product_low = two_product(float(count), whole)
     apart = (total - product) + (total_low - product_low)
@@ -98,7 +102,9 @@ def squared_distance(
     scaled_low += count * square_low
     squared, squared_low = two_product(total, total)
     squared_low += 2.0 * total * total_low
+    # the high parts first: they nearly cancel, and the low parts decide what is left
     spread = ((scaled - squared) + (scaled_low - squared_low)) / count
+    # also catches a negative result, of which no root exists
     if spread < max(EQUAL * square, ROUNDING * steps * peak):
         return 0.0
     return spread

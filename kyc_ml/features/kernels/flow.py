@@ -79,6 +79,7 @@ def match_flow(
     matched = np.full((amount.size, within_us.size), np.nan)
     dwell_hours = np.full(amount.size, np.nan)
     met = np.zeros(amount.size)
+    # a row counts from when it has happened and is known
     entry = np.maximum(event_time, known_at)
     by_entry = order_by_instant(starts, entry)
     left = amount.copy()
@@ -90,10 +91,12 @@ def match_flow(
         # Rows that enter at the same instant stay in order of event time: none can meet
         # money that comes after it here.
         for place in range(starts[key], starts[key + 1]):
+            # an empty `by_entry` means that positions are in order already
             row = by_entry[place] if by_entry.size > 0 else np.int32(place)
             if is_out[row]:
                 matched[row] = 0.0
             elif amount[row] > 0.0:
+                # the queue takes only rows after its last one, so that its head is the oldest
                 if head == tail or row > queue[tail - 1]:
                     queue[tail] = row
                     tail += 1
@@ -104,9 +107,12 @@ def match_flow(
                 continue
             wanted, weight = amount[row], 0.0
             while wanted > SETTLED * amount[row] and (head < tail or len(late) > 0):
+                # positions follow event time: the smaller of the two heads is the older money
                 from_late = head == tail or (len(late) > 0 and late[0] < queue[head])
                 oldest = late[0] if from_late else queue[head]
                 age = event_time[row] - event_time[oldest]
+                # money of the same instant or later cannot pay this booking; what follows is later
+                # still
                 if age <= 0:
                     break
                 taken = min(wanted, left[oldest])
@@ -115,6 +121,7 @@ def match_flow(
                 for limit in range(within_us.size):
                     if age <= within_us[limit]:
                         matched[row, limit] += taken
+                # `dwell_hours` is NaN until the first match: the running mean starts at 0
                 mean = dwell_hours[row] if weight > 0.0 else 0.0
                 weight += taken
                 dwell_hours[row] = mean + (age / HOUR_US - mean) * (taken / weight)
@@ -161,6 +168,8 @@ def _share_instants(
         matched_all = np.zeros(matched.shape[1])
         while last < end:
             row = by_entry[last] if by_entry.size > 0 else np.int32(last)
+            # rows of one instant are neighbours, because they are ordered by entry and then by
+            # event time
             if event_time[row] != event_time[first] or entry[row] != entry[first]:
                 break
             if is_out[row]:
@@ -173,6 +182,7 @@ def _share_instants(
                     shortest = min(shortest, dwell_hours[row])
                     longest = max(longest, dwell_hours[row])
             last += 1
+        # a single booking has nothing to share: it keeps its exact figures
         if outs > 1 and total > 0.0:
             for limit in range(matched_all.size):
                 matched_all[limit] = _settled(matched_all[limit], total)
@@ -183,5 +193,6 @@ def _share_instants(
                     for limit in range(matched_all.size):
                         part = matched_all[limit] * (amount[row] / total)
                         matched[row, limit] = _settled(part, amount[row])
+                    # equal times stay exact: their weighted mean could differ in the last bit
                     dwell_hours[row] = longest if shortest == longest else mean
         place = last

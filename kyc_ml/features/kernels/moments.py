@@ -53,8 +53,10 @@ def sweep_moments(
         count = 0
         total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0
         steps, peak = 0, 0.0
+        # each key has room for two entries for a row and one for an observation
         first = 2 * row_starts[key] + observed_starts[key]
         for at in range(first, first + lengths[key]):
+            # the lowest two bits hold the kind of entry, the others the position
             kind, position = timeline[at] & 3, timeline[at] >> 2
             if kind == OBSERVE:
                 row = place[position]
@@ -72,6 +74,7 @@ def sweep_moments(
                 continue
             sign = 1.0 if kind == ENTER else -1.0
             count += 1 if kind == ENTER else -1
+            # an empty window starts from exact zeros: subtraction would leave rounding behind
             if count == 0:
                 total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0
                 steps, peak = 0, 0.0
@@ -124,6 +127,7 @@ def sweep_extremes(
     A queue keeps the rows that can still become the largest: in order of leaving, values
     falling. Rows leave in order of event time, so a late row is put into its place.
     """
+    # one buffer for the longest key, reused by all
     widest = 0
     for key in range(row_starts.size - 1):
         widest = max(widest, row_starts[key + 1] - row_starts[key])
@@ -139,11 +143,14 @@ def sweep_extremes(
             elif kind == ENTER:
                 new = sign * value[position]
                 where = tail
+                # a row that became known late enters after later ones: find its place from the back
                 while where > head and queue[where - 1] > position:
                     where -= 1
+                # a later row that is as large stays longer: this one can never be the largest
                 if where < tail and sign * value[queue[where]] >= new:
                     continue
                 keep = where
+                # rows before it that are not larger can never be the largest either
                 while keep > head and sign * value[queue[keep - 1]] <= new:
                     keep -= 1
                 if keep == where:
@@ -157,6 +164,7 @@ def sweep_extremes(
                     for moved in range(where, tail):
                         queue[moved - gap] = queue[moved]
                     tail -= gap
+            # a row that is not the head was removed already when a larger one entered
             elif tail > head and queue[head] == position:
                 head += 1
                 if head == tail:
@@ -193,6 +201,7 @@ def sweep_distinct(
                 out[place[position], column] = count
                 continue
             code = codes[position]
+            # missing values are not a value
             if code < 0:
                 continue
             if kind == ENTER:
@@ -233,6 +242,7 @@ def sweep_nearest(
     inside = np.zeros(widest, np.bool_)
     for key in range(row_starts.size - 1):
         low = row_starts[key]
+        # the buffer is shared: the last key may have left rows inside
         for offset in range(row_starts[key + 1] - low):
             inside[offset] = False
         latest = -1
@@ -247,6 +257,7 @@ def sweep_nearest(
                 latest = max(latest, position - low)
             else:
                 inside[position - low] = False
+                # the next latest is searched backwards: rows may leave in any order
                 while latest >= 0 and not inside[latest]:
                     latest -= 1
 
@@ -284,8 +295,11 @@ def sweep_decayed(
                 age = observed_at[position] - moment
                 out[place[position], column] = total * 2.0 ** (-age / half_life)
                 continue
+            # an empty `value` means that rows are counted
             new = value[position] if value.size else 1.0
             age = event_time[position] - moment
+            # decay only forward: an earlier row is decayed to the later moment, so no factor
+            # exceeds 1
             if total == 0.0 or age >= 0:
                 total = total * 2.0 ** (-max(age, 0) / half_life) + new
                 moment = event_time[position]
@@ -328,6 +342,8 @@ def sweep_gaps(
                 if gaps < 1:
                     continue
                 row = place[position]
+                # whole microseconds are subtracted before they become floats: the gaps' sum is
+                # exact
                 total = float(event_time[low + tail] - event_time[low + head])
                 if at_mean >= 0:
                     out[row, at_mean] = total / gaps / _HOUR_US
@@ -338,6 +354,7 @@ def sweep_gaps(
             place_in_key = position - low
             if kind == ENTER:
                 left = tail
+                # a row that became known late belongs before later ones
                 while left > place_in_key:
                     left = before[left]
                 right = head if left < 0 else after[left]
@@ -364,6 +381,7 @@ def sweep_gaps(
                 else:
                     before[right] = left
                 count -= 1
+            # without a gap the sum starts from an exact zero
             if count < 2:
                 square, square_low, steps, peak = 0.0, 0.0, 0, 0.0
             # two gaps come (or go) for the one that was there (or will be)
@@ -382,6 +400,7 @@ def sweep_gaps(
 
 @kernel(inline="always")
 def _add_square(square: float, square_low: float, value: float, sign: float) -> tuple[float, float]:
+    # in twice the precision: squares of microseconds have more than 53 bits
     above, below = two_product(value, value)
     square, square_low = two_sum(square, square_low, sign * above)
     return two_sum(square, square_low, sign * below)

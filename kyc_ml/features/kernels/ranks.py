@@ -74,6 +74,7 @@ def sweep_ranks(
         values = 0
         for position in range(low, row_starts[key + 1]):
             values = max(values, ranks[position] + 1)
+        # only what this key uses is cleared: the buffer has the length of the longest key
         tree[: values + 1] = 0
         count = 0
         first = 2 * low + observed_starts[key]
@@ -82,6 +83,7 @@ def sweep_ranks(
             if kind != OBSERVE:
                 change = 1 if kind == ENTER else -1
                 count += change
+                # a Fenwick tree counts from 1
                 node = ranks[position] + 1
                 while node <= values:
                     tree[node] += change
@@ -91,19 +93,23 @@ def sweep_ranks(
                 continue
             row = place[position]
             if columns[0] >= 0:
+                # for an odd count both are the same row
                 lower = ordered[low + _rank_at(tree, values, (count - 1) // 2)]
                 upper = ordered[low + _rank_at(tree, values, count // 2)]
                 out[row, columns[0]] = lower + 0.5 * (upper - lower)
+            # a search for NaN would put it after all values
             if columns[1] >= 0 and not np.isnan(own[row]):
                 values_of_key = ordered[low : low + values]
                 below = _count_first(tree, np.searchsorted(values_of_key, own[row], "left"))
                 up_to = _count_first(tree, np.searchsorted(values_of_key, own[row], "right"))
+                # half of the equal values count as below
                 out[row, columns[1]] = 0.5 * (below + up_to) / count
 
 
 @kernel(inline="always")
 def _rank_at(tree: Ints32, values: int, number: int) -> int:
     """Return the rank of the visible row that has `number` rows before it."""
+    # the largest power of two among the nodes
     node, step = 0, 1
     while 2 * step <= values:
         step *= 2

@@ -29,6 +29,7 @@ def code_pairs(row_starts: Ints, values: Ints32, n_values: int) -> tuple[Ints32,
     n_keys = row_starts.size - 1
     codes = np.empty(values.size, np.int32)
     code_starts = np.zeros(n_keys + 1, np.int64)
+    # notes which key used a value last: nothing needs clearing between keys
     last_key = np.full(n_values, -1, np.int64)
     code_of = np.empty(n_values, np.int32)
     following = 0
@@ -98,8 +99,11 @@ def sweep_shares(
                 if total > 0.0:
                     row = place[position]
                     if at_first >= 0:
+                        # node 1 of a key's tournament holds its largest value
                         share = tree[2 * code_low + 1] / total
+                        # even shares give exactly 1 / n, whatever the order of the rows rounded off
                         even = abs(share * different - 1.0) <= EVEN
+                        # rounding could pass 1
                         out[row, at_first] = 1.0 / different if even else min(share, 1.0)
                     index = square / total / total
                     even = abs(index * different - 1.0) <= EVEN
@@ -107,6 +111,7 @@ def sweep_shares(
                         out[row, at_herfindahl] = 1.0 / different if even else min(index, 1.0)
                     if at_entropy >= 0:
                         spread = np.log(total) - logged / total
+                        # rounding could give an entropy just below 0
                         out[row, at_entropy] = np.log(different) if even else max(spread, 0.0)
                 continue
             code = codes[position]
@@ -119,16 +124,19 @@ def sweep_shares(
             count[code] += 1 if kind == ENTER else -1
             different -= 1 if count[code] == 0 else 0
             rows += 1 if kind == ENTER else -1
+            # the last row of a value has left: an exact zero, not what subtraction leaves
             if count[code] == 0:
                 high[code], low[code] = 0.0, 0.0
             else:
                 high[code], low[code] = two_sum(old, low[code], sign * new)
             now = high[code]
+            # an empty window starts from exact zeros
             if rows == 0:
                 total, total_low = 0.0, 0.0
                 square, square_low, logged, logged_low = 0.0, 0.0, 0.0, 0.0
             else:
                 total, total_low = two_sum(total, total_low, sign * new)
+                # the old square is replaced by the new one: only this value's weight changed
                 square, square_low = two_sum(square, square_low, -(old * old))
                 square, square_low = two_sum(square, square_low, now * now)
                 logged, logged_low = two_sum(logged, logged_low, -_log_part(old))
@@ -148,5 +156,6 @@ def _update_largest(tree: Floats, base: int, width: int, leaf: int, value: float
     node = leaf + width
     tree[base + node] = value
     while node > 1:
+        # `node ^ 1` is the sibling
         tree[base + (node >> 1)] = max(tree[base + node], tree[base + (node ^ 1)])
         node >>= 1

@@ -50,6 +50,7 @@ class Span:
 
     def is_hidden(self, first: int, last: int, *, lag_us: int, window_us: int) -> bool:
         """Return whether no decision from `first` to `last` sees any of the rows."""
+        # + 1: an event at the instant of a decision is not yet visible
         not_yet = self.first_event + lag_us + 1 > last
         no_more = self.last_event + lag_us + window_us + 1 <= first
         return not_yet or no_more
@@ -76,12 +77,14 @@ def group_rows(codes: Ints32, n_keys: int) -> tuple[Ints32, Ints]:
     starts : int64 array of shape (n_keys + 1,)
         ``order[starts[k]:starts[k + 1]]`` are the rows of key k.
     """
+    # a counting sort: stable and linear, so rows of a key stay in the order of time
     starts = np.zeros(n_keys + 1, np.int64)
     for code in codes:
         if code >= 0:
             starts[code + 1] += 1
     for key in range(n_keys):
         starts[key + 1] += starts[key]
+    # a copy: filling moves the places, and the starts are returned
     place = starts[:-1].copy()
     order = np.empty(starts[-1], np.int32)
     for row in range(codes.size):
@@ -107,6 +110,7 @@ def order_by_instant(starts: Ints, instants: Ints) -> Ints32:
         for position in range(starts[key] + 1, starts[key + 1]):
             if instants[position] < instants[position - 1]:
                 late = True
+    # most tables are in order: an empty array saves the second lookup of each row
     if not late:
         return np.empty(0, np.int32)
     positions = np.empty(instants.size, np.int32)
@@ -118,6 +122,7 @@ def order_by_instant(starts: Ints, instants: Ints) -> Ints32:
             if position > low and instants[position] < instants[position - 1]:
                 in_order = False
         if not in_order:
+            # mergesort is stable: ties keep their order
             ranks = np.argsort(instants[low:high], kind="mergesort")
             for offset in range(high - low):
                 positions[low + offset] = low + ranks[offset]
@@ -149,6 +154,7 @@ def find_ends(
         high = row_starts[key + 1]
         for observation in range(observed_starts[key], observed_starts[key + 1]):
             now = observed_at[observation]
+            # both ends only move forward, because observations are in order of time
             while end < high and enters[end] <= now:
                 end += 1
             while begin < end and leaves[begin] + delay <= now:
@@ -203,10 +209,12 @@ def build_timeline(
             inside[position] = False
         for observation in range(observed_starts[key], observed_starts[key + 1]):
             now = observed_at[observation]
+            # rows leave before others enter, so that no kernel sees both at one observation
             while leaving < high:
                 row = leaving if out_order else np.int64(by_leave[leaving])
                 if leaves[row] + delay > now:
                     break
+                # a row that never entered must not leave
                 if inside[row - low]:
                     inside[row - low] = False
                     timeline[at] = 4 * row + LEAVE
@@ -216,6 +224,7 @@ def build_timeline(
                 row = entering if in_order else np.int64(by_entry[entering])
                 if enters[row] > now:
                     break
+                # a row that left before any observation saw it would only add rounding
                 if now < leaves[row] + delay:
                     inside[row - low] = True
                     timeline[at] = 4 * row + ENTER
@@ -249,12 +258,14 @@ def supersede_versions(
     """
     until = np.full(group.size, never, np.int64)
     seen = np.ones(group.size, np.bool_)
+    # from the last version to the first: each takes over the end of its successor
     for row in range(group.size - 1, -1, -1):
         after = row + 1
         if after < group.size and group[after] == group[row]:
             until[row] = until[after]
             if event_time[after] > event_time[row] or known_at[after] > known_at[row]:
                 until[row] = min(until[row], max(event_time[after] + 1, known_at[after]))
+        # a version replaced before it became visible is never seen
         seen[row] = max(event_time[row] + 1, known_at[row]) < until[row]
     return until, seen
 

@@ -68,8 +68,10 @@ def sweep_trend(
                 while low <= high and not inside[high]:
                     high -= 1
                 continue
+            # at a single instant no line has a slope: the value stays missing
             if low > high or event_time[start + low] == event_time[start + high]:
                 continue
+            # subtract before squaring: times since 1970 would cost the digits of the slope
             first_time, first_value = event_time[start + low], value[start + low]
             count, time_sum, value_sum = 0, 0.0, 0.0
             for row in range(low, high + 1):
@@ -78,6 +80,7 @@ def sweep_trend(
                     time_sum += (event_time[start + row] - first_time) / _MONTH_US
                     value_sum += value[start + row] - first_value
             time_mean, value_mean = time_sum / count, value_sum / count
+            # a second pass around the means: the formula of one pass would cancel
             spread, together = 0.0, 0.0
             for row in range(low, high + 1):
                 if inside[row]:
@@ -124,6 +127,8 @@ def sweep_extremes_anew(
             else:
                 for each in range(count):
                     if visible[each] == position:
+                        # the last one takes the free place: the order of the visible rows does not
+                        # matter
                         count -= 1
                         visible[each] = visible[count]
                         break

@@ -103,6 +103,7 @@ class RowFunction(How):
 
 def _is_any_of(how: RowFunction, texts: Sequence[pa.Array], _: Ints) -> pa.Array:
     found = pc.is_in(texts[0], value_set=pa.array(how.values, pa.string()))
+    # `is_in` answers false for a missing text: it must stay missing
     return pc.if_else(texts[0].is_valid(), found.cast(pa.float64()), None)
 
 
@@ -122,6 +123,7 @@ def _between(how: RowFunction, values: Floats) -> Floats:
 
 def _multiple_of(how: RowFunction, amounts: Floats) -> Floats:
     cents = _cents(amounts)
+    # in whole cents: remainders of floats are not exact
     whole = (cents > 0) & (cents % round(how.parameters[0] * _CENTS) == 0)
     return np.where(cents < 0, np.nan, whole.astype(np.float64))
 
@@ -140,6 +142,7 @@ def _trailing_zeros(_: RowFunction, amounts: Floats) -> Floats:
 
 def _cents(amounts: Floats) -> Ints:
     """Return amounts in hundredths; -1 where missing."""
+    # rounded: 0.29 * 100 is 28.999999999999996
     return np.where(np.isnan(amounts), -1.0, np.rint(amounts * _CENTS)).astype(np.int64)
 
 

@@ -288,6 +288,7 @@ def _read_where(text: str | None, names: Names) -> Where | None:
         msg = f"condition {text!r} must read: column in (value, value) and column in (value)"
         raise ConfigError(msg)
     where = None
+    # from the last one: each condition holds those that follow it
     for found in reversed(list(re.finditer(_CONDITION, text))):
         where = Where(
             column=names.column(found["column"]), values=tuple(_values(found["values"])), also=where

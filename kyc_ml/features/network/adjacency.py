@@ -154,6 +154,7 @@ def recent(lists: Lists, node: int, since: int, cap: int) -> tuple[int, int, boo
         Whether there were more than `cap`.
     """
     high = lists.starts[node] + lists.filled[node]
+    # one more than the cap, to find out whether there are more
     oldest = max(lists.starts[node], high - cap - 1)
     low = high
     while low > oldest and lists.slot[low - 1].event_time >= since:

@@ -92,6 +92,7 @@ def _close(  # noqa: PLR0917  numba calls are positional
             after = search.edge[place]
             low, high, more = recent(into, edges.source[after], since, rule.cap)
             cut = cut or more
+            # the most recent edges first: the cap on looks then drops the oldest
             for slot in range(high - 1, low - 1, -1):
                 if looks == rule.looks_cap:
                     return (length if count > 0 else 0), count, True

@@ -108,6 +108,7 @@ def find_scatter_gather(
         for place in range(ends[edge], end):
             counts += 1
             counted[through] = counts
+            # the intermediary of this edge is the first
             width = 1
             for slot in range(low, high):
                 if counted[into.slot[slot].other] == counts:
@@ -211,6 +212,7 @@ def count_butterflies(edges: Edges, rule: ButterflyRule) -> tuple[Ints32, int]:
             met[payer] = edge
             for slot in range(first, end):
                 own[out_of.slot[slot].other] = edge
+            # the payee of the closing payment is not one of the payees before it
             own[payee] = -1
             for slot in range(low, high):
                 other = into.slot[slot].other

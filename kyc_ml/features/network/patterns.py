@@ -145,6 +145,7 @@ def find_patterns(
         If the edges are not as described; all faults are listed.
     """
     _check_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
+    # a payment to oneself or of nothing moves no money
     moving = np.flatnonzero((amount > 0.0) & (source != target))
     enters = np.maximum(event_time[moving] + 1, known_at[moving])
     edges = Edges(
@@ -164,6 +165,7 @@ def find_patterns(
         found, cap_hits[PATTERN_NAMES[code]] = find(edges, rules)
         blocks.extend(found)
     at = np.concatenate([moving[block.edge] for block in blocks])
+    # stable: rows of one edge stay in the order of patterns and roles
     order = np.argsort(at, kind="stable")
     at = at[order]
     return Patterns(
@@ -204,6 +206,7 @@ def _check_edges(
     sizes = [each.size for each in (source, target, event_time, known_at, amount)]
     if len(set(sizes)) > 1:
         faults.add(f"all columns must be equally long, got {sizes}")
+        # the checks below compare the columns row by row
         faults.raise_if_any()
     n_strange = int(((source < 0) | (source >= n_nodes)).sum())
     n_strange += int(((target < 0) | (target >= n_nodes)).sum())

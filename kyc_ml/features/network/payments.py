@@ -68,6 +68,7 @@ def payments_of(transactions: pa.Table) -> NetworkPayments:
     order = np.lexsort((into, time, np.maximum(time, known), amount, target, source))
     starts = _group_starts(order, source, target, amount)
     first = order[first_bookings(starts, time[order], into[order])]
+    # a fixed order of equal times, whatever the order of the bookings
     first = first[
         np.lexsort((amount[first], target[first], source[first], known[first], time[first]))
     ]

@@ -65,6 +65,7 @@ class PatternRules:
         faults = Faults("pattern rules", ConfigError)
         for each in fields(self):
             value = getattr(self, each.name)
+            # `not value > 0` catches NaN too
             if not value > 0:
                 faults.add(f"{each.name} must be positive, got {value}")
         for name in ("cycle", "stack", "scatter_gather", "gather_scatter"):

@@ -52,6 +52,7 @@ def measure_stacks(edges: Edges, rule: StackRule) -> tuple[Ints32, Ints32, int]:
         low, high, cut = recent(into, edges.source[edge], now - rule.gap_us, rule.cap)
         cuts += cut
         deepest = 0
+        # the most recent first and `>` below: of equally deep stacks the most recent counts
         for slot in range(high - 1, low - 1, -1):
             before = into.slot[slot].edge
             if depth[before] > deepest and passed_on(

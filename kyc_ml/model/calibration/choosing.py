@@ -113,6 +113,7 @@ def calibrate_by_fold(
         try:
             found = fit_calibrator(margin[others], target[others], method=method, segments=own)
         except ReversedRankingError:
+            # a reversed map is not used: the rate of the other folds takes its place
             proba[held] = target[others].mean()
             continue
         values = None if segments is None else segments.take(held).values  # noqa: PD011
@@ -148,6 +149,7 @@ def choose_calibrator(
         _try(margin, target, method=method, config=config, segments=segments, order=order)
         for method in config.candidates
     ]
+    # ties go to the simpler map
     trials.sort(key=lambda trial: (round(trial.loss, _TIE_DIGITS), _rank(trial.method)))
     best = trials[0]
     calibrator = fit_calibrator(margin, target, method=best.method, segments=segments)
@@ -170,9 +172,11 @@ def _cross(
     segments: SegmentRows | None,
 ) -> tuple[Floats, Floats]:
     """Return held-out probabilities, and those of the map without segments."""
+    # folds are made in this order, so that the order of the given rows changes nothing
     order = canonical_order(margin, target, segments)
     cuts = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
     proba, whole = np.empty_like(margin), np.empty_like(margin)
+    # the split reads the outcomes only: the first argument just has the right length
     for others, these in cuts.split(order[:, None], target[order]):
         fitted, held = order[others], order[these]
         own = None if segments is None else segments.take(fitted)
@@ -200,6 +204,7 @@ def _try(
             margin, target, method=method, folds=config.folds, seed=config.seed, segments=segments
         )
     except ReversedRankingError:
+        # infinite losses are sorted last
         lost = np.full(target.size, np.inf)
         return _Trial(
             method=method, proba=np.full(target.size, np.nan), losses=lost, whole_losses=lost
@@ -224,6 +229,7 @@ def _show(trials: list[_Trial], target: Floats, *, segmented: bool) -> pd.DataFr
         row["standard_error"] = _standard_error(trial.losses) if usable else np.nan
         row["calibration_error"] = calibration_error(target, trial.proba) if usable else np.nan
         row["behind"] = trial.loss - best.loss if usable else np.inf
+        # both maps were evaluated on the same rows: the error is that of paired differences
         row["behind_error"] = _standard_error(trial.losses - best.losses) if usable else np.nan
         row["chosen"] = trial is best
         rows.append(row)
@@ -231,6 +237,7 @@ def _show(trials: list[_Trial], target: Floats, *, segmented: bool) -> pd.DataFr
 
 
 def _log_losses(target: Floats, proba: Floats) -> Floats:
+    # log1p keeps the digits of small probabilities
     return -np.where(target == 1, np.log(proba), np.log1p(-proba))
 
 

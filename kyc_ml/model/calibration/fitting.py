@@ -75,6 +75,7 @@ def _fit_whole(margin: Floats, target: Floats, method: Method) -> Calibrator:
     if method == "venn_abers":
         steps, levels = fit_venn_abers(margin, target)
         return Calibrator(method=method, knots=_plain(steps), levels=_plain(levels))
+    # levels of 0 or 1 would have an infinite log loss
     least = 0.5 / target.size
     fit = IsotonicRegression(y_min=least, y_max=1.0 - least).fit(margin, target)
     return Calibrator(
@@ -111,8 +112,10 @@ def _fit_beta(margin: Floats, target: Floats) -> Calibrator:
 
     Source: Kull, Silva Filho and Flach 2017, AISTATS, PMLR 54, 623-631.
     """
+    # ln p and -ln(1 - p): `logaddexp` keeps digits where p itself would be rounded to 0 or 1
     columns = np.column_stack([-np.logaddexp(0.0, -margin), np.logaddexp(0.0, margin)])
     centre, scale = columns.mean(axis=0), columns.std(axis=0)
+    # a constant column would be divided by 0
     scale = np.where(scale > 0.0, scale, 1.0)
     design = np.column_stack([(columns - centre) / scale, np.ones_like(margin)])
 
@@ -137,6 +140,7 @@ def _fit_beta(margin: Floats, target: Floats) -> Calibrator:
             "calibration rows the wrong way round; check the labels of that period"
         )
         raise ReversedRankingError(msg)
+    # back to the scale of the margins
     slopes = fit.x[:2] / scale
     return Calibrator(
         method="beta",

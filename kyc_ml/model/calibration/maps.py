@@ -79,6 +79,7 @@ class Calibrator:
         proba = self._of_the_whole(margin)
         if self.segments is not None and segment is not None:
             proba = self.segments.shift(proba, segment)
+        # a shift may have reached 0 or 1 again
         return np.clip(proba, _LEAST, _MOST)
 
     def without_segments(self) -> Self:
@@ -92,6 +93,7 @@ class Calibrator:
         elif self.method == "venn_abers":
             proba = apply_steps(margin, np.array(self.knots), np.array(self.levels))
         elif self.method == "beta":
+            # outside the fitted margins the log-odds continue with slope 1
             inside = np.clip(margin, self.knots[0], self.knots[-1])
             proba = expit(
                 self.upper_slope * np.logaddexp(0.0, inside)

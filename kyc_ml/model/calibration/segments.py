@@ -64,7 +64,9 @@ class Segments:
         """
         known = pd.Index([each.name for each in self.shifts], dtype=object)
         place = known.get_indexer(pd.Index(_as_objects(segment, n=proba.size), dtype=object))
+        # an unknown segment has place -1: the last factor, 1
         factor = np.append(np.exp([each.shift for each in self.shifts]), 1.0)[place]
+        # rows with a factor of 1 keep their probability to the last bit
         moved = factor != 1.0
         p, factor = proba[moved], factor[moved]
         shifted = proba.copy()
@@ -142,6 +144,7 @@ class SegmentRows:
     @property
     def values(self) -> Names:
         """The name of each row's segment; None is missing."""
+        # code -1 picks the last entry, None
         return np.array([*self.names, None], dtype=object)[self.codes]
 
     def take(self, rows: Ints) -> SegmentRows:
@@ -206,6 +209,7 @@ def estimate_strength(proba: Floats, target: Floats, segments: SegmentRows) -> f
     codes, s = segments.codes[present], len(segments.names)
     weight = np.bincount(codes, (proba * (1.0 - proba))[present], minlength=s)
     beyond = np.bincount(codes, (target - proba)[present], minlength=s)
+    # in one statement: both right sides need the weights before the filter
     weight, beyond = weight[weight > 0], beyond[weight > 0]
     if weight.size < 2:
         return math.inf
@@ -222,6 +226,7 @@ def _fit_shift(name: str, proba: Floats, target: Floats, *, strength: float) -> 
     credibility = 0.0 if math.isinf(strength) else weight / (weight + strength)
     rate, usual = positives / n, expected / n
     wanted = credibility * rate + (1.0 - credibility) * usual
+    # the target stays half an outcome away from 0 and 1, where the shift would be infinite
     wanted = max(wanted, min(usual, 0.5 / n))
     wanted = min(wanted, max(usual, 1.0 - 0.5 / n))
     return SegmentShift(

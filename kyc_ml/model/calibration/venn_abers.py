@@ -54,6 +54,7 @@ def fit_venn_abers(margin: Floats, target: Floats) -> tuple[Floats, Floats]:
 
 def apply_steps(margin: Floats, knots: Floats, levels: Floats) -> Floats:
     """Look up the levels of margins of shape (n,), knots and levels as fitted above."""
+    # left + right is 2i + 1 at knot i and even between knots
     below = np.searchsorted(knots, margin, side="left")
     up_to = np.searchsorted(knots, margin, side="right")
     return np.asarray(levels[below + up_to])
@@ -74,6 +75,7 @@ def _fits_with_a_positive(rows: Ints, hits: Ints) -> Floats:
 
     Whole numbers throughout: no rounding before the last division.
     """
+    # Python's integers: the cross products of corners are then exact
     xs, ys = np.cumsum(rows).tolist(), np.cumsum(hits).tolist()
     corners: list[Point] = []  # the leftmost corner is last
     for point in zip(reversed(xs), reversed(ys), strict=True):

@@ -103,6 +103,7 @@ def _code_numbers(forest: Forest, splits: Ints, goes_left: list[Mask]) -> Floats
     ranks = np.searchsorted(cuts, forest.threshold[splits])
     for split, rank in zip(splits, ranks, strict=True):
         left = np.arange(cuts.size + 3) <= rank
+        # the last two codes are zero and NaN, whose side the split defines itself
         left[-2], left[-1] = forest.zero_left[split], forest.nan_left[split]
         goes_left[split] = left
     return cuts
@@ -112,6 +113,7 @@ def _code_categories(forest: Forest, splits: Ints, goes_left: list[Mask]) -> Flo
     sets = {split: forest.categories[split] for split in splits}
     cuts = np.unique(np.concatenate([each for each in sets.values() if each is not None]))
     for split, chosen in sets.items():
+        # code 0, a category that no split knows, goes right
         goes_left[split] = np.concatenate([[False], np.isin(cuts, chosen)])
     return cuts.astype(np.float64)
 

@@ -85,10 +85,13 @@ class TreeContributions:
     ) -> None:
         def explain(start: int) -> None:
             rows = slice(start, start + _BLOCK)
+            # copies only a block that is not contiguous float64 already
             block = np.ascontiguousarray(matrix[rows], dtype=np.float64)
+            # `values[rows]` is a view: the kernel writes into the result
             explain_block(block, self.coding, tables, self.rules, values[rows])
 
         with ThreadPoolExecutor(threads) as pool:
+            # reading the results raises what a thread raised
             list(pool.map(explain, range(0, matrix.shape[0], _BLOCK)))
 
 

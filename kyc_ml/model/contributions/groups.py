@@ -63,6 +63,7 @@ def group_leaves(paths: Paths, price: float) -> tuple[Ints, Ints, int]:
         counts, stem = np.zeros(n_features, np.int64), np.ones(n_features, np.bool_)
         for last in range(first, n_leaves):
             add_leaf(paths, first, last, labels, counts, stem)
+            # further leaves can only add cells
             if count_cells(counts, stem) > _MOST_CELLS:
                 break
             for wanted in (0, int(np.count_nonzero(counts) + 1) // 2):
@@ -71,6 +72,7 @@ def group_leaves(paths: Paths, price: float) -> tuple[Ints, Ints, int]:
                 if total < cost[last + 1]:
                     cost[last + 1], began[last + 1], points[last + 1] = total, first, wanted
                     sizes[last + 1] = sizes[first] + int(size)
+    # walked twice: the number of groups is needed before the arrays
     n_groups, at = 0, n_leaves
     while at > 0:
         n_groups, at = n_groups + 1, began[at]

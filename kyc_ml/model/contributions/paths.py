@@ -88,6 +88,7 @@ def follow_paths(tree: Tree) -> Paths:
                 if tree.goes_left[start + code] != goes:
                     cells_left[depth, cell[code_start[at] + code]] = False
             rows = tree.split_rows[node] if node >= 0 else tree.leaf_rows[~node]
+            # -1 marks a feature not asked yet: its absolute value is a share of 1
             share_left[depth, at] = abs(share_left[depth, at]) * (rows / tree.split_rows[parent])
         if node < 0:
             _copy(cells_left[depth], inside[found])
@@ -95,6 +96,7 @@ def follow_paths(tree: Tree) -> Paths:
             value[found] = tree.leaf_value[~node]
             found += 1
             continue
+        # right first: the left child is then taken first, and leaves come from left to right
         for child in (tree.right[node], tree.left[node]):
             top += 1
             waiting[top], parents[top], depths[top] = child, node, depth + 1
@@ -136,6 +138,7 @@ def refine(labels: Ints, member: Mask, count: int) -> int:
     found = 0
     for at in range(labels.size):
         key = 2 * labels[at] + member[at]
+        # stored plus 1, because 0 means that the label is new
         if renamed[key] == 0:
             found += 1
             renamed[key] = found

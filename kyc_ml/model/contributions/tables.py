@@ -232,6 +232,7 @@ def _add_leaf_table(
             rows[known] = 0
         stride *= counts[at]
         row += 1
+    # this many points integrate a polynomial of degree known - 1 exactly
     used = n_points if n_points else (known + 1) // 2
     for point in range(used):
         weight = paths.value[leaf] * rules.weights[used, point]
@@ -260,6 +261,7 @@ def _share_out(share: Floats, t: float) -> Floats:
         for at in range(n):
             before[at] = product
             product *= (1.0 - t) * share[at] + t * (pattern >> at & 1)
+        # products from both sides instead of a division by a factor that may be 0
         for at in range(n - 1, -1, -1):
             passed = pattern >> at & 1
             out[at, pattern] = before[at] * after * (passed - share[at])

@@ -146,7 +146,9 @@ def _tree(fields: Mapping[str, str]) -> dict[str, Any]:
     by_set = (kind & _CATEGORICAL) > 0
     default_left = (kind & _DEFAULT_LEFT) > 0
     missing = (kind >> 2) & 3
+    # without a rule for missing values a zero is compared like any number
     zero_left = np.where(missing == _ZERO_IS_MISSING, default_left, threshold >= 0.0)
+    # LightGBM reads NaN as 0 unless the split treats NaN as missing
     nan_left = np.where(missing == _NAN_IS_MISSING, default_left, zero_left)
     return {
         "feature": _places(fields, "split_feature"),
@@ -169,6 +171,7 @@ def _category_sets(fields: Mapping[str, str], threshold: Floats, by_set: Mask) -
         return [None] * threshold.size
     bounds = _places(fields, "cat_boundaries")
     words = np.array(fields["cat_threshold"].split(), np.uint32)
+    # little-endian bytes: bit k is category k on any machine
     bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
     sets: list[Ints | None] = []
     for each, number in zip(by_set, threshold, strict=True):

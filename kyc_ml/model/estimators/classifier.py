@@ -165,6 +165,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         random_state: int | np.random.RandomState | None = _SEED,
         n_jobs: int | None = 2,
     ) -> None:
+        # only stored, never changed or checked here: `clone` of scikit-learn requires it
         self.n_estimators = n_estimators
         self.stopping_rounds = stopping_rounds
         self.learning_rate = learning_rate
@@ -242,6 +243,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         for name, rows in (("early_stopping", early_stopping), ("calibration", calibration)):
             if rows is not None:
                 given[name] = self._read(*rows, reset=False)
+        # everything that can be wrong is checked before the long fitting
         self._require_adverse_named()
         maps = self._calibration_config()
         parts = hold_back(
@@ -313,6 +315,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     def base_value(self) -> float:
         """The mean margin of the training rows, log-odds: contributions are added to it."""
         self._require_adverse("base_value")
+        # the base is the same for every row
         nothing = np.full((1, self.n_features_in_), np.nan)
         return float(self.model_.contributions(nothing, threads=1).base[0])
 
@@ -321,6 +324,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         """Share of each column in the total gain, shape (n_features_in_,); the sum is 1, or 0."""
         check_is_fitted(self)
         gain = self.model_.importance()
+        # a model without splits has no gain: 0 / tiny is 0
         return gain / max(float(gain.sum()), np.finfo(np.float64).tiny)
 
     def _read(self, X: Any, y: npt.ArrayLike, *, reset: bool) -> Labelled:  # noqa: ANN401
@@ -350,6 +354,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         X = as_frame(X)
         require_readable(X)
         if isinstance(X, pd.DataFrame):
+            # categories have no numbers yet: `_matrix` checks the values after encoding
             validate_data(self, X, reset=reset, skip_check_array=True)
             self._require_order(list(X.columns), reset=reset)
             return with_text_names(X)
@@ -421,6 +426,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     ) -> None:
         asked = self.monotone or {}
         if self._numbers is not None and isinstance(asked, Mapping):
+            # the columns of such a frame were renamed to text: the names asked for follow
             asked = {str(name): direction for name, direction in asked.items()}
         specs = input_columns(self._names(), self.vocabularies_, asked)
         matrix, target = fitted
@@ -457,6 +463,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     def _model_config(self, rows: int) -> ModelConfig:
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
+            # LightGBM's seed is a C int
             seed = check_random_state(seed).randint(2**31 - 1)
         content = {name: getattr(self, name) for name in _MODEL}
         least = self.min_child_samples
@@ -475,6 +482,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             raise ConfigError(msg)
         if asked is None:
             return 1
+        # -1 means all processors, -2 all but one
         return int(asked) if asked > 0 else max(1, (os.cpu_count() or 1) + 1 + int(asked))
 
 

@@ -88,6 +88,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         del y
         require_contracted(self.source)
         observations = read_observations(X)
+        # no rows: this only finds out which features the tables allow
         found = build_features(self.source, observations.slice(0, 0), specs=self.specs)
         self.feature_names_in_: Names = np.array(observations.column_names, dtype=object)
         self.n_features_in_: int = len(observations.column_names)

@@ -180,6 +180,7 @@ def lay_out(
     held, start = {}, first
     for name, count in counts.items():
         if count:
+            # sorted: rows of a part stay in order of time
             held[name] = np.sort(taken[start : start + count])
         start += count
     return FitParts(train=np.sort(taken[:first]), held=held)

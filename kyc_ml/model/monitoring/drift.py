@@ -88,6 +88,7 @@ def compare_profiles(
         )
         limit = limits.score if name == PROBABILITY else limits.feature
         reason = reasons.get(name, "")
+        # Bonferroni: with more features a false alarm must not become likelier
         level = _CHANCE / (1 if name == PROBABILITY or reason else features_counted)
         critical = drift.critical_99  # undefined without rows, 0 with one bin
         if critical > 0:

@@ -77,10 +77,12 @@ def _gain_beside_noise(
     threads: int,
 ) -> tuple[Floats, Floats]:
     """Fit one small model: the gain of each feature, and what its pool of noise gains."""
+    # a separate stream for each repetition, whatever the others drew
     rng = np.random.default_rng([config.seed, number])
     drawn = _draw(rows.matrix, rows.target, config, seed=int(rng.integers(2**32)))
     source = np.concatenate(
         [
+            # `resize` repeats the shuffled features until there are enough
             np.resize(
                 rng.permutation(np.flatnonzero(pools == pool)),
                 config.noise_features if pool < 2 else _COPIES_OF_A_CATEGORY,
@@ -89,6 +91,7 @@ def _gain_beside_noise(
         ]
     )
     copied = alive[source]
+    # columns are filled one by one
     beside = np.empty((drawn.size, alive.size + copied.size), order="F")
     beside[:, : alive.size] = rows.matrix[np.ix_(drawn, alive)]
     groups = number_labels(rows.groups[drawn])

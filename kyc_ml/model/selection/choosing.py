@@ -129,6 +129,7 @@ def select_features(
     table = table.join(compare_noise(rows, alive, config, threads=threads, progress=progress))
     table = table.join(compare_blocks(rows, alive, blocks))
     _judge(table, config, blocks=int(blocks.max()) + 1)
+    # after the faults: a feature that the configuration keeps has none
     table.loc[table["feature"].isin(config.keep), "why"] = ""
     if (table["why"] != "").all():
         told = ", ".join(f"{n} {why}" for why, n in table["why"].value_counts().items())
@@ -187,6 +188,7 @@ def _judge(table: pd.DataFrame, config: SelectionConfig, *, blocks: int) -> None
     if config.psi_limit is not None:
         faults[SHIFTING] = (table["psi"] > config.psi_limit) & (table["psi_real"] == 1)
     if config.flip_level is not None:
+        # Bonferroni over the blocks, on both sides
         bound = stats.norm.ppf(1.0 - config.flip_level / blocks / 2)
         faults[FLIPPING] = (table["z_low"] < -bound) & (table["z_high"] > bound)
     for why, here in faults.items():

@@ -25,6 +25,7 @@ def cut_blocks(times: npt.ArrayLike, blocks: int) -> Ints:
     Equal times share a block.
     """
     when = number_labels(times)
+    # ends are times that occur, so that rows of one time share a block
     ends = np.quantile(when, np.arange(1, blocks) / blocks, method="higher")
     return number_labels(np.searchsorted(np.unique(ends), when, side="right"))
 
@@ -48,6 +49,7 @@ def compare_blocks(rows: TrainingRows, alive: Ints, blocks: Ints) -> pd.DataFram
     people = [np.unique(rows.groups[here]).size for here in inside]
     found = []
     for column in alive:
+        # the column is read many times: one copy in order is faster
         values = np.ascontiguousarray(rows.matrix[:, column])
         category = rows.specs[column].kind == "category"
         place = number_labels(FrozenBins.of(values, category=category).place(values))

@@ -121,6 +121,7 @@ def _files(root: Path) -> Iterator[Path]:
     for path in root.rglob("*"):
         parts = path.relative_to(root).parts
         hidden = any(part.startswith((".", "_")) for part in parts)
+        # a link may lead out of the folder that was named
         if not hidden and path.is_file() and path.resolve().is_relative_to(root):
             found.append(path)
         if len(found) == _MOST_FILES:

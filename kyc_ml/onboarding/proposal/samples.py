@@ -244,6 +244,7 @@ def _copy_head(path: Path, copy: Path, *, encoding: str, most: int) -> bool:
         left = most
         for block in as_utf8(handle, encoding):
             if len(block) > left:
+                # cut after a whole line
                 out.write(block[: block.rfind(b"\n", 0, left) + 1])
                 return True
             out.write(block)
@@ -260,6 +261,7 @@ def _take_sample(engine: Engine, source: FoundSource, *, cut: bool) -> FileSampl
     thing = "VIEW" if kind else "TABLE"
     connection.execute(f"ALTER {thing} {name} RENAME TO {whole}")
     rows = connection.execute(f"SELECT count(*) FROM {whole}").fetchall()[0][0]
+    # with a seed: the same files give the same proposal
     sample = f" USING SAMPLE reservoir({ROWS} ROWS) REPEATABLE (7)" if rows > ROWS else ""
     connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM {whole}{sample}")
     connection.execute(f"DROP {thing} {whole}")

@@ -34,6 +34,7 @@ def run_balances(ledger: Ledger, account: Ints, customers: Customers, *, rng: Ge
     owner[account] = ledger.customer
     spread = np.exp(0.7 * rng.standard_normal(accounts))
     opening = np.rint(40.0 * customers.flow[owner] * spread).astype(np.int64)
+    # stable: payments of an account stay in order of time
     order = np.argsort(account, kind="stable")
     # Whole cents: sums of integers are exact.
     signed = np.where(ledger.incoming, ledger.amount, -ledger.amount)[order]

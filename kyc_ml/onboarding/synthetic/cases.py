@@ -70,6 +70,7 @@ def _confirm_frauds(config: BankConfig, ledger: Ledger, known: Ints, rng: Genera
     """Confirm frauds after a lognormal delay; the rows of an incident together or not at all."""
     rows = np.flatnonzero(ledger.fraud)
     burst = np.isin(ledger.typology[rows], (v.ACCOUNT_TAKEOVER, v.STOLEN_CARD))
+    # a fraud outside an incident is a group by itself: its negative number is never a ring
     group = np.where(burst, ledger.ring[rows], -1 - np.arange(rows.size))
     _, of = np.unique(group, return_inverse=True)
     found = (rng.random(rows.size) < config.fraud_detected_share)[of]

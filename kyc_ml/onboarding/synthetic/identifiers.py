@@ -98,5 +98,6 @@ def _digits(numbers: Ints, *, width: int) -> Ints:
 
 def _texts(characters: npt.NDArray[np.integer]) -> list[str]:
     width = characters.shape[1]
+    # a row of bytes is read as one text, without a loop
     raw = np.ascontiguousarray(characters.astype(np.uint8)).view(f"S{width}").ravel()
     return [text.decode("ascii") for text in raw]

@@ -136,6 +136,7 @@ def _pay_each_other(pairs: int, market: Market, scales: Scales, *, rng: Generato
     slot = rng.integers(0, market.customer_payees.shape[1], pairs)
     payee = market.customer_payees[payer, slot]
     steady = np.flatnonzero(market.people.steady)
+    # a customer who would pay itself pays the next one instead
     after = steady[np.searchsorted(steady, payee - market.terminals, side="right") % steady.size]
     payee = np.where(payee - market.terminals == payer, market.terminals + after, payee)
     days = rhythm.draw_days(market.config, market.people, payer, rng=rng)

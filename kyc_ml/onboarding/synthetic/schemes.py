@@ -37,6 +37,7 @@ def structure_cash(
     cash = make_ledger(
         time=time,
         customer=members[0],
+        # rounding down may pass the lower end of the range
         amount=np.maximum(amount, 0.8 * CASH_THRESHOLD),
         incoming=True,
         instrument=v.CASH,

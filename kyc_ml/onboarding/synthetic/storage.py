@@ -44,6 +44,7 @@ def save_bank(bank: SyntheticBank, folder: FilePath, *, overwrite: bool = False)
         )
         raise OutputError(msg) from None
     finally:
+        # an existing folder may hold files of the user: only a new one is removed
         if not saved and not existed:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -63,6 +64,7 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
 
 def _write_all(files: dict[str, pa.Table], folder: Path) -> None:
     """Write all files to a hidden folder inside, then rename each into place."""
+    # in the same folder: a rename is atomic only inside one file system
     staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     try:
         for name, table in files.items():

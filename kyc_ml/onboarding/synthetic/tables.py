@@ -151,6 +151,7 @@ def tabulate_events(log: EventLog, market: Market) -> pa.Table:
 
 def tabulate_reports(reports: Reports) -> pa.Table:
     """Write the third-party table in order of time."""
+    # stable: reports of one instant keep their order
     order = np.argsort(reports.time, kind="stable")
     columns = {
         REPORT_ID: make_labels("Q", np.arange(order.size), width=7),
@@ -176,6 +177,7 @@ def tabulate_cases(cases: Cases) -> pa.Table:
     row = np.concatenate([np.arange(first_seen.size), was_open])
     known = np.concatenate([cases.closed, cases.opened[was_open]])
     final = np.arange(row.size) < first_seen.size
+    # lexsort sorts by its last key first
     order = np.lexsort([number[row], known])
     row, known, final = row[order], known[order], final[order]
     columns = {

@@ -163,6 +163,7 @@ class LogReading:
 def read_chain(content: bytes) -> LogReading:
     """Read a log and check its chain; `check_anchors` then finds a cut or rewritten end."""
     lines = content.split(b"\n")
+    # after the last line feed nothing follows unless a write was cut short
     rest = lines.pop()
     entries: list[Entry] = []
     faults: list[Fault] = []
@@ -171,6 +172,7 @@ def read_chain(content: bytes) -> LogReading:
         entry = _read_line(line)
         if entry is None:
             faults.append(Fault(line=place, what="unreadable", text=_UNREADABLE))
+            # the hash of an unreadable line is unknown: the link of the next entry is not checked
             before = ""
             continue
         faults += _faults_of(entry, line, place=place, before=before)
@@ -226,6 +228,7 @@ def _read_line(line: bytes) -> Entry | None:
 def _is_entry(content: object) -> bool:
     if not isinstance(content, dict) or sorted(content) != list(_FIELDS):
         return False
+    # not `isinstance`, which takes True for a number
     numbered = type(content["sequence"]) is int
     texts = all(
         isinstance(content[name], str) for name in _FIELDS if name not in ("facts", "sequence")

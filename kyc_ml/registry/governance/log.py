@@ -126,6 +126,7 @@ class AuditLog:
         anchors = tuple(anchors)
         self._require_kept_if_known(anchors)  # before a new one is made in its place
         with self._locked() as file:
+            # read under the lock: another process may have written since
             found = read_chain(self.path.read_bytes())
             self._refuse((*found.faults, *check_anchors(found.entries, anchors)))
             entry = Entry(
@@ -145,9 +146,11 @@ class AuditLog:
     def _write(self, file: int, line: bytes, *, size: int) -> None:
         try:
             done = 0
+            # a call may write a part only
             while done < len(line):
                 done += os.write(file, line[done:])
             os.fsync(file)
+            # a new file also needs its name on disk
             if size == 0:
                 _sync_folder(self.path.parent)
         except OSError as error:
@@ -168,6 +171,7 @@ class AuditLog:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
         finally:
+            # closing releases the lock
             os.close(file)
 
     def _require_kept_if_known(self, anchors: tuple[tuple[str, LogAnchor], ...]) -> None:

@@ -177,7 +177,7 @@ def _about_age(report: ReportFacts, valid_days: int, now: datetime) -> Iterator[
 def _about_gates(report: ReportFacts, policy_digest: str) -> Iterator[str]:
     if report.policy_digest != policy_digest:
         yield (
-            f"the report was compared with other limits ({report.policy_digest[:12]}) than are in "
+            f"the report was made with other gates ({report.policy_digest[:12]}) than those in "
             f"force ({policy_digest[:12]}): validate again"
         )
 

@@ -17,6 +17,7 @@ _LISTED: Final = 10
 def list_models(client: mlflow.MlflowClient) -> Iterator[RegisteredModel]:
     """Return every registered model."""
     token = None
+    # MLflow answers page by page
     while True:
         page = client.search_registered_models(page_token=token)
         yield from page

@@ -88,6 +88,7 @@ def set_champion(name: str, version: str, *, previous: str) -> None:
     """
     with connected(uri=f"models:/{name}/{version}"):
         client = mlflow.MlflowClient()
+        # `champion` is moved last: an interruption leaves the old one in place
         if previous:
             client.set_registered_model_alias(name, PREVIOUS_CHAMPION, previous)
         elif _under(client, name, PREVIOUS_CHAMPION):
@@ -123,6 +124,7 @@ def keep_anchor(anchor: LogAnchor, *, name: str, version: str) -> None:
     with connected(uri=f"models:/{name}"):
         client = mlflow.MlflowClient()
         kept = LogAnchor.parse(client.get_registered_model(name).tags.get(_ANCHOR, ""))
+        # an anchor never moves back: later entries could then be cut off unnoticed
         if kept is None or kept.count < anchor.count:
             client.set_registered_model_tag(name, _ANCHOR, str(anchor))
         if version:

@@ -111,5 +111,6 @@ def _is_away(error: BaseException) -> bool:
         if isinstance(each, OperationalError):
             if any(words in str(each) for words in _CLOSED):
                 return False
+            # a file that is not locked stays as it is; only a server may come back
             return not address().startswith("sqlite:") or "database is locked" in str(each)
     return isinstance(error, MlflowException) and error.error_code in _NOT_NOW

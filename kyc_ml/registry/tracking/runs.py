@@ -160,6 +160,7 @@ def log_facts(
 
 def facts_of(record: RunRecord) -> dict[str, float]:
     """Return the metrics that are numbers: MLflow takes no NaN."""
+    # only NaN differs from itself
     return {name: value for name, value in record.metrics.items() if value == value}  # noqa: PLR0124
 
 

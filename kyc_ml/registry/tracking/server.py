@@ -148,8 +148,10 @@ def start_run(
         with mlflow.start_run(run_id=None if begun else run_id, run_name=name) as run:
             yield run
     except Exception:
+        # MLflow's own context has marked the run as failed
         raise
     except BaseException:
+        # a signal is not a failure of the job
         client.set_terminated(run_id, status="KILLED")
         raise
 

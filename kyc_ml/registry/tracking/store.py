@@ -76,6 +76,7 @@ def open_store(*, makes: bool) -> None:
     path = file_of_store()
     if path is not None:
         _require_file(path, makes=makes)
+    # a relative address means another file in another folder
     key = (address(), str(Path.cwd()))
     if key in _opened and (path is None or path.exists()):
         return
@@ -178,6 +179,7 @@ def _require_schema(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
     engine = sqlalchemy.create_engine(
+        # read only: a check must neither make nor change the file
         URL.create("sqlite", database=f"file:{_quoted(path)}", query={"mode": "ro", "uri": "true"})
     )
     try:
@@ -241,6 +243,7 @@ def _open_served(url: URL) -> None:
         with engine.connect() as connection:
             _compare_schema(connection)
             if url.get_backend_name() == "postgresql":
+                # the lock ends with the connection
                 connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({_LOCK})"))
             _open()
     finally:

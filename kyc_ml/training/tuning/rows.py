@@ -240,6 +240,7 @@ def fold_rows(
         stop=parts.get("stop"),
         test=parts["test"],
         test_day=times[parts["test"].rows] // DAY_US,
+        # `-(-a // b)` rounds up
         end_day=-(-_us(end) // DAY_US),
     )
 
@@ -253,6 +254,7 @@ def parts_of(rows: TuningFold) -> dict[str, TuningPart]:
 def _renumbered(rows: TuningFold, used: Ints) -> TuningFold:
     """Count rows in the table of used rows instead of all observations."""
     parts = {
+        # `used` is sorted: the place of a row in it is its new number
         name: TuningPart(rows=np.searchsorted(used, part.rows), target=part.target)
         for name, part in parts_of(rows).items()
     }

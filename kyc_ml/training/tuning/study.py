@@ -97,8 +97,10 @@ def identify_study(config: RunConfig, facts: Mapping[str, Any]) -> str:
     sections = config.model_dump(
         mode="json", include={"unit", "features", "dataset", "splits", "model", "tuning"}
     )
+    # each trial has these parameters itself, and threads change no result
     for name in (*SEARCHED, "n_jobs"):
         del sections["model"][name]
+    # a larger budget continues the same study
     for name in ("trials", "minutes"):
         del sections["tuning"][name]
     text = json.dumps({"config": sections, "facts": dict(facts)}, sort_keys=True)
@@ -130,6 +132,7 @@ def search(
     study = _open(path, config=config, identity=identity, name=name)
     resumed = len(_finished(study))
     own = {name: getattr(model, name) for name in SEARCHED}
+    # the configuration's own parameters are the first trial, and are compared with all others
     if not any(trial.params == own for trial in study.get_trials(states=_COMPLETE)):
         study.enqueue_trial(own)
     minutes = np.inf if config.minutes is None else config.minutes
@@ -171,6 +174,7 @@ def _open(path: Path, *, config: TuningConfig, identity: str, name: str) -> optu
         trials = study.get_trials(deepcopy=False)
     except (SQLAlchemyError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
+        # the lines after the first may hold SQL
         msg = f"study {path} cannot be opened as an Optuna study: {reason}; name another --study"
         raise ConfigError(msg) from None
     if attributes.get(_IDENTITY, identity) != identity or (trials and _IDENTITY not in attributes):
@@ -214,8 +218,10 @@ def _run_trial(
             gain = np.mean(values) - np.mean((yardstick or values)[:number])
             trial.report(float(gain), number)
             tell("folds of the trial", number, len(rows.folds))
+            # the own parameters are never pruned: all others are compared with them
             if number < len(rows.folds) and trial.params != own and trial.should_prune():
                 break
+    # also after an interruption: otherwise the trial would stay in the file as running
     except BaseException:
         study.tell(trial, state=TrialState.FAIL)
         raise

@@ -85,6 +85,7 @@ def explain_moves(
     moved = np.flatnonzero(new.tier != old.tier)
     reference = challenger.reference.filled_by(champion.reference)
     pieces = []
+    # at least one piece: the table needs its columns even without a move
     for start in range(0, max(moved.size, 1), _PIECE):
         here = moved[start : start + _PIECE]
         both, added, base = _contributions(rows, challenger, champion, here, threads=threads)
@@ -105,6 +106,7 @@ def explain_moves(
         pieces.append(pd.concat([table, reasons_of_move], axis=1))
         progress(min(start + _PIECE, moved.size), moved.size)
     listed = pd.concat(pieces, ignore_index=True)
+    # by identifier where differences are equal: the order is always the same
     order = np.lexsort((listed[OBSERVATION_ID], -listed["log_odds_difference"].abs()))
     return listed.iloc[order].reset_index(drop=True)
 

@@ -68,6 +68,7 @@ class LaterRows:
     @property
     def end_day(self) -> int:
         """The day after the time of the evaluated rows."""
+        # `-(-a // b)` rounds up
         return -(-(self.end.value // 1000) // DAY_US)
 
     def require_both_classes(self) -> None:

@@ -195,6 +195,7 @@ def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
     """
     if len(curve) <= _POINTS:
         return curve
+    # denser towards the head of the ranking, which people read
     back = np.unique(np.geomspace(1, len(curve), _POINTS).round().astype(np.int64))
     return curve.iloc[len(curve) - back[::-1]].reset_index(drop=True)
 

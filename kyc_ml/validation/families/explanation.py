@@ -125,6 +125,7 @@ def _sample(evidence: ReviewEvidence, most: int, settings: Settings) -> Ints:
     n = len(evidence.current)
     if n <= most:
         return np.arange(n)
+    # sorted: the sample keeps the order of the rows
     return np.sort(np.random.default_rng(settings.seed).choice(n, most, replace=False))
 
 

@@ -148,6 +148,7 @@ def _compare_groups(evidence: ReviewEvidence, settings: Settings) -> _Groups | N
             notes.append(_without_value(group, int((~here).sum())))
         if len(set(kept[here])) < 2:
             continue
+        # numbered again: a group may not hold every customer
         customers = np.unique(rows.evaluated_customers[here], return_inverse=True)[1]
         found = compute_fairness(
             rows.target[here],

@@ -18,6 +18,7 @@ def read_report(path: Path) -> tuple[Report, ReportFacts]:
     Raises ConfigError if it cannot be read or is not a report.
     """
     try:
+        # read once: the digest is that of the bytes that were parsed
         content = path.read_bytes()
         report = from_json(content.decode(), subject=str(path))
     except OSError as error:

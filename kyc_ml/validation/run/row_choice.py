@@ -224,6 +224,7 @@ def _train_part(
     usable = np.flatnonzero(~np.isnan(to_target(status)))
     if usable.size > settings.train_rows:
         rng = np.random.default_rng(settings.seed)
+        # sorted: the sample keeps the order of the rows
         usable = np.sort(rng.choice(usable, settings.train_rows, replace=False))
     return ReviewPart(
         role="train",

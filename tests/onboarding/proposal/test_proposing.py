@@ -282,6 +282,17 @@ def test_loans_with_codes_of_their_own(data, tmp_path):
     assert items["event_time"].max() < reviewed["event_time"].max()
 
 
+def test_cases_alone_lack_the_rows_that_they_label_and_not_their_outcomes(data, tmp_path):
+    alerts = [
+        f"A{n},K{n:03},2024-{n % 9 + 1:02}-10,{'fraud' if n % 3 else 'cleared'}" for n in range(60)
+    ]
+    (data / "alerts.csv").write_text("\n".join(["case_no,client_no,confirmed_on,verdict", *alerts]))
+    found = init(data, tmp_path / "out", base_currency="EUR")
+    assert set(found.proposal.tables) == {"cases"}
+    assert "outcomes" not in found.held_back
+    assert re.fullmatch(r"kyc-ml train: no table .* transactions .*", found.held_back)
+
+
 def test_train_is_named_only_when_nothing_is_left_to_decide(data, tmp_path):
     frame = bookings().rename(columns={"id": "tx_id", "customer": "client_id"})
     frame["fraud"] = np.where(frame["fraud"], "Q", "R")
