@@ -42,8 +42,6 @@ def run_demo(
 
     Parameters
     ----------
-    configs : Path
-        Folder of the shipped configurations.
     out : Path
         Folder for the bank, the scores and the page; those of an earlier demo are replaced.
     """
@@ -91,7 +89,6 @@ def _train_and_score(
     out: Path,
     reporter: ProgressReporter,
 ) -> tuple[TrainingResult, ScoringResult, ModelStory]:
-    """Train one model, then score the latest rows with the registered version."""
     files = load_run(config, source=source)
     # another name, because a demo must not change the aliases of a model in use
     run = files.run.model_copy(update={"name": f"demo-{files.run.name}"})

@@ -37,8 +37,6 @@ class AddedValue:
         model_value, baseline_value, difference (model less baseline), low, high (of the
         difference; NaN where fewer than two samples hold both classes), better ('higher' or
         'lower').
-    sentence : str
-        What is added in average precision over each baseline, and whether chance may be all.
     """
 
     table: pd.DataFrame
@@ -61,12 +59,8 @@ def compute_added_value(
     Parameters
     ----------
     target : array of 0 and 1, shape (n,), of both classes
-    who : str
-        Name of the model in the sentence.
     customers : array of shape (n,)
         Drawn whole, with all their rows.
-    seed : int
-        Draws the samples.
     """
     ours = _figures_of(target, model)
     theirs = {name: _figures_of(target, baseline) for name, baseline in baselines.items()}
@@ -103,7 +97,6 @@ def compute_added_value(
 
 
 def _figures_of(target: Floats, predicted: Predictions) -> Callable[[Ints], dict[str, float]]:
-    """Return a function that computes a predictor's figures of a sample of the rows."""
     ranking = Ranking.of(target, predicted.score)
     losses = log_losses(target, predicted.probability)
 

@@ -167,7 +167,6 @@ def _require_classes(
     splits: CustomerFoldsConfig,
     as_of: pd.Timestamp,
 ) -> None:
-    """Raise if some fold would lack a class, before the features are computed."""
     positives = int(target.sum())
     fewest = min(positives, target.size - positives)
     inner = splits.early_stopping_folds or 0
@@ -185,7 +184,6 @@ def _require_classes(
 
 
 def _summarise(held_out: OutOfFold, features: FeatureTable, target: Floats) -> pd.DataFrame:
-    """Count the rows that each fold was fitted on and held out, and the trees of its model."""
     table = summarise_folds(
         [
             _fold(number, np.flatnonzero(held_out.fold == number - 1), n_rows=target.size)

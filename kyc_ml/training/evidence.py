@@ -56,7 +56,6 @@ class HoldoutPredictions:
     target, margin, probability : float64 arrays of shape (n,)
     baselines : mapping of who to Predictions of the n rows
         Their probabilities were fitted on other rows, as the model's were.
-    features : FeatureTable of the n rows
     """
 
     part: str
@@ -75,10 +74,6 @@ class Trained:
     ----------
     quality : mapping of predictor ('LightGBM', 'logistic regression on bins', with a scorecard
         'expert rating') to part to ModelMetrics
-    added_value : AddedValue
-        The gain of the model over each baseline on the rows of `evidence`.
-    explained : ExplainedRows
-        Contributions of a sample of the rows of `evidence`.
     parts : DataFrame
         The rows of each part and those left out; see `summarise_parts`.
     boundaries : Boundaries or None
@@ -91,8 +86,6 @@ class Trained:
         Features that the source lacks, and those that selection dropped.
     selection : Selection or None
         The figures and verdict of every feature; None without a selection.
-    stability : tuple of Stability
-        The changes of refits on other seeds and samples; empty without refits.
     """
 
     bundle: Bundle
@@ -168,8 +161,6 @@ def make_trained(
     ----------
     learned_from : bool array of shape (len(features),)
         The rows the model was fitted on: vocabularies and the peer reference come from them.
-    selection : Selection or None
-        None without a selection.
     """
     vocabularies = features.learn_vocabularies(learned_from)
     matrix, _ = evidence.features.encode(vocabularies)
@@ -253,10 +244,7 @@ def build_all(
 ) -> FeatureTable:
     """Compute the chosen features of all observations.
 
-    Raises
-    ------
-    DatasetError
-        If the source has none of them.
+    Raises DatasetError if the source has none of them.
     """
     built = build_features(
         source,

@@ -84,10 +84,7 @@ def explain_sample(
 ) -> ExplainedRows:
     """Explain at most `MOST_ROWS` rows, drawn by content: their order changes nothing.
 
-    Parameters
-    ----------
-    matrix : float64 array of shape (n, p)
-        The encoded features.
+    `matrix` holds the encoded features, of shape (n, p).
     """
     drawn = sample_rows(matrix, np.arange(len(features)), count=MOST_ROWS, seed=seed)
     # sorted: the sample keeps the order of the rows

@@ -69,10 +69,7 @@ def refit(
 ) -> tuple[Stability, ...]:
     """Refit with other seeds and on bootstrap samples, as often as the configuration says.
 
-    Parameters
-    ----------
-    take : callable
-        Returns the rows of a part: they are copied only if a refit needs them.
+    `take` returns the rows of a part: they are copied only if a refit needs them.
     """
     found = []
     kinds = (

@@ -22,12 +22,8 @@ def state_facts(
 
     The date in the bundle decides which rows are new to the model: a caller may not change it.
 
-    Raises
-    ------
-    LeakageError
-        If the facts have another `as_of`.
-    ConfigError
-        If they have another base currency, or an `as_of` that is not a time.
+    Raises LeakageError if the facts have another `as_of`; ConfigError if they have another base
+    currency, or an `as_of` that is not a time.
     """
     _require_same_date(given.get(_AS_OF), as_of)
     stated = given.get(_CURRENCY, source.base_currency)

@@ -15,15 +15,10 @@ def say_late_cases(
 ) -> str | None:
     """Return how many cases became known too late to label anything, and until when labels count.
 
-    Parameters
-    ----------
-    read : mapping of a part's name to the instant its labels are read at
-        Only parts that lack positives; an empty name means all rows.
+    `read` maps each part that lacks positives to the instant at which its labels are read; an empty
+    name means all rows.
 
-    Returns
-    -------
-    str or None
-        Counts and days, no customer's value; None where no adverse case came too late.
+    Return counts and days, no customer's value; None where no adverse case came too late.
     """
     if not read or CASES not in source.tables:
         return None

@@ -61,14 +61,11 @@ class OutOfFold:
 def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) -> Ints:
     """Assign each row a fold from 0: each customer to one fold, positives evenly.
 
+    Raises DatasetError if there are fewer customers than folds, or fewer rows of a class.
+
     Returns
     -------
     int64 array of shape (n,)
-
-    Raises
-    ------
-    DatasetError
-        If there are fewer customers than folds, or fewer rows of a class.
     """
     owners, positives = np.unique(customers).size, int(target.sum())
     fewest = min(owners, positives, target.size - positives)

@@ -64,19 +64,15 @@ from kyc_ml.training.stability import LabelledRows
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _PartedRows:
-    """The usable rows, each in one part, with everything that fitting and evaluation read."""
-
     part: Names
     target: Floats
     matrix: Floats
     customers: Names
 
     def of(self, name: str) -> Ints:
-        """Return the row numbers of a part."""
         return np.flatnonzero(self.part == name)
 
     def take(self, name: str) -> LabelledRows:
-        """Copy the rows of a part."""
         here = self.of(name)
         return LabelledRows(
             matrix=self.matrix[here], target=self.target[here], customers=self.customers[here]
@@ -169,7 +165,6 @@ def train_out_of_time(
 def _fit_baseline(
     rows: _PartedRows, specs: tuple[FeatureSpec, ...], *, config: RunConfig
 ) -> Predictions:
-    """Fit the logistic regression on train rows; return its predictions of the test rows."""
     train = rows.of(TRAIN)
     # only the rows that are fitted are copied
     latest = train[latest_rows(rows.target[train])]
@@ -195,7 +190,6 @@ def _evaluate(
     *,
     config: RunConfig,
 ) -> dict[str, dict[str, ModelMetrics]]:
-    """Compute the metrics of the model on every part, and of the baselines on the test."""
     numbers = number_customers(rows.customers)
     tested = rows.of(TEST)
     # a refit has learned the early stopping rows: figures on them would be too good

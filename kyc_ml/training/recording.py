@@ -36,18 +36,7 @@ def make_run_record(
     note: str,
     began: float,
 ) -> RunRecord:
-    """Collect what a training run leaves in MLflow besides bundle, card and own record.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        As loaded after saving, with its digest.
-    seconds : mapping of stage to what it took
-    note : str
-        First text of the run's page.
-    began : float
-        When the job began, in seconds since 1970.
-    """
+    """Collect what a training run leaves in MLflow besides bundle, card and own record."""
     return RunRecord(
         parameters=_parameters(trained),
         metrics=_metrics(trained, seconds),
@@ -126,7 +115,6 @@ def _metrics(trained: Trained, seconds: Mapping[str, float]) -> dict[str, float]
 
 
 def _quality_of_parts(trained: Trained) -> pd.DataFrame:
-    """Tabulate every figure: who, part, then the columns of `ModelMetrics`."""
     return pd.DataFrame(
         [
             {"who": who, "part": part, **quality.as_dict()}

@@ -61,7 +61,6 @@ class Stability:
 
     Attributes
     ----------
-    kind : 'seed' or 'bootstrap'
     runs : DataFrame
         One row a refit: run, seed, rows, customers, trees and the `METRICS` on the later
         rows. Probabilities are the margin's own, before calibration.
@@ -100,23 +99,17 @@ def seed_stability(
     A seed draws features, bags and the negatives kept: with all of them at 1 it changes
     nothing, and the spread is 0.
 
+    Raises ValueError if `config.seed_refits` is 0; DatasetError if a part has one class only, or no
+    rows.
+
     Parameters
     ----------
     later : LabelledRows
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
         Early stopping rows; None fits all trees.
-
-    Raises
-    ------
-    ValueError
-        If `config.seed_refits` is 0.
-    DatasetError
-        If a part has one class only, or no rows.
     """
-    _require_refits("seed_refits", config.seed_refits)
-    _require_both_classes(later)
-    shown = _choose_shown(later, config)
+    shown = _require_refits("seed_refits", later, config)
     refits = []
     for number in range(config.seed_refits):
         seeded = model.model_copy(update={"seed": model.seed + number})
@@ -144,23 +137,17 @@ def bootstrap_stability(
 
     Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
 
+    Raises ValueError if `config.bootstrap_refits` is 0; DatasetError if a part has one class only,
+    or fewer than two samples hold both classes.
+
     Parameters
     ----------
     later : LabelledRows
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
         Early stopping rows; None fits all trees.
-
-    Raises
-    ------
-    ValueError
-        If `config.bootstrap_refits` is 0.
-    DatasetError
-        If a part has one class only, or fewer than two samples hold both classes.
     """
-    _require_refits("bootstrap_refits", config.bootstrap_refits)
-    _require_both_classes(later)
-    shown = _choose_shown(later, config)
+    shown = _require_refits("bootstrap_refits", later, config)
     refits, n = [], config.bootstrap_refits
     for number in range(n):
         # a separate stream for each sample, whatever the others drew
@@ -193,27 +180,21 @@ class _Refit:
     reasons: Ints
 
 
-def _require_refits(name: str, refits: int) -> None:
-    if not refits:
+def _require_refits(name: str, later: LabelledRows, config: StabilityConfig) -> Ints:
+    """Raise if there is nothing to compare; return the later rows that every refit explains."""
+    if not getattr(config, name):
         msg = f"{name} must be at least 2, got 0: set stability.{name}"
         raise ValueError(msg)
+    positives, rows = int(later.target.sum()), later.target.size
+    require_both_classes("stability", positives, rows, cure="widen the part of the later rows")
+    every = np.arange(rows)
+    drawn = sample_rows(later.matrix, every, count=config.explained_rows, seed=config.seed)
+    return np.sort(drawn)
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)
-
-
-def _require_both_classes(later: LabelledRows) -> None:
-    positives, rows = int(later.target.sum()), later.target.size
-    require_both_classes("stability", positives, rows, cure="widen the part of the later rows")
-
-
-def _choose_shown(later: LabelledRows, config: StabilityConfig) -> Ints:
-    """Choose the later rows that every refit explains, in their order."""
-    every = np.arange(later.target.size)
-    drawn = sample_rows(later.matrix, every, count=config.explained_rows, seed=config.seed)
-    return np.sort(drawn)
 
 
 def _refit(
@@ -260,14 +241,12 @@ def _fit(
 
 
 def _groups(rows: LabelledRows) -> Ints:
-    """Return a number from 0 for each customer."""
     if rows.customers is None:
         return np.arange(rows.target.size)
     return number_customers(rows.customers)
 
 
 def _draw(rows: LabelledRows, rng: np.random.Generator) -> LabelledRows:
-    """Draw customers with replacement, all their rows with them."""
     groups = _groups(rows)
     drawn = drawn_rows(draw_customers(groups, rng))
     return LabelledRows(

@@ -49,23 +49,14 @@ class FitResult:
 
     Attributes
     ----------
-    in_force : TierPolicy
     judged : DataFrame
         The cut-offs in force, evaluated on the same rows; see `evaluate_cut_offs`.
-    diff : str
-        Unified diff of both policies as YAML.
     rows, positives, left_out : int
         Rows used, and rows of the period without a usable outcome.
     since, until : Timestamp
         Half-open period of the decisions.
-    as_of : Timestamp
-        The outcomes are those known then.
-    model : str
-        Name, and version where it has one.
     model_digest, data_digest : str
         SHA-256 of the bundle, empty for one that was never saved, and of all input files.
-    basis : 'unseen', 'out_of_fold' or 'learned'
-        What the rows are to the model.
     """
 
     proposal: CutOffProposal
@@ -213,6 +204,8 @@ def mature_rows(
 ) -> tuple[FitRows, int, pd.Timestamp]:
     """Score the rows decided since a day whose outcome is mature at `as_of`.
 
+    Raises DatasetError if no row is old enough.
+
     Returns
     -------
     rows : FitRows
@@ -221,11 +214,6 @@ def mature_rows(
         adverse outcome.
     until : Timestamp
         End of the period: later outcomes are not mature.
-
-    Raises
-    ------
-    DatasetError
-        If no row is old enough.
     """
     found = evaluation_rows(tables, bundle.config, since=since, as_of=as_of)
     used = found.counted

@@ -57,8 +57,6 @@ class TrainingResult:
     ----------
     page_text : str
         The page of the training as HTML, as MLflow keeps it.
-    page : Path or None
-        Where it was written to as well.
     """
 
     registered: RegisteredModel
@@ -78,8 +76,6 @@ class TrainRequest:
 
     Attributes
     ----------
-    config, source, data : Path
-        Run configuration, source mapping, and the folder of the files it names.
     as_of : Timestamp or None
         What was known then may be used; None is the end of the data.
     keep : Path or None
@@ -151,6 +147,9 @@ def train_tables(
 ) -> TrainingResult:
     """Train on tables already read; see `run_train`.
 
+    Raises ConfigError if `as_of` lies beyond the data; RegistryError if MLflow does not take the
+    model; the message names the folder that keeps it.
+
     Parameters
     ----------
     as_of : Timestamp or None
@@ -159,13 +158,6 @@ def train_tables(
         The command for the record of the run; without absolute paths.
     spent : mapping of stage to seconds, optional
         Stages that were done before.
-
-    Raises
-    ------
-    ConfigError
-        If `as_of` lies beyond the data.
-    RegistryError
-        If MLflow does not take the model; the message names the folder that keeps it.
     """
     reach_store(writes_to=files.run.name)
     as_of = known_until(tables, as_of)
@@ -241,10 +233,7 @@ def train_on(
 ) -> Trained:
     """Train on tables already read, and write nothing: the same arguments, the same bundle.
 
-    Raises
-    ------
-    DatasetError
-        If the labelled observations cannot carry a model.
+    Raises DatasetError if the labelled observations cannot carry a model.
     """
     tell_late_reviews(tables, as_of, reporter)
     return train(
@@ -310,7 +299,6 @@ def _tell_of_few_trees(trained: Trained, reporter: ProgressReporter) -> None:
 
 
 def _tell_of_selection(trained: Trained, reporter: ProgressReporter) -> None:
-    """Report how many features selection dropped, by reason; the run keeps the figures."""
     if trained.selection is None:
         return
     counts = trained.selection.counts()
@@ -322,7 +310,6 @@ def _tell_of_selection(trained: Trained, reporter: ProgressReporter) -> None:
 
 
 def _positives_of_evaluation(trained: Trained) -> dict[str, int]:
-    """Count the positives of the parts for early stopping, calibration and evaluation."""
     deciding = {EARLY_STOPPING, CALIBRATION, trained.evidence.part}
     return {
         row["part"].replace("_", " "): int(row["positives"])

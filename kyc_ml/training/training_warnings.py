@@ -26,10 +26,7 @@ def warn_of_odd_tiers(tiers: pd.DataFrame, reporter: ProgressReporter) -> None:
 
     Most customers are low risk: such cut-offs were made for other probabilities.
 
-    Parameters
-    ----------
-    tiers : DataFrame
-        One row a tier, lowest first, with tier and rows, as `compute_tier_table` gives it.
+    `tiers` has one row a tier, lowest first, as `compute_tier_table` returns it.
     """
     total = int(tiers["rows"].sum())
     if total < _MANY:
@@ -50,9 +47,7 @@ def warn_of_odd_tiers(tiers: pd.DataFrame, reporter: ProgressReporter) -> None:
 def warn_of_few_positives(positives: Mapping[str, int], reporter: ProgressReporter) -> None:
     """Warn if parts for early stopping, calibration or evaluation have few positives.
 
-    Parameters
-    ----------
-    positives : mapping of part, in words, to its positives
+    `positives` maps the name of a part, in words, to its positives.
     """
     few = ", ".join(f"{part} {n:,}" for part, n in positives.items() if n < FEW_POSITIVES)
     if few:
@@ -65,10 +60,7 @@ def warn_of_few_positives(positives: Mapping[str, int], reporter: ProgressReport
 def warn_of_missed_rates(tiers: pd.DataFrame, reporter: ProgressReporter) -> None:
     """Warn of each tier whose expected rate lies outside the interval of its observed rate.
 
-    Parameters
-    ----------
-    tiers : DataFrame
-        As `compute_tier_table` returns it with outcomes; tiers without rows have no rates.
+    `tiers` is what `compute_tier_table` returns with outcomes; tiers without rows have no rates.
     """
     for row in tiers.to_dict("records"):
         expected, low, high = row["expected_rate"], row["ci_low"], row["ci_high"]

@@ -26,16 +26,12 @@ class TuneRequest:
 
     Attributes
     ----------
-    config, source, data : Path
-        Run configuration, source mapping, and the folder of the files it names.
     out : Path
         YAML file to write, for ``model: !include FILE``.
     study : Path or None
         SQLite file of the study; an existing study is resumed. None is `out` as ``.db``.
     as_of : Timestamp or None
         What was known then may be used; None is the end of the data.
-    trials, minutes
-        Budgets to use instead of the configuration's.
     """
 
     config: Path
@@ -56,10 +52,7 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
     on rows that no choice saw, it writes the own, and what was found as comments. These rows are
     later ones; of a run cross-validated by customer they are outer folds, each with its search.
 
-    Raises
-    ------
-    ConfigError
-        If the study is of other data or settings.
+    Raises ConfigError if the study is of other data or settings.
     """
     run = load_run(request.config, source=request.source).run
     run = with_budget(run, trials=request.trials, minutes=request.minutes)
@@ -92,7 +85,7 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
             "tune",
             run.name,
             _record(run, tuned, tables, as_of=as_of, began=began),
-            _children(tuned),
+            [_child(trial, tuned.config.tuning.objective) for trial in tuned.search.trials],
         )
     except RegistryError as error:
         msg = (
@@ -111,7 +104,6 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
 
 
 def _section(tuned: Tuned) -> str:
-    """Write the model section to train with, headed by comments on its origin."""
     run, found, comparison = tuned.config, tuned.search, tuned.comparison
     objective = run.tuning.objective.replace("_", " ")
     whose = "the configuration's own, kept" if comparison.worse else "chosen"
@@ -141,7 +133,6 @@ _COLUMNS = {
 def _record(
     run: RunConfig, tuned: Tuned, tables: ContractedTables, *, as_of: pd.Timestamp, began: float
 ) -> RunRecord:
-    """Collect what MLflow keeps of the study; `run` is the configuration as it was given."""
     found, comparison = tuned.search, tuned.comparison
     compared = comparison.table.to_dict("records")
     kind = "outer_folds" if isinstance(run.splits, CustomerFoldsConfig) else "test"
@@ -183,10 +174,6 @@ def _record(
         figures={},
         began=began,
     )
-
-
-def _children(tuned: Tuned) -> list[ChildRecord]:
-    return [_child(trial, tuned.config.tuning.objective) for trial in tuned.search.trials]
 
 
 def _child(trial: TrialRecord, objective: str) -> ChildRecord:

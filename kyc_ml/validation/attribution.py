@@ -24,14 +24,12 @@ class Attribution:
 
     Attributes
     ----------
-    names : tuple of str, length p
     strength : float64 array of shape (p,)
         Mean absolute contribution of each feature, in log-odds.
     reasons : int16 array of shape (n, k)
         Indices in `names` of the strongest contributions of each row, the strongest first.
     worst_error : float
         Largest difference between base value plus contributions and the margin.
-    rows : int
     """
 
     names: tuple[str, ...]

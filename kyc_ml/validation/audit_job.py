@@ -51,8 +51,6 @@ class LabelProbes:
         feature, auc; the highest first. Empty where the probe was not run.
     shuffled : ShuffledLabels or None
         None if the probe was not run.
-    not_run : str
-        Reason why a probe was not run; '' if both were.
     """
 
     rows: int
@@ -76,10 +74,7 @@ class LabelProbes:
 class AuditResult:
     """The whole audit of one configuration on one source.
 
-    Attributes
-    ----------
-    unseen : str
-        Doubts about the times of cases that no test can settle; '' if there are no doubts.
+    `unseen` has doubts about the times of cases that no test can settle; '' if there are no doubts.
     """
 
     name: str
@@ -115,10 +110,6 @@ def run_audit(
     as_of : Timestamp or None
         Observations before it are audited, with the labels known then; later rows are the
         future. None is the end of the data: see `end_of_data`.
-    times : int
-        Decision times to sample.
-    out : Path or None
-        JSON file to write.
     """
     run = load_section(config, RunConfig)
     declared = load_section(source, SourceMapping).attributes

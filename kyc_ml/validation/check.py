@@ -19,10 +19,7 @@ Unit = Literal["share", "ratio", "count", "p-value", "log-odds", "index", "days"
 class FigureText:
     """A figure that a check computes and that may have gates.
 
-    Attributes
-    ----------
-    name : str
-        Such as 'auc'; unique within its check.
+    Its name, such as 'auc', is unique within its check.
     """
 
     name: str

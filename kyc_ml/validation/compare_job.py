@@ -59,10 +59,6 @@ class ComparisonRequest:
 
     Attributes
     ----------
-    challenger, champion : str
-        Registry addresses or folders of bundles.
-    source, data : Path
-        Source mapping, and the folder of the files that it names.
     since : Timestamp or None
         First decision; None is the later of both training dates. Two models cross-validated
         by customer are then compared out of fold while no later rows are mature.
@@ -72,8 +68,6 @@ class ComparisonRequest:
         Figure that decides, and costs; None is what the champion's section ``tuning`` has.
     out : Path or None
         Folder for every figure as JSON, and the rows that change their tier as Parquet.
-    quarantine : Path or None
-        Parquet file for rows that break the contract.
     """
 
     challenger: str
@@ -153,13 +147,7 @@ def compare_bundles(
     settings: ComparisonSettings,
     reporter: ProgressReporter,
 ) -> Comparison:
-    """Compare two bundles on the rows that are new to both; nothing is written.
-
-    Raises
-    ------
-    ConfigError, LeakageError, DatasetError
-        As `run_compare` does.
-    """
+    """Compare two bundles on the rows that are new to both; nothing is written."""
     require_comparable_bundles(challenger, champion)
     require_currency(challenger, tables)
     require_currency(champion, tables)
@@ -230,7 +218,6 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _matrix(tiers: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with the champion's tiers as rows and the challenger's as columns."""
     cells = [
         f"{rows:,}" + ("" if np.isnan(rate) else f" ({rate:.2%})")
         for rows, rate in zip(tiers["rows"], tiers["observed_rate"], strict=True)
@@ -243,7 +230,6 @@ def _matrix(tiers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(found: Comparison, folder: Path) -> None:
-    """Write every figure as JSON, and the rows that change their tier as Parquet."""
     content: dict[str, Any] = {
         **found.names,
         "digests": found.digests,
@@ -271,7 +257,6 @@ def _write(found: Comparison, folder: Path) -> None:
 
 
 def _record(found: Comparison, tables: ContractedTables, challenger: Bundle) -> RunRecord:
-    """Collect what MLflow keeps: figures, but no single customer."""
     kind = found.kind.replace("-", "_")
     figures = found.metrics.drop_duplicates("figure").to_dict("records")
     metrics = {

@@ -21,15 +21,7 @@ from kyc_ml.validation.rows import ScoredRows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrained:
-    """Result of training again from the run's own record.
-
-    Attributes
-    ----------
-    recorded, again : str
-        Digests of the bundles.
-    differing, changes : tuple of str
-        Files that differ; versions of code and packages that differ.
-    """
+    """Result of training again from the run's own record."""
 
     recorded: str
     again: str
@@ -61,8 +53,6 @@ class ReviewEvidence:
     recorded : ModelMetrics or None
         Figures of the model's own test rows, computed again with the labels known at training;
         None if the model was not split in time.
-    recorded_part : str
-        Name of that part in ``bundle.metrics``; '' if `recorded` is None.
     current_is_recorded : bool
         True if the current rows are that part, because no later row is mature yet.
     fitted : ScoredRows or None
@@ -73,12 +63,8 @@ class ReviewEvidence:
         the evaluated rows; else None.
     tables : ContractedTables or None
         The source, for checks that compute features again; None if only scored rows are given.
-    observations : pyarrow.Table or None
-        Observations of the current rows.
     left_out : mapping of feature to reason
         Segments and groups of the policy that this source does not have.
-    retrained : Retrained or None
-        None if retraining was not requested.
     """
 
     bundle: Bundle

@@ -17,10 +17,7 @@ MAJOR_SHIFT: Final = 0.25
 def largest(table: pd.DataFrame, column: str, *, named: str) -> Value:
     """Return the largest defined value of a column and the name of its row; else undefined.
 
-    Parameters
-    ----------
-    named : str
-        Column with the name of each row.
+    `named` is the column with the name of each row.
     """
     return _of(table, column, named=named, sign=1.0)
 
@@ -37,15 +34,9 @@ def most_drifted(table: pd.DataFrame, column: str, *, named: str) -> dict[str, V
     with many values and not be significant. Major shifts above their own 99% critical value
     come first, then shifts above their own 95% critical value, then the largest drift.
 
-    Parameters
-    ----------
-    table : DataFrame
-        With columns `column`, critical_95 and critical_99.
+    `table` has the columns `column`, critical_95 and critical_99.
 
-    Returns
-    -------
-    dict of 'drift', 'critical_95' and 'critical_99'
-        Undefined if no row has a drift.
+    Return 'drift', 'critical_95' and 'critical_99'; undefined if no row has a drift.
     """
     known = table[table[column].notna()]
     if known.empty:

@@ -47,10 +47,7 @@ def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str
     `fewest` positives: no positive among the rows of one customer is too little evidence, and
     the upper end of few positives is too low.
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row for each part: `named`, expected, low and high of `level_of`.
+    `table` has one row for each part: `named`, expected, low and high of `level_of`.
     """
     enough = table[table["expected"] >= fewest].reset_index(drop=True)
     return {

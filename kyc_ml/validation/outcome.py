@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 class Value:
     """A number with its interval; NaN or infinite is undefined.
 
-    Attributes
-    ----------
-    about : str
-        Name of the tier, segment or feature that the figure belongs to; '' for all rows.
+    `about` names the tier, segment or feature of the figure; '' for all rows.
     """
 
     value: float
@@ -46,10 +43,7 @@ class Outcome:
     def figures(self, procedure: Procedure) -> tuple[Figure, ...]:
         """Return the figures in the order in which the check declares them.
 
-        Raises
-        ------
-        ValueError
-            If figures or tables are not those that the check declares.
+        Raises ValueError if figures or tables are not those that the check declares.
         """
         check = procedure.check
         declared = {measure.name for measure in check.measures} | procedure.tables.keys()
@@ -95,10 +89,8 @@ Run = Callable[["ReviewEvidence", "Settings"], Outcome | NotApplicable]
 class Procedure:
     """A check, the function that runs it, and the titles of its tables and plots.
 
-    Attributes
-    ----------
-    needs : '', 'outcomes', 'both_classes' or 'two_periods'
-        Condition on the rows without which the check does not apply; see `missing`.
+    `needs` is '', 'outcomes', 'both_classes' or 'two_periods': the condition on the rows without
+    which the check does not apply; see `missing`.
     """
 
     check: Check
@@ -111,15 +103,9 @@ class Procedure:
 def procedures(family: str, functions: Mapping[str, Any]) -> tuple[Procedure, ...]:
     """Join the checks in ``families/FAMILY.yaml`` with the functions ``run_NAME`` of the family.
 
-    Parameters
-    ----------
-    functions : mapping of name to object
-        Names of the family's module; those that begin with ``run_`` are the functions.
+    Raises ValueError if a check has no function, or a function has no declaration.
 
-    Raises
-    ------
-    ValueError
-        If a check has no function, or a function has no declaration.
+    `functions` are the names of the family's module; those that begin with ``run_`` are used.
     """
     declared = read_yaml(Path(__file__).parent / "families" / f"{family}.yaml")
     runs = {name[4:]: each for name, each in functions.items() if name.startswith("run_")}

@@ -27,8 +27,6 @@ class Sample:
         Places among the current rows.
     matrix : float64 array of shape (n, p)
     target, margin, probability : float64 arrays of shape (n,)
-    tier : int64 array of shape (n,)
-        Tier of the probability alone.
     """
 
     rows: Ints
@@ -77,10 +75,7 @@ class Sample:
 def draw_evaluated(rows: ScoredRows, *, most: int, rng: np.random.Generator) -> Ints:
     """Draw evaluated rows: all positives but at most half of `most`, and negatives for the rest.
 
-    Returns
-    -------
-    int64 array
-        Places of the rows, in rising order; all evaluated rows if they are not more than `most`.
+    Return row numbers in rising order; all evaluated rows if they are not more than `most`.
     """
     places = np.flatnonzero(rows.evaluated)
     if places.size <= most:
@@ -102,10 +97,7 @@ def add_noise(
     long tails and counts with many ties are therefore disturbed equally: a value that half of
     the rows share seldom changes. Categories and missing values do not change.
 
-    Parameters
-    ----------
-    size : float
-        Standard deviation of the move, as a share of the column's finite values.
+    `size` is the standard deviation of the move, as a share of the column's finite values.
     """
     noisy = matrix.copy()
     for place, spec in enumerate(specs):

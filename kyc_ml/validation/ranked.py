@@ -30,13 +30,7 @@ def one_class(rows: ScoredRows) -> NotApplicable | None:
 
 
 def missing(needs: str, evidence: ReviewEvidence) -> NotApplicable | None:
-    """Return the reason why the rows do not meet a condition; None if they do.
-
-    Parameters
-    ----------
-    needs : str
-        See `Procedure.needs`.
-    """
+    """Return why the rows do not meet a condition of `Procedure.needs`; None if they do."""
     rows = evidence.current
     if needs == "outcomes" and not rows.target.size:
         return not_applicable("no_mature_outcome")

@@ -69,10 +69,7 @@ class Figure:
 class Table:
     """A tidy table of figures; counts and shares, never a single customer.
 
-    Attributes
-    ----------
-    name : str
-        Unique within its check; the Parquet file is named after check and table.
+    The name is unique within its check; the Parquet file is named after check and table.
     """
 
     name: str
@@ -86,8 +83,6 @@ class Plot:
 
     Attributes
     ----------
-    table : str
-        Name of the table.
     x, y : str
         Its columns; for 'histogram' x is the lower edge of each bin.
     group : str
@@ -96,8 +91,6 @@ class Plot:
         Columns of the interval; '' for none.
     value : str
         Column that colours a 'heatmap'; for 'interval' a mark to compare y with; '' for none.
-    reference : str
-        Reference line: the values of a perfect or unchanged model.
     """
 
     name: str
@@ -153,12 +146,8 @@ class CheckResult:
 
     Attributes
     ----------
-    notes : tuple of Text
-        Further information on the figures: rows used, rows left out.
     reason : Text
         Why the check does not apply; empty if it applies.
-    command : str
-        Command that reruns only this check.
     seconds : float
         Duration; not part of `content_digest`.
     """
@@ -211,11 +200,8 @@ class CheckResult:
 class Finding:
     """A broken gate in a sentence. The sign-off gives it an owner and a due date.
 
-    Attributes
-    ----------
-    id : str
-        Check, figure and severity: 'calibration.jeffreys/lowest_p/amber'. The same defect
-        has the same id in the next report.
+    The id has check, figure and severity: 'calibration.jeffreys/lowest_p/amber'. The same defect
+    has the same id in the next report.
     """
 
     id: str
@@ -236,17 +222,12 @@ class ModelIdentity:
         Address that the user named: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.
     digest : str
         SHA-256 of the bundle's manifest.
-    unit : str
-        'fraud' or 'risk'.
     trainer : str
         Person who started the training run; '' if not recorded.
     trained_at : str
         Start of the training run, ISO; '' if not recorded.
     known_until : str
         Training date, ISO: the model learned from what was known then.
-    policy : str
-        Name and version of its tier policy.
-    features, trees : int
     """
 
     name: str
@@ -270,10 +251,6 @@ class RowsUsed:
     ----------
     role : 'current', 'reference' or 'train'
         Evaluated, compared with, and learned from.
-    origin : Text
-        Description, such as 'observations after the training date'.
-    since, until : str
-        Decisions in ``[since, until)``, ISO.
     rows, judged, positives, customers : int
         All rows, those with a mature outcome, and positives and customers among these.
     """
@@ -317,9 +294,6 @@ class DataIdentity:
     ----------
     source, mapping_digest : str
         Name of the source mapping and SHA-256 of its content.
-    files : mapping of file name to SHA-256
-    digest : str
-        Digest of all files together.
     """
 
     source: str
@@ -334,9 +308,6 @@ class ReportPlace:
 
     Attributes
     ----------
-    report, page : Path
-        ``report.json`` and ``report.html``.
-    mlflow_run : str
     receipt : str
         ``COUNT:HASH`` of the entry in the audit log; '' for a report of some checks only.
     """

@@ -28,17 +28,12 @@ class ScoredRows:
 
     Attributes
     ----------
-    role : 'current', 'reference' or 'train'
-    origin : Text
-        Description of the rows, for the report.
     since, until : Timestamp
         Decisions in ``[since, until)``.
     features : FeatureTable of n rows
         The columns of the model, in its order, with encoded categories.
     facts : FeatureTable of n rows
         Further columns that segments, groups and the tier policy need.
-    margin, probability : float64 arrays of shape (n,)
-    grades : Grades
     status : object array of shape (n,)
         Status of each outcome; see `kyc_ml.dataset.Labels`.
     evaluated : bool array of shape (n,)
@@ -151,13 +146,7 @@ class ScoredRows:
         return table.numbers[:, table.names.index(name)]
 
     def columns(self, names: Sequence[str], places: Ints | None = None) -> FeatureTable:
-        """Return these features from both tables, for all rows or some.
-
-        Parameters
-        ----------
-        places : int64 array, optional
-            Rows to take; all by default.
-        """
+        """Return these features from both tables, for all rows or some."""
         tables = [
             table.reorder([name for name in names if name in table.names])
             if places is None

@@ -29,17 +29,12 @@ def find_slices(
     if its probability is right. Its leaves are returned with the rows of the other half, so that
     no row is evaluated in a region that it helped to find.
 
+    Return None if there is no column, or a half has only one class.
+
     Parameters
     ----------
-    places : int64 array
-        Evaluated rows to search.
     columns : sequence of int
         Columns of the model's matrix that may bound regions.
-
-    Returns
-    -------
-    list of (description, rows) or None
-        None if there is no column, or a half has only one class.
     """
     if not columns:
         return None
@@ -73,10 +68,7 @@ def describe_leaves(
 ) -> dict[int, str]:
     """Describe the bounds of each leaf, feature by feature.
 
-    Parameters
-    ----------
-    missing : sequence of bool
-        Whether each feature has missing values: only then does the description mention them.
+    `missing` is whether each feature has missing values: only then are they mentioned.
     """
     inner = tree.tree_
     found: dict[int, str] = {}

@@ -13,12 +13,7 @@ from kyc_ml.config import read_content
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One text in both languages.
-
-    Attributes
-    ----------
-    en, zh : str
-    """
+    """One text in both languages."""
 
     en: str
     zh: str

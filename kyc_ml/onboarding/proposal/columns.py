@@ -68,7 +68,6 @@ def guess_column(  # noqa: PLR0911  one kind of column after the other
 
 
 def _country(sample: FileSample, name: str, part: RolePart) -> Guess:
-    """Write a country in two letters, translated from names where they are written out."""
     column = part.column
     two = f"regexp_full_match({column.text}, '[A-Z]{{2}}')"
     if share_of(sample, f"{two} OR {column.sql} IS NULL") >= 1.0:

@@ -38,8 +38,6 @@ class ColumnFamily:
 
     Attributes
     ----------
-    available, declared : int
-        Features.
     missing : tuple of str
         Why the others are left out, the commonest reason first.
     """

@@ -49,11 +49,6 @@ class FoundSource:
 
     Attributes
     ----------
-    name : str
-        The name that a mapping's SQL gives it.
-    source : FileSource
-        How the contract opens it.
-    paths : tuple of Path, length 1 or more
     confirm : tuple of str
         Guesses about how it is opened.
     named : bool
@@ -69,13 +64,7 @@ class FoundSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFolder:
-    """The contents of a folder.
-
-    Attributes
-    ----------
-    sources : tuple of FoundSource
-    unusable : mapping of file to reason
-    """
+    """The contents of a folder."""
 
     sources: tuple[FoundSource, ...]
     unusable: Mapping[str, str]
@@ -128,7 +117,6 @@ def find_sources(data: Path) -> FoundFolder:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """List files in order of their names, the shallow ones first."""
     found = []
     for path in root.rglob("*"):
         parts = path.relative_to(root).parts
@@ -218,7 +206,6 @@ def _duckdb_shapes(path: Path) -> list[_Shape]:
 def _groups(
     root: Path, shaped: Mapping[Path, list[_Shape]]
 ) -> dict[tuple[str, _Shape], list[Path]]:
-    """Group files of the same shape, where a pattern matches them and no others."""
     together: dict[tuple[str, _Shape], list[Path]] = {}
     for path, shapes in shaped.items():
         for shape in shapes:

@@ -23,8 +23,6 @@ class Form:
 
     Attributes
     ----------
-    format : str
-        As `strptime` takes it.
     shown : str
         The form as people write it down, such as dd/mm/yyyy.
     shape : Pattern

@@ -27,8 +27,6 @@ class Guess:
         Tried on the sample before it was proposed.
     evidence : str
         Names, shapes and shares that support it, never a value.
-    alternatives : tuple of str
-        Other possible expressions; written as comments.
     """
 
     column: str
@@ -50,10 +48,6 @@ class AttributeGuess:
 
     Attributes
     ----------
-    name : str
-        Small letters, digits and ``_``.
-    column : str
-        Its name in the file.
     unit : str
         Of a number; empty where it has none.
     over_time : tuple of str
@@ -87,16 +81,10 @@ class TableProposal:
 
     Attributes
     ----------
-    files : tuple of str
-        Sources it reads.
     optional : bool
         Left out where the files lack a column that it reads.
-    notes : list of str
-        What the user must know about the whole table.
     confirm : list of str
         What was assumed about the whole table, for the user to confirm.
-    attributes : dict of name to AttributeGuess
-        Further columns, in addition to the contracted ones.
     unused : list of str
         Columns of its file that nothing reads.
     dropped : dict of column to reason
@@ -136,15 +124,12 @@ class MappingProposal:
     ----------
     samples : tuple of FileSample
         Every table that could be opened; one that no proposal reads is in `unused`.
-    unused : mapping of file to reason
     decisions : list of str
         What to decide or confirm, except the marks on columns, the most serious first.
     span : tuple of datetime or None
         First and last transaction of the sample.
     snapshot : date or None
         Day at the end of which the rows of customers were true, if they have no date.
-    kind : Kind
-        What the main file holds.
     quoted : bool
         True where identifiers are written as Excel's ``="001"``.
     """

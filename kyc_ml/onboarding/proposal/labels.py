@@ -191,7 +191,6 @@ def propose_cases(
 def _by_booking(
     payments: PaymentColumns | None, sample: FileSample, parts: RoleParts
 ) -> Owned | None:
-    """Look the customer and the time up in the bookings that the cases name."""
     part = parts.get("transaction_id")
     booked = None if payments is None else payments.parts.get("transaction_id")
     if part is None or payments is None or booked is None:

@@ -39,11 +39,8 @@ class Written:
     ----------
     body : str
         Digits as 9 and the marks between them, without blanks.
-    before, after : str
-        What is written around it, without blanks.
     currency, unit, entry : str
         Its currency's code, its unit, and its mark of debit or credit; empty without one.
-    negative : bool
     """
 
     body: str
@@ -124,8 +121,6 @@ class Separators:
     ----------
     doubt : str
         Why the other reading is also possible; empty where the values exclude it.
-    other : Separators or None
-        The other reading.
     """
 
     thousands: str
@@ -137,9 +132,7 @@ class Separators:
 def find_separators(bodies: Mapping[tuple[str, bool], int]) -> Separators | None:
     """Find which marks separate thousands and decimals; None where no habit fits nearly all.
 
-    Parameters
-    ----------
-    bodies : mapping of (body, begins with a zero) to number of values
+    `bodies` maps (body, whether it begins with a zero) to a number of values.
 
     Examples
     --------

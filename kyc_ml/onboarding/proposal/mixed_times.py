@@ -44,15 +44,13 @@ class MixedTimes:
 def find_mixed(column: ColumnSample, *, named: float) -> MixedTimes | None:
     """Find the forms in which a column writes its times; None where it holds none, or one form.
 
-    Parameters
-    ----------
-    named : float
-        How well the column's name fits a time, in [0, 1].
+    `named` is how well the column's name fits a time, in [0, 1].
     """
     sized = column.family == "text" and 6 <= column.shortest <= column.longest <= 40
     shapes = shapes_of(column)
     text, counts = plain_halves(shapes.text, shapes.counts)
-    forms = _with_rivals([f for f in list_forms() if any(f.shape.fullmatch(s) for s in counts)])
+    forms = [f for f in list_forms() if any(f.shape.fullmatch(s) for s in counts)]
+    forms.sort(key=lambda form: bool(form.order))  # exchangeable day and month: after all others
     if not sized or not forms or (column.number == 1.0 and named < _NAMED):
         return None
     reads = ", ".join(f"{_read(each)} AS f{n}" for n, each in enumerate(forms))
@@ -78,11 +76,6 @@ def find_mixed(column: ColumnSample, *, named: float) -> MixedTimes | None:
         form=", ".join(shown),
         doubt="; ".join(["the column mixes forms", *doubts, *torn]),
     )
-
-
-def _with_rivals(forms: list[Form]) -> list[Form]:
-    """Put the forms whose day and month can be exchanged behind all others."""
-    return sorted(forms, key=lambda form: bool(form.order))
 
 
 def _read(form: Form) -> str:

@@ -40,7 +40,6 @@ class PaymentColumns:
 
     Attributes
     ----------
-    parts : mapping of role to Part
     identifier, customer : str
         SQL over the file's own columns; empty where a booking has no identifier.
     named_currency : str
@@ -84,7 +83,6 @@ def add_money(engine: Engine, made: PaymentColumns) -> None:
 
 
 def _amount(engine: Engine, made: PaymentColumns, part: RolePart, reading: NumberReading) -> Guess:
-    """Write the amount without its sign, in one currency."""
     signed = reading.negative > 0
     number = f"abs({reading.numeric})" if signed else reading.numeric
     shown, doubt = (
@@ -148,8 +146,6 @@ def _rated(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rates:
-    """A file of exchange rates by day, and its columns as SQL."""
-
     sample: FileSample
     currency: ColumnSample
     day: str

@@ -42,8 +42,6 @@ class NumberReading:
 
     Attributes
     ----------
-    numeric : str
-        The same as a number, to compute with.
     negative : float
         Share of the numbers below zero, in [0, 1].
     negated : str
@@ -79,10 +77,7 @@ class _Expressions:
 def read_number(column: ColumnSample, *, money: bool = False) -> NumberReading | None:
     """Find an expression that converts nearly all values to numbers; None without one.
 
-    Parameters
-    ----------
-    money : bool
-        True for amounts: the name may say that they are in a hundredth of the currency.
+    With `money`, the name may say that amounts are in a hundredth of the currency.
     """
     if column.family in {"integer", "decimal", "float"}:
         made = NumberReading(
@@ -169,7 +164,6 @@ def _marked_number(
 def _expressions(
     column: ColumnSample, shapes: Shapes, marks: Marks, separators: Separators
 ) -> _Expressions:
-    """Write the expressions of a column; a value of another form is never read."""
     written = marks.written
     text = shapes.text
     if any(each.blank for each in written):
@@ -223,7 +217,6 @@ def _is_indian(marks: Marks, separators: Separators) -> bool:
 
 
 def _either(texts: Iterable[str]) -> str:
-    """Write a pattern of any of the texts."""
     found = sorted(filter(None, texts), key=lambda text: (-len(text), text))
     if not found:
         return ""

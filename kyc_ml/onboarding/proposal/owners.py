@@ -27,9 +27,6 @@ class Owned:
     ----------
     rows : str
         SQL for ``from``; columns of the file keep their names.
-    customer : str
-        SQL for the customer.
-    files : tuple of str
     score : float
         In [0, 1].
     """
@@ -51,8 +48,6 @@ class BankOwners:
         True where no file says who owns an account: the account itself is the customer.
     of_customers : bool
         True where the transactions name customers themselves.
-    ids : tuple of (file, column)
-        Columns of the transactions that hold customers or accounts.
     holders : tuple or None
         (file, account column, customer column, condition) that give the owner.
     """
@@ -85,7 +80,6 @@ def identify_customers(
 def _holders(
     sample: FileSample, accounts: tuple[ColumnSample, ...]
 ) -> tuple[str, str, str, str] | None:
-    """Find the file that names one customer for each account."""
     for other in sample.engine.samples:
         if other.name == sample.name or not accounts:
             continue
@@ -137,14 +131,12 @@ def find_owner(bank: BankOwners, sample: FileSample, table: str, *, hops: int = 
 
 
 def _own(sample: FileSample, column: ColumnSample, score: float, evidence: str) -> Owned:
-    """Return a file's own rows, whose customer is one of its columns."""
     return Owned(
         rows=sample.sql, customer=column.sql, files=(sample.name,), score=score, evidence=evidence
     )
 
 
 def _names_account(bank: BankOwners, sample: FileSample, column: ColumnSample) -> bool:
-    """Return whether a column called customer has accounts and not customers."""
     if bank.holders is None:
         return False
     name, account, owner, _ = bank.holders

@@ -101,7 +101,6 @@ def _with_counterparty(sample: FileSample, parts: RoleParts) -> RoleParts:
 
 
 def _with_identifier(sample: FileSample, parts: RoleParts) -> RoleParts:
-    """Take a unique column with a name like a key, if there is no usual name."""
     used = {part.column.name for part in parts.values()}
     for column in sample.columns:
         named = re.search(r"(id|ref|reference|nr|no|number|key|号|编号)$", column.normal)
@@ -209,7 +208,6 @@ def _one_sided(sample: FileSample, parts: RoleParts, bank: BankOwners) -> Paymen
 
 
 def _identifier(sample: FileSample, parts: RoleParts) -> tuple[str, str, list[str]]:
-    """Return SQL for a booking's identifier, the rows it is over, and notes on it."""
     part = parts.get("transaction_id")
     if part is not None and (part.column.unique or part.score >= 0.75):
         return identifier_sql(part.column), sample.sql, []
@@ -230,7 +228,6 @@ def _identifier(sample: FileSample, parts: RoleParts) -> tuple[str, str, list[st
 
 
 def _common(engine: Engine, made: PaymentColumns) -> None:
-    """Add time, amount, direction and the plain columns."""
     sample, parts, table = made.sample, made.parts, made.table
     table.add(_time(sample, parts))
     if "known_at" in parts:

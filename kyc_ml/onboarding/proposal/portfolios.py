@@ -39,8 +39,6 @@ class Portfolio:
 
     Attributes
     ----------
-    parts : mapping of role to Part
-        As the kind needs them.
     label : Part
         A flag or codes of the outcome; for applications, the day of the default.
     """
@@ -123,7 +121,6 @@ def _table(found: Portfolio, name: str, *, where: str | None = None) -> TablePro
 
 
 def _customers(found: Portfolio) -> TableProposal:
-    """Write the profile that the rows hold, without dates."""
     made = _table(found, CUSTOMERS)
     for name in CONTRACT[CUSTOMERS].names:
         if name in found.parts and name not in {"event_time", "known_at"}:
@@ -138,7 +135,6 @@ def _key(name: str, part: RolePart) -> Guess:
 
 
 def _outcome(found: Portfolio) -> Guess:
-    """Write the outcome of each row, of codes or of a flag and its name."""
     column = found.label.column
     yes = positives(column)
     if yes is not None:
@@ -214,7 +210,6 @@ def _panel(found: Portfolio) -> PortfolioTables:
 
 
 def _applications(found: Portfolio) -> PortfolioTables:
-    """Write a review for each application, and a case that names it."""
     parts, label, reading = found.parts, found.label, found.reading
     when, own = parts["event_time"], parts.get("review_id")
     whose = _key("customer_id", parts["customer_id"])

@@ -44,7 +44,6 @@ def choose_file(
 
 
 def _fits_customers(sample: FileSample, parts: RoleParts) -> float:
-    """Score a file of profiles: facts of persons, one row or one version each."""
     facts = [name for name in _FACTS if name in parts and parts[name].score >= _WELL]
     named = file_score(CUSTOMERS, sample.normal)
     whose = parts.get("customer_id")
@@ -57,7 +56,6 @@ def _fits_customers(sample: FileSample, parts: RoleParts) -> float:
 
 
 def _fits_accounts(sample: FileSample, parts: RoleParts) -> float:
-    """Score a file of accounts: an identifier and a date, and a word in its name."""
     account = parts.get("account_id")
     if account is None or account.score < _WELL or "event_time" not in parts:
         return 0.0
@@ -66,7 +64,6 @@ def _fits_accounts(sample: FileSample, parts: RoleParts) -> float:
 
 
 def _fits_events(sample: FileSample, parts: RoleParts) -> float:
-    """Score a file of events: a time and a kind, and a word in its name."""
     if "event_time" not in parts:
         return 0.0
     named = file_score(EVENTS, sample.normal)
@@ -75,7 +72,6 @@ def _fits_events(sample: FileSample, parts: RoleParts) -> float:
 
 
 def _fits_third_party(sample: FileSample, parts: RoleParts) -> float:
-    """Score a file of reports: what is reported, its value, and when."""
     needed = ("item", "value", "event_time")
     if any(name not in parts for name in needed):
         return 0.0
@@ -101,10 +97,7 @@ def propose_plain(
 ) -> TableProposal | None:
     """Write a table column by column; None if the customers of its rows are unknown.
 
-    Parameters
-    ----------
-    start : datetime or None
-        Start of the data: profiles without a date count as known from then on.
+    `start` is the start of the data: profiles without a date count as known from then on.
     """
     owned = find_owner(bank, sample, table)
     if owned is None:

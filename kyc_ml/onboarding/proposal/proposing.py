@@ -77,8 +77,6 @@ _FEW_MARKED: Final = 10
 
 @dataclass(slots=True, kw_only=True)
 class _Draft:
-    """A proposal in the making."""
-
     engine: Engine
     bank: BankOwners
     payments: PaymentColumns | None = None
@@ -112,7 +110,6 @@ class _Draft:
 
 
 def _lacks(table: str, given: set[str]) -> list[str]:
-    """List the required columns of a table that are not given; `known_at` has a default."""
     return [
         column.name
         for column in CONTRACT[table].columns
@@ -129,6 +126,9 @@ def propose_source(
     engine: a proposal has columns, shapes, shares, and codes where a CASE expression needs them
     (at most 12 short values with many rows each, no identifiers).
 
+    Raises SourceError if there is no such folder or zone, or no file of it fits a contracted
+    table.
+
     Parameters
     ----------
     timezone : str or None
@@ -141,11 +141,6 @@ def propose_source(
     proposal : Proposal
     accepted : dict of table name to Arrow table
         The sample as the contract accepts it; it shows which features are possible.
-
-    Raises
-    ------
-    SourceError
-        If there is no such folder or zone, or no file of it fits a contracted table.
     """
     _require(data, timezone)
     with open_samples(data, find_sources(data)) as engine:
@@ -232,7 +227,6 @@ def _nothing(data: Path, engine: Engine, draft: _Draft) -> SourceError:
 
 
 def _draft(engine: Engine) -> _Draft:
-    """Propose table after table; a file is used again only where it adds something."""
     chosen, portfolio = choose_payments(engine), find_portfolio(engine)
     # an application has an amount and a time, but is not a booking
     if portfolio is not None and (chosen is None or chosen[0].name == portfolio.sample.name):
@@ -278,7 +272,6 @@ def _portfolio(engine: Engine, found: Portfolio) -> _Draft:
 
 
 def _labels(draft: _Draft) -> None:
-    """Find the labels: a file of cases, a flag of bookings, loans, a flag of customers."""
     engine, bank = draft.engine, draft.bank
     found = choose_file(engine, CASES, draft.taken, fits_cases)
     if found is not None:
@@ -400,7 +393,6 @@ def _why_unused(sample: FileSample, draft: _Draft) -> str:
 
 
 def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
-    """Explain what a file lacks for the table that it fits best."""
     lacking = {
         table: _lacks(table, {*cast_parts(sample, table), CONTRACT[table].key[0]})
         for table in tables
@@ -411,7 +403,6 @@ def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
 
 
 def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
-    """Return whether identifiers are written as formulas of Excel that give a text."""
     return any(
         pc.any(pc.starts_with(table[name], '="')).as_py()
         for table in accepted.values()
@@ -421,7 +412,6 @@ def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
 
 
 def _times_held(sample: FileSample) -> str:
-    """List the columns of times of a file where none of them could be chosen."""
     timed = [c.name for c in sample.columns if read_time(c, named=0.3) is not None]
     if timed:
         return note("unknown_times", columns=", ".join(timed))
@@ -435,7 +425,6 @@ def _times_held(sample: FileSample) -> str:
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
-    """List what only the user can decide, other than the columns that are marked."""
     made = [
         note("malformed", file=sample.name, lines=sample.malformed, rows=sample.rows)
         for sample in draft.engine.samples

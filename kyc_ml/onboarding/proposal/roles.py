@@ -42,10 +42,7 @@ _TIMED_BY_VALUES: Final = ("transactions", "accounts", "events", "third_party")
 class RolePart:
     """A column in a role, with its score: 1 is the contract's own name.
 
-    Attributes
-    ----------
-    todo : str
-        Why its values cannot be read, if only its name fits; otherwise empty.
+    `todo` is why its values cannot be read, if only its name fits; otherwise empty.
     """
 
     column: ColumnSample
@@ -102,7 +99,6 @@ def missed_parts(sample: FileSample, table: str, cast: RoleParts) -> dict[str, R
 
 
 def _try_role(sample: FileSample, table: str, role: str, column: ColumnSample) -> RolePart | None:
-    """Test a column for a role; None if its name or its values do not fit."""
     roles = (role, *ALSO.get(table, {}).get(role, ()))
     score = max(name_score(each, column.normal) for each in roles)
     first = role == _FIRST_KEY[table]
@@ -125,7 +121,6 @@ def _try_role(sample: FileSample, table: str, role: str, column: ColumnSample) -
 
 
 def _holds(column: ColumnSample, kind: str) -> bool:  # noqa: PLR0911
-    """Return whether a column's values are of a kind that ``roles.yaml`` asks for."""
     codes = column.codes
     match kind:
         case "identifier":

@@ -54,8 +54,6 @@ class RunFile:
         False where the source has no label for this unit yet.
     as_of : str or None
         Date of the training, where the bookings end before the outcomes are known.
-    name : str
-        Name of the model.
     planned : bool
         True where reviews in the files are scored, and not every customer at the end.
     """
@@ -72,15 +70,7 @@ class RunFile:
 def run_files(
     proposal: MappingProposal, accepted: Mapping[str, pa.Table], mapping: SourceMapping
 ) -> tuple[RunFile, ...]:
-    """Write a configuration for each unit that the tables allow.
-
-    Parameters
-    ----------
-    accepted : mapping of table name to Arrow table
-        The sample as the contract accepts it.
-    mapping : SourceMapping
-        The proposal as it is written.
-    """
+    """Write a configuration for each unit that the tables allow."""
     columns = {
         name: tuple(dict.fromkeys((*table.expressions, "known_at")))
         for name, table in mapping.completed.items()
@@ -123,7 +113,6 @@ def tiers_text(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> s
 
 
 def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
-    """Return the share of bad outcomes in the sample; None if nothing can have an outcome."""
     if CASES not in accepted:
         return None
     cases = accepted[CASES]
@@ -141,7 +130,6 @@ def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
 
 
 def _rounded(rate: float) -> float:
-    """Round to one digit that counts."""
     return float(f"{rate:.1g}")
 
 
@@ -188,18 +176,15 @@ def _write(
 
 
 def _piece(key: str, **values: object) -> str:
-    """Return a text of ``runs.yaml`` with its placeholders filled in."""
     text: str = content("runs")[key]
     return text.format(**values)
 
 
 def _label(name: str) -> str:
-    """Return the start of a model's name from a folder's name."""
     return re.sub(r"[^\w-]+", "-", name).strip("-") or "proposed"
 
 
 def _days(proposal: MappingProposal) -> int:
-    """Return the whole days of the bookings; 0 without any."""
     return 0 if proposal.span is None else (proposal.span[1] - proposal.span[0]).days
 
 

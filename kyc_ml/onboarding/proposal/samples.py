@@ -51,22 +51,12 @@ class ColumnSample:
         DuckDB's type; text for every column of a CSV or JSON file.
     filled : float
         Share of rows with a value, in [0, 1].
-    distinct : int
-        Number of different values; `unique` where no two rows have the same.
     number, whole : float
         Share of the values that are numbers, and whole ones.
-    negative : float
-        Share of the numbers below zero.
-    low, high : float
-        Range of the numbers; NaN without numbers.
     shortest, longest : int
         Length of the values as text.
     codes : tuple of str
         The values, if they are few enough to be codes and not identifiers; otherwise empty.
-    table : str
-        Name of its source, and `rows` of the sample.
-    engine : Engine
-        Engine in which expressions are tried on it.
     """
 
     name: str
@@ -146,9 +136,7 @@ class FileSample:
 class Engine:
     """All samples, and the engine in which expressions are tried on them.
 
-    Attributes
-    ----------
-    unusable : dict of file to reason
+    `unusable` maps a file to the reason.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -209,7 +197,6 @@ def open_samples(data: Path, folder: FoundFolder) -> Iterator[Engine]:
 
 
 def _open(engine: Engine, source: FoundSource, found: FoundFiles, *, cut: bool) -> None:
-    """Open a source and profile it, or list the reason why it cannot be opened."""
     faults = Faults(source.name, SourceError)
     malformed = open_files(engine.connection, {source.name: found}, faults=faults).malformed
     if len(faults):
@@ -266,7 +253,6 @@ def _copy_head(path: Path, copy: Path, *, encoding: str, most: int) -> bool:
 
 
 def _take_sample(engine: Engine, source: FoundSource, *, cut: bool) -> FileSample:
-    """Keep a sample of a source under its own name, and profile its columns."""
     connection = engine.connection
     name, whole = quote_name(source.name), quote_name(f"whole:{source.name}")
     kind = connection.execute(

@@ -40,10 +40,6 @@ class TextShape:
     ----------
     keys : dict
         Keys of its `files:` entry that differ from their defaults.
-    columns : tuple of str
-        Its columns, by the names that SQL knows them by.
-    confirm : tuple of str
-        Guesses among them.
     named : bool
         False where the file has no column names, and names are made up.
     """
@@ -64,10 +60,7 @@ class NotATableError(Exception):
 def find_encoding(head: bytes) -> tuple[str | None, str, list[str]]:
     """Return the encoding to declare (None for UTF-8 or a byte-order mark), text and guesses.
 
-    Raises
-    ------
-    NotATableError
-        If it is not text.
+    Raises NotATableError if it is not text.
     """
     fault = stranger(head)
     if fault is not None:
@@ -99,10 +92,7 @@ def _is_utf8(body: bytes) -> bool:
 def find_shape(path: Path) -> TextShape:
     """Read the head of a csv file, compressed or not, and return its form.
 
-    Raises
-    ------
-    NotATableError
-        If it is not a table; OSError if it cannot be read.
+    Raises NotATableError if it is not a table; OSError if it cannot be read.
     """
     with open_plain(path) as handle:
         head = handle.read(_HEAD)
@@ -162,7 +152,6 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 
 def _lines_above(rows: Sequence[Sequence[str]]) -> int:
-    """Count the lines above a table: titles have fewer values than the rows below them."""
     widths = Counter(len(row) for row in rows[_MOST_ABOVE:] or rows)
     usual = max(widths, key=lambda width: (widths[width], width))
     if usual < 2 or not rows or len(rows[0]) >= usual:
@@ -175,7 +164,6 @@ def _lines_above(rows: Sequence[Sequence[str]]) -> int:
 def _with_header(
     rows: Sequence[list[str]], keys: dict[str, object], confirm: list[str], *, above: int
 ) -> TextShape:
-    """Find whether the first row has the names of the columns, and of all of them."""
     header, body = rows[0], rows[1:]
     if any(_VALUE.fullmatch(cell) for cell in header):
         names = _names_of(rows)
@@ -205,7 +193,6 @@ def _with_header(
 
 
 def _names_of(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Make names for columns without one, from their content."""
     width = Counter(len(row) for row in rows).most_common(1)[0][0]
     columns = [[row[n] for row in rows if len(row) == width] for n in range(width)]
     names: list[str] = []

@@ -54,8 +54,6 @@ class TimeReading:
         True where no value has an hour.
     zoned : bool
         True where the values carry their own zone.
-    doubt : str
-        What the user has to confirm; empty where the values leave no doubt.
     """
 
     sql: str
@@ -72,10 +70,7 @@ class TimeReading:
 class _Candidate:
     """An expression to try, and how well the column's name must fit a time.
 
-    Attributes
-    ----------
-    plain : str
-        What to propose instead, where the contract checks the form itself; otherwise empty.
+    `plain` is what to propose instead, where the contract checks the form itself.
     """
 
     sql: str
@@ -190,7 +185,6 @@ def with_clock(column: ColumnSample, day: TimeReading, clock: str) -> TimeReadin
 def _candidates(
     column: ColumnSample, *, birth: bool, endless: tuple[str, ...]
 ) -> Iterator[_Candidate]:
-    """List the readings that the shapes of the values allow, the safest first."""
     shapes = shapes_of(column)
     counts = {shape: n for shape, n in shapes.counts.items() if shape.lower() not in endless}
     text, counts = plain_halves(shapes.text, counts)

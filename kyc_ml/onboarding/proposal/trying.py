@@ -33,10 +33,7 @@ def try_table(
 ) -> pa.Table | None:
     """Read a proposed table from the sample; leave out optional columns that do not fit.
 
-    Returns
-    -------
-    Table or None
-        The accepted rows; None where the table cannot be bound, which is noted.
+    Return the accepted rows; None where the table cannot be bound, which is noted.
     """
     open_ = [name for name, guess in made.columns.items() if guess.sql == quote_text(TODO)]
     if open_:
@@ -88,7 +85,6 @@ def _bound(
 
 
 def _completed(name: str, mapping: TableMapping, snapshot: date | None) -> TableMapping:
-    """Add to a table the columns that the day of a snapshot gives."""
     if snapshot is None:
         return mapping
     customers = TableMapping.model_validate(

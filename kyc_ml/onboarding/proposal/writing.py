@@ -124,7 +124,6 @@ def _table(table: TableProposal, given: Collection[str]) -> list[str]:
 
 
 def _attributes(table: TableProposal) -> list[str]:
-    """Write the columns of the user's own; those that may reveal the answer as comments."""
     lines = []
     if table.declared:
         shown = "columns of your own: confirm that each is known when its row is; direction: 1 or"
@@ -186,7 +185,6 @@ def _is_plain(value: str) -> bool:
 
 
 def _plain(value: object) -> str:
-    """Write a value of a file's key for YAML, in quotes that keep every sign."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -197,7 +195,6 @@ def _plain(value: object) -> str:
 
 
 def _scalar(value: str) -> str:
-    """Write a word for YAML, in quotes where it needs them."""
     if _is_plain(value):
         return value
     return "'" + value.replace("'", "''") + "'"

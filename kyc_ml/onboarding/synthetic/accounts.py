@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic.customers import Customers
@@ -10,9 +11,7 @@ from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.records import NONE, Ledger
 
 
-def assign_accounts(
-    market: Market, customer: Ints, time: Ints, *, rng: np.random.Generator
-) -> Ints:
+def assign_accounts(market: Market, customer: Ints, time: Ints, *, rng: Generator) -> Ints:
     """Choose the account of each payment; a second account only while it is open."""
     owner, opened, closed = market.second_account
     number = np.full(market.customers, NONE)
@@ -24,9 +23,7 @@ def assign_accounts(
     )
 
 
-def run_balances(
-    ledger: Ledger, account: Ints, customers: Customers, *, rng: np.random.Generator
-) -> Floats:
+def run_balances(ledger: Ledger, account: Ints, customers: Customers, *, rng: Generator) -> Floats:
     """Run the balance of each account after each payment, CNY; it may be overdrawn.
 
     `ledger` is in order of time. An account opens the period with about 40 % of its owner's

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.onboarding.synthetic import rhythm
 from kyc_ml.onboarding.synthetic import vocabulary as v
@@ -21,7 +22,7 @@ _IDLE_LOGINS: Final = 0.15
 _TRAVEL_SHARE: Final = 0.02
 
 
-def make_activity(market: Market, ledger: Ledger, *, rng: np.random.Generator) -> EventLog:
+def make_activity(market: Market, ledger: Ledger, *, rng: Generator) -> EventLog:
     """Log the honest events; those of takeovers come with the incidents.
 
     `ledger` has the payments for which logins are drawn: half of its remote ones have one,
@@ -43,7 +44,7 @@ def make_activity(market: Market, ledger: Ledger, *, rng: np.random.Generator) -
     return stack([logins, failed, resets, *_log_changes(market.config, market.people)])
 
 
-def _log_payments(ledger: Ledger, rng: np.random.Generator) -> EventLog:
+def _log_payments(ledger: Ledger, rng: Generator) -> EventLog:
     rows = np.flatnonzero((ledger.device >= 0) & (rng.random(len(ledger)) < 0.5))
     abroad = rng.integers(1, len(v.COUNTRIES), rows.size)
     return make_log(
@@ -56,7 +57,7 @@ def _log_payments(ledger: Ledger, rng: np.random.Generator) -> EventLog:
     )
 
 
-def _log_idle(market: Market, rng: np.random.Generator) -> EventLog:
+def _log_idle(market: Market, rng: Generator) -> EventLog:
     n = round(market.config.transactions * _IDLE_LOGINS)
     who = draw_payers(n, market.people, rng=rng)
     days = rhythm.draw_days(market.config, market.people, who, rng=rng)
@@ -73,7 +74,6 @@ def _log_idle(market: Market, rng: np.random.Generator) -> EventLog:
 
 
 def _log_changes(config: BankConfig, customers: Customers) -> list[EventLog]:
-    """Log new phones, and the document check of each customer that joins in the period."""
     end = config.start_us + config.days * DAY
     phone = np.flatnonzero(
         (customers.new_phone < end) & (customers.new_phone > customers.onboarded + DAY)

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.random import Generator
 
 from kyc_ml.contract import (
     ACCOUNTS,
@@ -141,9 +142,7 @@ def make_bank(config: BankConfig) -> SyntheticBank:
     return SyntheticBank(tables=MappingProxyType(contracted), answer_key=MappingProxyType(key))
 
 
-def _make_flows(
-    market: Market, rngs: dict[str, np.random.Generator]
-) -> tuple[Ledger, EventLog, Involvement]:
+def _make_flows(market: Market, rngs: dict[str, Generator]) -> tuple[Ledger, EventLog, Involvement]:
     """Draw all payments and events, in order of time.
 
     Planted payments come first; honest ones fill up to the wanted number.
@@ -170,7 +169,7 @@ def _make_flows(
 
 
 def _make_incidents(
-    market: Market, scales: Scales, rngs: dict[str, np.random.Generator], *, first_ring: int
+    market: Market, scales: Scales, rngs: dict[str, Generator], *, first_ring: int
 ) -> tuple[Ledger, EventLog, int]:
     """Draw takeovers and card thefts; also return the next free ring."""
     takeovers, thefts = incidents.count_incidents(market.config)
@@ -187,7 +186,7 @@ def _make_incidents(
     return stack([ledger, cards]), log, second_ring + thefts
 
 
-def _draw_arrival(config: BankConfig, time: Ints, rng: np.random.Generator) -> Ints:
+def _draw_arrival(config: BankConfig, time: Ints, rng: Generator) -> Ints:
     """Draw when each payment becomes known: immediately, or 2 to 72 hours late."""
     late = rng.random(time.size) < config.late_share
     return time + np.where(late, rng.integers(2 * HOUR, 72 * HOUR, time.size), 0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic import rhythm
@@ -51,7 +52,7 @@ def make_cases(
     known: Ints,
     involvement: Involvement,
     scores: Floats,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> Cases:
     """Draw all cases; `known` is when each payment was known, `scores` the bureau scores."""
     parts = [
@@ -65,9 +66,7 @@ def make_cases(
     return Cases(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 
-def _confirm_frauds(
-    config: BankConfig, ledger: Ledger, known: Ints, rng: np.random.Generator
-) -> Cases:
+def _confirm_frauds(config: BankConfig, ledger: Ledger, known: Ints, rng: Generator) -> Cases:
     """Confirm frauds after a lognormal delay; the rows of an incident together or not at all."""
     rows = np.flatnonzero(ledger.fraud)
     burst = np.isin(ledger.typology[rows], (v.ACCOUNT_TAKEOVER, v.STOLEN_CARD))
@@ -88,7 +87,7 @@ def _confirm_frauds(
     )
 
 
-def _clear_alerts(ledger: Ledger, known: Ints, rng: np.random.Generator) -> Cases:
+def _clear_alerts(ledger: Ledger, known: Ints, rng: Generator) -> Cases:
     """Clear alerts on honest payments: those of look-alike incidents, and others by chance."""
     share = np.where(ledger.probability > 0.2, _LOOKALIKE_ALERT_SHARE, _FALSE_ALERT_SHARE)
     rows = np.flatnonzero(~ledger.fraud & (rng.random(len(ledger)) < share))
@@ -102,9 +101,7 @@ def _clear_alerts(ledger: Ledger, known: Ints, rng: np.random.Generator) -> Case
     )
 
 
-def _report_launderers(
-    config: BankConfig, involvement: Involvement, rng: np.random.Generator
-) -> Cases:
+def _report_launderers(config: BankConfig, involvement: Involvement, rng: Generator) -> Cases:
     """Report a share of the launderers, weeks to months after the end of their scheme."""
     rows = np.flatnonzero(
         involvement.guilty & (rng.random(involvement.guilty.size) < config.report_share)
@@ -120,7 +117,7 @@ def _report_launderers(
 
 
 def _clear_customers(
-    config: BankConfig, customers: Customers, involvement: Involvement, rng: np.random.Generator
+    config: BankConfig, customers: Customers, involvement: Involvement, rng: Generator
 ) -> Cases:
     """Clear alerts on customers: 40 % of the honest in schemes, 1 % of all others."""
     alike = ~involvement.guilty & (rng.random(involvement.guilty.size) < 0.4)
@@ -134,9 +131,7 @@ def _clear_customers(
     return _close(customer, time, time + delay, v.CLEARED_OUTCOME, rng)
 
 
-def _default(
-    config: BankConfig, customers: Customers, scores: Floats, rng: np.random.Generator
-) -> Cases:
+def _default(config: BankConfig, customers: Customers, scores: Floats, rng: Generator) -> Cases:
     """Draw defaults of a few persons, more often with a low bureau score; known 90 days later.
 
     Convention: 90 days past due is default.
@@ -152,7 +147,7 @@ def _close(
     time: Ints,
     closed: Ints,
     outcome: int,
-    rng: np.random.Generator,
+    rng: Generator,
     *,
     transaction: Ints | None = None,
     typology: Ints | None = None,
@@ -176,7 +171,7 @@ def _close(
     )
 
 
-def _draw_delays(n: int, median_days: float, rng: np.random.Generator) -> Ints:
+def _draw_delays(n: int, median_days: float, rng: Generator) -> Ints:
     """Draw lognormal delays in microseconds."""
     days = median_days * np.exp(_SPREAD * rng.standard_normal(n))
     return np.asarray(np.floor(days * DAY), dtype=np.int64)

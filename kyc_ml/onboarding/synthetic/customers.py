@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import vocabulary as v
@@ -82,7 +83,7 @@ class Customers:
         return sleeps
 
 
-def make_customers(config: BankConfig, *, rng: np.random.Generator) -> Customers:
+def make_customers(config: BankConfig, *, rng: Generator) -> Customers:
     """Draw the customers; the first profile version of each describes this state."""
     n = config.customers
     person = rng.random(n) >= _ENTITY_SHARE
@@ -131,8 +132,7 @@ def make_customers(config: BankConfig, *, rng: np.random.Generator) -> Customers
     )
 
 
-def _draw_industries(person: Mask, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Draw an occupation or industry, and how the customer earns."""
+def _draw_industries(person: Mask, rng: Generator) -> tuple[Ints, Ints]:
     n = person.size
     occupation = rng.choice(len(v.OCCUPATIONS), n, p=[share for _, _, share in v.OCCUPATIONS])
     trade = rng.choice(len(v.TRADES), n, p=[share for _, _, share in v.TRADES])
@@ -140,7 +140,7 @@ def _draw_industries(person: Mask, rng: np.random.Generator) -> tuple[Ints, Ints
     return industry, np.array([how for _, how, _ in (*v.OCCUPATIONS, *v.TRADES)])[industry]
 
 
-def _draw_onboarding(config: BankConfig, n: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def _draw_onboarding(config: BankConfig, n: int, rng: Generator) -> tuple[Ints, Ints]:
     """Draw when the relationship began, and the day of the first payment.
 
     New customers join in the first two thirds of the period; the first payment is possible
@@ -154,9 +154,7 @@ def _draw_onboarding(config: BankConfig, n: int, rng: np.random.Generator) -> tu
     return onboarded, np.maximum(day + 1, 0)
 
 
-def _draw_quiet_times(
-    config: BankConfig, first_day: Ints, rng: np.random.Generator
-) -> tuple[Ints, Ints]:
+def _draw_quiet_times(config: BankConfig, first_day: Ints, rng: Generator) -> tuple[Ints, Ints]:
     """Draw a few older customers who are inactive for 42 to 60% of the period."""
     quiet_from = np.full(first_day.size, config.days)
     quiet_to = quiet_from.copy()
@@ -176,7 +174,7 @@ def _weigh_risk(
     pep: Ints,
     onboarding: Ints,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> Floats:
     """Weigh how likely each customer is drawn into laundering. Convention, not theory."""
     score = np.array([0.0, 0.4, 0.8, 0.9, 0.1])[earning]

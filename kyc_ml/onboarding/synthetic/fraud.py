@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.market import Market
@@ -24,7 +25,7 @@ _SINGLE_SHARE: Final = 0.13
 
 
 def compromise_terminals(
-    ledger: Ledger, first_ring: int, market: Market, *, rng: np.random.Generator
+    ledger: Ledger, first_ring: int, market: Market, *, rng: Generator
 ) -> Ledger:
     """Turn a share of the card payments at some terminals fraudulent for 14 to 35 days.
 
@@ -59,9 +60,7 @@ def compromise_terminals(
     )
 
 
-def misuse_singly(
-    ledger: Ledger, config: BankConfig, scales: Scales, *, rng: np.random.Generator
-) -> Ledger:
+def misuse_singly(ledger: Ledger, config: BankConfig, scales: Scales, *, rng: Generator) -> Ledger:
     """Draw single frauds among remote and card payments by a small propensity of each."""
     hour = (ledger.time + UTC_OFFSET) // HOUR % 24
     unusual = np.clip(np.log(ledger.amount / scales.out[ledger.customer]), -2.0, 3.0)
@@ -80,7 +79,7 @@ def misuse_singly(
     )
 
 
-def buy_with_new_phones(market: Market, scales: Scales, *, rng: np.random.Generator) -> Ledger:
+def buy_with_new_phones(market: Market, scales: Scales, *, rng: Generator) -> Ledger:
     """Draw large payments of honest customers to new payees in the days after a new phone."""
     last = market.config.start_us + (market.config.days - 3) * DAY
     first = market.config.start_us + (market.people.first_day + 1) * DAY

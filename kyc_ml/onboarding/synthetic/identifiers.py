@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.random import Generator
 
 from kyc_ml.metrics import Ints
 
@@ -33,7 +34,7 @@ _ORGANISATION_CHECK: Final = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 29])  # 29 
 _CREDIT_WEIGHTS: Final = np.array([1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28])
 
 
-def make_resident_ids(birth_days: Ints, *, rng: np.random.Generator) -> list[str]:
+def make_resident_ids(birth_days: Ints, *, rng: Generator) -> list[str]:
     """Make a resident identity number for each birth date, in days since 1970; no two equal.
 
     Raises no error up to 999 persons born on one day in one county, which a bank of
@@ -52,7 +53,7 @@ def make_resident_ids(birth_days: Ints, *, rng: np.random.Generator) -> list[str
     return _texts(np.column_stack([digits + ord("0"), check]))
 
 
-def make_company_codes(n: int, *, rng: np.random.Generator) -> list[str]:
+def make_company_codes(n: int, *, rng: Generator) -> list[str]:
     """Make `n` unified social credit codes of enterprises; no two equal."""
     organisation = _digits((rng.integers(0, 10**8) + np.arange(n) * 7_919) % 10**8, width=8)
     check = _ORGANISATION_CHECK[(-(organisation @ _ORGANISATION_WEIGHTS)) % 11]
@@ -62,7 +63,7 @@ def make_company_codes(n: int, *, rng: np.random.Generator) -> list[str]:
     return _texts(_ALPHABET[np.column_stack([head, last])])
 
 
-def make_passports(n: int, *, rng: np.random.Generator) -> list[str]:
+def make_passports(n: int, *, rng: Generator) -> list[str]:
     """Make `n` passport numbers, a letter and eight digits; no two equal."""
     numbers = _digits((rng.integers(0, 10**8) + np.arange(n) * 104_729) % 10**8, width=8)
     return _texts(np.column_stack([rng.integers(ord("A"), ord("Z") + 1, n), numbers + ord("0")]))
@@ -81,7 +82,6 @@ def make_labels(prefix: str, numbers: Ints, *, width: int) -> pa.Array:
 
 
 def _rank_within(group: Ints) -> Ints:
-    """Count the members of each group from 0 in order of appearance."""
     order = np.argsort(group, kind="stable")
     ordered = group[order]
     first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
@@ -92,13 +92,11 @@ def _rank_within(group: Ints) -> Ints:
 
 
 def _digits(numbers: Ints, *, width: int) -> Ints:
-    """Split numbers into decimal digits of shape (n, width)."""
     powers = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
     return (numbers[:, None] // powers) % 10
 
 
 def _texts(characters: npt.NDArray[np.integer]) -> list[str]:
-    """Read rows of character codes as texts."""
     width = characters.shape[1]
     # a row of bytes is read as one text, without a loop
     raw = np.ascontiguousarray(characters.astype(np.uint8)).view(f"S{width}").ravel()

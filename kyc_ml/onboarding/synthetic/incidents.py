@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import rhythm
@@ -75,8 +76,8 @@ def draw_incidents(
     config: BankConfig,
     customers: Customers,
     *,
-    rng: np.random.Generator,
-    places: np.random.Generator,
+    rng: Generator,
+    places: Generator,
 ) -> Incidents:
     """Draw victims among persons who are never quiet, times and labels.
 
@@ -111,7 +112,7 @@ def draw_incidents(
 
 
 def take_over_accounts(
-    incidents: Incidents, market: Market, scales: Scales, *, rng: np.random.Generator
+    incidents: Incidents, market: Market, scales: Scales, *, rng: Generator
 ) -> tuple[Ledger, EventLog]:
     """Draw a burst of transfers to new payees, and the logins before it."""
     s = incidents.severity
@@ -139,9 +140,7 @@ def take_over_accounts(
     return _blame(ledger, incidents, of, v.ACCOUNT_TAKEOVER), _log_takeover(incidents, market, rng)
 
 
-def steal_cards(
-    incidents: Incidents, market: Market, scales: Scales, *, rng: np.random.Generator
-) -> Ledger:
+def steal_cards(incidents: Incidents, market: Market, scales: Scales, *, rng: Generator) -> Ledger:
     """Draw a burst of card payments at unusual shops, often after a probe of a few yuan."""
     s = incidents.severity
     count = np.minimum(2 + rng.poisson(1.6 * np.exp(0.3 * s)), 10)
@@ -184,8 +183,7 @@ def _blame(ledger: Ledger, incidents: Incidents, of: Ints, typology: int) -> Led
     )
 
 
-def _log_takeover(incidents: Incidents, market: Market, rng: np.random.Generator) -> EventLog:
-    """Log failed logins, a password reset, a new device and the login before the burst."""
+def _log_takeover(incidents: Incidents, market: Market, rng: Generator) -> EventLog:
     s = incidents.severity
     everyone = np.arange(s.size)
     abroad = rng.random(s.size) < sigmoid(s - 0.8)
@@ -215,7 +213,6 @@ def _log_takeover(incidents: Incidents, market: Market, rng: np.random.Generator
 
 
 def _position_within(count: Ints) -> Ints:
-    """Count the rows of each incident from 0."""
     start = np.repeat(np.cumsum(count) - count, count)
     return np.asarray(np.arange(start.size) - start, dtype=np.int64)
 

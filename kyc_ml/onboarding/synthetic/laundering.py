@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import vocabulary as v
@@ -73,9 +74,7 @@ class Involvement:
     end: Ints
 
 
-def plan_schemes(
-    config: BankConfig, customers: Customers, *, rng: np.random.Generator
-) -> list[Scheme]:
+def plan_schemes(config: BankConfig, customers: Customers, *, rng: Generator) -> list[Scheme]:
     """Draw the schemes; no customer is in two of them.
 
     Reactivations take customers who were quiet, all others customers who never are.
@@ -84,7 +83,9 @@ def plan_schemes(
     sizes = np.where(typologies == v.CYCLE, rng.integers(3, 6, typologies.size), 1)
     quiet = np.flatnonzero(customers.sleeps)
     sleepers = iter(rng.permutation(quiet).tolist())
-    awake = np.flatnonzero(_may_launder(config, customers))
+    # never quiet, and with time left for a wave
+    able = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
+    awake = np.flatnonzero(able)
     weight = customers.risk[awake] / customers.risk[awake].sum()
     others = rng.choice(awake, int(sizes.sum()), replace=False, p=weight)
     schemes = []
@@ -101,7 +102,7 @@ def plan_schemes(
 
 
 def plan_scatter_gathers(
-    planned: list[Scheme], config: BankConfig, customers: Customers, *, rng: np.random.Generator
+    planned: list[Scheme], config: BankConfig, customers: Customers, *, rng: Generator
 ) -> list[Scheme]:
     """Draw the scatter-gather schemes, among steady customers in none of those `planned`.
 
@@ -125,7 +126,7 @@ def plan_scatter_gathers(
 
 
 def lay_schemes(
-    schemes: list[Scheme], market: Market, *, rng: np.random.Generator
+    schemes: list[Scheme], market: Market, *, rng: Generator
 ) -> tuple[Ledger, Involvement]:
     """Draw the payments of all schemes and the customers involved with their times."""
     laid = [_lay_scheme(scheme, market, rng) for scheme in schemes]
@@ -149,7 +150,7 @@ def lay_schemes(
     )
 
 
-def _draw_typologies(config: BankConfig, customers: Customers, rng: np.random.Generator) -> Ints:
+def _draw_typologies(config: BankConfig, customers: Customers, rng: Generator) -> Ints:
     """Draw the typology of each scheme: one of each first, reactivations by sleepers."""
     kinds = np.array(list(_SHARES))
     more = max(0, round(_expect_schemes(config, customers)) - kinds.size)
@@ -165,12 +166,6 @@ def _expect_schemes(config: BankConfig, customers: Customers) -> float:
     return config.launderer_share * len(customers) / (_MEAN_GUILT * _MEAN_MEMBERS)
 
 
-def _may_launder(config: BankConfig, customers: Customers) -> Mask:
-    """Return which customers can be drawn: never quiet, and with time left for a wave."""
-    able: Mask = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
-    return able
-
-
 def _draw_scheme(
     ring: int,
     typology: int,
@@ -179,7 +174,7 @@ def _draw_scheme(
     customers: Customers,
     *,
     certain: bool,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> Scheme:
     severity = float(rng.standard_normal())
     probability = float(sigmoid(np.array(_GUILT_AT_ZERO + _GUILT_SLOPE * severity)))
@@ -200,7 +195,7 @@ def _draw_scheme(
     )
 
 
-def _lay_scheme(scheme: Scheme, market: Market, rng: np.random.Generator) -> Ledger:
+def _lay_scheme(scheme: Scheme, market: Market, rng: Generator) -> Ledger:
     """Draw the waves of one scheme, one after the other, inside the period."""
     waves = 1 + int(rng.poisson(1.5 * np.exp(0.3 * scheme.severity)))
     pauses = rng.integers(WAVE_DAYS + 1, 26, waves)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import vocabulary as v
@@ -63,11 +64,11 @@ class Market:
         """Terminals abroad."""
         return np.flatnonzero(self.country[: self.terminals] != v.HOME)
 
-    def draw_externals(self, n: int, *, rng: np.random.Generator) -> Ints:
+    def draw_externals(self, n: int, *, rng: Generator) -> Ints:
         """Draw `n` externals, hardly ever seen before by the customer in question."""
         return rng.integers(self.first_external, self.country.size, n)
 
-    def draw_terminals(self, n: int, *, rng: np.random.Generator) -> Ints:
+    def draw_terminals(self, n: int, *, rng: Generator) -> Ints:
         """Draw `n` terminals by popularity."""
         return _draw(np.arange(self.terminals), self.popularity, (n,), rng)
 
@@ -76,7 +77,7 @@ class Market:
         return 2 * customer + (time >= self.people.new_phone[customer])
 
 
-def make_market(config: BankConfig, customers: Customers, *, rng: np.random.Generator) -> Market:
+def make_market(config: BankConfig, customers: Customers, *, rng: Generator) -> Market:
     """Draw the surroundings of the customers."""
     n = len(customers)
     terminals = max(40, n // 8)
@@ -117,23 +118,19 @@ def make_market(config: BankConfig, customers: Customers, *, rng: np.random.Gene
     )
 
 
-def _draw(items: Ints, weights: Floats, shape: tuple[int, ...], rng: np.random.Generator) -> Ints:
-    """Draw items with replacement by weight."""
+def _draw(items: Ints, weights: Floats, shape: tuple[int, ...], rng: Generator) -> Ints:
     edges = np.cumsum(weights)
     chosen = np.searchsorted(edges, rng.random(shape) * edges[-1], side="right")
     return np.asarray(items[chosen], dtype=np.int64)
 
 
-def _draw_countries(n: int, abroad_share: float, rng: np.random.Generator) -> Ints:
+def _draw_countries(n: int, abroad_share: float, rng: Generator) -> Ints:
     abroad: Mask = rng.random(n) < abroad_share
     abroad[[0, -1]] = True  # at least one shop and one webshop
     return np.where(abroad, rng.integers(1, len(v.COUNTRIES), n), v.HOME)
 
 
-def _draw_shops(
-    customers: Customers, city: Ints, popularity: Floats, rng: np.random.Generator
-) -> Ints:
-    """Draw the shops each customer goes to, all in its own city."""
+def _draw_shops(customers: Customers, city: Ints, popularity: Floats, rng: Generator) -> Ints:
     shops = np.empty((len(customers), _FAVOURITES), dtype=np.int64)
     for place in range(CITIES):
         here = np.flatnonzero(customers.city == place)
@@ -144,9 +141,8 @@ def _draw_shops(
 
 
 def _draw_second_accounts(
-    config: BankConfig, customers: Customers, rng: np.random.Generator
+    config: BankConfig, customers: Customers, rng: Generator
 ) -> tuple[Ints, Ints, Ints]:
-    """Draw second accounts for a quarter of the customers; one in ten is closed again."""
     owner = np.flatnonzero(rng.random(len(customers)) < 0.25)
     end = config.start_us + config.days * DAY
     span = end - customers.onboarded[owner]

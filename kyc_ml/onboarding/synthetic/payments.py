@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import rhythm
@@ -65,7 +66,7 @@ def make_scales(config: BankConfig, customers: Customers) -> Scales:
     )
 
 
-def make_payments(n: int, market: Market, scales: Scales, *, rng: np.random.Generator) -> Ledger:
+def make_payments(n: int, market: Market, scales: Scales, *, rng: Generator) -> Ledger:
     """Draw exactly `n` honest payments.
 
     A transfer between two customers is two of them: out of one account, into the other.
@@ -78,7 +79,7 @@ def make_payments(n: int, market: Market, scales: Scales, *, rng: np.random.Gene
     return stack([salaries, between, singles])
 
 
-def mirror(ledger: Ledger, market: Market, *, rng: np.random.Generator) -> Ledger:
+def mirror(ledger: Ledger, market: Market, *, rng: Generator) -> Ledger:
     """Book outgoing payments to customers on the receiving side, 1 to 20 seconds later."""
     return make_ledger(
         time=ledger.time + rng.integers(SECOND, 20 * SECOND, len(ledger)),
@@ -94,7 +95,7 @@ def mirror(ledger: Ledger, market: Market, *, rng: np.random.Generator) -> Ledge
     )
 
 
-def draw_payers(n: int, customers: Customers, *, rng: np.random.Generator) -> Ints:
+def draw_payers(n: int, customers: Customers, *, rng: Generator) -> Ints:
     """Draw who pays, by activity."""
     edges = np.cumsum(customers.activity)
     return np.asarray(np.searchsorted(edges, rng.random(n) * edges[-1], side="right"), np.int64)
@@ -105,7 +106,7 @@ def round_to(amount: Floats, unit: int) -> Floats:
     return np.maximum(np.round(amount / unit) * unit, unit)
 
 
-def _pay_salaries(limit: int, market: Market, *, rng: np.random.Generator) -> Ledger:
+def _pay_salaries(limit: int, market: Market, *, rng: Generator) -> Ledger:
     """Pay salaries and pensions monthly, on the employer's day; at most half of `limit`."""
     employed = np.flatnonzero(market.people.earning == v.SALARIED)
     months = rhythm.month_starts(market.config)
@@ -129,9 +130,7 @@ def _pay_salaries(limit: int, market: Market, *, rng: np.random.Generator) -> Le
     )
 
 
-def _pay_each_other(
-    pairs: int, market: Market, scales: Scales, *, rng: np.random.Generator
-) -> Ledger:
+def _pay_each_other(pairs: int, market: Market, scales: Scales, *, rng: Generator) -> Ledger:
     """Transfer between customers; the amount suits both sides."""
     payer = draw_payers(pairs, market.people, rng=rng)
     slot = rng.integers(0, market.customer_payees.shape[1], pairs)
@@ -157,8 +156,7 @@ def _pay_each_other(
     return stack([out, mirror(out, market, rng=rng)])
 
 
-def _pay_the_world(n: int, market: Market, scales: Scales, *, rng: np.random.Generator) -> Ledger:
-    """Pay and receive by card, cash, transfer and cheque."""
+def _pay_the_world(n: int, market: Market, scales: Scales, *, rng: Generator) -> Ledger:
     who = draw_payers(n, market.people, rng=rng)
     kind = _draw_kinds(market.people.earning[who], rng)
     channel = _draw_channels(kind, rng)
@@ -182,7 +180,7 @@ def _pay_the_world(n: int, market: Market, scales: Scales, *, rng: np.random.Gen
     )
 
 
-def _draw_kinds(earning: Ints, rng: np.random.Generator) -> Ints:
+def _draw_kinds(earning: Ints, rng: Generator) -> Ints:
     kind = np.empty(earning.size, dtype=np.int64)
     for how in range(_MIX.shape[0]):
         rows = np.flatnonzero(earning == how)
@@ -190,8 +188,7 @@ def _draw_kinds(earning: Ints, rng: np.random.Generator) -> Ints:
     return kind
 
 
-def _draw_channels(kind: Ints, rng: np.random.Generator) -> Ints:
-    """Choose the channel of each kind; transfers mostly by phone."""
+def _draw_channels(kind: Ints, rng: Generator) -> Ints:
     luck = rng.random(kind.size)
     remote = np.where(luck < 0.55, v.MOBILE, v.ONLINE)
     transfer = np.where(luck > 0.9, v.BRANCH, remote)
@@ -209,7 +206,7 @@ def _rhythm_of(kind: Ints, channel: Ints) -> Ints:
     return np.where(counter, rhythm.OFFICE, np.where(remote, rhythm.PHONE, rhythm.SHOP))
 
 
-def _draw_counterparties(kind: Ints, who: Ints, market: Market, rng: np.random.Generator) -> Ints:
+def _draw_counterparties(kind: Ints, who: Ints, market: Market, rng: Generator) -> Ints:
     """Choose the usual counterparty, or at times a new one; none for cash."""
     n = kind.size
     habit = rng.random(n) < _HABIT_SHARE
@@ -226,12 +223,12 @@ def _is_card(kind: Ints) -> Mask:
     return card
 
 
-def _noise(n: int, rng: np.random.Generator) -> Floats:
+def _noise(n: int, rng: Generator) -> Floats:
     """Draw lognormal factors of mean 1."""
     return np.exp(_SPREAD * rng.standard_normal(n) - _SPREAD**2 / 2)
 
 
-def _round_some(amount: Floats, rng: np.random.Generator, *, cash: Mask | None = None) -> Floats:
+def _round_some(amount: Floats, rng: Generator, *, cash: Mask | None = None) -> Floats:
     """Round cash to 100 CNY, at least 100; of the rest a third to 10 CNY; at least 1 CNY."""
     tens = np.round(amount, -1)
     rounded = np.where(rng.random(amount.size) < 0.33, tens, amount)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.contract import (
     BIRTH_DATE,
@@ -45,7 +46,7 @@ Columns = dict[str, Values]
 """Columns of numbers by contracted name; words and customers as positions."""
 
 
-def make_profiles(config: BankConfig, customers: Customers, *, rng: np.random.Generator) -> Columns:
+def make_profiles(config: BankConfig, customers: Customers, *, rng: Generator) -> Columns:
     """Make the versions of the profiles: first ones, later ones, corrections.
 
     A quarter of the customers changes in the period (document renewed, income changed,
@@ -68,9 +69,7 @@ def make_profiles(config: BankConfig, customers: Customers, *, rng: np.random.Ge
     return _append(versions, corrected_rows)
 
 
-def _change(
-    later: Columns, config: BankConfig, first_day: Ints, rng: np.random.Generator
-) -> Columns:
+def _change(later: Columns, config: BankConfig, first_day: Ints, rng: Generator) -> Columns:
     """Change a document (half), an income (four in ten) or the residence of each version."""
     n = first_day.size
     what = rng.choice(3, n, p=[0.5, 0.4, 0.1])
@@ -97,8 +96,7 @@ def _change(
     return {**later, **changes}
 
 
-def _facts(customers: Customers, rng: np.random.Generator) -> Columns:
-    """Write the facts at the beginning of the relationship; words as positions."""
+def _facts(customers: Customers, rng: Generator) -> Columns:
     kind = np.where(customers.person, v.RESIDENT_ID, v.COMPANY_CODE)
     kind = np.where(customers.person & customers.foreign, v.PASSPORT, kind)
     return {
@@ -122,7 +120,7 @@ def _facts(customers: Customers, rng: np.random.Generator) -> Columns:
     }
 
 
-def _number_documents(kind: Ints, birth: Ints, rng: np.random.Generator) -> Texts:
+def _number_documents(kind: Ints, birth: Ints, rng: Generator) -> Texts:
     numbers = np.empty(kind.size, dtype="U18")
     residents = np.flatnonzero(kind == v.RESIDENT_ID)
     numbers[residents] = make_resident_ids(birth[residents], rng=rng)
@@ -133,7 +131,7 @@ def _number_documents(kind: Ints, birth: Ints, rng: np.random.Generator) -> Text
     return numbers
 
 
-def _vary(income: Values, spread: float, rng: np.random.Generator) -> Floats:
+def _vary(income: Values, spread: float, rng: Generator) -> Floats:
     """Change incomes by a lognormal factor; rounded to 1000 CNY, at least 1000."""
     varied = income.astype(np.float64) * np.exp(spread * rng.standard_normal(income.size))
     return np.maximum(np.round(varied, -3), 1000.0)

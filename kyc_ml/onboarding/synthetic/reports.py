@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic import rhythm
@@ -33,7 +34,7 @@ class Reports:
     value: Floats
 
 
-def draw_scores(customers: Customers, *, rng: np.random.Generator) -> Floats:
+def draw_scores(customers: Customers, *, rng: Generator) -> Floats:
     """Draw the bureau score that is true of each customer, 350 to 950."""
     wealth = 40.0 * np.log(customers.income / np.median(customers.income))
     noise = 70.0 * rng.standard_normal(len(customers))
@@ -46,7 +47,7 @@ def make_reports(
     involvement: Involvement,
     scores: Floats,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> Reports:
     """Draw the reports. Those in schemes, guilty or not, are more often in the media."""
     n = len(customers)
@@ -76,7 +77,7 @@ def make_reports(
     )
 
 
-def _join(parts: list[tuple[Ints, Ints, int, Floats]], rng: np.random.Generator) -> Reports:
+def _join(parts: list[tuple[Ints, Ints, int, Floats]], rng: Generator) -> Reports:
     """Concatenate the items; each becomes known up to 10 days after its day."""
     time = np.concatenate([at for _, at, _, _ in parts])
     return Reports(

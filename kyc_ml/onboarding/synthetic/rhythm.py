@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic.customers import Customers
@@ -27,9 +28,7 @@ _HOURS: Final = np.array(
 _WEEK: Final = np.array([[9, 9, 9, 9, 11, 14, 12], [12, 12, 12, 12, 13, 4, 2]], dtype=np.float64)
 
 
-def draw_days(
-    config: BankConfig, customers: Customers, customer: Ints, *, rng: np.random.Generator
-) -> Ints:
+def draw_days(config: BankConfig, customers: Customers, customer: Ints, *, rng: Generator) -> Ints:
     """Draw a day of the period for each payment: more on busy weekdays, none when quiet."""
     days = np.empty(customer.size, dtype=np.int64)
     person = customers.person[customer]
@@ -45,7 +44,7 @@ def draw_days(
     return days
 
 
-def draw_times(config: BankConfig, days: Ints, rhythm: Ints, *, rng: np.random.Generator) -> Ints:
+def draw_times(config: BankConfig, days: Ints, rhythm: Ints, *, rng: Generator) -> Ints:
     """Draw an instant of each local day by the rhythm; microseconds of UTC."""
     edges = np.cumsum(_HOURS, axis=1)
     hours = np.empty(days.size, dtype=np.int64)
@@ -58,7 +57,7 @@ def draw_times(config: BankConfig, days: Ints, rhythm: Ints, *, rng: np.random.G
 
 
 def draw_instants(
-    config: BankConfig, customers: Customers, customer: Ints, *, rng: np.random.Generator
+    config: BankConfig, customers: Customers, customer: Ints, *, rng: Generator
 ) -> Ints:
     """Draw an instant of the period after each customer joined, whatever the hour."""
     first = config.start_us + customers.first_day[customer] * DAY

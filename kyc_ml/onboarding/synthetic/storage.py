@@ -23,11 +23,8 @@ def save_bank(bank: SyntheticBank, folder: FilePath, *, overwrite: bool = False)
     All files are written under temporary names first and renamed at the end. With
     `overwrite` the bank's files replace those of the same names; others stay.
 
-    Raises
-    ------
-    OutputError
-        If `folder` is not empty and `overwrite` is false, or is a file, or the disk
-        refuses; no half-written file is left.
+    Raises OutputError if `folder` is not empty and `overwrite` is false, or is a file, or the
+    disk refuses; no half-written file is left.
     """
     folder = read_path(folder, name="folder")
     _check_folder(folder, overwrite=overwrite)

@@ -52,7 +52,7 @@ from kyc_ml.contract import (
     TYPOLOGY,
     VALUE,
 )
-from kyc_ml.metrics import Floats, Ints, Values
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.cases import Cases
 from kyc_ml.onboarding.synthetic.customers import NEVER, Customers
@@ -243,10 +243,7 @@ def _contracted(name: str, columns: Mapping[str, Any]) -> pa.Table:
     """Make a table of the contracted columns that there are, in contract order and type."""
     contract = CONTRACT[name]
     fields = [column.arrow for column in contract.columns if column.name in columns]
-    arrays = [_typed(columns[field.name], field.type) for field in fields]
+    given = (columns[field.name] for field in fields)
+    arrays = [pa.array(each) if isinstance(each, np.ndarray) else each for each in given]
+    arrays = [array.cast(field.type) for array, field in zip(arrays, fields, strict=True)]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _typed(column: pa.Array | Values, kind: pa.DataType) -> pa.Array:
-    array = pa.array(column) if isinstance(column, np.ndarray) else column
-    return array.cast(kind)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Ints, Mask
 from kyc_ml.onboarding.synthetic import vocabulary as v
@@ -60,7 +61,7 @@ class Whereabouts:
         return np.where(away, self.goal[trip], self.home[customer]), away
 
 
-def draw_whereabouts(market: Market, *, rng: np.random.Generator) -> Whereabouts:
+def draw_whereabouts(market: Market, *, rng: Generator) -> Whereabouts:
     """Draw the trips of persons and the provinces of externals; entities stay at home."""
     # A longer calendar than the period, so that no trip reaches into the next customer's.
     longest = 60
@@ -81,7 +82,7 @@ def draw_whereabouts(market: Market, *, rng: np.random.Generator) -> Whereabouts
     )
 
 
-def draw_elsewhere(home: Ints, *, rng: np.random.Generator) -> Ints:
+def draw_elsewhere(home: Ints, *, rng: Generator) -> Ints:
     """Draw a province other than each of `home`."""
     step = rng.integers(1, len(v.PROVINCES), home.size)
     return np.asarray((home + step) % len(v.PROVINCES), dtype=np.int64)
@@ -109,7 +110,6 @@ def locate_payments(ledger: Ledger, market: Market, whereabouts: Whereabouts) ->
 
 
 def _locate_payers(ledger: Ledger, market: Market, whereabouts: Whereabouts, rows: Ints) -> Ints:
-    """Return where externals ordered the incoming transfers at `rows`."""
     payee, payer = ledger.customer[rows], ledger.counterparty[rows]
     usual = payer == market.employer[payee]
     usual |= (market.payees[payee] == payer[:, None]).any(axis=1)

@@ -37,8 +37,6 @@ class ModelCard:
     ----------
     headline : str
         The three figures that matter, in one sentence.
-    purpose : str
-        One sentence on the output of the model.
     sections : tuple of (heading, body)
         Bodies are Markdown without a heading, what decides first.
     """
@@ -83,8 +81,6 @@ def make_model_card(bundle: Bundle, trained: Trained, *, tiers: pd.DataFrame) ->
     ----------
     bundle : Bundle
         As it was saved: it knows its digest.
-    tiers : DataFrame
-        Tiers of the evaluated rows; see `compute_tier_table`.
     """
     sections = {
         "Quality on rows it was not fitted on": _quality(trained),
@@ -336,7 +332,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _escape(cell: str) -> str:
-    """Keep a cell in its cell: names of files and categories are the user's own."""
+    # names of files and categories are the user's own and may contain a mark of the table
     return " ".join(cell.replace("|", "\\|").split())
 
 

@@ -109,10 +109,7 @@ def _without_time(bundle: Bundle) -> Iterable[str]:
 def say_one_instant(trained: Trained) -> str | None:
     """Return the limitation of a model trained on one date: it cannot see order or change in time.
 
-    Returns
-    -------
-    str or None
-        None where rows were decided at several times.
+    Return None where rows were decided at several times.
     """
     first, last = trained.parts["start"].min(), trained.parts["end"].max()
     if first != last:

@@ -45,13 +45,7 @@ Choose = Callable[[TuningRows, int], ModelConfig]
 
 
 def require_foldable(config: RunConfig, splits: CustomerFoldsConfig) -> None:
-    """Raise for settings of tuning that folds by customer cannot follow; all are named.
-
-    Raises
-    ------
-    ConfigError
-        If there are any.
-    """
+    """Raise ConfigError for all settings of tuning that folds by customer cannot follow."""
     tuning, inner = config.tuning, config.tuning.folds.folds
     usual = PrequentialConfig(method="prequential", folds=inner)
     fewest = 2 if splits.early_stopping_folds is None else 3
@@ -149,10 +143,7 @@ def compare_out_of_fold(
     No search is needed if no trial on all rows beats the own parameters. The interval is
     that of `compute_differences`; margins of the folds are pooled without calibration.
 
-    Parameters
-    ----------
-    chosen : ModelConfig
-        The result of the search on all rows, which the run takes.
+    `chosen` is the result of the search on all rows, which the run takes.
     """
     if own == chosen:
         return nothing_to_compare(own)
@@ -181,8 +172,6 @@ def compare_out_of_fold(
 
 
 class _Splitting:
-    """Splits rows into inner folds, and counts the rows of each fold."""
-
     def __init__(
         self,
         *,
@@ -199,7 +188,6 @@ class _Splitting:
         self._inner, self._stops = inner, stops
 
     def part(self, rows: Ints) -> TuningPart:
-        """Return rows with their outcomes."""
         return TuningPart(rows=rows, target=self.target[rows])
 
     def inner_folds(self, rows: Ints, name: str) -> tuple[TuningFold, ...]:

@@ -46,8 +46,6 @@ class ParameterComparison:
         interval at 95 %), better ('higher' or 'lower'). No row where the own are kept.
     verdict : 'better', 'not shown better' or 'worse'
         Of the chosen parameters; see `judge_difference`.
-    sentence : str
-        The verdict with its figures.
     taken : ModelConfig
         What to train with: the chosen parameters, or the own where the chosen are worse.
     """
@@ -107,10 +105,7 @@ def conclude_tuning(
 ) -> ParameterComparison:
     """Conclude from the differences; keep the own parameters if the chosen are significantly worse.
 
-    Parameters
-    ----------
-    where : str
-        The rows, as the begin of the sentence.
+    `where` names the rows, at the beginning of the sentence.
     """
     verdict, sentence = _conclude(table, config.objective, where=where)
     taken = own if verdict == "worse" else chosen

@@ -43,8 +43,6 @@ class TuningFold:
 
     Attributes
     ----------
-    name : str
-        Such as 'fold 1'.
     stop : Part or None
         None where all of `model.n_estimators` are fitted.
     test_day : int64 array, one a test row
@@ -65,10 +63,7 @@ class TuningFold:
 class OuterFold:
     """A fold that tests the parameters chosen on inner folds of the other rows.
 
-    Attributes
-    ----------
-    folds : tuple of FoldRows
-        Of the rows of `fit`.
+    `folds` are of the rows of `fit`.
     """
 
     fit: TuningPart
@@ -106,12 +101,8 @@ def prepare_rows(
     The last fold ends where the run's early stopping does, before calibration and test, and
     no label is read after the run's development cut-off: nothing of the test is known.
 
-    Raises
-    ------
-    ConfigError
-        If the run's rows are not split in time.
-    DatasetError
-        If a fold or a part lacks rows or one of the classes.
+    Raises ConfigError if the run's rows are not split in time; DatasetError if a fold or a part
+    lacks rows or one of the classes.
     """
     splits = require_parts_in_time(config)
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
@@ -271,13 +262,7 @@ def _renumbered(rows: TuningFold, used: Ints) -> TuningFold:
 
 
 def require_classes_in(folds: Iterable[TuningFold]) -> None:
-    """Raise if a part of a fold lacks one of the classes; all are named.
-
-    Raises
-    ------
-    DatasetError
-        If there are any.
-    """
+    """Raise DatasetError naming all parts of folds that lack one of the classes."""
     faults = Faults(
         "tuning.folds leaves parts without one of the two classes: choose fewer folds or longer "
         "parts, or check cases and dates",

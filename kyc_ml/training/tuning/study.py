@@ -42,7 +42,6 @@ class TrialRecord:
 
     Attributes
     ----------
-    parameters : dict of the searched model parameters
     folds : tuple of float
         The objective on each evaluated fold; not all folds if the trial was pruned.
     trees : tuple of int
@@ -76,8 +75,6 @@ class Search:
         Finished trials found in the study when this run began.
     own, best : TrialRecord
         The configuration's own parameters, and the best of all trials: maybe the same.
-    chosen : ModelConfig
-        The model section with the best trial's parameters.
     stopped_by : str
         'trials' or 'minutes': which budget ended the run.
     """
@@ -95,10 +92,7 @@ def identify_study(config: RunConfig, facts: Mapping[str, Any]) -> str:
 
     Budgets, threads, and sections that no trial reads may differ between runs of a study.
 
-    Parameters
-    ----------
-    facts : mapping
-        Digests of the data, and as_of.
+    `facts` has the digests of the data, and as_of.
     """
     sections = config.model_dump(
         mode="json", include={"unit", "features", "dataset", "splits", "model", "tuning"}
@@ -130,15 +124,9 @@ def search(
     the folds so far, is below the median of the complete trials (Optuna's MedianPruner);
     gains, because one fold may be harder than another.
 
-    Parameters
-    ----------
-    name : str
-        Of the study in the file, which may hold several.
+    Raises ConfigError if `path` holds something else, or the study of other data or settings.
 
-    Raises
-    ------
-    ConfigError
-        If `path` holds something else, or the study of other data or settings.
+    `name` is that of the study in the file, which may hold several.
     """
     start = time.monotonic()
     study = _open(path, config=config, identity=identity, name=name)
@@ -172,7 +160,6 @@ _COMPLETE: Final = (TrialState.COMPLETE,)
 
 
 def _open(path: Path, *, config: TuningConfig, identity: str, name: str) -> optuna.Study:
-    """Create the study, or resume the one in the file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -309,7 +296,6 @@ def _finished(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _of(study: optuna.Study, parameters: dict[str, Any]) -> list[FrozenTrial]:
-    """Find the complete trials of exactly these parameters."""
     complete = study.get_trials(deepcopy=False, states=_COMPLETE)
     return [trial for trial in complete if trial.params == parameters]
 

@@ -29,13 +29,11 @@ class Tuned:
     ----------
     config : RunConfig
         The run with the model section to train with, and the budgets of the search.
-    search : Search
     comparison : ParameterComparison
         The configuration's own parameters and the chosen ones on rows that no trial saw; where
         the own are kept, it has a sentence and no table.
     folds : DataFrame
         What each fold was fitted, stopped and evaluated on; see `TuningRows.summary`.
-    seconds : mapping of stage to what it took
     study, written : Path or None
         The SQLite study, and the YAML file of the model section; None where none was kept.
     mlflow_run : str
@@ -96,10 +94,7 @@ class Tuned:
 def with_budget(config: RunConfig, *, trials: int | None, minutes: float | None) -> RunConfig:
     """Return the run with other budgets, where they are given; refuse what cannot be tuned.
 
-    Raises
-    ------
-    ConfigError
-        If tuning cannot follow the settings.
+    Raises ConfigError if tuning cannot follow the settings.
     """
     given = {"trials": trials, "minutes": minutes}
     changed = {name: value for name, value in given.items() if value is not None}
@@ -123,8 +118,6 @@ def tune_tables(
 
     Parameters
     ----------
-    facts : mapping
-        What identifies the data of the study; see `identify_study`.
     study : Path
         SQLite file; a study in it of the same data and settings is continued.
     """
@@ -136,14 +129,19 @@ def tune_tables(
         now = time.perf_counter()
         seconds[stage], clock = now - clock, now
 
-    rows = _prepare(source, config=config, as_of=as_of, tell=reporter.progress)
+    splits, tell = config.splits, reporter.progress
+    rows = (
+        prepare_folds(source, config=config, splits=splits, as_of=as_of, tell=tell)
+        if isinstance(splits, CustomerFoldsConfig)
+        else prepare_rows(source, config=config, as_of=as_of, tell=tell)
+    )
     reporter.show("folds", rows.summary)
     warn_of_few_positives(_positives_of_evaluation(rows.summary), reporter)
     if config.selection.method != "none":
         reporter.info("selection is not part of tuning: all trials use all features")
     took("features")
     identity = identify_study(config, facts)
-    studies = _Studies(config=config, identity=identity, path=study, tell=reporter.progress)
+    studies = _Studies(config=config, identity=identity, path=study, tell=tell)
     found = studies.search(rows)
     took("searching")
     comparison = studies.compare(rows, found.chosen)
@@ -158,20 +156,11 @@ def tune_tables(
 
 
 def _positives_of_evaluation(folds: pd.DataFrame) -> dict[str, int]:
-    """Count the positives that stop each fold, and those that evaluate it."""
     return {
         f"fold {row['fold']} {row['part']}": row["positives"]
         for row in folds.to_dict("records")
         if row["part"] != "fit"
     }
-
-
-def _prepare(
-    source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp, tell: StageProgress
-) -> TuningRows:
-    if isinstance(config.splits, CustomerFoldsConfig):
-        return prepare_folds(source, config=config, splits=config.splits, as_of=as_of, tell=tell)
-    return prepare_rows(source, config=config, as_of=as_of, tell=tell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +207,6 @@ class _Studies:
         )
 
     def _budget(self, rows: TuningRows) -> TuningConfig:
-        """Divide the minutes among the searches; each may use all trials."""
         tuning = self.config.tuning
         if tuning.minutes is None:
             return tuning

@@ -21,10 +21,7 @@ def compute_alerts(
 ) -> pd.DataFrame:
     """Count alerts and the positives found, for each capacity and for `WHAT_PAYS`.
 
-    Returns
-    -------
-    DataFrame
-        See `Comparison.alerts`.
+    See `Comparison.alerts`.
     """
     day, target = rows.day, rows.target
     days = max(rows.end_day, int(day.max()) + 1) - int(day.min())

@@ -77,10 +77,7 @@ class Figures:
     def of(self, times: Ints) -> dict[str, float]:
         """Compute every figure.
 
-        Parameters
-        ----------
-        times : int64 array of shape (n,)
-            How often the sample contains each evaluated row; it must contain both classes.
+        `times` is how often the sample contains each evaluated row; it must contain both classes.
         """
         hits, false = self._ranking.found(times)
         positives = times * self._target

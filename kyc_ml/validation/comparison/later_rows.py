@@ -34,10 +34,7 @@ def first_later(
 ) -> pd.Timestamp:
     """Return the first decision that neither model can have learned from, or a later `since`.
 
-    Raises
-    ------
-    LeakageError
-        If `since` is earlier.
+    Raises LeakageError if `since` is earlier.
     """
     first = max(trained_until(challenger), trained_until(champion))
     if since is None:

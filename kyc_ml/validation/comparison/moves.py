@@ -43,10 +43,7 @@ def compute_tier_moves(
 ) -> pd.DataFrame:
     """Count rows by the tiers of both models.
 
-    Returns
-    -------
-    DataFrame
-        See `Comparison.tiers`.
+    See `Comparison.tiers`.
     """
     cells = champion.tier * len(names) + challenger.tier
     size = len(names) ** 2
@@ -82,14 +79,7 @@ def explain_moves(
 ) -> pd.DataFrame:
     """List the rows whose tier changes, the largest change first, with the features that cause it.
 
-    Parameters
-    ----------
-    scores : the challenger's and the champion's
-
-    Returns
-    -------
-    DataFrame
-        See `Comparison.moved`.
+    See `Comparison.moved`.
     """
     new, old = scores
     moved = np.flatnonzero(new.tier != old.tier)
@@ -124,10 +114,7 @@ def explain_moves(
 def compute_causes(moved: pd.DataFrame) -> pd.DataFrame:
     """Count the moves by the feature that contributes most.
 
-    Returns
-    -------
-    DataFrame
-        See `Comparison.causes`.
+    See `Comparison.causes`.
     """
     first = moved.groupby(moved["reason_1_code"].fillna(NO_FEATURE))
     table = pd.DataFrame(
@@ -150,7 +137,6 @@ def _facts(
     *,
     scores: tuple[Scores, Scores],
 ) -> pd.DataFrame:
-    """Tabulate the identity, tiers, probabilities and outcome of each moved row."""
     new, old = scores
     names = np.array(champion.policy.tier_names, dtype=object)
     by_policy = grade(old.probability[here], rows.challenger.take(here), policy=challenger.policy)

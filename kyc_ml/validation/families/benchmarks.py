@@ -61,7 +61,8 @@ def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         before.target,
         regression.margin(rows.matrix[rows.evaluated]),
     )
-    return _against(rows, predicted, settings, notes=(_fitted_on(train, before),))
+    fitted_on = notice("fitted_on", train=len(train), reference=before.target.size)
+    return _against(rows, predicted, settings, notes=(fitted_on,))
 
 
 def run_rating(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -146,7 +147,6 @@ def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome:
 def _against(
     rows: ScoredRows, other: Predictions, settings: Settings, *, notes: tuple[Text, ...] = ()
 ) -> Outcome:
-    """Compare the model with other predictions for the same evaluated rows."""
     target = rows.target
     area = compare_aucs(target, rows.evaluated_margin, other.score)
     ours = Ranking.of(target, rows.evaluated_margin)
@@ -181,7 +181,3 @@ def _against(
         },
         notes=notes,
     )
-
-
-def _fitted_on(train: ScoredRows, before: ScoredRows) -> Text:
-    return notice("fitted_on", train=len(train), reference=before.target.size)

@@ -107,7 +107,6 @@ def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome:
 
 
 def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
-    """Return a note on the number of reviews and of days with decisions."""
     days = end - first
     return notice("capacity", per_day=per_day, reviews=per_day * days, days=days, on=on)
 

@@ -46,8 +46,6 @@ class _Groups:
 
 
 def _check_parity(figure: str) -> Run:
-    """Return the function that runs the check of one parity."""
-
     def run(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
         found = _compare(evidence, settings)
         if isinstance(found, NotApplicable):
@@ -82,7 +80,6 @@ def _check_parity(figure: str) -> Run:
 
 
 def _few(rates: pd.DataFrame, figure: str, *, fewest: int) -> tuple[Text, ...]:
-    """Return a note for each feature with the groups that have no rate."""
     needs = _NEEDS[figure]
     return tuple(
         notice(

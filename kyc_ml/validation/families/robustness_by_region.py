@@ -109,7 +109,6 @@ def run_overfit(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
 def _gap(
     before: ScoredRows, now: ScoredRows, one: Mask, two: Mask, *, fewest: int
 ) -> dict[str, float]:
-    """Compute both AUCs and the interval of their gap, as of independent rows of two periods."""
     found, reach = [], 0.0
     for rows, here in ((before, one), (now, two)):
         target = rows.target[here]

@@ -152,7 +152,6 @@ def _compared(evidence: ReviewEvidence) -> Text:
 
 
 def _counts(evidence: ReviewEvidence, place: int, n_bins: int) -> tuple[Ints, Ints]:
-    """Count a feature's values in bins frozen on the reference rows."""
     before, now = evidence.reference.features, evidence.current.features
     spec = before.specs[place]
     if spec.kind != "category":

@@ -95,7 +95,6 @@ def _clustered_p(pair: pd.DataFrame) -> float:
 
 
 def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame:
-    """Tabulate the observed rate of each tier, with Jeffreys' interval; NaN without rows."""
     size = np.bincount(tier, minlength=len(names))
     hits = np.bincount(tier, weights=rows.target, minlength=len(names)).astype(np.int64)
     rate = hits / np.maximum(size, 1)
@@ -238,7 +237,6 @@ def _counts(rows: ScoredRows, size: int) -> Ints:
 
 
 def _last_tier(rows: ScoredRows) -> pd.Series:
-    """Return the tier of each customer's last row."""
     frame = pd.DataFrame(
         {
             "customer": customers_of(rows.features.keys),

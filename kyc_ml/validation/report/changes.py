@@ -17,8 +17,6 @@ class ChangedFigure:
     ----------
     beyond_chance : bool
         Whether each value is outside the other's interval; False if one has no interval.
-    headline : bool
-        Whether it is a key figure of the policy.
     """
 
     check: Check
@@ -38,11 +36,8 @@ class Changes:
         Changed facts of the model, its data and the policy; keys are those of ``words.yaml``.
     figures : tuple of ChangedFigure
         Key figures, and figures with a significant change.
-    verdicts : tuple of (Check, before, now)
     new, gone : tuple of Finding
         Findings whose id is only in the later, or only in the earlier report.
-    comparable : bool
-        Whether both used the same validation policy.
     """
 
     facts: tuple[tuple[str, str, str], ...]
@@ -104,7 +99,8 @@ def _figures(before: Report, now: Report) -> Iterator[ChangedFigure]:
             was = earlier.get(key)
             if was is None or was.about != figure.about:
                 continue
-            moved, headline = _beyond_chance(was, figure), key in now.headline
+            moved = _outside(was, figure) and _outside(figure, was)
+            headline = key in now.headline
             if moved or headline:
                 yield ChangedFigure(
                     check=result.check, before=was, now=figure, beyond_chance=moved,
@@ -112,12 +108,7 @@ def _figures(before: Report, now: Report) -> Iterator[ChangedFigure]:
                 )  # fmt: skip
 
 
-def _beyond_chance(before: Figure, now: Figure) -> bool:
-    return _outside(before, now) and _outside(now, before)
-
-
 def _outside(one: Figure, other: Figure) -> bool:
-    """Return whether the value of one is outside the interval of the other."""
     if one.value is None or other.low is None or other.high is None:
         return False
     return not other.low <= one.value <= other.high

@@ -95,7 +95,6 @@ def _places(values: pd.Series, names: Sequence[str]) -> Floats:
 def _layers(
     rows: pd.DataFrame, plot: Plot, language: Language, *, names: Sequence[str] | None
 ) -> list[Layer]:
-    """Return a layer for each group; with `names` a category is drawn at its index."""
     found = []
     for number, (name, part) in enumerate(_groups(rows, plot)):
         found.append(
@@ -121,7 +120,6 @@ def _names(values: pd.Series) -> list[str]:
 
 
 def _lying(rows: pd.DataFrame, plot: Plot, language: Language) -> tuple[Figure, Axes]:
-    """Draw one row for each category, the first on top."""
     names = _names(rows[plot.x])[:_MOST]
     rows = rows[rows[plot.x].astype(str).isin(names)]
     layers = _layers(rows, plot, language, names=names)
@@ -142,7 +140,6 @@ def _lying(rows: pd.DataFrame, plot: Plot, language: Language) -> tuple[Figure, 
 
 
 def _lying_marks(axes: Axes, layer: Layer, at: Floats, *, plot: Plot, width: float) -> None:
-    """Draw one group of horizontal bars or points, with whiskers for intervals."""
     bars = plot.kind == "bar"
     if bars:
         axes.barh(at, layer.heights, height=0.86 * width, color=layer.colour, label=layer.label)

@@ -15,10 +15,7 @@ from kyc_ml.validation.result import Report
 def read_report(path: Path) -> tuple[Report, ReportFacts]:
     """Read a report.json, and the facts of it that governance needs.
 
-    Raises
-    ------
-    ConfigError
-        If it cannot be read or is not a report.
+    Raises ConfigError if it cannot be read or is not a report.
     """
     try:
         # read once: the digest is that of the bytes that were parsed
@@ -69,10 +66,7 @@ def digest_report(path: Path) -> str:
 def record_verdict(report: Report, path: Path, *, log: Path) -> Entry:
     """Append a validation's verdict to the audit log; `path` is report.json as written.
 
-    Raises
-    ------
-    AuditError
-        If the log is not sound.
+    Raises AuditError if the log is not sound.
     """
     model = report.model
     facts = {

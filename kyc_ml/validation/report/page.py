@@ -91,12 +91,8 @@ def earlier_report(candidate: Candidate) -> Report | None:
 
     Return None if no other version was validated.
 
-    Raises
-    ------
-    RegistryError
-        If the registry cannot be reached.
-    ConfigError
-        If the report in MLflow cannot be read.
+    Raises RegistryError if the registry cannot be reached; ConfigError if the report in MLflow
+    cannot be read.
     """
     below = [str(number) for number in range(int(candidate.version) - 1, 0, -1)]
     for version in dict.fromkeys([candidate.champion, *below]):
@@ -112,10 +108,7 @@ def earlier_report(candidate: Candidate) -> Report | None:
 def renew_page(report: Path, signed: Entry) -> bool:
     """Write the existing page of a report again, in its language, with the sign-off.
 
-    Returns
-    -------
-    bool
-        False if the report has no page.
+    Return False if the report has no page.
     """
     path = report.with_name(PAGE)
     if not path.is_file():

@@ -41,15 +41,7 @@ def render_report(
     previous: Report | None = None,
     signed: Entry | None = None,
 ) -> str:
-    """Write a report as HTML; every value in it is escaped.
-
-    Parameters
-    ----------
-    previous : Report, optional
-        Report of the previous version, to show what changed.
-    signed : Entry, optional
-        The sign-off in the audit log, if there is one.
-    """
+    """Write a report as HTML; every value in it is escaped."""
     environment = template_environment()
     style = environment.get_template("style.css.j2").render()
     style += environment.get_template("report.css.j2").render()
@@ -102,7 +94,6 @@ def _counts(families: tuple[FamilyView, ...]) -> dict[str, int]:
 
 
 def _summary(report: Report, families: tuple[FamilyView, ...], language: Language) -> list[str]:
-    """Write a line each on the verdicts, the evaluated rows, and the level of probabilities."""
     counts = _counts(families)
     listed = word("comma", language).join(
         word(f"count_{verdict}", language).format(n=counts[verdict])
@@ -141,7 +132,6 @@ def _level(report: Report, language: Language) -> list[str]:
 
 
 def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:
-    """List the identity of model, data and policy: label, value, and whether to show it as code."""
     model, policy = report.model, report.policy
     made = pd.Timestamp(report.created_at)
     until = made + timedelta(days=policy.report_valid_days)

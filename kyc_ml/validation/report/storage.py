@@ -32,10 +32,7 @@ def to_json(report: Report) -> str:
 def from_json(text: str, *, subject: str) -> Report:
     """Read what `to_json` wrote; `subject` names it in errors.
 
-    Raises
-    ------
-    ConfigError
-        If it is not a report, has another format, or was cut short.
+    Raises ConfigError if it is not a report, has another format, or was cut short.
     """
     try:
         content = json.loads(text)
@@ -73,15 +70,9 @@ def write_report(report: Report, folder: Path) -> Path:
 
     Tables of an earlier report in the same folder are removed.
 
-    Returns
-    -------
-    Path
-        The JSON file.
+    Raises OutputError if it cannot be written.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
+    Return the path of the JSON file.
     """
     tables = folder / TABLES
     for old in tables.glob("*.*.*.parquet"):
@@ -115,7 +106,6 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  a value of any field
-    """Write records as objects by field, tuples as arrays and the frame of a table in columns."""
     if isinstance(value, Table):
         return {"name": value.name, "title": asdict(value.title), **plain_frame(value.frame)}
     if is_dataclass(value):
@@ -177,10 +167,7 @@ def _cell(value: Any, kind: str) -> Any:  # noqa: ANN401  a cell of any column
 def _read(kind: type[Any], content: Any) -> Any:  # noqa: ANN401  a record of this kind
     """Read what `_plain` wrote, by the types of the fields.
 
-    Raises
-    ------
-    KeyError, TypeError
-        If a field is missing, unknown or of another shape.
+    Raises KeyError, TypeError if a field is missing, unknown or of another shape.
     """
     if not isinstance(content, Mapping):
         raise TypeError

@@ -84,12 +84,8 @@ class Tile:
 
     Attributes
     ----------
-    before : str
-        Value of the previous version; '' for none.
     state : str
         'broken', 'kept' or 'free': the worse of the figure and its check.
-    severity : str
-        'red' or 'amber' if it is broken, else ''.
     standing : str
         Verdict of its check, if the figure alone does not show it.
     """
@@ -247,7 +243,12 @@ def view_table(table: Table, check: str, language: Language) -> TableView:
         )
     names = [str(name) for name in shown.columns]
     written_as = _formats(names)
-    shown = shown.assign(**{name: _whole(shown[name]) for name in names if _is_whole(shown[name])})
+    whole = {
+        name: shown[name].map(round, na_action="ignore").astype(object)
+        for name in names
+        if _is_whole(shown[name])
+    }
+    shown = shown.assign(**whole)
     return TableView(
         title=say(table.title, language),
         columns=tuple((name_column(name, language), _is_number(shown[name])) for name in names),
@@ -287,10 +288,6 @@ def _is_whole(values: pd.Series) -> bool:
     known = values.dropna().to_numpy(dtype=np.float64)
     whole = np.isclose(known, np.round(known), rtol=1e-9, atol=0.0)
     return bool(known.size and whole.all() and np.abs(known).max() > 1)
-
-
-def _whole(values: pd.Series) -> pd.Series:
-    return values.map(round, na_action="ignore").astype(object)
 
 
 def _is_number(values: pd.Series) -> bool:

@@ -24,10 +24,7 @@ def run_checks(
 ) -> tuple[tuple[CheckResult, ...], tuple[Finding, ...]]:
     """Run checks one after the other.
 
-    Parameters
-    ----------
-    command : callable
-        Returns the command that reruns one check.
+    `command` returns the command that reruns one check.
 
     Returns
     -------

@@ -31,10 +31,7 @@ _CURE: Final = "name another --out, or replace it with --force"
 def read_kept(out: Path) -> Report | None:
     """Read the report in a folder; None if the folder has none.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be read: its content would be lost.
+    Raises OutputError if it cannot be read: its content would be lost.
     """
     path = out / REPORT
     if not path.exists():
@@ -49,10 +46,7 @@ def read_kept(out: Path) -> Report | None:
 def require_same_request(kept: Report, asked: Review, *, out: Path) -> None:
     """Refuse early to overwrite the report of another validation.
 
-    Raises
-    ------
-    OutputError
-        If the model, data, policy, options or choice of checks differ.
+    Raises OutputError if the model, data, policy, options or choice of checks differ.
     """
     pairs = {
         "model": (kept.model.digest, asked.model.bundle.digest),
@@ -71,10 +65,7 @@ def keep_times(kept: Report, report: Report, *, out: Path) -> Report:
 
     A sign-off names the file by its digest, so it stays valid.
 
-    Raises
-    ------
-    OutputError
-        If the reports differ in more than times.
+    Raises OutputError if the reports differ in more than times.
     """
     if content_digest(kept) != content_digest(report):
         raise _would_be_lost(kept, out, why="with other content")
@@ -107,6 +98,11 @@ def keep_validation(
 
     A report of some checks only is logged, but changes neither the version nor the audit log.
 
+    Return the same report, with its `place`.
+
+    Raises OutputError if a file cannot be written; RegistryError if MLflow cannot be reached;
+    AuditError if the audit log is not sound.
+
     Parameters
     ----------
     candidate : Candidate or None
@@ -115,20 +111,6 @@ def keep_validation(
         The evaluated rows, as metrics name them.
     began : float
         Start of the job, in seconds since 1970.
-
-    Returns
-    -------
-    Report
-        The same report, with its `place`.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    RegistryError
-        If MLflow cannot be reached.
-    AuditError
-        If the audit log is not sound.
     """
     path = write_report(report, out)
     page = out / PAGE

@@ -35,8 +35,6 @@ class ReviewedModel:
 
     Attributes
     ----------
-    address : str
-        Address or folder that the user named.
     candidate : Candidate or None
         Its version in the registry; None for a bundle's folder.
     card : Scorecard or None
@@ -81,10 +79,7 @@ def card_of_policy(bundle: Bundle) -> Scorecard | None:
 def load_reviewed(model: str, reporter: ProgressReporter) -> ReviewedModel:
     """Load a bundle, the people who trained it, and the scorecard that its run recorded.
 
-    Raises
-    ------
-    BundleError, RegistryError
-        If it does not exist or was changed.
+    Raises BundleError, RegistryError if it does not exist or was changed.
     """
     bundle, _ = load_model(model)
     if not model.startswith("models:/"):
@@ -114,15 +109,9 @@ def load_champion(
 ) -> Champion | None:
     """Load the model to compare with; None if there is no champion.
 
-    Parameters
-    ----------
-    champion : str or None
-        None is the registry's champion, if it is another version.
+    Raises ConfigError if the two do not predict the same outcome.
 
-    Raises
-    ------
-    ConfigError
-        If the two do not predict the same outcome.
+    None is the registry's champion, if it is another version.
     """
     candidate = reviewed.candidate
     if champion is None and candidate is not None and candidate.champion:
@@ -146,10 +135,7 @@ def score_champion(
 ) -> ChampionScores | None:
     """Score the current rows with the champion; None if it may have learned from them.
 
-    Raises
-    ------
-    ConfigError
-        If the two do not predict the same outcome.
+    Raises ConfigError if the two do not predict the same outcome.
     """
     bundle, label = champion
     require_comparable(reviewed, bundle)

@@ -35,20 +35,8 @@ class Review:
 
     Attributes
     ----------
-    data : DataIdentity
-        Identity of the tables, for the report.
-    as_of : Timestamp
-        What was known then is used.
     rows : 'later', 'test', 'out_of_fold' or None
         Rows to evaluate on; None is the rule of `choose_rows`.
-    since : Timestamp or None
-        First decision to evaluate; None is the training date.
-    only : tuple of str
-        Checks or families to run; empty runs all.
-    champion : Champion or None
-        Model to compare with.
-    validator : str or None
-        Name of the validator; None is the account of the operating system.
     command : callable
         Returns the command that makes the report again, for '', or reruns one check, for its id.
     """

@@ -63,11 +63,8 @@ def choose_rows(
     The default for a model cross-validated by customer is its out-of-fold rows while the mature
     later rows do not have both classes.
 
-    Raises
-    ------
-    ConfigError
-        If the model does not have the rows asked for, or `since` is given for other rows than
-        later ones.
+    Raises ConfigError if the model does not have the rows asked for, or `since` is given for
+    other rows than later ones.
     """
     if asked in {"test", "out_of_fold"} and since is not None:
         msg = f"--since applies to later rows only, not to --rows {asked}: leave one of them out"
@@ -99,6 +96,8 @@ def plan_parts(
 ) -> tuple[list[ReviewPart], Names]:
     """Choose the observations of each role.
 
+    Raises DatasetError if no row has a mature outcome.
+
     Returns
     -------
     parts : list of ReviewPart
@@ -106,11 +105,6 @@ def plan_parts(
     status : object array
         Outcomes, as known on the training date, of the run's own held-out rows: its test part,
         or all its rows, each held out once.
-
-    Raises
-    ------
-    DatasetError
-        If no row has a mature outcome.
     """
     splits = bundle.config.splits
     if isinstance(splits, SplitConfig):

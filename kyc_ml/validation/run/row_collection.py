@@ -37,8 +37,6 @@ class ValidationRows:
 
     Attributes
     ----------
-    observations : pyarrow.Table
-        Observations of the current rows.
     recorded : ModelMetrics or None
         Figures of the model's own held-out rows, with the labels known at training.
     """
@@ -67,17 +65,10 @@ def collect_rows(
 ) -> ValidationRows:
     """Choose, compute, label and score the current, reference and training rows.
 
-    Parameters
-    ----------
-    since : Timestamp or None
-        First decision to evaluate, not before the training date.
+    `since` is the first decision to evaluate, not before the training date.
 
-    Raises
-    ------
-    ConfigError
-        If the policy names a segment or group that is not a declared feature.
-    DatasetError
-        If no row has a mature outcome, or a feature of the model cannot be computed.
+    Raises ConfigError if the policy names a segment or group that is not a declared feature;
+    DatasetError if no row has a mature outcome, or a feature of the model cannot be computed.
     """
     specs, left_out = _specs(bundle, settings, card)
     parts, status_then = plan_parts(
@@ -211,10 +202,6 @@ def score_with(
 
     Parameters
     ----------
-    current : ScoredRows
-        The rows with their outcomes.
-    observations : pyarrow.Table
-        The same rows as observations.
     learned : float64 array of shape (n,), optional
         Outcomes known at its training, if these are the rows that it was cross-validated on:
         they are then predicted out of fold.

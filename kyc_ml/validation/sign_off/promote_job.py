@@ -44,13 +44,9 @@ class PromotionResult:
         The champion before; '' for none.
     refusals : tuple of str
         All reasons; empty if the alias was moved.
-    conditions : tuple of str
-        Conditions for the use of the version.
     verdicts : tuple of str
         Verdicts of all logged validations of the bundle, first to last, so that repeated
         validation until one passes is visible.
-    receipt : str
-        ``COUNT:HASH`` of the entry in the audit log.
     """
 
     model: str
@@ -82,8 +78,6 @@ def run_promote(
     ----------
     model : str
         ``NAME@VERSION`` or a registry address.
-    policy : Path
-        The validation policy in force.
     despite : str
         Reason to promote the version although the same bundle failed or was rejected before.
 
@@ -198,10 +192,7 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
     )
     set_champion(model, target, previous=stack[-3] if len(stack) > 2 else "")
     return PromotionResult(
-        model=model,
-        version=target,
-        previous=now.version,
-        receipt=str(entry.anchor),
+        model=model, version=target, previous=now.version, receipt=str(entry.anchor)
     )
 
 
@@ -235,10 +226,7 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
     )
     withdraw_champion(model)
     return PromotionResult(
-        model=model,
-        version=now.version,
-        previous=now.version,
-        receipt=str(entry.anchor),
+        model=model, version=now.version, previous=now.version, receipt=str(entry.anchor)
     )
 
 

@@ -14,7 +14,6 @@ from kyc_ml.registry import (
     AuditLog,
     Decision,
     Entry,
-    ReportFacts,
     SignOff,
     fetch_anchors,
     fetch_candidate,
@@ -33,10 +32,7 @@ SIGN_OFF: Final = "signoff.json"
 class SignOffResult:
     """A sign-off, its file, its receipt, and the earlier sign-off that it replaces.
 
-    Attributes
-    ----------
-    is_champion : bool
-        True if the version is champion: a rejection alone does not withdraw it.
+    `is_champion` is true if the version is champion: a rejection alone does not withdraw it.
     """
 
     sign_off: SignOff
@@ -64,8 +60,6 @@ def run_sign_off(
 
     Parameters
     ----------
-    report : Path
-        report.json.
     owners : mapping of finding id to (owner, due date or '')
     owner_of_others : (owner, due date or ''), optional
         Owner of every finding that `owners` does not name.
@@ -81,7 +75,9 @@ def run_sign_off(
     path = report.with_name(SIGN_OFF)
     require_place(path)
     entries = AuditLog(log).require_sound(fetch_anchors())
-    if not any(_is_verdict_of(each, facts) for each in entries):
+    if not any(
+        each.kind == "verdict" and each.facts["report_sha256"] == facts.digest for each in entries
+    ):
         msg = (
             f"report {report}: audit log {log} has no verdict of it (SHA-256 "
             f"{facts.digest[:12]}): it was changed, or made with another log; validate again"
@@ -93,7 +89,9 @@ def run_sign_off(
         validator=validator,
         trainers=() if candidate is None else candidate.trainers,
         conclusion=conclusion,
-        owners={**_all_of(facts, owner_of_others), **owners},
+        owners=dict(owners)
+        if owner_of_others is None
+        else {**{each.id: owner_of_others for each in facts.findings}, **owners},
         conditions=conditions,
         comment=comment,
         materiality=materiality,
@@ -127,11 +125,3 @@ def readable_entry(entry: Entry) -> str:
 
 def _describe(entry: Entry, sign_off: SignOff) -> str:
     return f"entry {entry.sequence} by {entry.actor}: {sign_off.conclusion}; the log keeps both"
-
-
-def _all_of(report: ReportFacts, owner: tuple[str, str] | None) -> dict[str, tuple[str, str]]:
-    return {} if owner is None else {each.id: owner for each in report.findings}
-
-
-def _is_verdict_of(entry: Entry, report: ReportFacts) -> bool:
-    return entry.kind == "verdict" and entry.facts["report_sha256"] == report.digest
