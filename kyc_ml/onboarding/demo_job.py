@@ -42,6 +42,8 @@ def run_demo(
 
     Parameters
     ----------
+    configs : Path
+        Folder of the shipped configurations.
     out : Path
         Folder for the bank, the scores and the page; those of an earlier demo are replaced.
     """

@@ -28,6 +28,8 @@ class InitResult:
     ----------
     files : mapping of name to Path
         ``source`` and, where a model or features are possible, ``fraud``, ``risk``, ``tiers``.
+    accepted : mapping of table name to Arrow table
+        The sample of the files, as the contract accepts it with the proposed mapping.
     """
 
     proposal: MappingProposal

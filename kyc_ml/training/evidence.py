@@ -74,6 +74,10 @@ class Trained:
     ----------
     quality : mapping of predictor ('LightGBM', 'logistic regression on bins', with a scorecard
         'expert rating') to part to ModelMetrics
+    added_value : AddedValue
+        The gain of the model over each baseline on the rows of `evidence`.
+    explained : ExplainedRows
+        Contributions of a sample of the rows of `evidence`.
     parts : DataFrame
         The rows of each part and those left out; see `summarise_parts`.
     boundaries : Boundaries or None
@@ -86,6 +90,8 @@ class Trained:
         Features that the source lacks, and those that selection dropped.
     selection : Selection or None
         The figures and verdict of every feature; None without a selection.
+    stability : tuple of Stability
+        The changes of refits on other seeds and samples; empty without refits.
     """
 
     bundle: Bundle

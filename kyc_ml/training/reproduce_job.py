@@ -38,11 +38,17 @@ class ReproductionResult:
 
     Attributes
     ----------
+    run_id : str
+        Of the run in MLflow.
+    recorded, again : str
+        Digest of the recorded bundle and of the new one, in the recorded format.
     differing : tuple of str
         Files of the bundle that differ, the manifest with its entries.
     features : tuple of str
         Features that were added, removed or have another definition, a line each; unknown for
         a run that an older version recorded.
+    changes : tuple of str
+        Differences in code, Python and libraries, a line each.
     """
 
     run_id: str

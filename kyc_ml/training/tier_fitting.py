@@ -49,14 +49,23 @@ class FitResult:
 
     Attributes
     ----------
+    in_force : TierPolicy
     judged : DataFrame
         The cut-offs in force, evaluated on the same rows; see `evaluate_cut_offs`.
+    diff : str
+        Unified diff of both policies as YAML.
     rows, positives, left_out : int
         Rows used, and rows of the period without a usable outcome.
     since, until : Timestamp
         Half-open period of the decisions.
+    as_of : Timestamp
+        The outcomes are those known then.
+    model : str
+        Name, and version where it has one.
     model_digest, data_digest : str
         SHA-256 of the bundle, empty for one that was never saved, and of all input files.
+    basis : 'unseen', 'out_of_fold' or 'learned'
+        What the rows are to the model.
     """
 
     proposal: CutOffProposal

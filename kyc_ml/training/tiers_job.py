@@ -22,6 +22,10 @@ class TiersFitRequest:
 
     Attributes
     ----------
+    model : str
+        Registry address or a bundle's folder.
+    source, data : Path
+        Source mapping, and the folder of the files it names.
     since : Timestamp or None
         First decision to fit on; None is the first of the test part of the training, whose
         rows the model has not seen, or all out-of-fold rows of a cross-validated model.
@@ -29,6 +33,10 @@ class TiersFitRequest:
         Outcomes known then are used; None is the end of the data.
     learned_rows : bool
         Use rows that the model learned from too; the proposal then says so.
+    policy : Path or None
+        The policy in force; None is the bundle's own.
+    out : Path or None
+        YAML file to write the proposed policy to.
     """
 
     model: str
@@ -43,7 +51,13 @@ class TiersFitRequest:
 
 
 def run_tiers_fit(request: TiersFitRequest, *, reporter: ProgressReporter) -> FitResult:
-    """Propose cut-offs by the `fit` section of a policy; nothing is changed."""
+    """Propose cut-offs by the `fit` section of a policy; nothing is changed.
+
+    Raises
+    ------
+    ConfigError, DatasetError, LeakageError
+        As `fit_policy` does.
+    """
     if request.out is not None:
         require_place(request.out)
     bundle, label = load_model(request.model)

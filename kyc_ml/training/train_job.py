@@ -57,6 +57,8 @@ class TrainingResult:
     ----------
     page_text : str
         The page of the training as HTML, as MLflow keeps it.
+    page : Path or None
+        Where it was written to as well.
     """
 
     registered: RegisteredModel
@@ -76,6 +78,8 @@ class TrainRequest:
 
     Attributes
     ----------
+    config, source, data : Path
+        Run configuration, source mapping, and the folder of the files it names.
     as_of : Timestamp or None
         What was known then may be used; None is the end of the data.
     keep : Path or None
@@ -147,9 +151,6 @@ def train_tables(
 ) -> TrainingResult:
     """Train on tables already read; see `run_train`.
 
-    Raises ConfigError if `as_of` lies beyond the data; RegistryError if MLflow does not take the
-    model; the message names the folder that keeps it.
-
     Parameters
     ----------
     as_of : Timestamp or None
@@ -158,6 +159,13 @@ def train_tables(
         The command for the record of the run; without absolute paths.
     spent : mapping of stage to seconds, optional
         Stages that were done before.
+
+    Raises
+    ------
+    ConfigError
+        If `as_of` lies beyond the data.
+    RegistryError
+        If MLflow does not take the model; the message names the folder that keeps it.
     """
     reach_store(writes_to=files.run.name)
     as_of = known_until(tables, as_of)

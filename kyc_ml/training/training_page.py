@@ -73,7 +73,10 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
 def quality_table(trained: Trained) -> pd.DataFrame:
     """Return the metrics on the evaluated rows: the model, the baselines, and no model.
 
-    Columns: who, then every figure of `ModelMetrics`; NaN where a figure means nothing.
+    Returns
+    -------
+    DataFrame
+        who, then every figure of `ModelMetrics`; NaN where a figure means nothing.
     """
     part = trained.evidence.part
     rows = [{"who": who, **trained.quality[who][part].as_dict()} for who in trained.quality]

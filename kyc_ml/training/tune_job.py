@@ -26,12 +26,16 @@ class TuneRequest:
 
     Attributes
     ----------
+    config, source, data : Path
+        Run configuration, source mapping, and the folder of the files it names.
     out : Path
         YAML file to write, for ``model: !include FILE``.
     study : Path or None
         SQLite file of the study; an existing study is resumed. None is `out` as ``.db``.
     as_of : Timestamp or None
         What was known then may be used; None is the end of the data.
+    trials, minutes
+        Budgets to use instead of the configuration's.
     """
 
     config: Path
@@ -52,7 +56,10 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
     on rows that no choice saw, it writes the own, and what was found as comments. These rows are
     later ones; of a run cross-validated by customer they are outer folds, each with its search.
 
-    Raises ConfigError if the study is of other data or settings.
+    Raises
+    ------
+    ConfigError
+        If the study is of other data or settings.
     """
     run = load_run(request.config, source=request.source).run
     run = with_budget(run, trials=request.trials, minutes=request.minutes)

@@ -74,7 +74,10 @@ class LabelProbes:
 class AuditResult:
     """The whole audit of one configuration on one source.
 
-    `unseen` has doubts about the times of cases that no test can settle; '' if there are no doubts.
+    Attributes
+    ----------
+    unseen : str
+        Doubts about the times of cases that no test can settle; '' if there are no doubts.
     """
 
     name: str
@@ -110,6 +113,10 @@ def run_audit(
     as_of : Timestamp or None
         Observations before it are audited, with the labels known then; later rows are the
         future. None is the end of the data: see `end_of_data`.
+    times : int
+        Decision times to sample.
+    out : Path or None
+        JSON file to write.
     """
     run = load_section(config, RunConfig)
     declared = load_section(source, SourceMapping).attributes

@@ -59,6 +59,10 @@ class ComparisonRequest:
 
     Attributes
     ----------
+    challenger, champion : str
+        Registry addresses or folders of bundles.
+    source, data : Path
+        Source mapping, and the folder of the files that it names.
     since : Timestamp or None
         First decision; None is the later of both training dates. Two models cross-validated
         by customer are then compared out of fold while no later rows are mature.
@@ -68,6 +72,8 @@ class ComparisonRequest:
         Figure that decides, and costs; None is what the champion's section ``tuning`` has.
     out : Path or None
         Folder for every figure as JSON, and the rows that change their tier as Parquet.
+    quarantine : Path or None
+        Parquet file for rows that break the contract.
     """
 
     challenger: str

@@ -27,6 +27,8 @@ class Sample:
         Places among the current rows.
     matrix : float64 array of shape (n, p)
     target, margin, probability : float64 arrays of shape (n,)
+    tier : int64 array of shape (n,)
+        Tier of the probability alone.
     """
 
     rows: Ints

@@ -177,8 +177,14 @@ class ValidationPolicy(Section):
 def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:
     """Read a validation policy and check that its gates name existing checks and figures.
 
-    Raises ConfigError if the file breaks its rules or names an unknown check or figure; all
-    faults are listed.
+    Parameters
+    ----------
+    checks : mapping of id to Check
+
+    Raises
+    ------
+    ConfigError
+        If the file breaks its rules or names an unknown check or figure; all faults are listed.
     """
     policy = load_section(path, ValidationPolicy)
     require_known_checks(policy, checks=checks, subject=str(path))

@@ -146,8 +146,12 @@ class CheckResult:
 
     Attributes
     ----------
+    notes : tuple of Text
+        Further information on the figures: rows used, rows left out.
     reason : Text
         Why the check does not apply; empty if it applies.
+    command : str
+        Command that reruns only this check.
     seconds : float
         Duration; not part of `content_digest`.
     """
@@ -294,6 +298,9 @@ class DataIdentity:
     ----------
     source, mapping_digest : str
         Name of the source mapping and SHA-256 of its content.
+    files : mapping of file name to SHA-256
+    digest : str
+        Digest of all files together.
     """
 
     source: str

@@ -48,6 +48,8 @@ class BankOwners:
         True where no file says who owns an account: the account itself is the customer.
     of_customers : bool
         True where the transactions name customers themselves.
+    ids : tuple of (file, column)
+        Columns of the transactions that hold customers or accounts.
     holders : tuple or None
         (file, account column, customer column, condition) that give the owner.
     """

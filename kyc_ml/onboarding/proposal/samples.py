@@ -51,12 +51,22 @@ class ColumnSample:
         DuckDB's type; text for every column of a CSV or JSON file.
     filled : float
         Share of rows with a value, in [0, 1].
+    distinct : int
+        Number of different values; `unique` where no two rows have the same.
     number, whole : float
         Share of the values that are numbers, and whole ones.
+    negative : float
+        Share of the numbers below zero.
+    low, high : float
+        Range of the numbers; NaN without numbers.
     shortest, longest : int
         Length of the values as text.
     codes : tuple of str
         The values, if they are few enough to be codes and not identifiers; otherwise empty.
+    table : str
+        Name of its source, and `rows` of the sample.
+    engine : Engine
+        Engine in which expressions are tried on it.
     """
 
     name: str

@@ -29,11 +29,13 @@ class Tuned:
     ----------
     config : RunConfig
         The run with the model section to train with, and the budgets of the search.
+    search : Search
     comparison : ParameterComparison
         The configuration's own parameters and the chosen ones on rows that no trial saw; where
         the own are kept, it has a sentence and no table.
     folds : DataFrame
         What each fold was fitted, stopped and evaluated on; see `TuningRows.summary`.
+    seconds : mapping of stage to what it took
     study, written : Path or None
         The SQLite study, and the YAML file of the model section; None where none was kept.
     mlflow_run : str

@@ -48,6 +48,8 @@ class Comparison:
         One row a model: model, rows, positives, expected, observed_over_expected with _low
         and _high, calibration_error (20 bins of equal mass), brier, log_loss, and intercept
         and slope of `calibration_line`.
+    reliability : DataFrame
+        model, then the columns of `compute_reliability`.
     tiers : DataFrame
         One row a pair of tiers, lowest first: champion_tier, challenger_tier, rows (all later
         ones), judged, positives, observed_rate, ci_low, ci_high (Jeffreys; NaN where no row
@@ -78,12 +80,16 @@ class Comparison:
         Bootstrap samples of one class only, for which no figure is defined.
     verdict : 'better', 'not shown better' or 'worse'
         Better or worse only if the whole bootstrap interval of the objective's difference is.
+    sentence : str
+        The verdict with its figures.
+    settings : ComparisonSettings
     names, digests : mapping of 'challenger' and 'champion' to str
         Name and version of each model, and the digest of its bundle.
     since, until : Timestamp
         The evaluated rows were decided in ``[since, until)``; later ones are too young.
     as_of : Timestamp
         What was known then was used.
+    seconds : mapping of stage to duration
     folder : Path or None
         Folder of ``comparison.json`` and ``moved.parquet``; None where nothing was written.
     mlflow_run : str
@@ -155,8 +161,12 @@ def compare_models(
 ) -> Comparison:
     """Compare a challenger with a champion.
 
-    Raises ConfigError if the models do not predict the same thing; see `require_comparable`;
-    DatasetError if the evaluated rows are not of both classes.
+    Raises
+    ------
+    ConfigError
+        If the models do not predict the same thing; see `require_comparable`.
+    DatasetError
+        If the evaluated rows are not of both classes.
     """
     require_comparable(challenger, champion)
     rows.require_both_classes()

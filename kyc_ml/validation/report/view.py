@@ -84,8 +84,12 @@ class Tile:
 
     Attributes
     ----------
+    before : str
+        Value of the previous version; '' for none.
     state : str
         'broken', 'kept' or 'free': the worse of the figure and its check.
+    severity : str
+        'red' or 'amber' if it is broken, else ''.
     standing : str
         Verdict of its check, if the figure alone does not show it.
     """

@@ -44,9 +44,13 @@ class PromotionResult:
         The champion before; '' for none.
     refusals : tuple of str
         All reasons; empty if the alias was moved.
+    conditions : tuple of str
+        Conditions for the use of the version.
     verdicts : tuple of str
         Verdicts of all logged validations of the bundle, first to last, so that repeated
         validation until one passes is visible.
+    receipt : str
+        ``COUNT:HASH`` of the entry in the audit log.
     """
 
     model: str
@@ -78,6 +82,8 @@ def run_promote(
     ----------
     model : str
         ``NAME@VERSION`` or a registry address.
+    policy : Path
+        The validation policy in force.
     despite : str
         Reason to promote the version although the same bundle failed or was rejected before.
 

@@ -60,6 +60,8 @@ def run_sign_off(
 
     Parameters
     ----------
+    report : Path
+        report.json.
     owners : mapping of finding id to (owner, due date or '')
     owner_of_others : (owner, due date or ''), optional
         Owner of every finding that `owners` does not name.
