@@ -290,7 +290,8 @@ def test_cases_alone_lack_the_rows_that_they_label_and_not_their_outcomes(data, 
     found = init(data, tmp_path / "out", base_currency="EUR")
     assert set(found.proposal.tables) == {"cases"}
     assert "outcomes" not in found.held_back
-    assert re.fullmatch(r"kyc-ml train: no table .* transactions .*", found.held_back)
+    assert found.held_back.startswith("kyc-ml train")
+    assert "transactions" in found.held_back
 
 
 def test_train_is_named_only_when_nothing_is_left_to_decide(data, tmp_path):
