@@ -28,7 +28,7 @@ from kyc_ml.decision import (
 )
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import DECISION_TIME, FeatureTable, Latest, name_of
-from kyc_ml.registry import Bundle, explain_rows, features_and_facts, reasons_of, score_features
+from kyc_ml.registry import Bundle, features_and_facts, reasons_of, score_and_grade
 from kyc_ml.scoring.one_observation import find_observation
 
 _NUMBERS: Final = ("value", "peer_median", "percentile")
@@ -92,8 +92,8 @@ def make_case(
     """
     observations = find_observation(tables, observation, unit=bundle.config.unit)
     features, facts = features_and_facts(bundle, tables, observations, reporter)
-    scores = score_features(bundle, features, facts=facts, book=book, history=history)
-    columns = reasons_of(bundle, features, explain_rows(bundle, features), k=reasons)
+    scored = score_and_grade(bundle, features, facts=facts, book=book, history=history)
+    columns = reasons_of(bundle, features, scored.contributions, k=reasons)
     places = sum(name.endswith("_code") for name in columns)
     rows = [
         {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}
@@ -106,7 +106,7 @@ def make_case(
         facts=facts,
         book=book,
         history=history,
-        score=scores.to_pylist()[0],
+        score=scored.table.to_pylist()[0],
         # a column of missing values alone would be of objects, not of numbers
         reasons=listed.astype(dict.fromkeys(_NUMBERS, np.float64)),
         timezone=tables.timezone,
