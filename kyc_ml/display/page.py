@@ -22,7 +22,7 @@ from kyc_ml.display.glossary import GLOSSARY
 from kyc_ml.display.plots.style import THEME, format_rate, keeping_text
 from kyc_ml.display.presentation import say_moment
 from kyc_ml.errors import hint
-from kyc_ml.storage import written_whole
+from kyc_ml.storage import write_whole
 
 PLOTS: Final = (
     "roc",
@@ -251,8 +251,7 @@ def save_page(story: PageStory, path: Path) -> None:
         If the disk refuses; a page that was there before is untouched.
     """
     content = render_page(story).encode()
-    with written_whole(path) as handle:
-        handle.write(content)
+    write_whole(path, content)
 
 
 def _totals(flow: pd.DataFrame) -> dict[str, int]:

@@ -17,7 +17,7 @@ from kyc_ml.onboarding.proposal.guesses import MappingProposal
 from kyc_ml.onboarding.proposal.proposing import propose_source
 from kyc_ml.onboarding.proposal.run_files import RunFile, run_files, tiers_text
 from kyc_ml.onboarding.proposal.writing import write_source
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.storage import require_place, write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +169,7 @@ def run_init(
         texts["tiers"] = tiers_text(proposal, accepted)
     files = {name: out / f"{name}.yaml" for name in texts}
     for name, path in files.items():
-        with written_whole(path) as handle:
-            handle.write(texts[name].encode())
+        write_whole(path, texts[name].encode())
     load_section(files["source"], SourceMapping)
     for run in runs:
         load_run(files[run.unit], source=files["source"])

@@ -21,7 +21,7 @@ from kyc_ml.errors import ConfigError
 from kyc_ml.model import DRIFT_COLUMNS
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.scoring.schema import SCHEMA_VERSION
-from kyc_ml.storage import MANIFEST, digest_file, dump_json, written_whole
+from kyc_ml.storage import MANIFEST, digest_file, dump_json, write_whole
 
 FORMAT_VERSION: Final = 1
 
@@ -142,8 +142,7 @@ class Manifest:
         if not self.observations == self.counts.rows == sum(self.counts.tiers.values()):
             msg = f"{self.observations} observations, but {self.counts.rows} scored: rows were lost"
             raise AssertionError(msg)
-        with written_whole(folder / MANIFEST) as handle:
-            handle.write(self.to_json().encode())
+        write_whole(folder / MANIFEST, self.to_json().encode())
 
 
 def run_id(identity: Mapping[str, str]) -> str:

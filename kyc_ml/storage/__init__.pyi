@@ -18,4 +18,5 @@ from .writing import dump_json as dump_json
 from .writing import require_place as require_place
 from .writing import sync_folder as sync_folder
 from .writing import why_unwritable as why_unwritable
+from .writing import write_whole as write_whole
 from .writing import written_whole as written_whole

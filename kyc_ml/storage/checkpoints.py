@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from kyc_ml.errors import OutputError
 from kyc_ml.storage.run_directory import NOTES
-from kyc_ml.storage.writing import dump_json, written_whole
+from kyc_ml.storage.writing import dump_json, write_whole
 
 _IDENTITY: Final = "identity.json"
 
@@ -92,8 +92,7 @@ def digest_file(path: Path) -> str:
 
 def _write(path: Path, content: object) -> str:
     text = dump_json(content)
-    with written_whole(path) as handle:
-        handle.write(text.encode())
+    write_whole(path, text.encode())
     return text
 
 

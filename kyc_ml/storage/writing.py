@@ -73,6 +73,18 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             half.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file as `written_whole` does.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; an earlier file at `path` stays as it was.
+    """
+    with written_whole(path) as handle:
+        handle.write(content)
+
+
 def dump_json(content: object) -> str:
     """Return content as readable JSON, the same text for the same content; no NaN or infinity."""
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

@@ -12,7 +12,7 @@ from kyc_ml.contract import known_until, read_tables
 from kyc_ml.decision import TierPolicy, require_fit
 from kyc_ml.display import ProgressReporter, say_count
 from kyc_ml.registry import load_model, require_currency
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.storage import require_place, write_whole
 from kyc_ml.training.tier_fitting import FitResult, fit_policy, require_unseen
 
 
@@ -81,8 +81,7 @@ def run_tiers_fit(request: TiersFitRequest, *, reporter: ProgressReporter) -> Fi
     )
     found = replace(found, model=label, path=request.out)
     if request.out is not None:
-        with written_whole(request.out) as handle:
-            handle.write(write_proposal(found).encode())
+        write_whole(request.out, write_proposal(found).encode())
     return found
 
 

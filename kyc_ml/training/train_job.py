@@ -32,7 +32,7 @@ from kyc_ml.registry import (
     without_marks,
     write_record,
 )
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.storage import require_place, write_whole
 from kyc_ml.training.api import train
 from kyc_ml.training.evidence import Trained
 from kyc_ml.training.model_card.card import ModelCard, make_model_card
@@ -133,8 +133,7 @@ def run_train(request: TrainRequest, *, reporter: ProgressReporter) -> TrainingR
     card = result.card.render(result.registered.run_id)
     for place, text in ((request.page, result.page_text), (request.card, card)):
         if place is not None:
-            with written_whole(place) as handle:
-                handle.write(text.encode())
+            write_whole(place, text.encode())
     return replace(result, page=request.page)
 
 

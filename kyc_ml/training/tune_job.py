@@ -15,7 +15,7 @@ from kyc_ml.decision import load_run
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError
 from kyc_ml.registry import ChildRecord, RunRecord, log_job, reach_store
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.storage import require_place, write_whole
 from kyc_ml.training.tuning.study import TrialRecord
 from kyc_ml.training.tuning.tune import Tuned, tune_tables, with_budget
 
@@ -84,8 +84,7 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
     tuned = tune_tables(
         tables, config=run, as_of=as_of, facts=facts, study=study, reporter=reporter
     )
-    with written_whole(out) as handle:
-        handle.write(_section(tuned).encode())
+    write_whole(out, _section(tuned).encode())
     clock = time.perf_counter()
     try:
         logged = log_job(

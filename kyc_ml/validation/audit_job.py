@@ -32,7 +32,7 @@ from kyc_ml.features import (
     report_unavailable,
 )
 from kyc_ml.metrics import Floats, Ints
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.storage import require_place, write_whole
 from kyc_ml.validation.probes import CONFIDENCE, FEWEST, HIGHEST_AUC, ShuffledLabels, probe
 
 MOST_LABELLED: Final = 200_000
@@ -162,8 +162,7 @@ def run_audit(
         ),
     )
     if out is not None:
-        with written_whole(out) as handle:
-            handle.write(json.dumps(_as_json(result), indent=2).encode())
+        write_whole(out, json.dumps(_as_json(result), indent=2).encode())
     return result
 
 

@@ -30,7 +30,7 @@ from kyc_ml.registry import (
     require_currency,
     require_different,
 )
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.storage import require_place, write_whole, written_whole
 from kyc_ml.validation.comparison.comparing import CHALLENGER, CHAMPION, Comparison, compare_models
 from kyc_ml.validation.comparison.later_rows import first_later, rows_new_to_both
 from kyc_ml.validation.comparison.settings import ComparisonSettings
@@ -253,8 +253,7 @@ def _write(found: Comparison, folder: Path) -> None:
         },
     }  # fmt: skip
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with written_whole(folder / FIGURES) as handle:
-        handle.write(text.encode())
+    write_whole(folder / FIGURES, text.encode())
     times = pa.array(found.moved[DECISION_TIME].dt.tz_convert(None)).cast(pa.timestamp("us", "UTC"))
     moved = pa.Table.from_pandas(found.moved.drop(columns=DECISION_TIME), preserve_index=False)
     moved = moved.add_column(2, DECISION_TIME, times)

@@ -15,7 +15,7 @@ from kyc_ml.config import Unit
 from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
 from kyc_ml.decision.wording import WORDING, Language, Pair, name_value, write_text
 from kyc_ml.display import template_environment
-from kyc_ml.storage import written_whole
+from kyc_ml.storage import write_whole
 
 _TEMPLATE: Final = "case_sheet.html.j2"
 _WIDTH: Final = 520.0
@@ -155,8 +155,7 @@ def save_sheet(sheet: CaseSheet, path: Path) -> None:
         If the disk refuses; a file that was there before is untouched.
     """
     content = render_sheet(sheet).encode()
-    with written_whole(path) as handle:
-        handle.write(content)
+    write_whole(path, content)
 
 
 def _waterfall(sheet: CaseSheet) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from kyc_ml.registry import (
     fetch_report,
     latest_sign_off,
 )
-from kyc_ml.storage import written_whole
+from kyc_ml.storage import write_whole
 from kyc_ml.validation.report.files import read_report
 from kyc_ml.validation.report.render import render_report
 from kyc_ml.validation.result import Report
@@ -82,8 +82,7 @@ def write_page(
 ) -> None:
     """Write the page of a report, under a temporary name first; OutputError if that fails."""
     page = render_report(report, language=language, previous=previous, signed=signed)
-    with written_whole(path) as handle:
-        handle.write(page.encode())
+    write_whole(path, page.encode())
 
 
 def earlier_report(candidate: Candidate) -> Report | None:

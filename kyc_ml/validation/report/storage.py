@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.storage import dump_json, written_whole
+from kyc_ml.storage import dump_json, write_whole, written_whole
 from kyc_ml.validation.check import FAMILIES
 from kyc_ml.validation.result import Report, Table
 
@@ -84,8 +84,7 @@ def write_report(report: Report, folder: Path) -> Path:
             with written_whole(path) as handle:
                 pq.write_table(_arrow(table.frame), handle, compression="zstd")
     path = folder / REPORT
-    with written_whole(path) as handle:
-        handle.write(to_json(report).encode())
+    write_whole(path, to_json(report).encode())
     return path
 
 

@@ -21,7 +21,7 @@ from kyc_ml.registry import (
     make_sign_off,
     record_entry,
 )
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.storage import require_place, write_whole
 from kyc_ml.validation.report.files import read_report
 from kyc_ml.validation.report.page import renew_page
 
@@ -108,8 +108,7 @@ def run_sign_off(
         facts=sign_off.to_facts(),
         log=log,
     )
-    with written_whole(path) as handle:
-        handle.write(readable_entry(entry).encode())
+    write_whole(path, readable_entry(entry).encode())
     renew_page(report, entry)
     return SignOffResult(
         sign_off=sign_off,
