@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from kyc_ml.config import read_content
+from kyc_ml.config import read_packaged
 
 _FOLDER: Final = Path(__file__).parent
 VARIABLE: Final = "KYC_ML_LANGUAGE"
@@ -34,8 +34,7 @@ def choose(text: str | Mapping[str, str]) -> str:
 @cache
 def read_texts(name: str) -> dict[str, Any]:
     """Read one of the files of texts in this package, such as ``help.yaml``."""
-    path = _FOLDER / name
-    return read_content(path.read_text(encoding="utf-8"), subject=path.name, path=path)
+    return read_packaged(_FOLDER / name)
 
 
 def translate(text: str) -> str:

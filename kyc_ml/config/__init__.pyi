@@ -56,6 +56,7 @@ from .splits import PrequentialConfig as PrequentialConfig
 from .splits import SplitConfig as SplitConfig
 from .stability import StabilityConfig as StabilityConfig
 from .text import read_content as read_content
+from .text import read_packaged as read_packaged
 from .tuning import SEARCHED as SEARCHED
 from .tuning import IntRange as IntRange
 from .tuning import Objective as Objective

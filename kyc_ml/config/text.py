@@ -37,6 +37,11 @@ def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any
     return content
 
 
+def read_packaged(path: Path) -> dict[str, Any]:
+    """Read a YAML file of texts or tables that is part of the package."""
+    return read_content(path.read_text(encoding="utf-8"), subject=path.name, path=path)
+
+
 def write_content(content: dict[str, Any]) -> str:
     """Write plain content as YAML that reads back to the same."""
     # PyYAML writes these line breaks bare among Unicode text, but reads them as a space

@@ -8,22 +8,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from kyc_ml.config import read_content
+from kyc_ml.config import read_packaged
 from kyc_ml.contract.strays import Strays
 from kyc_ml.errors import ContractError, Faults
 
-
-def _read_rules() -> dict[str, Any]:
-    text = (files(__package__) / "rules.yaml").read_text(encoding="utf-8")
-    return read_content(text, subject="the rules of the contract", path=None)
-
-
-_RULES: Final = _read_rules()
+_RULES: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("rules.yaml"))
 
 
 def word_rule(key: str, **values: object) -> tuple[str, str]:

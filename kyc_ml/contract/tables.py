@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import pyarrow as pa
 
-from kyc_ml.config import TableAttribute, read_content
+from kyc_ml.config import TableAttribute, read_packaged
 
 CUSTOMER_ID: Final = "customer_id"
 ACCOUNT_ID: Final = "account_id"
@@ -180,8 +180,7 @@ def _attribute(declared: TableAttribute) -> Column:
 
 
 def _read_contract() -> dict[str, TableContract]:
-    text = (files(__package__) / "tables.yaml").read_text(encoding="utf-8")
-    content = read_content(text, subject="the data contract", path=None)
+    content = read_packaged(Path(__file__).with_name("tables.yaml"))
     return {name: _table({"name": name, **given}) for name, given in content.items()}
 
 

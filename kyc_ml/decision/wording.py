@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal
 
-from kyc_ml.config import read_content
+from kyc_ml.config import read_packaged
 
 Language = Literal["en", "zh"]
 Pair = tuple[str, str]
 """A text in English and in Chinese."""
 
 _LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
-_FILE: Final = Path(__file__).with_name("wording.yaml")
 
-WORDING: Final[dict[str, dict[str, dict[Language, str]]]] = read_content(
-    _FILE.read_text(encoding="utf-8"), subject=_FILE.name, path=_FILE
+WORDING: Final[dict[str, dict[str, dict[Language, str]]]] = read_packaged(
+    Path(__file__).with_name("wording.yaml")
 )
 """Text by group, key and language."""
 

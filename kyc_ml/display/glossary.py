@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kyc_ml.config import read_content
+from kyc_ml.config import read_packaged
 
 _PATH: Final = Path(__file__).with_name("glossary.yaml")
 
@@ -30,8 +30,6 @@ GLOSSARY: Final = tuple(
         text_zh=each["text"]["zh"],
         on_page=each.get("on_page", False),
     )
-    for each in read_content(_PATH.read_text(encoding="utf-8"), subject=_PATH.name, path=_PATH)[
-        "explained"
-    ].values()
+    for each in read_packaged(_PATH)["explained"].values()
 )
 """Entries in the order of the English alphabet."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from kyc_ml.validation.text import Text, read_yaml, texts_of
+from kyc_ml.config import read_packaged
+from kyc_ml.validation.text import Text, texts_of
 
-FAMILIES: Final = texts_of(read_yaml(Path(__file__).with_name("families.yaml")))
+FAMILIES: Final = texts_of(read_packaged(Path(__file__).with_name("families.yaml")))
 """Families with their titles, in the order of a report."""
 
 Unit = Literal["share", "ratio", "count", "p-value", "log-odds", "index", "days", "cost", "s.d."]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from kyc_ml.config import read_packaged
 from kyc_ml.validation.check import Check, FigureText
 from kyc_ml.validation.result import Figure, Plot
-from kyc_ml.validation.text import Text, notice, read_yaml, texts_of
+from kyc_ml.validation.text import Text, notice, texts_of
 
 if TYPE_CHECKING:
     from kyc_ml.validation.evidence import ReviewEvidence
@@ -107,7 +108,7 @@ def procedures(family: str, functions: Mapping[str, Any]) -> tuple[Procedure, ..
 
     `functions` are the names of the family's module; those that begin with ``run_`` are used.
     """
-    declared = read_yaml(Path(__file__).parent / "families" / f"{family}.yaml")
+    declared = read_packaged(Path(__file__).parent / "families" / f"{family}.yaml")
     runs = {name[4:]: each for name, each in functions.items() if name.startswith("run_")}
     if declared.keys() != runs.keys():
         names = sorted(declared.keys() ^ runs.keys())

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from kyc_ml.config import read_content
+from kyc_ml.config import read_packaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,6 @@ def say(text: Text, language: Language) -> str:
     return text.zh if language == "zh" else text.en
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file of this package."""
-    return read_content(path.read_text(encoding="utf-8"), subject=path.name, path=path)
-
-
 def texts_of(content: Mapping[str, Mapping[str, str]]) -> dict[str, Text]:
     """Return a `Text` of ``en`` and ``zh`` for each entry; other keys are ignored."""
     return {name: Text(each["en"], each["zh"]) for name, each in content.items()}
@@ -58,7 +53,7 @@ def notice(key: str, **values: object) -> Text:
     return NOTICES[key].fill(**values)
 
 
-NOTICES: Final = texts_of(read_yaml(Path(__file__).with_name("notices.yaml")))
+NOTICES: Final = texts_of(read_packaged(Path(__file__).with_name("notices.yaml")))
 """Notes and reasons of checks, by key; braces are placeholders for values."""
 
 
@@ -99,4 +94,4 @@ _NUMBERS: Final = (
 _JOINTS: Final = re.compile(f"({'|'.join(_CHINESE_JOINTS)})")
 
 
-_VALUES: Final[dict[str, str]] = read_yaml(Path(__file__).with_name("values.yaml"))
+_VALUES: Final[dict[str, str]] = read_packaged(Path(__file__).with_name("values.yaml"))

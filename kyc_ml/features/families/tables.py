@@ -23,11 +23,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from importlib.resources import files
 from itertools import product
+from pathlib import Path
 from typing import Any, Final, Literal
 
-from kyc_ml.config import WINDOW, AmountsOfInterest, CountryList, read_content
+from kyc_ml.config import WINDOW, AmountsOfInterest, CountryList, read_packaged
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features.how import Names, read_sentence
 from kyc_ml.features.kinds import COLUMN_KINDS, KINDS
@@ -126,9 +126,7 @@ def read_families(
 
 @cache
 def _table(family: str) -> dict[str, Any]:
-    name = f"{family}.yaml"
-    text = (files(__package__) / name).read_text(encoding="utf-8")
-    return read_content(text, subject=f"feature table {name}", path=None)
+    return read_packaged(Path(__file__).with_name(f"{family}.yaml"))
 
 
 def _amounts(amounts: AmountsOfInterest) -> Iterator[tuple[str, _Word]]:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from kyc_ml.config import read_content
+from kyc_ml.config import read_packaged
 from kyc_ml.contract import CONTRACT
 
 # Roles that are not contracted columns, but help to make one.
@@ -33,8 +33,7 @@ HOLDER: Final = "holder"
 @cache
 def content(name: str) -> dict[str, Any]:
     """Read one of this package's files of words."""
-    path = Path(__file__).with_name(f"{name}.yaml")
-    return read_content(path.read_text(encoding="utf-8"), subject=path.name, path=None)
+    return read_packaged(Path(__file__).with_name(f"{name}.yaml"))
 
 
 def note(key: str, **values: object) -> str:

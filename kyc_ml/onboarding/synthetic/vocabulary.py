@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from kyc_ml.config import read_content
+from kyc_ml.config import read_packaged
 
-_FILE: Final = Path(__file__).with_name("words.yaml")
-_CONTENT: Final[dict[str, Any]] = read_content(
-    _FILE.read_text(encoding="utf-8"), subject=_FILE.name, path=None
-)
+_CONTENT: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("words.yaml"))
 
 
 def _words(key: str) -> tuple[str, ...]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from kyc_ml.validation.text import Language, Text, read_yaml, say, texts_of
+from kyc_ml.config import read_packaged
+from kyc_ml.validation.text import Language, Text, say, texts_of
 
 _FOLDER: Final = Path(__file__).parent
 
-WORDS: Final = texts_of(read_yaml(_FOLDER / "words.yaml"))
+WORDS: Final = texts_of(read_packaged(_FOLDER / "words.yaml"))
 """Words of the page, except those of checks."""
 
-COLUMNS: Final = texts_of(read_yaml(_FOLDER / "columns.yaml"))
+COLUMNS: Final = texts_of(read_packaged(_FOLDER / "columns.yaml"))
 """Heads of table columns; a column that is not listed is shown by its name."""
 
 
