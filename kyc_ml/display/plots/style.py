@@ -294,9 +294,7 @@ _LEGEND_CHARACTERS: Final = 52
 def percent_axis(axes: Axes, which: Literal["x", "y"]) -> None:
     """Write the ticks of an axis of shares in per cent."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{100 * value:.4g}%")
-    )
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}%"))
 
 
 _SHARES: Final = frozenset(

@@ -109,9 +109,9 @@ def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame
             "rows": size,
             "positives": hits,
             "rate": np.where(some, rate, np.nan),
-            "design_effect": effect,
             "low": np.where(some, low, np.nan),
             "high": np.where(some, high, np.nan),
+            "design_effect": effect,
         }
     )
 
