@@ -97,6 +97,8 @@ def sort_key(value: object) -> str:
 
 def _write_float(value: float, column: str) -> str:
     words = column.split("_")
+    if column == "expected":
+        return f"{value:,.1f}"
     if column == "p" or "p_value" in column or words[0] == "p":
         return _p_value(value)
     if is_share(column) and 0 <= value <= 1:

@@ -278,7 +278,7 @@ def test_without_a_chinese_font_the_text_is_written_all_the_same(base_report, mo
         (float("nan"), "rate", "–"),
         (True, "x", "✓"),
         (1234, "rows", "1,234"),
-        (0.0123, "observed_rate", "1.23\N{NO-BREAK SPACE}%"),
+        (0.0123, "observed_rate", "1.23%"),
         (1.5, "rate", "1.500"),
         (0.5, "average_precision", "0.500"),
         (0.00001, "p_value", "< 0.0001"),
