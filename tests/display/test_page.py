@@ -214,6 +214,10 @@ def test_the_page_is_self_contained_and_small(page):
     assert parser.open == []
 
 
+def test_nobody_is_kept_out_of_the_page(page, find_barriers):
+    assert find_barriers(page) == []
+
+
 def test_links_and_references_lead_somewhere_on_the_page(page):
     attributes = parsed(page).attributes
     ids = {value for name, value in attributes if name == "id"}
