@@ -42,10 +42,11 @@ from kyc_ml.validation.result import Plot
 _COLOURS: Final = (MODEL, OTHER, *FAMILIES[2:])
 _UPRIGHT: Final = 7  # more categories than this, or longer names, are drawn as rows
 _LONG: Final = 9
-_NAME: Final = {"en": 34, "zh": 18}  # characters of a name in one line; it has two at most
+_NAME: Final = {"en": 38, "zh": 19}  # characters of a name in one line; it has two at most
 _ROW: Final = 0.27  # height of a category as a row, in inches
-_SECOND_LINE: Final = 0.1  # more of it where names have two lines
-_MOST: Final = 24  # categories that one plot can show as rows
+_SECOND_LINE: Final = 0.1  # more of it where names have two lines, and the plot is wider
+_WIDER: Final = 0.7
+_MOST: Final = 15  # categories that one plot can show as rows
 _DODGE: Final = 0.7  # share of a category's width for its groups
 _FEWEST_PERIODS: Final = 3  # with fewer there is no course over time to see
 _FEWEST_ROWS: Final = 20  # of a protected group: the rate of fewer is chance
@@ -200,9 +201,10 @@ def _lying(rows: pd.DataFrame, plot: Plot, naming: Naming) -> tuple[Figure, Axes
     rows = rows[rows[plot.x].astype(str).isin(names)]
     layers = _layers(rows, plot, naming, names=names)
     labels = _ticks(names, naming)
-    row = _ROW + _SECOND_LINE * any("\n" in label for label in labels)
+    long = any("\n" in label for label in labels)
+    row = _ROW + _SECOND_LINE * long
     height = 0.9 + row * len(names) * max(1.0, 0.55 * len(layers))
-    figure, axes = new_figure(size=(SIZE[0], max(1.8, height)))
+    figure, axes = new_figure(size=(SIZE[0] + _WIDER * long, max(1.8, height)))
     width = _DODGE / len(layers)
     for number, layer in enumerate(layers):
         at = layer.at + (number - (len(layers) - 1) / 2) * width

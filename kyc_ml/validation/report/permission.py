@@ -30,7 +30,9 @@ def say_asked(report: Report, signed: Entry | None, language: Language) -> list[
         lines.append(word("asked_findings", language).format(
             count=len(report.findings), days=report.policy.finding_due_days
         ))  # fmt: skip
-    return [*lines, word("asked_until", language).format(until=valid_until(report))]
+    if report.passed:
+        lines.append(word("asked_until", language).format(until=valid_until(report)))
+    return lines
 
 
 def view_permitted(

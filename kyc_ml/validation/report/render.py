@@ -60,6 +60,7 @@ def render_report(
         language=language,
         t=lambda key: word(key, language),
         say=naming.text,
+        name=naming.value,
         anchor_of=anchor_of,
         figures_of=lambda result: [
             view_figure(figure, result.gates, naming) for figure in result.figures
