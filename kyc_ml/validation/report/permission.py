@@ -42,7 +42,7 @@ def view_permitted(
     model, language = report.model, naming.language
     current = next(rows for rows in report.rows if rows.role == "current")
     counted = {
-        "rows": f"{current.rows:,}", "judged": f"{current.judged:,}",
+        "rows": f"{current.rows:,}", "mature": f"{current.judged:,}",
         "customers": f"{current.customers:,}", "since": current.since[:10],
         "until": current.until[:10], "origin": naming.say(current.origin),
     }  # fmt: skip
