@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -35,90 +35,30 @@ from kyc_ml.display import (
 )
 from kyc_ml.metrics import Floats
 from kyc_ml.validation.report.naming import Naming
-from kyc_ml.validation.report.numbers import write_cell
-from kyc_ml.validation.report.words import word
 from kyc_ml.validation.result import Plot
 
 _COLOURS: Final = (MODEL, OTHER, *FAMILIES[2:])
 _UPRIGHT: Final = 7  # more categories than this, or longer names, are drawn as rows
 _LONG: Final = 9
-_NAME: Final = {"en": 34, "zh": 18}  # characters of a name in one line; it has two at most
+_NAME: Final = {"en": 38, "zh": 19}  # characters of a name in one line; it has two at most
 _ROW: Final = 0.27  # height of a category as a row, in inches
-_SECOND_LINE: Final = 0.1  # more of it where names have two lines
-_MOST: Final = 24  # categories that one plot can show as rows
+_SECOND_LINE: Final = 0.1  # more of it where names have two lines, and the plot is wider
+_WIDER: Final = 0.7
+_MOST: Final = 15  # categories that one plot can show as rows
 _DODGE: Final = 0.7  # share of a category's width for its groups
 _FEWEST_PERIODS: Final = 3  # with fewer there is no course over time to see
-_FEWEST_ROWS: Final = 20  # of a protected group: the rate of fewer is chance
-_TIER: Final = ("tier", "grade")
+TIER: Final = ("tier", "grade")
+"""Columns of tiers."""
 
 
-def high_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of tiers, which checks write lowest first, with the highest on top.
-
-    Blocks, such as the tiers of the model and those in force, keep their order. A table without
-    a column of tiers stays as it is.
-    """
-    name = next((each for each in _TIER if each in table), None)
-    if name is None or table[name].isna().any():
-        return table
-    place = pd.Series(pd.factorize(table[name])[0], index=table.index)
-    block = (place.diff() < 0).cumsum()
-    order = pd.DataFrame({"block": block, "place": -place})
-    return table.loc[order.sort_values(["block", "place"], kind="stable").index]
-
-
-def panels(
-    plot: Plot, table: pd.DataFrame, *, naming: Naming
-) -> Iterator[tuple[str, Plot, pd.DataFrame]]:
-    """Yield title, plot and rows: one for each attribute where groups of several are compared."""
-    title = naming.say(plot.title)
-    if (plot.x, plot.group) != ("group", "feature"):
-        yield title, plot, high_first(table)
-        return
-    table = table[table["rows"] >= _FEWEST_ROWS]
-    for name, part in table.groupby("feature", sort=False):
-        colon = word("colon", naming.language)
-        yield f"{title}{colon}{naming.value(str(name))}", replace(plot, group=""), part
-
-
-def describe(plot: Plot, table: pd.DataFrame, *, naming: Naming) -> str:
-    """Write the message of a plot in words: the range of its values, and where the ends are."""
-    found = []
-    column = plot.value or plot.y
-    for name, part in _groups(_complete(plot, table), plot):
-        values = part[column].to_numpy(dtype=np.float64)
-        low, high = part.iloc[int(values.argmin())], part.iloc[int(values.argmax())]
-        ends = {
-            "low": write_cell(float(low[column]), plot.y if not plot.value else plot.value),
-            "high": write_cell(float(high[column]), plot.y if not plot.value else plot.value),
-            "low_at": _place(low, plot, naming),
-            "high_at": _place(high, plot, naming),
-        }
-        said = word("alt_range" if len(part) > 1 else "alt_one", naming.language).format(**ends)
-        found.append(
-            f"{naming.value(name)}{word('colon', naming.language)}{said}" if name else said
-        )
-    label = naming.say(plot.y_label if not plot.value else plot.title)
-    return (
-        f"{label}{word('colon', naming.language)}{word('semicolon', naming.language).join(found)}"
-    )
-
-
-def _place(row: pd.Series, plot: Plot, naming: Naming) -> str:
-    places = [row[name] for name in ((plot.y, plot.x) if plot.value else (plot.x,))]
-    written = (
-        naming.value(each) if isinstance(each, str) else write_cell(each, plot.x) for each in places
-    )
-    return " → ".join(written)
-
-
-def _complete(plot: Plot, table: pd.DataFrame) -> pd.DataFrame:
+def complete(plot: Plot, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table that a plot can draw."""
     return table.dropna(subset=[name for name in (plot.x, plot.y, plot.value) if name])
 
 
 def draw(plot: Plot, table: pd.DataFrame, *, naming: Naming) -> Figure | None:
     """Draw a plot; return None if no row of its table is complete, or there are too few periods."""
-    rows = _complete(plot, table)
+    rows = complete(plot, table)
     if rows.empty or (_is_course(rows, plot) and rows[plot.x].nunique() < _FEWEST_PERIODS):
         return None
     if plot.kind == "heatmap":
@@ -138,7 +78,8 @@ def _is_course(rows: pd.DataFrame, plot: Plot) -> bool:
     return plot.x == "period" or _is_time(rows[plot.x])
 
 
-def _groups(rows: pd.DataFrame, plot: Plot) -> list[tuple[str, pd.DataFrame]]:
+def groups_of(rows: pd.DataFrame, plot: Plot) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each line or bar of a plot with its name; '' where it has only one."""
     if not plot.group:
         return [("", rows)]
     return [(str(name), part) for name, part in rows.groupby(plot.group, sort=False)]
@@ -153,7 +94,7 @@ def _is_lying(rows: pd.DataFrame, plot: Plot) -> bool:
     values = rows[plot.x]
     if plot.kind not in ("bar", "interval") or _is_numeric(values) or _is_time(values):
         return False
-    if plot.x in _TIER:
+    if plot.x in TIER:
         return True
     names = values.astype(str).unique()
     return len(names) > _UPRIGHT or max(map(len, names)) > _LONG
@@ -172,7 +113,7 @@ def _layers(
     rows: pd.DataFrame, plot: Plot, naming: Naming, *, names: Sequence[str] | None
 ) -> list[Layer]:
     found = []
-    for number, (name, part) in enumerate(_groups(rows, plot)):
+    for number, (name, part) in enumerate(groups_of(rows, plot)):
         found.append(
             Layer(
                 label=naming.value(name),
@@ -200,9 +141,10 @@ def _lying(rows: pd.DataFrame, plot: Plot, naming: Naming) -> tuple[Figure, Axes
     rows = rows[rows[plot.x].astype(str).isin(names)]
     layers = _layers(rows, plot, naming, names=names)
     labels = _ticks(names, naming)
-    row = _ROW + _SECOND_LINE * any("\n" in label for label in labels)
+    long = any("\n" in label for label in labels)
+    row = _ROW + _SECOND_LINE * long
     height = 0.9 + row * len(names) * max(1.0, 0.55 * len(layers))
-    figure, axes = new_figure(size=(SIZE[0], max(1.8, height)))
+    figure, axes = new_figure(size=(SIZE[0] + _WIDER * long, max(1.8, height)))
     width = _DODGE / len(layers)
     for number, layer in enumerate(layers):
         at = layer.at + (number - (len(layers) - 1) / 2) * width

@@ -30,7 +30,9 @@ def say_asked(report: Report, signed: Entry | None, language: Language) -> list[
         lines.append(word("asked_findings", language).format(
             count=len(report.findings), days=report.policy.finding_due_days
         ))  # fmt: skip
-    return [*lines, word("asked_until", language).format(until=valid_until(report))]
+    if report.passed:
+        lines.append(word("asked_until", language).format(until=valid_until(report)))
+    return lines
 
 
 def view_permitted(
@@ -40,7 +42,7 @@ def view_permitted(
     model, language = report.model, naming.language
     current = next(rows for rows in report.rows if rows.role == "current")
     counted = {
-        "rows": f"{current.rows:,}", "judged": f"{current.judged:,}",
+        "rows": f"{current.rows:,}", "mature": f"{current.judged:,}",
         "customers": f"{current.customers:,}", "since": current.since[:10],
         "until": current.until[:10], "origin": naming.say(current.origin),
     }  # fmt: skip

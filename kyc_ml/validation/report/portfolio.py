@@ -132,7 +132,7 @@ def _inversions(report: Report, naming: Naming, which: str) -> Iterator[str]:
         return
     of = rates.set_index("tier")
     for pair in pairs[pairs["inverted"].astype(bool)].to_dict("records"):
-        facts = {}
+        facts: dict[str, str] = {}
         for place in ("higher", "lower"):
             tier = of.loc[pair[place]]
             facts |= {

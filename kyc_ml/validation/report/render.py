@@ -60,6 +60,7 @@ def render_report(
         language=language,
         t=lambda key: word(key, language),
         say=naming.text,
+        name=naming.value,
         anchor_of=anchor_of,
         figures_of=lambda result: [
             view_figure(figure, result.gates, naming) for figure in result.figures
@@ -134,7 +135,7 @@ def _running(report: Report, language: Language) -> str:
     """Return the line at the top of each printed page."""
     model = report.model
     version = f" v{model.version}" if model.version else f" {model.digest[:12]}"
-    return f"{word('internal_short', language)} · {model.name}{version}"
+    return word("internal_short", language) + f" · {model.name}{version}"
 
 
 def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.validation.check import FAMILIES
-from kyc_ml.validation.report.drawing import describe, draw, high_first, panels
+from kyc_ml.validation.report.arranging import describe, high_first, panels
+from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
 from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import (
