@@ -281,7 +281,7 @@ def test_numbers_have_one_form(page):
     assert "0.912 0.900–0.920" in text
     assert "0.00432" in text
     assert "1.23%" in text
-    assert "1.16 % 0.90 %–1.50 %" in text
+    assert "1.16% 0.90%–1.50%" in text
     assert "+1.50" in text
     assert "−0.75" in text
     assert not re.search(r"\b(nan|NaN|NaT|None)\b", text)
