@@ -195,6 +195,17 @@ def load_bundle(folder: FilePath, *, digest: str | None = None, cure: str = _RES
         raise BundleError(msg) from None
 
 
+def digest_bundle(folder: Path) -> str:
+    """Return the digest of a bundle, computed from all of its bytes.
+
+    Raises
+    ------
+    BundleError
+        If the folder is not a bundle, or differs from its manifest.
+    """
+    return _sha256(_checked_files(folder)[1][MANIFEST])
+
+
 def _load(folder: Path, *, digest: str | None) -> Bundle:
     manifest, raw = _checked_files(folder)
     found = _sha256(raw[MANIFEST])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -91,18 +90,3 @@ class Candidate:
     champion: str
     previous: str
     trained_at: str = ""
-
-
-def is_among(name: str, others: Iterable[str]) -> bool:
-    """Return whether a name is one of several, apart from case and spaces.
-
-    Examples
-    --------
-    >>> is_among(" Ann  Lee", ["ann lee"])
-    True
-    """
-    return _plain(name) in map(_plain, others)
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().split())

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from kyc_ml.registry.governance.chain import Entry
-from kyc_ml.registry.governance.evidence import Candidate, ReportFacts, is_among
+from kyc_ml.registry.governance.evidence import Candidate, ReportFacts
+from kyc_ml.registry.governance.names import is_among, is_named
 from kyc_ml.registry.governance.policy import PromotionPolicy
 from kyc_ml.registry.governance.sign_off import SignOff, latest_sign_off
 
@@ -61,8 +62,9 @@ def find_refusals(
 def champions(entries: Sequence[Entry], *, model: str) -> tuple[str, ...]:
     """List the versions a rollback can go back to, the champion of today last.
 
-    A promotion puts a version on top, a rollback takes one off, a withdrawal all. A champion
-    that was set without the log counts from the promotion that found it.
+    A promotion puts a version on top, a rollback takes one off, a withdrawal all. Only the log
+    counts: a champion that was set without it is nothing to go back to, and a promotion that
+    did not move the alias is passed over by the next one.
     """
     stack: list[str] = []
     for entry in entries:
@@ -70,10 +72,11 @@ def champions(entries: Sequence[Entry], *, model: str) -> tuple[str, ...]:
             continue
         if entry.kind == "promotion":
             before = entry.facts["previous_champion"]
-            if before != (stack[-1] if stack else ""):
-                stack = [before] if before else []
-            stack.append(entry.version)
-        elif entry.kind == "rollback":
+            while before in stack and stack[-1] != before:
+                stack.pop()
+            if stack[-1:] != [entry.version]:  # else it is done again after an interruption
+                stack.append(entry.version)
+        elif entry.kind == "rollback" and stack:
             stack.pop()
         elif entry.kind == "withdrawal":
             stack.clear()
@@ -147,9 +150,8 @@ def _about_the_past(report: ReportFacts, entries: Sequence[Entry]) -> Iterator[s
     A validation that failed before, or was rejected, has to be answered in words.
     """
     own = [each for each in entries if each.facts.get("bundle_digest") == report.bundle_digest]
-    until = max(
-        (each.sequence for each in own if each.facts["report_sha256"] == report.digest), default=0
-    )
+    of_report = [each for each in own if each.facts.get("report_sha256") == report.digest]
+    until = max((each.sequence for each in of_report), default=0)
     for entry in own:
         if entry.kind == "verdict" and entry.facts["verdict"] == "fail":
             if entry.sequence < until:  # a later entry refuses by itself
@@ -186,7 +188,7 @@ def _about_trainer(candidate: Candidate, report: ReportFacts) -> Iterator[str]:
     if not candidate.trainers:
         yield "the registry does not record who trained the version: independence cannot be shown"
     trainers = (*candidate.trainers, *report.trainers)
-    if not report.validator.strip():
+    if not is_named(report.validator):
         yield "the report does not say who made it"
     elif is_among(report.validator, trainers):
         yield f"{report.validator} trained the version and made the report: someone else must"
@@ -200,7 +202,7 @@ def _about_approver(
     signed: tuple[Entry, SignOff] | None,
 ) -> Iterator[str]:
     validators = [report.validator, *([] if signed is None else [signed[0].actor])]
-    if not approver.strip():
+    if not is_named(approver):
         yield "--approver must name a person"
     elif is_among(approver, (*candidate.trainers, *report.trainers)):
         yield f"{approver} trained the version and cannot approve it: someone else must"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from kyc_ml.registry import (
     ReportFacts,
     champions,
     current_account,
+    digest_registered,
     fetch_anchors,
     fetch_candidate,
     fetch_champion,
     find_refusals,
     latest_sign_off,
+    promotion_of,
     record_entry,
     say_no_rollback,
+    say_other_bundle,
     set_champion,
     withdraw_champion,
 )
@@ -96,6 +99,9 @@ def run_promote(
     """
     in_force = load_section(policy, ValidationPolicy)
     candidate = fetch_candidate(model_address(model))
+    # from the files: whoever may write to the registry can change the tag
+    digest = digest_registered(candidate.name, candidate.version)
+    candidate = replace(candidate, digest=digest)
     _, facts = read_report(report)
     entries = AuditLog(log).require_sound(fetch_anchors())
     refusals = (
@@ -144,7 +150,9 @@ def run_promote(
         },
         log=log,
     )
-    set_champion(candidate.name, candidate.version, previous=candidate.champion)
+    stack = champions([*entries, entry], model=candidate.name)
+    previous = stack[-2] if len(stack) > 1 else ""
+    set_champion(candidate.name, candidate.version, previous=previous)
     return PromotionResult(
         model=candidate.name,
         version=candidate.version,
@@ -304,12 +312,11 @@ def _changed_sign_off(path: Path, entries: Sequence[Entry], report: ReportFacts)
 
 
 def _other_bundle(entries: Sequence[Entry], *, model: str, version: str) -> list[str]:
-    """Refuse a version whose bundle is not the one that was promoted."""
-    promoted = [
-        each for each in entries
-        if (each.kind, each.model, each.version) == ("promotion", model, version)
-    ]  # fmt: skip
-    found = fetch_candidate(f"models:/{model}/{version}").digest
-    if promoted and promoted[-1].facts["bundle_digest"] != found:
-        return [f"v{version} no longer has the bundle with which it was promoted"]
-    return []
+    """Refuse a version that was never promoted, or whose bundle is not what was promoted."""
+    promotion = promotion_of(entries, model=model, version=version)
+    if promotion is None:
+        return [f"v{version} was never promoted: promote a version instead"]
+    promoted, found = promotion.facts["bundle_digest"], digest_registered(model, version)
+    if promoted == found:
+        return []
+    return [say_other_bundle(f"{model} v{version}", promoted=promoted, found=found)]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from kyc_ml.cli import app
 from kyc_ml.config import load_section
-from kyc_ml.registry import AuditLog, RunRecord, fetch_report, log_validation
+from kyc_ml.registry import AuditLog, RunRecord, fetch_report, log_validation, save_bundle
 from kyc_ml.validation import ValidationPolicy
 from kyc_ml.validation.report.files import record_verdict
 from kyc_ml.validation.report.storage import write_report
@@ -26,11 +26,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload``"),
 ]
 FINDING = "stability.psi/psi/amber"
-DIGESTS = {"1": "1" * 64, "2": "2" * 64, "3": "3" * 64}
+DIGESTS = {}
+"""Of the bundle of each version; see `store`."""
 
 
 @pytest.fixture(scope="module")
-def store(make_store, tmp_path_factory):
+def store(make_store, tmp_path_factory, bundle):
     """A registry with three versions of one model, all trained by wang."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
@@ -41,9 +42,11 @@ def store(make_store, tmp_path_factory):
         client.create_registered_model("fraud")
         experiment = client.create_experiment("e", artifact_location=str(folder / "artifacts"))
         run = client.create_run(experiment, tags={"mlflow.user": "wang"}).info.run_id
-        for digest in DIGESTS.values():
-            tags = {"kyc_ml.bundle_digest": digest, "kyc_ml.trained_by": "svc-train"}
-            client.create_model_version("fraud", f"file://{folder}/x", run_id=run, tags=tags)
+        for version in ("1", "2", "3"):
+            kept = folder / f"bundle-{version}"
+            DIGESTS[version] = save_bundle(replace(bundle, metrics={"n": {version: 1.0}}), kept)
+            tags = {"kyc_ml.bundle_digest": DIGESTS[version], "kyc_ml.trained_by": "svc-train"}
+            client.create_model_version("fraud", f"file://{kept}", run_id=run, tags=tags)
     return folder / "mlflow.db"
 
 
