@@ -43,6 +43,8 @@ class ReportFacts:
         Of the limits of its validation policy.
     finding_due_days : int
         Longest time from the report to the day a finding is closed.
+    positives, negatives : int
+        Evaluated rows of each class.
     """
 
     digest: str
@@ -57,6 +59,8 @@ class ReportFacts:
     policy_digest: str
     finding_due_days: int
     findings: tuple[ReportFinding, ...]
+    positives: int
+    negatives: int
 
     @property
     def caveats(self) -> tuple[str, ...]:

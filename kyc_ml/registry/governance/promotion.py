@@ -25,6 +25,7 @@ def find_refusals(
     policy: PromotionPolicy,
     policy_digest: str,
     valid_days: int,
+    fewest: int,
     now: datetime,
     despite: str = "",
 ) -> tuple[str, ...]:
@@ -40,14 +41,18 @@ def find_refusals(
         Of the gates in force: a report made with others does not count.
     valid_days : int
         Oldest report that still counts.
+    fewest : int
+        Evaluated positives, and negatives, without which hardly a gate can be broken.
     despite : str
-        Why the version may pass although the same bundle failed or was rejected before.
+        Why the version may pass although the same bundle failed or was rejected before, or few
+        rows were evaluated.
     """
     signed = latest_sign_off(entries, report=report.digest)
     sign_off = None if signed is None else signed[1]
     return (
         *_about_identity(candidate, report),
         *_about_verdict(report, sign_off, policy),
+        *(() if despite.strip() else _about_rows(report, fewest)),
         *_about_findings(report, sign_off, now),
         *_about_log(report, entries),
         *(() if despite.strip() else _about_the_past(report, entries)),
@@ -111,6 +116,15 @@ def _about_verdict(
         yield "the report is not signed off: kyc-ml sign-off (promotion.require_sign_off)"
     if sign_off is not None and sign_off.conclusion == "reject":
         yield "the validator rejected the model in the sign-off of this report"
+
+
+def _about_rows(report: ReportFacts, fewest: int) -> Iterator[str]:
+    """Refuse a report whose dates leave so few rows that hardly a gate could be broken."""
+    if min(report.positives, report.negatives) < fewest:
+        yield (
+            f"the report evaluated {report.positives} positives and {report.negatives} negatives, "
+            f"fewer than {fewest}: validate on more rows, or {_ANSWER}"
+        )
 
 
 def _about_findings(report: ReportFacts, sign_off: SignOff | None, now: datetime) -> Iterator[str]:
@@ -207,7 +221,11 @@ def _about_approver(
     elif is_among(approver, (*candidate.trainers, *report.trainers)):
         yield f"{approver} trained the version and cannot approve it: someone else must"
     elif not policy.validator_may_approve and is_among(approver, validators):
-        yield f"{approver} validated the version: the policy wants another approver"
+        yield (
+            f"{approver} validated the version and cannot approve it (four eyes): name another "
+            "person with --approver; a policy may allow it with promotion.validator_may_approve, "
+            "which the log then records"
+        )
 
 
 def _about_accounts(
