@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from kyc_ml.decision import (
     merge_specs,
     policy_features,
 )
-from kyc_ml.errors import DatasetError
+from kyc_ml.errors import BundleError, DatasetError
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.model import Contributions
@@ -32,6 +34,7 @@ _PIECE: Final = 8_192
 """Rows explained at a time: under a second of work, and several blocks for each thread."""
 
 _NAMED: Final = 5
+_PINNED: Final = "KYC_ML_BUNDLE_DIGEST"
 
 
 def score_features(
@@ -364,5 +367,31 @@ class Scorer:
 
 
 def load_pyfunc(path: str) -> Scorer:
-    """Load a bundle for `mlflow.pyfunc`; the name is MLflow's."""
-    return Scorer(load_bundle(Path(path)))
+    """Load a bundle for `mlflow.pyfunc`; the name is MLflow's.
+
+    A server has no audit log. Its bundle must have the digest that MLflow logged beside it and,
+    where the variable KYC_ML_BUNDLE_DIGEST is set, that one: the ``bundle_digest`` of the
+    promotion's entry, which whoever can write to the registry cannot change.
+
+    Raises
+    ------
+    BundleError
+        If the bundle was changed or exchanged.
+    """
+    folder = Path(path)
+    beside = folder.parents[1] / "MLmodel"
+    logged = (
+        re.search(r"bundle_digest: (\w+)", beside.read_text(encoding="utf-8"))
+        if beside.is_file()
+        else None
+    )
+    bundle = load_bundle(folder, digest=None if logged is None else logged[1])
+    pinned = os.environ.get(_PINNED)
+    if pinned and pinned != bundle.digest:
+        msg = (
+            f"the bundle to serve has digest {bundle.digest[:12]}, but {_PINNED} is "
+            f"{pinned[:12]}: it is another model, or it was exchanged; compare with kyc-ml "
+            "audit-log verify"
+        )
+        raise BundleError(msg)
+    return Scorer(bundle)
