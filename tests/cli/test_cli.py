@@ -121,7 +121,7 @@ def test_every_command_has_help_and_an_example_that_parses(name):
 
 EXAMPLE = re.compile(r"Example(?:, after (?P<after>[^:]+))?:\n\n\x08\nkyc-ml (?P<line>.+)")
 EXAMPLES = {name: EXAMPLE.fullmatch(each.epilog).groupdict() for name, each in COMMANDS.items()}
-WRITTEN = {"out", "log"}
+WRITTEN = {"out", "log", "audit_log"}
 LEFT = {
     None: {"configs"},
     "make demo": {
