@@ -190,6 +190,9 @@ def _value(kind: Any, content: Any) -> Any:  # noqa: ANN401  a type annotation, 
 
 
 _OPTIONAL: Final = frozenset(
-    {"place", "source_zh", "default_gates", "left_out", "weaker", "changed", "relaxed"}
+    {
+        *("place", "source_zh", "features", "amount"),
+        *("default_gates", "left_out", "weaker", "changed", "relaxed"),
+    }
 )
 """Fields that `report.json` never has, and those that older versions did not write."""
