@@ -58,8 +58,8 @@ _SEAL: Final = "manifest_sha256"
 _CONFIG: Final = "config.yaml"
 _TIERS: Final = "tiers.yaml"
 LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
-"""What a bundle was made with, and what MLflow lists as its requirements. Not kyc-ml: nobody owns
-that name on a public index, so a stranger could publish one there."""
+"""What a bundle was made with, and what MLflow lists as its requirements. Not kyc-ml: the
+name is not ours on any public index, so a stranger could publish a package there."""
 _RESTORE: Final = "restore it from the registry, never edit it"
 
 

@@ -90,7 +90,7 @@ def _confirm(registered: FetchedBundle, *, digest: str, log: AuditLog) -> Standi
                 registered.label, promoted=promotion.facts["bundle_digest"], found=digest
             )
         )
-    # the anchors are fetched first: an entry that is added meanwhile is no fault
+    # the anchors are fetched first: an entry that is added meanwhile is not a fault
     entries = log.require_sound(fetch_anchors())
     standing = find_standing(entries, model=registered.name, version=registered.version)
     if as_champion and standing.status != "champion":
@@ -99,7 +99,7 @@ def _confirm(registered: FetchedBundle, *, digest: str, log: AuditLog) -> Standi
             f"{log.path} it is not champion ({standing.status}): the alias was set without "
             "kyc-ml, or a promotion was interrupted; run kyc-ml promote or rollback, which set "
             f"it, or for a rehearsal name the version, {REGISTERED}{registered.name}/"
-            f"{registered.version}; --allow-unpromoted uses it all the same and is recorded"
+            f"{registered.version}; --allow-unpromoted uses it and is recorded"
         )
         raise RegistryError(msg)
     return standing

@@ -1,6 +1,6 @@
 """Compare names of people, so that one person is not taken for two.
 
-Names are claims: anyone can enter another person's name. What is found is one person who is
+Names are claims, and a false one is not found. What is found is one person whose name is
 written in several ways.
 """
 
@@ -19,7 +19,7 @@ _LOOK_ALIKES: Final = str.maketrans(
 
 
 def is_named(name: str) -> bool:
-    """Return whether a text names a person: blanks and invisible characters do not.
+    """Return whether a text has a name in it: blanks and invisible characters do not.
 
     Examples
     --------

@@ -79,7 +79,7 @@ def champions(entries: Sequence[Entry], *, model: str) -> tuple[str, ...]:
             before = entry.facts["previous_champion"]
             while before in stack and stack[-1] != before:
                 stack.pop()
-            if stack[-1:] != [entry.version]:  # else it is done again after an interruption
+            if stack[-1:] != [entry.version]:  # a promotion that was interrupted is run again
                 stack.append(entry.version)
         elif entry.kind == "rollback" and stack:
             stack.pop()
@@ -119,7 +119,7 @@ def _about_verdict(
 
 
 def _about_rows(report: ReportFacts, fewest: int) -> Iterator[str]:
-    """Refuse a report whose dates leave too few rows for a gate to be broken."""
+    """Refuse a report on too few rows for its gates to be broken."""
     if min(report.positives, report.negatives) < fewest:
         yield (
             f"the report evaluated {report.positives} positives and {report.negatives} negatives, "

@@ -22,11 +22,11 @@ from kyc_ml.metrics import Mask
 from kyc_ml.registry.bundle import Bundle, load_bundle
 from kyc_ml.registry.score import policy_facts, score_features
 
+_PINNED: Final = "KYC_ML_BUNDLE_DIGEST"
 USABLE: Final = "usable"
 INPUT_FLAGS: Final = "input_flags"
 _FIRST: Final = ("probability", "margin", USABLE, INPUT_FLAGS)
 """`spark_udf` with a number as its result takes the first number: it must be the probability."""
-_PINNED: Final = "KYC_ML_BUNDLE_DIGEST"
 _POLICY: Final = ("override_code", "policy_unchecked")
 
 
@@ -173,11 +173,8 @@ def load_pyfunc(path: str) -> Scorer:
     """
     folder = Path(path)
     beside = folder.parents[1] / "MLmodel"
-    logged = (
-        re.search(r"bundle_digest: (\w+)", beside.read_text(encoding="utf-8"))
-        if beside.is_file()
-        else None
-    )
+    content = beside.read_text(encoding="utf-8") if beside.is_file() else ""
+    logged = re.search(r"bundle_digest: (\w+)", content)
     bundle = load_bundle(folder, digest=None if logged is None else logged[1])
     pinned = os.environ.get(_PINNED)
     if pinned and pinned != bundle.digest:

@@ -78,11 +78,11 @@ def render_report(
         counts=_counts(families),
         level=say_level(report, naming),
         summary=_summary(report, families, language),
+        warnings=_warnings(report, language),
         tiers=view_tiers(report, naming),
         periods=view_periods(report, naming),
         asked=say_asked(report, signed, language),
         permitted=view_permitted(report, signed, naming),
-        warnings=_warnings(report, language),
         verdicts=VERDICTS,
         tiles=view_tiles(report, previous, naming),
         findings=_findings(report, signed, naming),
@@ -131,18 +131,7 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
         for rows in report.rows
         if rows.role == "current"
     ]
-    trainer = report.model.trainer
-    if trainer and not report.policy.relaxed:
-        line = word("said_four_eyes", language)
-        lines.append(line.format(trainer=trainer, validator=report.validator))
     return lines
-
-
-def _running(report: Report, language: Language) -> str:
-    """Return the line at the top of each printed page."""
-    model = report.model
-    version = f" v{model.version}" if model.version else f" {model.digest[:12]}"
-    return word("internal_short", language) + f" · {model.name}{version}"
 
 
 def _shortened(names: Sequence[str]) -> list[str]:
@@ -177,6 +166,13 @@ def _warnings(report: Report, language: Language) -> list[str]:
         warned = word("warned_validator_trained", language)
         found.append(warned.format(validator=report.validator))
     return found
+
+
+def _running(report: Report, language: Language) -> str:
+    """Return the line at the top of each printed page."""
+    model = report.model
+    version = f" v{model.version}" if model.version else f" {model.digest[:12]}"
+    return word("internal_short", language) + f" · {model.name}{version}"
 
 
 def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:

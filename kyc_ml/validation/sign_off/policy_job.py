@@ -36,7 +36,7 @@ def run_approve_policy(*, policy: Path, approver: str, reason: str, log: Path) -
     ------
     ConfigError
         If the policy breaks its rules, has the name of the default without being it, or the
-        approver is missing or is its author.
+        approver has no name or is its author.
     AuditError
         If the log is not sound.
     """
@@ -100,8 +100,8 @@ def _misnamed(policy: PolicyIdentity) -> Iterator[str]:
     if policy.changed:
         yield (
             f"the policy is called {policy.name} v{policy.version}, as the one that comes with "
-            "kyc_ml, but its gates or settings are others: give it a name or a version of its "
-            "own, and validate again"
+            "kyc_ml, but its gates or settings are others: give it another name or version, "
+            "and validate again"
         )
 
 
