@@ -26,6 +26,7 @@ from .keys import Key as Key
 from .keys import SectionKeys as SectionKeys
 from .keys import list_keys as list_keys
 from .limits import DriftLimits as DriftLimits
+from .limits import ExtractLimits as ExtractLimits
 from .limits import LimitsConfig as LimitsConfig
 from .model import ModelConfig as ModelConfig
 from .reading import check_section as check_section

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -20,6 +20,7 @@ from kyc_ml.contract import DataQualityReport, read_quality, write_quality
 from kyc_ml.errors import ConfigError
 from kyc_ml.model import DRIFT_COLUMNS
 from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.extract_profile import TableSummary
 from kyc_ml.scoring.schema import SCHEMA_VERSION
 from kyc_ml.storage import MANIFEST, digest_file, dump_json, write_whole
 
@@ -54,6 +55,8 @@ class Manifest:
     faults : tuple of str
         Limits exceeded; empty for a published run, unless the fallback replaced the scores.
     files : mapping of relative path to SHA-256
+    extract : mapping of table to TableSummary
+        What the tables held before `as_of`; empty in a manifest of before December 2026.
     """
 
     identity: Mapping[str, str]
@@ -68,6 +71,7 @@ class Manifest:
     drift: pd.DataFrame | None
     faults: tuple[str, ...]
     files: Mapping[str, str]
+    extract: Mapping[str, TableSummary] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -103,6 +107,7 @@ class Manifest:
             },
             "not_scored": dict(self.not_scored),
             "quality": write_quality(self.quality),
+            "extract": {name: each.to_plain() for name, each in self.extract.items()},
             "counts": asdict(self.counts),
             "drift": write_drift(self.drift),
             "faults": list(self.faults),
@@ -127,6 +132,9 @@ class Manifest:
             drift=read_drift(content["drift"]),
             faults=tuple(content["faults"]),
             files=content["files"],
+            extract={
+                name: TableSummary.of(each) for name, each in content.get("extract", {}).items()
+            },
         )
 
     def write(self, folder: Path) -> None:

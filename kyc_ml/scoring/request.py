@@ -34,6 +34,8 @@ class ScoringRequest:
         Score only what none of the runs in `previous` has scored; see `ChosenObservations`.
     previous : sequence of Path
         Earlier runs: tier history for the policy's hysteresis.
+    night_before : Path or None
+        Published run whose tables these must continue; None takes the latest of `previous`.
     overrides : Path or None
         Overrides entered for single customers.
     limits : Path or None
@@ -61,6 +63,7 @@ class ScoringRequest:
     full: bool = False
     incremental: bool = False
     previous: Sequence[Path] = ()
+    night_before: Path | None = None
     overrides: Path | None = None
     limits: Path | None = None
     fallback: Literal["rating"] | None = None
@@ -76,7 +79,9 @@ class ScoringRequest:
         """Convert paths and times that were given as text."""
         for name in ("since", "as_of"):
             object.__setattr__(self, name, parse_time(getattr(self, name), name=name))
-        _convert_paths(self, "source", "data", "out", "overrides", "limits", "config")
+        _convert_paths(
+            self, "source", "data", "out", "night_before", "overrides", "limits", "config"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
