@@ -41,6 +41,9 @@ from .section import FilledText as FilledText
 from .section import Section as Section
 from .section import refuse_faults as refuse_faults
 from .selection import SelectionConfig as SelectionConfig
+from .source import ControlEntry as ControlEntry
+from .source import ControlFile as ControlFile
+from .source import ControlTotals as ControlTotals
 from .source import FileSource as FileSource
 from .source import SourceMapping as SourceMapping
 from .source import TableMapping as TableMapping

@@ -22,6 +22,8 @@ _DEVIATIONS: Final = 4.5
 _BELOW_LOWEST, _BELOW_LOWEST_EARLY = 0.85, 0.75
 """Convention: how far below the quietest day of the past a day is no longer a quiet day. With
 less than a year the quietest has not been seen."""
+_HOLIDAY: Final = 0.35
+"""Convention: share of a usual day below which a day is not even a holiday of a bank."""
 _CHANCE: Final = 1e-4
 
 
@@ -37,17 +39,21 @@ class Arrivals:
         Logarithm of rows over expectation, of the last day and the days before it.
     usual : array of bool
         Which of the days before teach; the last day never does.
+    holidays_known : bool
+        Whether holidays are declared, or a year of days contains them.
     """
 
     rows: int
     expected: float
     remainders: _Array
     usual: _Array
+    holidays_known: bool
 
     @property
     def fewest(self) -> float:
         """Below it the day is not explained by the table's own past, or by chance."""
-        return self._fewest(self.remainders, self.usual)
+        fewest = self._fewest(self.remainders, self.usual)
+        return fewest if self.holidays_known else min(fewest, _HOLIDAY * self.expected)
 
     def fewest_beside(self, other: Arrivals) -> float:
         """Below it the day is not explained by a day that was as quiet in another table."""
@@ -77,7 +83,8 @@ def expect_arrivals(
     has an effect of the weekday and, from 90 days on, one of the day of the month (medians); what
     remains is the spread. A day has too few rows if it lies, all at once, 4.5 robust deviations
     below expectation, 15 % below the quietest remainder of the last 400 days (25 % with less
-    than 300 days), and in the lowest 0.0001 of a Poisson distribution.
+    than 300 days), and in the lowest 0.0001 of a Poisson distribution. With less than 300 days and
+    no declared holidays it must also lie below 0.35 of the expectation.
     `tests/benchmarks/arrivals.py` measures how often this is wrong.
 
     Parameters
@@ -98,11 +105,13 @@ def expect_arrivals(
     days = len(n) - _LEVEL_DAYS
     if days <= _FEWEST_DAYS or last in holidays:
         return None
-    total = np.concatenate([[0.0], np.cumsum(n)])
-    level = (total[1 + _LEVEL_DAYS : 1 + _LEVEL_DAYS + days] - total[1 : 1 + days]) / _LEVEL_DAYS
-    dates = [last - timedelta(days=back) for back in range(days)]
+    dates = [last - timedelta(days=back) for back in range(len(n))]
     usual = np.array([day not in holidays for day in dates])
+    level = _mean_before(n, usual)
+    dates, usual = dates[:days], usual[:days]
     usual[0] = False
+    if not usual.any():
+        return None
     remainders = np.log((n[:days] + 0.5) / (level + 0.5))
     effect = _effects(remainders, np.array([day.weekday() for day in dates]), usual, least=4)
     if days >= _MONTHS_DAYS:
@@ -114,7 +123,18 @@ def expect_arrivals(
         expected=float((level[0] + 0.5) * np.exp(effect[0])),
         remainders=remainders - effect,
         usual=usual,
+        holidays_known=bool(holidays) or days >= _YEAR_DAYS,
     )
+
+
+def _mean_before(n: _Array, usual: _Array) -> _Array:
+    """Return the mean of the usual ones among the 28 days before each day."""
+
+    def sum_before(each: _Array) -> _Array:
+        total = np.concatenate([[0.0], np.cumsum(each)])
+        return np.asarray(total[1 + _LEVEL_DAYS :] - total[1:-_LEVEL_DAYS])
+
+    return np.asarray(sum_before(n * usual) / np.maximum(sum_before(usual), 1.0))
 
 
 def _effects(remainder: _Array, group: _Array, usual: _Array, *, least: int) -> _Array:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from kyc_ml.config import ExtractLimits, LimitsConfig
-from kyc_ml.contract import CASES, EVENTS, THIRD_PARTY, TRANSACTIONS
+from kyc_ml.contract import CASES, EVENTS, THIRD_PARTY, TRANSACTIONS, StoredTables
 from kyc_ml.scoring.arrivals import Arrivals, expect_arrivals
+from kyc_ml.scoring.extract_days import check_last_day, say_relaxing
 from kyc_ml.scoring.extract_profile import DAYS, TableProfile, TableSummary
 
 _STREAMS: Final = (TRANSACTIONS, EVENTS, THIRD_PARTY)
 """Tables of what happens every day. Profiles change when they do, and cases when people decide."""
-_LEAST_ROWS: Final = 20
-_LEAST_DAYS: Final = 10
-"""Convention: fewer rows of a day, or fewer such days, do not tell a difference from chance."""
 _LEAST_DESCRIBED: Final = 100
-_WIDER: Final = 1.5
-"""Convention: a day may differ half as much again as any day of the past did."""
-_ERRORS: Final = 5.0
-"""Standard errors by which chance alone may move a mean. Convention."""
+_GONE: Final = 50
+"""Convention: a value of 50 rows does not leave a whole table in a night."""
 _HALF: Final = 0.5
 _OF_TABLE: Final = {"magnitude": 0.6, "mixture": 0.5, "missing": 0.4}
 """Convention: the whole table moves less in a night than one day may."""
@@ -68,9 +64,11 @@ def find_late_tables(
         return []
     faults = []
     for name in (*_STREAMS, CASES):
-        if name not in profiles or profiles[name].summary.newest is None:
+        if name not in profiles:
             continue
         summary, own = profiles[name].summary, limits.of_table(name)
+        if summary.newest is None:
+            continue
         allowed = _allowed_hours(summary, own, least=limits.stale_hours)
         age = (as_of - pd.Timestamp(summary.newest)) / pd.Timedelta(hours=1)
         if allowed is not None and age > allowed:
@@ -81,6 +79,22 @@ def find_late_tables(
                 f"{{{name}: {{stale_days: N}}}} in the file of --limits"
             )
     return faults
+
+
+def find_late_files(tables: StoredTables, as_of: pd.Timestamp) -> list[str]:
+    """List the files whose business date, by the control file, is before the night's last day."""
+    day = last_day(as_of, tables.timezone)
+    return [
+        f"business_date: {name}: {stated:%Y-%m-%d} by the control file, before {day:%Y-%m-%d}, the "
+        f"last day of {as_of:%Y-%m-%d %H:%M}: wait for its delivery"
+        for name, stated in tables.quality.business_dates.items()
+        if stated < day
+    ]
+
+
+def last_day(as_of: pd.Timestamp, timezone: str) -> date:
+    """Return the day of the source's calendar that most of the 24 hours before a time are of."""
+    return (as_of - pd.Timedelta(hours=12)).tz_convert(timezone).date()
 
 
 def _allowed_hours(summary: TableSummary, own: ExtractLimits, *, least: float) -> float | None:
@@ -115,7 +129,7 @@ def check_extract(
         Whether the last day is over: not if the end of the data decided `as_of`.
     """
     faults: list[str] = []
-    local = (as_of - pd.Timedelta(hours=12)).tz_convert(timezone).date()
+    local = last_day(as_of, timezone)
     arrivals = {
         name: found
         for name in _STREAMS
@@ -138,7 +152,7 @@ def check_extract(
             continue
         if whole_day and own.arrivals is not None:
             faults += _check_arrivals(name, arrivals, least=own.arrivals)
-        faults += _check_last_day(name, profile, own)
+        faults += check_last_day(name, profile, own)
         if before is not None and name in before.tables:
             faults += _check_since(
                 name, profile, before.tables[name], own, days=_days(before.as_of, as_of)
@@ -168,126 +182,6 @@ def _days(earlier: pd.Timestamp, later: pd.Timestamp) -> float:
     return float((later - earlier) / pd.Timedelta(days=1))
 
 
-def _check_last_day(name: str, profile: TableProfile, own: ExtractLimits) -> Iterator[str]:
-    """Compare the rows of the last day with those of the days before."""
-    days = profile.by_day[profile.by_day["rows"] >= _LEAST_ROWS]
-    if 0 in days.index and len(days) > _LEAST_DAYS:
-        n = int(days["rows"].loc[0])
-        yield from _missing(name, days, own.missing, n)
-        yield from _magnitudes(name, profile, own.magnitude)
-        yield from _mixtures(name, profile, own.mixture)
-    yield from _repeats(name, profile, own.repeated)
-
-
-def _missing(name: str, days: pd.DataFrame, limit: float | None, n: int) -> Iterator[str]:
-    if limit is None:
-        return
-    for column in (each for each in days if each.startswith("missing:")):
-        share = days[column] / days["rows"]
-        usual = _usual(share.drop(0))
-        moved = abs(share.loc[0] - usual.middle)
-        if moved > max(limit, _WIDER * usual.farthest):
-            yield (
-                f"missing: {name}.{column.removeprefix('missing:')}: {share.loc[0]:.0%} of the "
-                f"{n:,} rows of the last day have no value, {usual.middle:.0%} are usual: ask what "
-                f"has changed in the extract{_relax(name, 'missing')}"
-            )
-
-
-def _magnitudes(name: str, profile: TableProfile, limit: float | None) -> Iterator[str]:
-    """Compare each number, and the first number among the rows of each value of a column."""
-    if limit is None:
-        return
-    days = profile.by_day
-    columns = [each.removeprefix("middle:") for each in days if each.startswith("middle:")]
-    parts = {
-        column: pd.DataFrame(
-            {key: days[f"{key}:{column}"] for key in ("middle", "spread", "valued")}
-        )
-        for column in columns
-    }
-    moved = {column: found for column, part in parts.items() if (found := _moved(part, limit))}
-    for column, said in moved.items():
-        yield f"magnitude: {name}.{column}: {said}{_relax(name, 'magnitude')}"
-    if not profile.number or profile.number in moved:
-        return  # a value of another column would only say it again
-    for (column, _), part in profile.by_value.groupby(["column", "value"], sort=True):
-        said = _moved(part.set_index("day")[["middle", "spread", "valued"]], limit)
-        if said:
-            yield (
-                f"magnitude: {name}.{profile.number} of the rows with one value of {column!r}: "
-                f"{said}{_relax(name, 'magnitude')}"
-            )
-            return
-
-
-def _moved(days: pd.DataFrame, limit: float) -> str:
-    """Return how a number moved on the last day, in words; empty text if within the limit."""
-    days = days[days["valued"] >= _LEAST_ROWS]
-    if 0 not in days.index or len(days) <= _LEAST_DAYS:
-        return ""
-    usual = _usual(days["middle"].drop(0))
-    spread = float(days["spread"].drop(0).median())
-    error = spread / np.sqrt(float(days["valued"].loc[0]))
-    moved = float(days["middle"].loc[0]) - usual.middle
-    if abs(moved) <= max(limit, _WIDER * usual.farthest) + _ERRORS * error:
-        return ""
-    return (
-        f"{int(days['valued'].loc[0]):,} values of the last day are {10 ** abs(moved):,.3g} times "
-        f"{'larger' if moved > 0 else 'smaller'} than usual in the middle, more than "
-        f"{10 ** max(limit, _WIDER * usual.farthest):,.3g} times: ask for the unit or the currency"
-    )
-
-
-def _mixtures(name: str, profile: TableProfile, limit: float | None) -> Iterator[str]:
-    """Compare the shares of each column's values, and find values that are gone."""
-    if limit is None:
-        return
-    for column, part in profile.by_value.groupby("column", sort=True):
-        counts = part.pivot_table(
-            index="day", columns="value", values="rows", aggfunc="sum", fill_value=0
-        )
-        counts = counts[counts.sum(axis=1) >= _LEAST_ROWS]
-        if 0 not in counts.index or len(counts) <= _LEAST_DAYS:
-            continue
-        shares = counts.div(counts.sum(axis=1), axis=0)
-        past = counts.drop(0)
-        middle = past.sum() / past.to_numpy().sum()
-        far = _HALF * (shares - middle).abs().sum(axis=1)
-        rows = int(counts.loc[0].sum())
-        # what chance alone moves: half the sum of mean deviations of the shares
-        chance = _HALF * float(np.sqrt(middle * (1 - middle) / rows).sum())
-        if far.loc[0] > max(limit, _WIDER * float(far.drop(0).max())) + chance:
-            yield (
-                f"mixture: {name}: {column}: {far.loc[0]:.0%} of the {rows:,} rows of the last day "
-                f"have other values than usual, more than {limit:.0%} and than on any day before: "
-                f"ask what has changed in the extract{_relax(name, 'mixture')}"
-            )
-            continue
-        gone = (counts.loc[0] == 0) & (middle * rows >= _LEAST_ROWS) & (past.min() > 0)
-        if gone.any():
-            yield (
-                f"mixture: {name}: {column}: {int(gone.sum())} value(s) that {middle[gone].sum():.0%} "
-                f"of the rows had on every day before are absent from the {rows:,} rows of the "
-                f"last day: ask whether a part is missing{_relax(name, 'mixture')}"
-            )
-
-
-def _repeats(name: str, profile: TableProfile, limit: float | None) -> Iterator[str]:
-    if limit is None or not profile.repeated:
-        return
-    usual = max((share for day, share in profile.repeated.items() if day > 1), default=0.0)
-    for day in (0, 1):
-        share, rows = profile.repeated.get(day, 0.0), int(profile.by_day["rows"].get(day, 0))
-        if rows >= _LEAST_ROWS and share > max(limit, _WIDER * usual):
-            yield (
-                f"repeated: {name}: {share:.0%} of the {rows:,} rows that became known "
-                f"{24 * day} to {24 * (day + 1)} hours before are another row under a new "
-                f"identifier, above {max(limit, _WIDER * usual):.0%}: ask whether a batch was sent "
-                f"twice{_relax(name, 'repeated')}"
-            )
-
-
 def _check_since(
     name: str, profile: TableProfile, before: TableSummary, own: ExtractLimits, *, days: float
 ) -> Iterator[str]:
@@ -303,7 +197,7 @@ def _check_since(
             yield (
                 f"lost_rows: {name}: {before.rows:,} rows were known to the night before, "
                 f"{kept:,} of them are left ({lost:.1%} lost, above {allowed:.1%}): ask for the "
-                f"whole history{_relax(name, 'lost_rows')}"
+                f"whole history{say_relaxing(name, 'lost_rows')}"
             )
     if min(now.described, before.described) < _LEAST_DESCRIBED:
         return
@@ -317,7 +211,16 @@ def _check_since(
             yield (
                 f"{key}: {name}: {column}: {said} than in the night before, which is above "
                 f"{_say_limit(key, _OF_TABLE[key] * limit)}: ask what has changed in the extract"
-                f"{_relax(name, key)}"
+                f"{say_relaxing(name, key)}"
+            )
+    for column, shares in before.shares.items() if own.mixture is not None else ():
+        there = now.shares.get(column, {})
+        gone = [s for v, s in shares.items() if v not in there and s * before.described >= _GONE]
+        if column in now.shares and gone:
+            yield (
+                f"mixture: {name}: {column}: {len(gone)} value(s) that {sum(gone):.1%} of the "
+                f"{before.described:,} rows had in the night before are absent: ask what has "
+                f"changed in the extract{say_relaxing(name, 'mixture')}"
             )
 
 
@@ -345,18 +248,3 @@ def _rolled(before: TableSummary, now: TableSummary) -> float:
     span = max(_days(first, newest), 1.0)
     moved = _days(first, pd.Timestamp(now.first))
     return _ROLLED_DAYS / span if moved > 0 and span < 2 * DAYS else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Usual:
-    middle: float
-    farthest: float
-
-
-def _usual(days: pd.Series) -> _Usual:
-    middle = float(days.median())
-    return _Usual(middle, float((days - middle).abs().max()))
-
-
-def _relax(name: str, key: str) -> str:
-    return f"; or set tables: {{{name}: {{{key}: …}}}} in the file of --limits"

@@ -47,6 +47,7 @@ _FORMED: Final = (CUSTOMER_ID, ACCOUNT_ID, COUNTERPARTY_ID, DEVICE_ID)
 _EPOCH: Final = pd.Timestamp(0, tz="UTC")
 _HOUR_US: Final = 3_600_000_000
 _DAY_US: Final = 24 * _HOUR_US
+_REPEATED_DAYS: Final = 29
 _MOST_VALUES: Final = 200
 """Convention: a text column with more values is free text."""
 _FEWEST_PAUSES: Final = 5
@@ -255,17 +256,24 @@ class _Reading:
         return rows[rows["value"].notna()][names]
 
     def _repeated(self) -> dict[int, float]:
-        """Return the share of the rows of each of 29 days that repeat another, but for the key."""
-        same = [name for name in self._columns if name not in self._key] + [EVENT_TIME]
+        """Return the share of the rows of each of 29 days that repeat a row, but for the key.
+
+        The later one counts, on the same day or another.
+        """
         if self._table not in _LONG:
             return {}
+        same = [name for name in self._columns if name not in self._key] + [EVENT_TIME]
         packed = ", ".join(quote_name(name) for name in same)
+        recent = (
+            f"(SELECT {self._since} // {_DAY_US} AS day, hash({packed}) AS content "
+            f"FROM {self._before} AND {self._since} < {_REPEATED_DAYS * _DAY_US})"
+        )
         found = self._connection.execute(
-            f"SELECT day, 1 - count(DISTINCT hash({packed})) / count(*) "
-            f"FROM (SELECT *, {self._since} // {_DAY_US} AS day FROM {self._before}) "
-            "WHERE day < 29 GROUP BY 1"
+            f"SELECT day, sum(rows - 1), sum(all_rows) FROM (SELECT min(day) AS day, "
+            f"count(*) AS rows, 0 AS all_rows FROM {recent} GROUP BY content UNION ALL "
+            f"SELECT day, 1, count(*) FROM {recent} GROUP BY 1) GROUP BY 1"
         ).fetchall()
-        return {int(day): float(share) for day, share in found}
+        return {int(day): float(again) / float(rows) for day, again, rows in found if rows}
 
     def _summary(
         self, hours: pd.DataFrame, by_day: pd.DataFrame, by_value: pd.DataFrame

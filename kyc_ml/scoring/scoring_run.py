@@ -26,7 +26,12 @@ from kyc_ml.registry import require_own, trained_until
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.scoring.earlier import tables_before
 from kyc_ml.scoring.exports import CSV, DUCKDB, export_csv, export_duckdb
-from kyc_ml.scoring.extract_limits import ExtractFound, check_extract, find_late_tables
+from kyc_ml.scoring.extract_limits import (
+    ExtractFound,
+    check_extract,
+    find_late_files,
+    find_late_tables,
+)
 from kyc_ml.scoring.extract_profile import profile_extract
 from kyc_ml.scoring.limits import RunFigures, check_limits, refuse
 from kyc_ml.scoring.manifest import Manifest, digest_published, read_drift, run_id, write_drift
@@ -177,7 +182,8 @@ class ScoringRun:
             tables, chosen.as_of, memory=self.request.memory, scratch=self.place.scratch
         )
         late = Faults("tables that have not landed", ConfigError)
-        late.extend(find_late_tables(profiles, chosen.as_of, self.limits)).raise_if_any()
+        late.extend(find_late_tables(profiles, chosen.as_of, self.limits))
+        late.extend(find_late_files(tables, chosen.as_of)).raise_if_any()
         before = tables_before(self.request, as_of=chosen.as_of)
         if before is None:
             self.reporter.info(
