@@ -204,7 +204,7 @@ def _request(
         If the model cannot be loaded and no scorecard replaces it.
     """
     from kyc_ml.registry import load_model
-    from kyc_ml.scoring import nights_before
+    from kyc_ml.scoring import night_before, nights_before
 
     previous: tuple[Path, ...] = ()
     try:
@@ -226,6 +226,7 @@ def _request(
         model=uri,
         out=night.out / name,
         previous=previous,
+        night_before=night_before(night.out.parent, name, as_of=as_of),
         fallback=None if card is None else "rating",
         config=card,
     )

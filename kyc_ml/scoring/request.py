@@ -35,6 +35,8 @@ class ScoringRequest:
         Score only what none of the runs in `previous` has scored; see `ChosenObservations`.
     previous : sequence of Path
         Earlier runs: tier history for the policy's hysteresis.
+    night_before : Path or None
+        Published run whose tables these must continue; None takes the latest of `previous`.
     overrides : Path or None
         Overrides entered for single customers.
     limits : Path or None
@@ -66,6 +68,7 @@ class ScoringRequest:
     full: bool = False
     incremental: bool = False
     previous: Sequence[Path] = ()
+    night_before: Path | None = None
     overrides: Path | None = None
     limits: Path | None = None
     fallback: Literal["rating"] | None = None
@@ -83,7 +86,8 @@ class ScoringRequest:
         """Convert paths and times that were given as text."""
         for name in ("since", "as_of"):
             object.__setattr__(self, name, parse_time(getattr(self, name), name=name))
-        _convert_paths(self, "source", "data", "out", "overrides", "limits", "config", "audit_log")
+        _convert_paths(self, "source", "data", "out", "night_before", "overrides", "limits")
+        _convert_paths(self, "config", "audit_log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
