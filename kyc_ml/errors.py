@@ -19,7 +19,7 @@ class KycMlError(Exception):
     """Base class of all errors raised on purpose by kyc_ml.
 
     The command line prints the message in one block. The exit code is 2; 1 if a limit was exceeded;
-    4 if a service is not available or a file is in use.
+    4 if a service is not available; 5 if the input is not there yet.
     """
 
 
@@ -31,8 +31,12 @@ class SourceError(KycMlError, ValueError):
     """A source mapping does not fit the user's files."""
 
 
-class BusyError(SourceError):
-    """Another process is writing a file, which may be free later: the exit code is 4."""
+class NotReadyError(SourceError):
+    """The input is not there yet: late, still being copied or in use. The exit code is 5.
+
+    The same job may succeed later without a change by anyone here. Input that only its sender
+    can correct is a `SourceError`.
+    """
 
 
 class ContractError(KycMlError, ValueError):
@@ -219,11 +223,11 @@ class Faults:
     def raise_if_any(self) -> None:
         """Raise one error that lists all faults, if there are any.
 
-        It is a `BusyError` if all of them are `passing`.
+        It is a `NotReadyError` if all of them are `passing`.
         """
         if not self._found:
             return
         count = len(self._found)
-        error = BusyError if self._passing == count else self._error
+        error = NotReadyError if self._passing == count else self._error
         head = f"{self._subject}: {count} fault{'s' if count > 1 else ''}"
         raise error("\n".join([head, *(f"  - {fault}" for fault in self._found)]))

@@ -13,11 +13,11 @@ import typer
 
 from kyc_ml.cli.process import Terminated, ended_by, require_addresses
 from kyc_ml.errors import (
-    BusyError,
     ConfigError,
     Faults,
     GateError,
     KycMlError,
+    NotReadyError,
     UnreachableError,
     hint_path,
 )
@@ -35,6 +35,7 @@ GATE_FAILED: Final = 1
 BAD_INPUT: Final = 2
 DEFECT: Final = 3
 TRY_LATER: Final = 4
+NOT_READY: Final = 5
 SIGNALLED: Final = 128
 """Plus the number of the signal: what a shell returns for a process that a signal ended."""
 
@@ -83,7 +84,9 @@ def exit_code_of(error: KycMlError) -> int:
     """Return the exit code of an error, for a scheduler."""
     if isinstance(error, GateError):
         return GATE_FAILED
-    return TRY_LATER if isinstance(error, UnreachableError | BusyError) else BAD_INPUT
+    if isinstance(error, NotReadyError):
+        return NOT_READY
+    return TRY_LATER if isinstance(error, UnreachableError) else BAD_INPUT
 
 
 def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
