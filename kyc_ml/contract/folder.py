@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -131,17 +132,49 @@ def _unfinished(root: Path, source: FileSource, paths: Iterable[Path]) -> Iterat
     """Yield what shows that the files of a source are not complete yet."""
     if source.marker is not None and not (root / source.marker).is_file():
         yield f"its marker {source.marker!r} is not in the data folder yet"
+    for path, written in _copies(root, source, paths):
+        if time.time() - written < _ABANDONED_SECONDS:
+            shown = str(path.relative_to(root))
+            yield f"{shown!r} is still being written: start again when it is complete"
+
+
+def _copies(root: Path, source: FileSource, paths: Iterable[Path]) -> Iterator[tuple[Path, float]]:
+    """Yield each unfinished copy beside the files of a source, and when it was last written."""
     pattern = Path(source.path)
     folders = {path.parent for path in paths} or {root / pattern.parent}
     beside = (each for folder in sorted(folders) if folder.is_dir() for each in folder.iterdir())
     for path in sorted(beside):
         named = _UNFINISHED.fullmatch(path.name)
         copied = named is not None and fnmatchcase(named[1] or named[2], pattern.name)
-        if not copied and path.name != _SPARK_WRITES:
-            continue
-        if time.time() - path.stat().st_mtime < _ABANDONED_SECONDS:
-            shown = str(path.relative_to(root))
-            yield f"{shown!r} is still being written: start again when it is complete"
+        if copied or path.name == _SPARK_WRITES:
+            with suppress(FileNotFoundError):  # its copy has just ended
+                yield path, path.stat().st_mtime
+
+
+def watch_files(
+    sources: Mapping[str, FileSource], *, data: Path
+) -> tuple[dict[str, tuple[int, int]], bool]:
+    """Return what shows that files have changed, without reading them, and whether they rest.
+
+    Returns
+    -------
+    dict of path to size and change time
+        Of the files of a mapping, their markers, and unfinished copies beside them.
+    bool
+        False if one of them was written to a moment ago.
+    """
+    root = data.resolve()
+    seen: dict[str, tuple[int, int]] = {}
+    for source in sources.values():
+        matched = sorted(root.glob(source.path))
+        marker = [] if source.marker is None else [root / source.marker]
+        copies = [path for path, _ in _copies(root, source, matched)]
+        for path in (*matched, *marker, *copies):
+            with suppress(FileNotFoundError):
+                state = path.stat()
+                seen[str(path)] = (state.st_size, state.st_mtime_ns)
+    last = max((time_ns for _, time_ns in seen.values()), default=0)
+    return seen, abs(time.time() - last / 1e9) >= _COPIED_SECONDS
 
 
 def _matched(root: Path, pattern: str) -> list[Path]:

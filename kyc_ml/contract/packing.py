@@ -78,13 +78,13 @@ class _Unpacked(io.RawIOBase):
         try:
             part = self._inner.read(len(view))
         except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile):
-            raise _damage(self._packing) from None
+            raise _damage(packing=self._packing) from None
         except (NotImplementedError, RuntimeError):
             raise FileFaultError(
                 reason=f"is packed as {self._packing} in a way not known: unpack it"
             ) from None
         except OSError as error:  # of bz2 and Arrow: without a reason of the system's
-            raise (error if error.errno else _damage(self._packing)) from None
+            raise (error if error.errno else _damage(packing=self._packing)) from None
         self._left -= len(part)
         if self._left < 0:
             raise FileFaultError(
@@ -99,7 +99,7 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def _damage(packing: Packing) -> FileFaultError:
+def _damage(*, packing: Packing) -> FileFaultError:
     reason = f"is cut off or damaged (packed as {packing}): send it again"
     return FileFaultError(reason=reason, cut_off=True)
 
@@ -162,7 +162,7 @@ def _only_member(handle: BinaryIO, *, outermost: bool) -> BinaryIO:
     try:
         archive = zipfile.ZipFile(handle)
     except zipfile.BadZipFile:
-        raise _damage("zip") from None
+        raise _damage(packing="zip") from None
     names = [each.filename for each in archive.infolist()]
     if "xl/workbook.xml" in names or "xl/workbook.bin" in names:
         raise FileFaultError(reason="is an Excel workbook: save its sheet as CSV UTF-8")

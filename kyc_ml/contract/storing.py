@@ -172,7 +172,11 @@ def read_once(
         except KycMlError:
             held.keep(())  # the input is faulty: nothing of this can be used
             raise
-        yield tables
+        try:
+            yield tables
+        except NotReadyError:
+            held.keep(())  # the next attempt reads other files
+            raise
         quarantine = held.work / QUARANTINE
         if quarantine.is_dir():
             target = place.with_name(QUARANTINE)

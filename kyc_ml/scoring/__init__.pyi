@@ -8,6 +8,7 @@ from .one_observation import require_known_rows as require_known_rows
 from .request import ExplainRequest as ExplainRequest
 from .request import ScoringRequest as ScoringRequest
 from .score_job import ScoringResult as ScoringResult
+from .score_job import end_of_waiting as end_of_waiting
 from .score_job import load_limits as load_limits
 from .score_job import run_score as run_score
 from .tiers_moves_job import run_tiers_moves as run_tiers_moves

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from kyc_ml.config import LimitsConfig, SourceMapping, load_section
-from kyc_ml.contract import QUARANTINE, SourceOnDisk, StoredTables
+from kyc_ml.config import LimitsConfig, SourceMapping, day_of, load_section, parse_wait
+from kyc_ml.contract import QUARANTINE, SourceOnDisk, StoredTables, wait_for_input
 from kyc_ml.decision import require_known_customers
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import (
@@ -77,6 +77,8 @@ def run_score(
 
     Raises
     ------
+    NotReadyError
+        If the input is not there yet, at the end of `ScoringRequest.wait`.
     GateError
         If a limit is exceeded; nothing is published, and OUT.failed holds the reasons.
     OutputError
@@ -87,11 +89,42 @@ def run_score(
     """
     asked = None if request.as_of is None else request.as_of.isoformat()
     reporter.about(model=request.model, as_of=asked)
+    mapping = load_section(request.source, SourceMapping)
+    return wait_for_input(
+        lambda: _score(request, mapping, reporter=reporter, tables=tables),
+        mapping=mapping,
+        data=request.data,
+        until=end_of_waiting(request.wait, mapping),
+        reporter=reporter,
+    )
+
+
+def end_of_waiting(wait: str | None, mapping: SourceMapping) -> pd.Timestamp | None:
+    """Return the time until which a job waits for its input; None does not wait.
+
+    Raises
+    ------
+    ConfigError
+        If `wait` is neither a duration nor a time; see `ScoringRequest`.
+    """
+    if wait is None:
+        return None
+    now = pd.Timestamp.now(tz="UTC")
+    return parse_wait(wait, name="--wait", zone=mapping.timezone, now=now)
+
+
+def _score(
+    request: ScoringRequest,
+    mapping: SourceMapping,
+    *,
+    reporter: ProgressReporter,
+    tables: StoredTables | None,
+) -> ScoringResult:
+    """Score once; see `run_score`."""
     began = time.time()
     reach_store(request.model)
     _warn_if_not_logged(request, reporter)
     limits = load_limits(request.limits)
-    mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
     source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
     scorers = load_scorers(request, mapping=mapping, reporter=reporter)
@@ -131,7 +164,7 @@ def run_score(
     warn_of_odd_tiers(result.tiers, reporter)
     if not was_there:
         try:
-            _log(result, scorers, began=began)
+            _log(result, scorers, zone=mapping.timezone, began=began)
         except RegistryError as error:  # the scores are published: a scheduler must not repeat it
             reporter.warning(f"published, but MLflow has no record of the run: {error}")
     return result
@@ -280,13 +313,15 @@ def _warn_if_not_logged(request: ScoringRequest, reporter: ProgressReporter) -> 
         reporter.warning(f"MLflow can be read, but will not record this run: {error}")
 
 
-def _log(result: ScoringResult, scorers: Scorers, *, began: float) -> None:
-    """Log the counts and the drift of a run to MLflow."""
+def _log(result: ScoringResult, scorers: Scorers, *, zone: str, began: float) -> None:
+    """Log the counts and the drift of a run to MLflow, under its day in the source's zone."""
     manifest = result.manifest
+    as_of = pd.Timestamp(manifest.as_of)
+    day = day_of(as_of, zone) or as_of.tz_convert(zone).date()
     tiers = {f"tier/{name}": float(rows) for name, rows in manifest.counts.tiers.items()}
     log_scoring(
         model=scorers.label,
-        day=manifest.as_of[:10],
+        day=day.isoformat(),
         metrics={
             "rows/read": manifest.read,
             "rows/quarantined": manifest.quarantined,
