@@ -23,15 +23,18 @@ the highest. --heartbeat and --on-failure report how the job ended to other prog
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kyc_ml.cli.help import example
-from kyc_ml.cli.options import LogOption, RequiredPath, exit_code_of, job, time_option
+from kyc_ml.cli.options import LogOption, RequiredPath, job, time_option
 from kyc_ml.cli.scoring import Fallback
 from kyc_ml.cli.usage import LoggedCommand
 from kyc_ml.errors import ConfigError, KycMlError, NotReadyError, UnreachableError
@@ -78,6 +81,10 @@ def main(
     no_previous: Annotated[
         bool, typer.Option("--no-previous", help="Start without the tiers of earlier nights.")
     ] = False,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the earlier nights, for a rehearsal; default: --out."),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart")] = False,
     wait: str | None = None,
     heartbeat: Path | None = None,
@@ -90,7 +97,7 @@ def main(
     not published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try
     again later, 5 the input is not there yet: try again later.
     """
-    reads = ["--source", "--data", "--limits", "--overrides", "--config"]
+    reads = ["--source", "--data", "--limits", "--overrides", "--config", "--history"]
     with job(locals(), models=model, reads=reads, name="nightly") as terminal:
         from kyc_ml.config import SourceMapping, load_section
         from kyc_ml.contract import wait_for_input
@@ -112,7 +119,8 @@ def main(
             limits=limits,
             restart=restart,
         )
-        history = None if no_previous else out
+        refused = partial(_log, terminal, began=time.time(), zone=mapping.timezone)
+        history = None if no_previous else history or out
         requests = []
         for uri in model:
             terminal.about(model=uri)
@@ -120,18 +128,23 @@ def main(
                 requests.append(_request(night, uri, cards=cards, history=history, as_of=moment))
             except KycMlError as error:
                 _report(terminal, uri, error)
+                refused(error, replace(night, model=uri))
         if len(model) > 1:
             terminal.about(model=None)  # the tables are read once for all models
         if terminal.outcome.code == 0:  # else the scorecard may belong to a model not loaded
             _require_used(cards, requests)
         if requests:
-            wait_for_input(
-                lambda: _score(terminal, requests, night, waits=until is not None),
-                mapping=mapping,
-                data=data,
-                until=until,
-                reporter=terminal,
-            )
+            try:
+                wait_for_input(
+                    lambda: _score(terminal, requests, night, refused=refused, wait=wait),
+                    mapping=mapping,
+                    data=data,
+                    until=until,
+                    reporter=terminal,
+                )
+            except NotReadyError as error:
+                refused(error, *requests)
+                raise
 
 
 def _night(as_of: str | None, zone: str) -> tuple[pd.Timestamp, str]:
@@ -161,7 +174,12 @@ def _night(as_of: str | None, zone: str) -> tuple[pd.Timestamp, str]:
 
 
 def _score(
-    terminal: Terminal, requests: Sequence[ScoringRequest], night: ScoringRequest, *, waits: bool
+    terminal: Terminal,
+    requests: Sequence[ScoringRequest],
+    night: ScoringRequest,
+    *,
+    refused: Callable[..., None],
+    wait: str | None,
 ) -> None:
     """Read the tables, and score with each model.
 
@@ -175,14 +193,35 @@ def _score(
     from kyc_ml.scoring import run_score
 
     place = night.out / "tables"
-    with read_once(night.source, night.data, place=place, reporter=terminal) as tables:
+    with ExitStack() as reading:
+        try:
+            tables = reading.enter_context(
+                read_once(night.source, night.data, place=place, reporter=terminal)
+            )
+        except KycMlError as error:
+            if not isinstance(error, NotReadyError):
+                refused(error, *requests)
+            raise
         for request in requests:
             try:
                 show_scoring(terminal, run_score(request, reporter=terminal, tables=tables))
-            except KycMlError as error:
-                if waits and isinstance(error, NotReadyError):
+            except NotReadyError as error:
+                if wait is not None:
                     raise
                 _report(terminal, request.model, error)
+                refused(error, request)
+            except KycMlError as error:
+                _report(terminal, request.model, error)
+
+
+def _log(
+    terminal: Terminal, error: KycMlError, *requests: ScoringRequest, began: float, zone: str
+) -> None:
+    """Log in MLflow what was refused before `run_score` could."""
+    from kyc_ml.scoring import log_refusal
+
+    for request in requests:
+        log_refusal(request, error, zone=zone, began=began, reporter=terminal)
 
 
 def _cards(fallback: Fallback | None, configs: Sequence[Path], *, source: Path) -> dict[str, Path]:
@@ -272,7 +311,7 @@ def _report(terminal: Terminal, model: str, error: KycMlError) -> None:
     """Log why a model's scores are not published; the exit code is the highest of all models."""
     text = str(error)
     terminal.failed(text if model in text else f"{model}: {text}")
-    terminal.outcome.code = max(terminal.outcome.code, exit_code_of(error))
+    terminal.outcome.code = max(terminal.outcome.code, error.exit_code)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.decision import Hysteresis
-from kyc_ml.errors import GateError, RegistryError, UnreachableError
+from kyc_ml.errors import GateError, NotReadyError, RegistryError, SourceError, UnreachableError
 
 ROOT = Path(__file__).parents[1]
 PIPELINES = ROOT / "pipelines"
@@ -211,6 +211,8 @@ def night(monkeypatch, tmp_path):
     @contextmanager
     def read_once(source, data, *, place, reporter):
         asked.append(("read", place))
+        if "read" in faults:
+            raise faults["read"]
         reporter.info("read")
         yield "tables"
 
@@ -219,11 +221,19 @@ def night(monkeypatch, tmp_path):
         asked.append(("score", request))
         reporter.about(model=request.model.removeprefix("models:/").replace("/", " v"))
         reporter.warning("drift: moved")
+        if request.model in faults.get("late", ()):
+            msg = "not there yet"
+            raise NotReadyError(msg)
         if request.model in faults.get("score", ()):
             msg = "not published: drift.score"
             raise GateError(msg)
         return request
 
+    def log_refusal(request, error, **_):
+        refused.append((request.model, error.exit_code))
+
+    refused = []
+    monkeypatch.setattr("kyc_ml.scoring.log_refusal", log_refusal)
     monkeypatch.setattr("kyc_ml.registry.load_model", load_model)
     monkeypatch.setattr("kyc_ml.scoring.nights_before", nights_before)
     monkeypatch.setattr("kyc_ml.contract.read_once", read_once)
@@ -239,6 +249,7 @@ def night(monkeypatch, tmp_path):
         line = ["--source", "s.yaml", "--data", "in", "--out", "out", *options]
         return CliRunner().invoke(module.app, line), asked
 
+    start.refused, start.faults = refused, faults
     return start
 
 
@@ -410,6 +421,60 @@ def test_a_store_that_is_away_is_worth_another_try(night):
     result, asked = night(*BOTH, away=("models:/fraud/1",), score=("models:/risk/1",))
     assert result.exit_code == 4
     assert "models:/risk/1" in scored(asked)
+
+
+@pytest.mark.parametrize("error", [SourceError("faults"), NotReadyError("late")])
+def test_a_night_whose_tables_cannot_be_read_is_recorded_for_every_model(night, error):
+    night.faults["read"] = error
+    result, _ = night(*BOTH)
+    assert result.exit_code == error.exit_code
+    assert night.refused == [(f"models:/{name}/1", error.exit_code) for name in ("fraud", "risk")]
+
+
+def test_the_late_input_of_one_model_holds_up_no_other_unless_the_night_waits(night):
+    night.faults["late"] = ("models:/fraud/1",)
+    result, asked = night(*BOTH)
+    assert (result.exit_code, set(scored(asked))) == (5, {"models:/fraud/1", "models:/risk/1"})
+    assert night.refused == [("models:/fraud/1", 5)]
+    asked.clear()
+    result, asked = night(*BOTH, "--wait", "0s")
+    assert (result.exit_code, set(scored(asked))) == (5, {"models:/fraud/1"})
+
+
+def test_a_night_that_waits_starts_again_when_its_input_has_come(night, monkeypatch):
+    tries = []
+
+    def wait_for_input(attempt, *, until, **_):
+        assert until > pd.Timestamp.now(tz="UTC")
+        try:
+            attempt()
+        except NotReadyError:
+            tries.append("late")
+            night.faults["late"] = ()
+        return attempt()
+
+    monkeypatch.setattr("kyc_ml.contract.wait_for_input", wait_for_input)
+    night.faults["late"] = ("models:/risk/1",)
+    result, _ = night(*BOTH, "--wait", "2h")
+    assert (result.exit_code, tries, night.refused) == (0, ["late"], [])
+
+
+def test_a_rehearsal_has_the_history_of_the_nights_it_repeats(night):
+    Path("published").mkdir()
+    _, asked = night(*BOTH, "--history", "published")
+    assert {about[0] for what, about in asked if what == "history"} == {Path("published")}
+    assert {request.out.parts[0] for request in scored(asked).values()} == {"out"}
+
+
+def test_a_heartbeat_and_a_command_report_the_worst_of_a_night(night, tmp_path):
+    beat = tmp_path / "beat.json"
+    told = f"{sys.executable} -c \"import sys; open('told', 'w').write(sys.stdin.read())\""
+    reported = ("--heartbeat", str(beat), "--on-failure", told)
+    result, _ = night(*BOTH, *reported, score=("models:/risk/1",))
+    assert (result.exit_code, json.loads(beat.read_text())["exit_code"]) == (1, 1)
+    report = json.loads(Path("told").read_text())
+    assert (report["job"], report["day"], report["exit_code"]) == ("nightly", "2026-03-02", 1)
+    assert [reason["model"] for reason in report["reasons"]] == ["risk v1"]
 
 
 def test_the_tiers_of_earlier_nights_are_history(night):

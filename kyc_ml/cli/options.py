@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from kyc_ml.cli.terminal.reporters import Terminal
 
-GATE_FAILED: Final = 1
-BAD_INPUT: Final = 2
+GATE_FAILED: Final = GateError.exit_code
+BAD_INPUT: Final = KycMlError.exit_code
 DEFECT: Final = 3
-TRY_LATER: Final = 4
-NOT_READY: Final = 5
+TRY_LATER: Final = UnreachableError.exit_code
+NOT_READY: Final = NotReadyError.exit_code
 SIGNALLED: Final = 128
 """Plus the number of the signal: what a shell returns for a process that a signal ended."""
 
@@ -85,15 +85,6 @@ def in_zone_of(source: Path, text: str | None, *, name: str) -> pd.Timestamp | N
     if text is None:
         return None
     return parse_time(text, name=name, zone=load_section(source, SourceMapping).timezone)
-
-
-def exit_code_of(error: KycMlError) -> int:
-    """Return the exit code of an error, for a scheduler."""
-    if isinstance(error, GateError):
-        return GATE_FAILED
-    if isinstance(error, NotReadyError):
-        return NOT_READY
-    return TRY_LATER if isinstance(error, UnreachableError) else BAD_INPUT
 
 
 def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
@@ -193,7 +184,7 @@ def _report_end(error: BaseException, terminal: Terminal) -> int:
         return SIGNALLED + asked
     if isinstance(error, KycMlError):
         terminal.failed(str(error))
-        return exit_code_of(error)
+        return error.exit_code
     if isinstance(error, MemoryError):
         asked_for = " ".join(str(error).split()) or "a small piece"
         terminal.failed(

@@ -138,10 +138,14 @@ def _words(command: str) -> list[str]:
 
 def _run(command: str, report: dict[str, Any]) -> list[str]:
     """Run the command of a failure; return why it did not do its work."""
+    try:
+        words = _words(command)
+    except ConfigError as error:
+        return [str(error)]
     facts = {name: str(report[name]) for name in ("exit_code", "job", "day")}
     try:
         done = subprocess.run(  # noqa: S603  the operator's own command, and no shell
-            _words(command),
+            words,
             input=dump_json(report).encode(),
             env={**os.environ, **{f"KYC_ML_{name.upper()}": text for name, text in facts.items()}},
             timeout=_HOOK_SECONDS,

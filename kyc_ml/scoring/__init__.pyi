@@ -5,6 +5,7 @@ from .explain_job import Explained as Explained
 from .explain_job import run_customer_safe as run_customer_safe
 from .explain_job import run_explain as run_explain
 from .one_observation import require_known_rows as require_known_rows
+from .recording import log_refusal as log_refusal
 from .request import ExplainRequest as ExplainRequest
 from .request import ScoringRequest as ScoringRequest
 from .score_job import ScoringResult as ScoringResult

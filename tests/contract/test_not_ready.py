@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kyc_ml.cli.options import BAD_INPUT, NOT_READY, exit_code_of
+from kyc_ml.cli.options import BAD_INPUT, NOT_READY
 from kyc_ml.config import SourceMapping
 from kyc_ml.contract import read_source
 from kyc_ml.contract.source import digest_source
@@ -41,7 +41,7 @@ def code(mapped, data):
         digest_source(mapped, data=data)
         read_source(mapped, data=data)
     except SourceError as error:
-        return exit_code_of(error)
+        return error.exit_code
     return 0
 
 
