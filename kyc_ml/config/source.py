@@ -56,6 +56,9 @@ class FileSource(Section):
     """Whether folders named `key=value`, as Hive and Spark write them, are columns of text."""
     table: str | None = None
     """Table inside a duckdb file; there and only there."""
+    marker: str | None = Field(default=None, exclude_if=lambda marker: marker is None)
+    """File that the sender writes last, such as tx/_SUCCESS, relative to the data folder: without
+    it the files are not complete, and a job ends with exit code 5."""
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
