@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from kyc_ml.registry.governance.chain import Entry, Kind, LogAnchor
 from kyc_ml.registry.governance.log import AuditLog
 from kyc_ml.registry.governance.promotion import champions
 from kyc_ml.registry.tracking.promoting import fetch_anchors, fetch_champions, keep_anchor
+from kyc_ml.storage import load_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def _read_receipt(text: str) -> LogAnchor:
     anchor = LogAnchor.parse(text)
     if anchor is None and Path(text).is_file():
         try:
-            content = json.loads(Path(text).read_text(encoding="utf-8"))
+            content = load_json(Path(text).read_text(encoding="utf-8"))
             anchor = LogAnchor.parse(f"{content['sequence']}:{content['hash']}")
         except (ValueError, KeyError, TypeError):
             anchor = None

@@ -13,7 +13,6 @@ from itertools import islice
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.errors import BundleError, Faults
 from kyc_ml.metrics import Floats, Ints
@@ -204,5 +203,5 @@ def _faults_of_children(left: Ints, right: Ints, n_leaves: int) -> Iterator[str]
         yield "a split must come after the split that leads to it"
 
 
-def _inside(values: npt.NDArray[np.generic], low: int, high: int) -> bool:
+def _inside(values: Ints | Floats, low: int, high: int) -> bool:
     return bool(((values >= low) & (values <= high)).all())
