@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract import (
-    KNOWN_IMMEDIATELY,
     ContractedTables,
     known_until,
     observable_until,
@@ -157,9 +156,7 @@ def run_audit(
         labels=labels,
         seconds=seconds,
         path=out,
-        unseen="; ".join(
-            str(each) for each in tables.quality.warnings if each.rule == KNOWN_IMMEDIATELY
-        ),
+        unseen="; ".join(map(str, tables.quality.doubts)),
     )
     if out is not None:
         write_whole(out, json.dumps(_as_json(result), indent=2).encode())
