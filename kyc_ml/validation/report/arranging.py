@@ -44,7 +44,9 @@ def panels(
         return
     table = table[table["rows"] >= _FEWEST_ROWS]
     # the checks sort groups by name, which puts 'below 25' last
-    lowest_first = table["group"].str.startswith("below ").sort_values(ascending=False, kind="stable")
+    lowest_first = (
+        table["group"].str.startswith("below ").sort_values(ascending=False, kind="stable")
+    )
     for name, part in table.loc[lowest_first.index].groupby("feature", sort=False):
         colon = word("colon", naming.language)
         yield f"{title}{colon}{naming.value(str(name))}", replace(plot, group=""), part
