@@ -25,17 +25,6 @@ def source_hash(code: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def css_string(text: str) -> str:
-    r"""Return text as a string of CSS; what is not a letter or digit is escaped.
-
-    Examples
-    --------
-    >>> css_string('a"<')
-    '"a\\22 \\3c "'
-    """
-    return '"' + "".join(c if c.isalnum() else f"\\{ord(c):x} " for c in text) + '"'
-
-
 def _as_attributes(style: str) -> str:
     """Return the declarations of a style as SVG attributes; the font is that of the page."""
     written = []

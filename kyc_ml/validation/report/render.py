@@ -13,7 +13,7 @@ import pandas as pd
 from kyc_ml.display import GLOSSARY, template_environment
 from kyc_ml.registry import Entry, SignOff
 from kyc_ml.validation.report.changes import Changes, find_changes
-from kyc_ml.validation.report.inline import css_string, source_hash
+from kyc_ml.validation.report.inline import source_hash
 from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import write_change, write_interval, write_number
 from kyc_ml.validation.report.permission import say_asked, valid_until, view_permitted
@@ -50,10 +50,10 @@ def render_report(
 ) -> str:
     """Write a report as HTML; every value in it is escaped."""
     environment, naming = template_environment(), Naming.of(report, language)
-    style = environment.get_template("style.css.j2").render()
-    style += environment.get_template("report.css.j2").render(
-        running=css_string(_running(report, language)), page=css_string(word("page", language))
+    style = environment.get_template("style.css.j2").render(
+        running=_running(report, language), page=word("page", language)
     )
+    style += environment.get_template("report.css.j2").render()
     script = environment.get_template("report.js.j2").render()
     families = view_families(report, language)
     return environment.get_template(_TEMPLATE).render(

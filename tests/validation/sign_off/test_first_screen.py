@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kyc_ml.display.page import css_string
 from kyc_ml.validation.check import FigureText
 from kyc_ml.validation.report.arranging import describe, high_first, panels
 from kyc_ml.validation.report.drawing import draw
-from kyc_ml.validation.report.inline import css_string
 from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.permission import say_asked, view_permitted
 from kyc_ml.validation.report.portfolio import say_finding, say_level, view_periods, view_tiers

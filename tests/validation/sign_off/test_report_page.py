@@ -66,6 +66,10 @@ def read(page):
     return Reader(page)
 
 
+def test_nobody_is_kept_out_of_the_report(page, find_barriers):
+    assert find_barriers(page) == []
+
+
 def text_of(read):
     return " ".join(" ".join(read.texts).split())
 
