@@ -41,7 +41,7 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
     ratio = observed_over_expected(
         rows.target, rows.evaluated_probability, rows.evaluated_customers
     )
-    line = fit_calibration_line(rows.target, rows.evaluated_probability)
+    line = fit_calibration_line(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(
         values={
             "o_e": Value(ratio.ratio, ratio.low, ratio.high),
@@ -49,9 +49,10 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
             "o_e_high": ratio.high,
             "intercept": Value(line.intercept, line.intercept_low, line.intercept_high),
             "slope": Value(line.slope, line.slope_low, line.slope_high),
+            "slope_low": line.slope_low,
+            "slope_high": line.slope_high,
             "p_value": line.p_value,
         },
-        notes=(notice("interval_by_customer"),),
     )
 
 
@@ -67,7 +68,11 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome:
             "mce": largest_calibration_error(rows.target, proba, n_bins=settings.bins),
             "ece_over_prevalence": ece / prevalence if prevalence else np.nan,
         },
-        tables={"reliability": compute_reliability(rows.target, proba, n_bins=settings.bins)},
+        tables={
+            "reliability": compute_reliability(
+                rows.target, proba, n_bins=settings.bins, groups=rows.evaluated_customers
+            )
+        },
     )
 
 
@@ -102,14 +107,14 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome:
 def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test whether the Brier score is as expected of correct probabilities."""
     rows = evidence.current
-    found = spiegelhalter(rows.target, rows.evaluated_probability)
+    found = spiegelhalter(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(values={"z": found.statistic, "p_value": found.p_value})
 
 
 def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test observed against expected counts by groups of probability."""
     rows = evidence.current
-    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, n_bins=10)
+    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     degrees = np.nan if found.degrees is None else float(found.degrees)
     return Outcome(
         values={"statistic": found.statistic, "degrees": degrees, "p_value": found.p_value}
