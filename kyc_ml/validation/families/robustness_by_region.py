@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from kyc_ml.dataset import POSITIVE
 from kyc_ml.metrics import Floats, Ints, Mask, auc_interval
@@ -95,10 +96,12 @@ def run_overfit(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     table = pd.DataFrame(lines)
     regions = table.iloc[1:]
     known = regions[regions["gap"].notna()].reset_index(drop=True)
+    reach = norm.isf(0.025 / max(len(known), 1)) / norm.isf(0.025)
+    known["surely"] = known["gap"] - (known["gap"] - known["low"]) * reach
     return Outcome(
         values={
             "gap": Value(whole["gap"], whole["low"], whole["high"]),
-            "largest_low": largest(known, "low", named="region"),
+            "largest_low": largest(known, "surely", named="region"),
             "regions": len(known),
         },
         tables={"gaps": table},
