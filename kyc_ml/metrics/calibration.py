@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from kyc_ml.metrics.arrays import Floats, Ints
-from kyc_ml.metrics.intervals import jeffreys_interval, poisson_interval
+from kyc_ml.metrics.intervals import jeffreys_interval
 from kyc_ml.metrics.significance import SignificanceTest
 
 
@@ -76,39 +76,6 @@ def largest_calibration_error(target: Floats, proba: Floats, *, n_bins: int = 20
 def _gaps(target: Floats, proba: Floats, n_bins: int) -> tuple[pd.Series, pd.Series]:
     bins = compute_reliability(target, proba, n_bins=n_bins)
     return (bins["event_rate"] - bins["mean_proba"]).abs(), bins["n"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedOverExpected:
-    """Positives observed over positives expected: 1 where the level is right.
-
-    Attributes
-    ----------
-    ratio : float
-        Above 1 where risk is under-predicted; NaN where none are expected.
-    low, high : float
-        Its exact Poisson interval at 95 %; a little too wide, as positives vary less than
-        a Poisson count. Rows count as independent.
-    """
-
-    ratio: float
-    low: float
-    high: float
-
-
-def observed_over_expected(target: Floats, proba: Floats) -> ObservedOverExpected:
-    """Compare how many rows are positive with how many should be.
-
-    Parameters
-    ----------
-    target : array of 0 and 1, shape (n,)
-    proba : array of shape (n,), in [0, 1]
-    """
-    count, expected = int(target.sum()), float(proba.sum())
-    if expected == 0.0:
-        return ObservedOverExpected(ratio=np.nan, low=np.nan, high=np.nan)
-    low, high = poisson_interval(count)
-    return ObservedOverExpected(ratio=count / expected, low=low / expected, high=high / expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.metrics.arrays import Floats, Ints
-from kyc_ml.metrics.calibration import ObservedOverExpected
-from kyc_ml.metrics.intervals import poisson_interval
 
 
 def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> Floats:
@@ -15,8 +13,8 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
 
     In part k it is sum_c (sum of c's residuals)^2 / sum of squared residuals, at least 1. Counts
     divided by it have about the variance that a test of independent rows takes for granted.
-    Residuals must be about the level that was observed, see `residual_at_observed_level`: a
-    level that is wrong for all customers alike would else pass for dependence of their rows.
+    Residuals must be about the level that was observed: a level that is wrong for all customers
+    alike would else pass for dependence of their rows.
     Of few customers with positives it comes out too low.
 
     Source: Rao and Scott 1992, Biometrics 48, 577-585.
@@ -55,30 +53,6 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
     return np.maximum(ratio, 1.0)
 
 
-def residual_at_observed_level(target: Floats, proba: Floats, *, part: Ints, parts: int) -> Floats:
-    """Return outcomes less expectations that are scaled to the positives each part has.
-
-    Source: as for `design_effect`, which takes residuals about the observed rate.
-
-    Parameters
-    ----------
-    target : array of 0 and 1, shape (n,)
-    proba : array of shape (n,), in [0, 1]
-    part, parts
-        See `design_effect`.
-
-    Returns
-    -------
-    float64 array of shape (n,)
-        Sums to 0 in each part in which something is expected.
-    """
-    observed = np.bincount(part, weights=target, minlength=parts)
-    expected = np.bincount(part, weights=proba, minlength=parts)
-    ratio = np.ones(parts)
-    np.divide(observed, expected, out=ratio, where=expected > 0.0)
-    return np.asarray(target - ratio[part] * proba)
-
-
 def effective_customers(groups: Ints) -> float:
     """Count how many equally active customers the rows are worth, if a customer's are all alike.
 
@@ -99,37 +73,3 @@ def effective_size(count: npt.ArrayLike) -> float:
     """Return Kish's effective number of groups from the number of rows of each; 0 without rows."""
     sizes = np.asarray(count, np.float64)
     return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
-
-
-def clustered_observed_over_expected(
-    target: Floats, proba: Floats, groups: Ints
-) -> ObservedOverExpected:
-    """Compare positives with what was predicted; customers, not rows, are the evidence.
-
-    The interval is Garwood's for counts divided by their design effect; see `design_effect`.
-    Where less than a handful of customers have positives, its upper end is too low.
-
-    Parameters
-    ----------
-    target : array of 0 and 1, shape (n,)
-    proba : array of shape (n,), in [0, 1]
-    groups : int64 array of shape (n,)
-        The customer of each row, as a number from 0.
-
-    Returns
-    -------
-    ObservedOverExpected
-        NaN where nothing is expected.
-    """
-    expected = float(proba.sum())
-    if not expected:
-        return ObservedOverExpected(ratio=np.nan, low=np.nan, high=np.nan)
-    whole = np.zeros(target.size, np.int64)
-    residual = residual_at_observed_level(target, proba, part=whole, parts=1)
-    effect = float(design_effect(residual, groups, part=whole, parts=1)[0])
-    low, high = poisson_interval(float(target.sum()) / effect)
-    return ObservedOverExpected(
-        ratio=float(target.sum()) / expected,
-        low=low * effect / expected,
-        high=high * effect / expected,
-    )

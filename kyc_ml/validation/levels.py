@@ -14,7 +14,9 @@ from kyc_ml.validation.outcome import Value
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import Text, notice
 
-_LEVEL: Final = ("rows", "positives", "expected", "o_e", "low", "high", "under_p", "over_p")
+_LEVEL: Final = (
+    "rows", "positives", "expected", "o_e", "low", "high", "under_p", "over_p", "design_effect",
+)  # fmt: skip
 _EVIDENT: Final = 0.05
 """Corrected p-value below which a part is shown before parts that deviate more (convention)."""
 
@@ -24,7 +26,7 @@ def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]
 
     Returns
     -------
-    dict of rows, positives, expected, o_e, low, high, under_p and over_p
+    dict of rows, positives, expected, o_e, low, high, under_p, over_p and design_effect
         Observed over expected with its interval at 95% and its tests; see
         `observed_over_expected`. NaN where no positive is expected.
     """
@@ -38,6 +40,7 @@ def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]
         "high": ratio.high,
         "under_p": ratio.under_p,
         "over_p": ratio.over_p,
+        "design_effect": ratio.design_effect,
     }
 
 
@@ -100,11 +103,10 @@ def material_levels(parts: pd.DataFrame) -> dict[str, Value]:
 def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str, Value]:
     """Find the strongest evidence of a part with too low, and of one with too high, probabilities.
 
-    Every part is checked for too low probabilities: the exact interval is right also for few
-    positives, and a minimum of expected positives would exclude the very parts whose
-    probabilities are too low. A part is checked for too high probabilities only if it expects
-    `fewest` positives: no positive among the rows of one customer is too little evidence, and
-    the upper end of few positives is too low.
+    Every part is checked for too low probabilities: the interval is right also for few positives,
+    and a minimum of expected positives would exclude the very parts whose probabilities are too
+    low. A part is checked for too high probabilities only if it expects `fewest` positives: no
+    positive among the rows of one customer is too little evidence.
 
     `table` has one row for each part: `named`, expected, low and high of `level_of`.
     """

@@ -39,14 +39,9 @@ from kyc_ml.validation.text import notice
 
 _NO_ROWS: Final = not_applicable("no_mature_outcome")
 _OF_TIERS: Final = (
-    "expected",
-    "o_e",
-    "missed",
-    "missed_share",
-    "surplus_share",
-    "under_p",
-    "over_p",
-)
+    "expected", "o_e", "missed", "missed_share", "surplus_share", "low", "high", "design_effect",
+    "level_under", "level_over",
+)  # fmt: skip
 
 
 def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
@@ -142,12 +137,11 @@ def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome:
         values={
             **material_levels(parts),
             "under_p_all": whole["under_p"],
+            "over_p_all": whole["over_p"],
             "under_p_rows": smallest(table, "jeffreys_under_holm", named="grade"),
             "over_p_rows": smallest(table, "jeffreys_over_holm", named="grade"),
         },
-        tables={
-            "tiers": table.join(parts.set_index("part")[list(_OF_TIERS)], on="grade"),
-        },
+        tables={"tiers": _with_levels(table, parts)},
         parts=parts,
         notes=(notice("tiers_by_probability"),),
     )
@@ -202,4 +196,13 @@ def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
         rows.target,
         rows.evaluated_probability,
         names=evidence.bundle.policy.tier_names,
+    )
+
+
+def _with_levels(table: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
+    """Add each tier's level, and replace the interval of its rate by that of its level."""
+    own = parts.set_index("part").rename(columns={"under_p": "level_under", "over_p": "level_over"})
+    joined = table.drop(columns=["low", "high"]).join(own[list(_OF_TIERS)], on="grade")
+    return joined.assign(
+        low=joined["expected_rate"] * joined["low"], high=joined["expected_rate"] * joined["high"]
     )
