@@ -100,25 +100,49 @@ def material_levels(parts: pd.DataFrame) -> dict[str, Value]:
     }
 
 
-def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str, Value]:
+def bound_levels(table: pd.DataFrame, *, named: str, fewest: float) -> pd.DataFrame:
+    """Return the ends of the intervals of parts that overlap or do not cover all rows.
+
+    Every part is checked for too low probabilities: a minimum of expected positives would exclude
+    the very parts whose probabilities are too low. A part is checked for too high probabilities
+    only if it expects `fewest` positives: no positive among the rows of one customer is too
+    little evidence, and the upper end of few positives is too low.
+
+    `table` has one row for each part: `named`, and the figures of `level_of`.
+
+    Returns
+    -------
+    DataFrame
+        part, highest_low, lowest_high, and under_p and over_p corrected by Holm; NaN where a part
+        is not checked.
+    """
+    enough = table["expected"] >= fewest
+    return pd.DataFrame(
+        {
+            "part": table[named],
+            "highest_low": table["low"],
+            "lowest_high": table["high"].where(enough),
+            "under_p": holm(table["under_p"]),
+            "over_p": holm(table["over_p"].where(enough)),
+        }
+    )
+
+
+def surest_levels(parts: pd.DataFrame) -> dict[str, Value]:
     """Find the strongest evidence of a part with too low, and of one with too high, probabilities.
 
-    Every part is checked for too low probabilities: the interval is right also for few positives,
-    and a minimum of expected positives would exclude the very parts whose probabilities are too
-    low. A part is checked for too high probabilities only if it expects `fewest` positives: no
-    positive among the rows of one customer is too little evidence.
-
-    `table` has one row for each part: `named`, expected, low and high of `level_of`.
+    `parts` are those of `bound_levels`.
     """
-    enough = table[table["expected"] >= fewest].reset_index(drop=True)
     return {
-        "highest_low": largest(table, "low", named=named),
-        "lowest_high": smallest(enough, "high", named=named),
+        "highest_low": largest(parts, "highest_low", named="part"),
+        "lowest_high": smallest(parts, "lowest_high", named="part"),
+        "under_p": smallest(parts, "under_p", named="part"),
+        "over_p": smallest(parts, "over_p", named="part"),
     }
 
 
 def level_note(fewest: float) -> Text:
-    """Return a note on the parts that `surest_levels` checks."""
+    """Return a note on the parts that `bound_levels` checks."""
     return notice("level_rule", fewest=fewest)
 
 

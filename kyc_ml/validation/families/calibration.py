@@ -25,6 +25,7 @@ from kyc_ml.metrics import (
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import (
+    bound_levels,
     compare_parts,
     level_at,
     level_note,
@@ -178,8 +179,8 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         return _NO_ROWS
     return Outcome(
         values={
+            **surest_levels(bound_levels(parts, named="part", fewest=settings.fewest)),
             **material_levels(parts),
-            **surest_levels(parts, named="part", fewest=settings.fewest),
             "judged": int(parts["low"].notna().sum()),
         },
         tables={"segments": parts.rename(columns={"part": "segment"})},
