@@ -7,6 +7,7 @@ from kyc_ml.errors import ConfigError
 from kyc_ml.registry import PromotionPolicy
 from kyc_ml.validation import CHECKS, load_policy
 from kyc_ml.validation.check import FAMILIES
+from kyc_ml.validation.policy import spent_budget
 
 
 @pytest.fixture
@@ -95,3 +96,28 @@ def test_the_digest_covers_gates_and_settings_but_not_who_may_promote(shipped):
     assert shipped.model_copy(update={"settings": settings}).identity().digest != (
         shipped.identity().digest
     )
+
+
+def test_the_gates_may_not_spend_more_than_the_budget(load, shipped):
+    spent = spent_budget(shipped, checks=CHECKS)
+    assert shipped.budget is not None
+    assert spent["amber"] <= shipped.budget.amber * (1 + 1e-9)
+    assert spent["red"] <= shipped.budget.red
+    assert load(budget={"amber": 1.0, "red": 0.01}).budget.amber == 1.0
+    assert load(budget=None).budget is None
+    with pytest.raises(ConfigError, match=r"budget\.amber.*0\.01[^.].*lower") as refused:
+        load(budget={"amber": 0.01, "red": 0.001})
+    assert "budget.red" in str(refused.value)
+
+
+def test_the_budget_is_spent_by_p_values_alone(load):
+    gates = [
+        {"check": "calibration.overall", "figure": "missed_share", "at_most": 0.2,
+         "severity": "red", "source": "x", "only_if": {"figure": "under_p", "at_most": 0.03}},
+        {"check": "tiers.ordering", "figure": "lowest_p", "at_least": 0.02, "severity": "red",
+         "source": "x"},
+        {"check": "stability.score_psi", "figure": "psi", "at_most": 0.3, "severity": "amber",
+         "source": "x"},
+    ]  # fmt: skip
+    spent = spent_budget(load(gates=gates, budget=None), checks=CHECKS)
+    assert spent == {"red": pytest.approx(0.05), "amber": 0.0}
