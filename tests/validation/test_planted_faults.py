@@ -127,7 +127,9 @@ def test_no_honest_check_fails(evidence, check):
 
 def test_findings_speak_both_languages_and_name_the_bound(plant, check):
     _, findings = check("calibration.overall", plant(shifted_prior))
-    said = {finding.id: finding.text for finding in findings}["calibration.overall/missed_share/red"]
+    said = {finding.id: finding.text for finding in findings}[
+        "calibration.overall/missed_share/red"
+    ]
     assert "positives" in said.en
     assert "0.2" in said.en
     assert "正样本" in said.zh
