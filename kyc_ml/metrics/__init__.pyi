@@ -1,3 +1,8 @@
+from .areas import AucDecline as AucDecline
+from .areas import AucDifference as AucDifference
+from .areas import auc_decline as auc_decline
+from .areas import auc_interval as auc_interval
+from .areas import compare_aucs as compare_aucs
 from .arrays import AnyArray as AnyArray
 from .arrays import Bytes as Bytes
 from .arrays import Codes as Codes
@@ -32,13 +37,8 @@ from .cost import compute_savings as compute_savings
 from .curves import compute_precision_recall as compute_precision_recall
 from .curves import compute_roc as compute_roc
 from .curves import compute_score_distribution as compute_score_distribution
-from .discrimination import AucDecline as AucDecline
-from .discrimination import AucDifference as AucDifference
 from .discrimination import PartialAuc as PartialAuc
-from .discrimination import auc_decline as auc_decline
-from .discrimination import auc_interval as auc_interval
 from .discrimination import average_precision_interval as average_precision_interval
-from .discrimination import compare_aucs as compare_aucs
 from .discrimination import ks_statistic as ks_statistic
 from .discrimination import partial_auc as partial_auc
 from .fairness import Fairness as Fairness

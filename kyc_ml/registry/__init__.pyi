@@ -48,11 +48,9 @@ from .record import load_record as load_record
 from .record import write_record as write_record
 from .register_job import kept_unless_registered as kept_unless_registered
 from .register_job import run_register as run_register
-from .score import Scorer as Scorer
 from .score import Scores as Scores
 from .score import explain_rows as explain_rows
 from .score import graded_specs as graded_specs
-from .score import load_pyfunc as load_pyfunc
 from .score import model_columns as model_columns
 from .score import policy_needs as policy_needs
 from .score import predict as predict
@@ -78,6 +76,8 @@ from .tracking.runs import log_scoring as log_scoring
 from .tracking.server import NIGHTLY as NIGHTLY
 from .tracking.server import reach_store as reach_store
 from .tracking.server import tracking_uri as tracking_uri
+from .tracking.serving import Scorer as Scorer
+from .tracking.serving import load_pyfunc as load_pyfunc
 from .tracking.training import register_kept as register_kept
 from .tracking.validating import IN_PART as IN_PART
 from .tracking.validating import fetch_report as fetch_report
