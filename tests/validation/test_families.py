@@ -76,20 +76,14 @@ VERDICTS = {
 }
 WITHOUT_SIGNAL = {
     # what a model finds that ranks at random, check by check
-    "discrimination.auc": ("auc_low_by_customer/red",),
+    "discrimination.auc": ("auc/amber", "auc_low_by_customer/red"),
     "discrimination.ranking": ("lift/amber",),
     "discrimination.recall_at_fpr": ("fpr_frozen/amber",),
     "discrimination.auc_decline": ("drop/red",),
     "discrimination.typologies": ("lowest_high/amber",),
-    "calibration.overall": ("slope/amber",),
-    "calibration.brier": (
-        "skill/amber",
-        "skill_high/red",
-    ),
-    "calibration.jeffreys": (
-        "under_p/red",
-        "over_p/amber",
-    ),
+    "calibration.overall": ("slope_high/amber",),
+    "calibration.brier": ("skill_high/red",),
+    "calibration.jeffreys": ("missed_share/red", "surplus_share/amber"),
     "robustness.weak_spots": (
         "highest_low/amber",
         "lowest_high/amber",

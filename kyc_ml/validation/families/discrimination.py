@@ -11,10 +11,12 @@ from kyc_ml.dataset import customers_of
 from kyc_ml.metrics import (
     auc_decline,
     auc_interval,
+    compute_drift,
     compute_operating_points,
     compute_precision_recall,
     compute_ranking_figures,
     compute_roc,
+    effective_customers,
     number_customers,
     rates_at_threshold,
     threshold_at_fpr,
@@ -24,6 +26,7 @@ from kyc_ml.validation.families import discrimination_by_part as parts
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import FPR, area, draws_of, one_class
+from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import Text, notice
 
 _POINTS: Final = 200
@@ -121,6 +124,7 @@ def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome:
         "recall": Value(now.recall, now.recall_low, now.recall_high),
         "recall_frozen": np.nan,
         "fpr_frozen": np.nan,
+        "fpr_p": np.nan,
     }
     notes = [notice("threshold_source", origin=before.origin)]
     if one_class(before) is None:
@@ -128,9 +132,22 @@ def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome:
         then = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=frozen)
         values["recall_frozen"] = Value(then.recall, then.recall_low, then.recall_high)
         values["fpr_frozen"] = Value(then.fpr, then.fpr_low, then.fpr_high)
+        values["fpr_p"] = _chance_of_more_false_positives(before, rows, frozen)
     else:
         notes = [notice("no_frozen_threshold")]
     return Outcome(values=values, notes=tuple(notes))
+
+
+def _chance_of_more_false_positives(before: ScoredRows, now: ScoredRows, threshold: float) -> float:
+    """Return the p-value of equal shares of negatives above a threshold, by customer."""
+    counts, customers = [], []
+    for rows in (before, now):
+        negative = rows.target == 0
+        above = rows.evaluated_margin[negative] >= threshold
+        counts.append(np.bincount(above, minlength=2))
+        customers.append(effective_customers(rows.evaluated_customers[negative]))
+    drift = compute_drift(*counts, n_expected=customers[0], n_actual=customers[1])
+    return drift.p_value
 
 
 def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
