@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr, stdtrit
 
 from kyc_ml.metrics.arrays import Floats, Ints
+from kyc_ml.metrics.intervals import CONFIDENCE
 
 
 def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> Floats:
@@ -51,6 +55,63 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
     ratio = np.ones(parts)
     np.divide(between, within, out=ratio, where=within > 0.0)
     return np.maximum(ratio, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependence:
+    """How much more an estimate varies because rows of one customer are not independent.
+
+    Attributes
+    ----------
+    effect : float
+        Its variance over that of independent rows, at least 1.
+    degrees : float
+        Degrees of freedom: only the share of the variance beyond independent rows is estimated;
+        infinite without such a share.
+    """
+
+    effect: float
+    degrees: float
+
+    @property
+    def reach(self) -> float:
+        """Standard errors that an interval at 95 % reaches to each side."""
+        return float(stdtrit(self.degrees, 0.5 + CONFIDENCE / 2))
+
+    @property
+    def confidence(self) -> float:
+        """Confidence of a normal interval that reaches as far."""
+        return float(2.0 * ndtr(self.reach) - 1.0)
+
+
+def dependence(own: Floats, groups: Ints | None) -> Dependence:
+    """Measure the dependence of rows by what each row adds to an estimate.
+
+    Source: Rao and Scott 1992, Biometrics 48, 577-585; degrees of freedom after Satterthwaite
+    1946, Biometrics Bulletin 2, 110-114.
+
+    Parameters
+    ----------
+    own : float64 array of shape (n,)
+        Residual of each row, times its weight in the estimate.
+    groups : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
+
+    Examples
+    --------
+    >>> dependence(np.array([0.5, 0.5, -0.5, -0.5]), np.array([0, 0, 1, 1])).effect
+    3.0
+    """
+    alone = float((own**2).sum())
+    if groups is None or not alone:
+        return Dependence(effect=1.0, degrees=np.inf)
+    total = np.bincount(groups, weights=own)
+    square = float((total**2).sum())
+    clusters = square**2 / max(float((total**4).sum()), np.finfo(np.float64).tiny)
+    excess = max(square / alone - 1.0, 0.0) * clusters / max(clusters - 1.0, 0.5)
+    share = excess / (1.0 + excess)
+    degrees = max(clusters - 1.0, 1.0) / share**2 if share else np.inf
+    return Dependence(effect=1.0 + excess, degrees=degrees)
 
 
 def effective_customers(groups: Ints) -> float:

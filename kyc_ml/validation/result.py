@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -257,6 +257,9 @@ class RowsUsed:
         Evaluated, compared with, and learned from.
     rows, judged, positives, customers : int
         All rows, those with a mature outcome, and positives and customers among these.
+    amount : float or None
+        Sum of the amounts of all rows, in the currency of the source; None if rows have none, or
+        an older version wrote the report.
     """
 
     role: Literal["current", "reference", "train"]
@@ -267,6 +270,7 @@ class RowsUsed:
     judged: int
     positives: int
     customers: int
+    amount: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +344,8 @@ class Report:
     created_at : str
         ISO, UTC. With `seconds`, here and in results, the only thing that differs from run
         to run on the same model, data, policy and code.
+    features : mapping of feature to its description in English and Chinese
+        Of the model's features; empty in a report of an older version.
     place : ReportPlace or None
         None where nothing was written. It is not part of ``report.json``.
     """
@@ -359,6 +365,7 @@ class Report:
     environment: Mapping[str, object]
     created_at: str
     seconds: Mapping[str, float]
+    features: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     place: ReportPlace | None = None
 
     @property

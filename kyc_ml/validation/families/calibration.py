@@ -50,7 +50,7 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
     rows = evidence.current
     whole = compare_parts(rows, [("", np.ones(rows.target.size, np.bool_))])
     ratio = whole.iloc[0]
-    line = fit_calibration_line(rows.target, rows.evaluated_probability)
+    line = fit_calibration_line(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(
         values={
             "o_e": Value(ratio["o_e"], ratio["low"], ratio["high"]),
@@ -63,7 +63,6 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
             "slope_high": line.slope_high,
             "p_value": line.p_value,
         },
-        notes=(notice("interval_by_customer"),),
     )
 
 
@@ -79,7 +78,11 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome:
             "mce": largest_calibration_error(rows.target, proba, n_bins=settings.bins),
             "ece_over_prevalence": ece / prevalence if prevalence else np.nan,
         },
-        tables={"reliability": compute_reliability(rows.target, proba, n_bins=settings.bins)},
+        tables={
+            "reliability": compute_reliability(
+                rows.target, proba, n_bins=settings.bins, groups=rows.evaluated_customers
+            )
+        },
     )
 
 
@@ -114,14 +117,14 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome:
 def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test whether the Brier score is as expected of correct probabilities."""
     rows = evidence.current
-    found = spiegelhalter(rows.target, rows.evaluated_probability)
+    found = spiegelhalter(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(values={"z": found.statistic, "p_value": found.p_value})
 
 
 def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test observed against expected counts by groups of probability."""
     rows = evidence.current
-    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, n_bins=10)
+    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     degrees = np.nan if found.degrees is None else float(found.degrees)
     return Outcome(
         values={"statistic": found.statistic, "degrees": degrees, "p_value": found.p_value}

@@ -9,17 +9,17 @@ import pandas as pd
 
 from kyc_ml.dataset import customers_of
 from kyc_ml.metrics import (
+    ThresholdRates,
     auc_decline,
     auc_interval,
-    compute_drift,
     compute_operating_points,
     compute_precision_recall,
     compute_ranking_figures,
     compute_roc,
-    effective_customers,
     number_customers,
     rates_at_threshold,
     threshold_at_fpr,
+    threshold_error,
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.families import discrimination_by_part as parts
@@ -118,36 +118,35 @@ def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
 def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compute recall at 5% false positives, at a current threshold and at an earlier one."""
     rows, before = evidence.current, evidence.reference
-    own = threshold_at_fpr(rows.target, rows.evaluated_margin, fpr=FPR)
-    now = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=own)
+    now = _at_fpr(rows, rows)
     values: dict[str, Value | float] = {
         "recall": Value(now.recall, now.recall_low, now.recall_high),
         "recall_frozen": np.nan,
         "fpr_frozen": np.nan,
-        "fpr_p": np.nan,
+        "fpr_frozen_low": np.nan,
     }
     notes = [notice("threshold_source", origin=before.origin)]
     if one_class(before) is None:
-        frozen = threshold_at_fpr(before.target, before.evaluated_margin, fpr=FPR)
-        then = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=frozen)
+        then = _at_fpr(rows, before)
         values["recall_frozen"] = Value(then.recall, then.recall_low, then.recall_high)
         values["fpr_frozen"] = Value(then.fpr, then.fpr_low, then.fpr_high)
-        values["fpr_p"] = _chance_of_more_false_positives(before, rows, frozen)
+        values["fpr_frozen_low"] = then.fpr_low
     else:
         notes = [notice("no_frozen_threshold")]
     return Outcome(values=values, notes=tuple(notes))
 
 
-def _chance_of_more_false_positives(before: ScoredRows, now: ScoredRows, threshold: float) -> float:
-    """Return the p-value of equal shares of negatives above a threshold, by customer."""
-    counts, customers = [], []
-    for rows in (before, now):
-        negative = rows.target == 0
-        above = rows.evaluated_margin[negative] >= threshold
-        counts.append(np.bincount(above, minlength=2))
-        customers.append(effective_customers(rows.evaluated_customers[negative]))
-    drift = compute_drift(*counts, n_expected=customers[0], n_actual=customers[1])
-    return drift.p_value
+def _at_fpr(rows: ScoredRows, chosen_on: ScoredRows) -> ThresholdRates:
+    """Compute the rates of some rows at the threshold chosen on others, or on themselves."""
+    chosen = chosen_on.target, chosen_on.evaluated_margin
+    threshold = threshold_at_fpr(*chosen, fpr=FPR)
+    return rates_at_threshold(
+        rows.target,
+        rows.evaluated_margin,
+        rows.evaluated_customers,
+        threshold=threshold,
+        error=threshold_error(*chosen, chosen_on.evaluated_customers, threshold=threshold),
+    )
 
 
 def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from kyc_ml.metrics import Mask, auc_interval, design_effect, jeffreys_interval, threshold_at_fpr
+from kyc_ml.metrics import Mask, auc_interval, dependence, jeffreys_interval, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable
@@ -50,13 +50,13 @@ def run_typologies(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     for name in sorted(set(kind[known])):
         here = known & (kind == name)
         n, hits = int(here.sum()), int(caught[here].sum())
-        effect = design_effect(
-            caught[here] - hits / n,
-            rows.evaluated_customers[here],
-            part=np.zeros(n, np.int64),
-            parts=1,
-        )[0]
-        low, high = (float(end) for end in jeffreys_interval(hits / effect, n / effect))
+        hangs = dependence(caught[here] - hits / n, rows.evaluated_customers[here])
+        low, high = (
+            float(end)
+            for end in jeffreys_interval(
+                hits / hangs.effect, n / hangs.effect, confidence=hangs.confidence
+            )
+        )
         lines.append(
             {"typology": str(name), "positives": n, "found": hits, "recall": hits / n,
              "low": low, "high": high}
@@ -98,7 +98,8 @@ def _by_part(
 def _figures(rows: ScoredRows, here: Mask, settings: Settings) -> dict[str, float]:
     target, score = rows.target[here], rows.evaluated_margin[here]
     positives = int(target.sum())
-    found = {"rows": int(target.size), "positives": positives}
+    expected = float(rows.evaluated_probability[here].sum())
+    found = {"rows": int(target.size), "positives": positives, "expected": expected}
     if min(positives, target.size - positives) < settings.fewest:
         undefined = dict.fromkeys(("auc", "low", "high", "average_precision"), np.nan)
         return {**found, **undefined}
