@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kyc_ml.features import Latest
-from kyc_ml.metrics import matrix_weighted_bandwidth
+from kyc_ml.metrics import holm, matrix_weighted_bandwidth, observed_over_expected
 from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.evidence import ChampionScores, Retrained
 from kyc_ml.validation.policy import Gate
@@ -450,21 +449,25 @@ def test_a_part_that_expects_few_is_judged_for_too_low_probabilities(evidence, c
     assert values(result)["highest_low"] == table.loc["segment = corporate", "low"]
 
 
-def test_jeffreys_of_all_rows_is_the_beta_mass_below_the_mean_probability(evidence, check):
+def test_the_level_of_all_rows_and_of_each_tier_is_tested_by_customer(evidence, check):
     rows = evidence.current
-    alone = np.array([f"c{row}" for row in range(len(rows))])  # a row a customer: no clusters
-    keys = rows.features.keys
-    place = keys.column_names.index("customer_id")
-    features = replace(rows.features, keys=keys.set_column(place, "customer_id", pa.array(alone)))
-    found = values(
-        check(
-            "calibration.jeffreys",
-            replace(evidence, current=replace(rows, features=features)),
-        )[0]
+    result = check("calibration.jeffreys", evidence)[0]
+    found, table = values(result), result.table("tiers")
+    whole = observed_over_expected(
+        rows.target, rows.evaluated_probability, rows.evaluated_customers
     )
-    positives, n = rows.target.sum(), rows.target.size
-    mass = stats.beta.cdf(rows.evaluated_probability.mean(), positives + 0.5, n - positives + 0.5)
-    assert found["under_p_all"] == pytest.approx(mass)
+    assert (found["under_p_all"], found["over_p_all"]) == (whole.under_p, whole.over_p)
+    tier = rows.grades.model[rows.evaluated]
+    under = [
+        observed_over_expected(
+            rows.target[tier == each],
+            rows.evaluated_probability[tier == each],
+            rows.evaluated_customers[tier == each],
+        ).under_p
+        for each in range(len(table))
+    ]
+    assert found["under_p"] == np.nanmin(holm(under))
+    assert table["level_under"].to_numpy() == pytest.approx(holm(under), nan_ok=True)
 
 
 def test_savings_take_the_policys_costs_before_the_models_own(evidence, check):
