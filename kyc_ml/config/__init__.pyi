@@ -15,9 +15,13 @@ from .calibration import CalibrationMethod as CalibrationMethod
 from .dataset import DatasetConfig as DatasetConfig
 from .dataset import Unit as Unit
 from .dates import TimeLike as TimeLike
+from .dates import a_day_before as a_day_before
+from .dates import day_of as day_of
 from .dates import isoformat as isoformat
+from .dates import last_midnight as last_midnight
 from .dates import parse_day as parse_day
 from .dates import parse_time as parse_time
+from .dates import parse_wait as parse_wait
 from .features import AmountsOfInterest as AmountsOfInterest
 from .features import CountryList as CountryList
 from .features import FeatureConfig as FeatureConfig

@@ -26,7 +26,7 @@ from kyc_ml.contract.identifiers import Sought, seek
 from kyc_ml.contract.plain import make_plain
 from kyc_ml.contract.sinks import ParquetSink
 from kyc_ml.contract.tables import CONTRACT
-from kyc_ml.errors import Faults, SourceError, hint_path
+from kyc_ml.errors import Faults, NotReadyError, SourceError, hint_path
 from kyc_ml.storage import connect, private_folder
 
 
@@ -156,7 +156,8 @@ def _require_folder(data: Path, subject: str) -> None:
     if not data.is_dir():
         near = hint_path(data.name, [each.name for each in data.parent.glob("*") if each.is_dir()])
         msg = f"{subject}: data folder {data} does not exist{near}"
-        raise SourceError(msg)
+        # a folder for each delivery is made when it comes
+        raise (NotReadyError if data.absolute().parent.is_dir() else SourceError)(msg)
 
 
 def _needed_files(mapping: SourceMapping, chosen: Mapping[str, TableMapping]) -> set[str]:

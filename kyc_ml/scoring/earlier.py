@@ -116,8 +116,15 @@ def last_as_of(previous: Sequence[Path]) -> pd.Timestamp:
     return max(pd.Timestamp(read_manifest(path).as_of) for path in previous)
 
 
-def customers_not_due(previous: Sequence[Path], *, as_of: pd.Timestamp) -> frozenset[str]:
-    """List the customers whose latest earlier review set the next one after `as_of`.
+def customers_not_due(
+    previous: Sequence[Path], *, as_of: pd.Timestamp, zone: str
+) -> frozenset[str]:
+    """List the customers whose latest earlier review set the next one after the day of `as_of`.
+
+    Parameters
+    ----------
+    zone : str
+        Time zone of the source, whose days count.
 
     Raises
     ------
@@ -132,7 +139,9 @@ def customers_not_due(previous: Sequence[Path], *, as_of: pd.Timestamp) -> froze
         .drop_duplicates(CUSTOMER_ID, keep="last")
     )
     # a missing date of the next review compares as not later: the customer is due
-    later = pd.to_datetime(latest[_NEXT]) >= pd.Timestamp(as_of.date()) + pd.Timedelta(days=1)
+    later = pd.to_datetime(latest[_NEXT]) >= pd.Timestamp(
+        as_of.tz_convert(zone).date()
+    ) + pd.Timedelta(days=1)
     return frozenset(latest.loc[later, CUSTOMER_ID])
 
 
