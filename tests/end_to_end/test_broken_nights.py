@@ -1,4 +1,4 @@
-"""A broken extract under the default limits of the extract: nothing is published, and why is said."""
+"""A broken extract under the default limits of `extract`: nothing is published, and why is said."""
 
 import os
 import shutil
