@@ -82,8 +82,8 @@ def expect_arrivals(
 
     The level of a day is the mean of the 28 days before it. The logarithm of rows over level
     has an effect of the weekday and, from 90 days on, one of the day of the month (medians); what
-    remains is the spread. A day has too few rows if it lies, all at once, 4.5 robust deviations
-    below expectation, 15 % below the quietest remainder of the last 400 days (25 % with less
+    remains is the spread. A day has too few rows if all of this is true: it lies 4.5 robust
+    deviations below expectation, 15 % below the quietest remainder of the last 400 days (25 % with less
     than 300 days), and in the lowest 0.0001 of a Poisson distribution. With less than 300 days and
     no declared holidays it must also lie below 0.35 of the expectation.
     `tests/benchmarks/arrivals.py` measures how often this is wrong.
@@ -114,7 +114,9 @@ def expect_arrivals(
     if usual[::7].sum() < _FEWEST_WEEKS:
         return None
     remainders = np.log((n[:days] + 0.5) / (level + 0.5))
-    effect = _effects(remainders, np.array([day.weekday() for day in dates]), usual, least=_FEWEST_WEEKS)
+    effect = _effects(
+        remainders, np.array([day.weekday() for day in dates]), usual, least=_FEWEST_WEEKS
+    )
     if days >= _MONTHS_DAYS:
         of_month = np.array([day.day for day in dates])
         effect = effect + _effects(remainders - effect, of_month, usual, least=3)
