@@ -146,7 +146,7 @@ def main() -> None:
     if arguments.bank is not None:
         try_bank(arguments.bank)
         try_extract(arguments.bank)
-    for days, size in product((730, 150, 90), (20, 200, 5_000)):
+    for days, size in product((730, 150, 90), (20, 200, 5_000) if arguments.draws else ()):
         for quiet, declared in ((False, False), (True, False), (True, True)):
             simulate(
                 days,
