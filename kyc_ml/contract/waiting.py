@@ -47,7 +47,7 @@ def wait_for_input(
     """
     if until is None:
         return attempt()
-    tried, _ = watch_files(mapping.files, data=data)
+    tried, _ = watch_files(mapping.delivered, data=data)
     try:
         return attempt()
     except NotReadyError as error:
@@ -59,7 +59,7 @@ def wait_for_input(
     while (left := _seconds_to(until)) > 0:
         time.sleep(min(_POLLED, left))
         before = seen
-        seen, quiet = watch_files(mapping.files, data=data)
+        seen, quiet = watch_files(mapping.delivered, data=data)
         if not quiet or seen != before or seen == tried:
             continue
         tried = seen

@@ -204,8 +204,6 @@ ACCEPTED = {
     "a file that only says it is compressed": lambda b: gz(b, bytes),
     "the whole file in UTF-16": lambda b: b.bytes(
         lambda content: content.decode().encode("utf-16")),
-    "no customers": lambda b: (b.night.data / "customers.csv").write_text(
-        "customer_id,event_time,customer_type\n"),
 }  # fmt: skip
 
 # what is spoilt, how, the exit code, and what the message says
@@ -266,6 +264,8 @@ REFUSED = {
     "a mapping of zero bytes": (lambda b: b.night.source.write_bytes(b"\0" * 40), 2, "source.yaml"),
     "limits that are no numbers": (
         lambda b: b.night.limits.write_text("quarantined_share: plenty\n"), 2, "quarantined_share"),
+    "no customers": (lambda b: (b.night.data / "customers.csv").write_text(
+        "customer_id,event_time,customer_type\n"), 1, "empty: customers"),
     "nothing in the period": (lambda b: b.lines(lambda lines: lines[:100]), 2,
                               "no transaction became known"),
 }  # fmt: skip
