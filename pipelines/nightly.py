@@ -118,6 +118,7 @@ def main(
             overrides=overrides,
             limits=limits,
             restart=restart,
+            stands=True,
         )
         refused = partial(_log, terminal, began=time.time(), zone=mapping.timezone)
         history = None if no_previous else history or out
