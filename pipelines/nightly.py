@@ -34,7 +34,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kyc_ml.cli.help import example
-from kyc_ml.cli.options import LogOption, RequiredPath, job, time_option
+from kyc_ml.cli.options import (
+    AUDIT_LOG,
+    AllowUnpromoted,
+    AuditLogOption,
+    LogOption,
+    RequiredPath,
+    job,
+    time_option,
+)
 from kyc_ml.cli.scoring import Fallback
 from kyc_ml.cli.usage import LoggedCommand
 from kyc_ml.errors import ConfigError, KycMlError, NotReadyError, UnreachableError
@@ -89,6 +97,8 @@ def main(
     wait: str | None = None,
     heartbeat: Path | None = None,
     on_failure: str | None = None,
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
     log_format: LogOption = "text",
 ) -> None:
     """Score one day with every model.
@@ -119,6 +129,8 @@ def main(
             limits=limits,
             restart=restart,
             stands=True,
+            audit_log=audit_log,
+            allow_unpromoted=allow_unpromoted,
         )
         refused = partial(_log, terminal, began=time.time(), zone=mapping.timezone)
         history = None if no_previous else history or out
@@ -281,7 +293,7 @@ def _request(
         If the model cannot be loaded and no scorecard replaces it.
     """
     from kyc_ml.registry import load_model
-    from kyc_ml.scoring import nights_before
+    from kyc_ml.scoring import night_before, nights_before
 
     previous: tuple[Path, ...] = ()
     try:
@@ -303,6 +315,7 @@ def _request(
         model=uri,
         out=night.out / name,
         previous=previous,
+        night_before=night_before(history or night.out.parent, name, as_of=as_of),
         fallback=None if card is None else "rating",
         config=card,
     )

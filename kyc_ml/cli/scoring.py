@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from kyc_ml.cli.options import (
+    AUDIT_LOG,
+    AllowUnpromoted,
     AsOfOption,
+    AuditLogOption,
     LogOption,
     ModelOption,
     Quiet,
@@ -49,6 +52,8 @@ def score(
     on_failure: str | None = None,
     part_rows: Annotated[int, typer.Option(min=1)] = 32_768,
     memory: str = "512MB",
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
     log_format: LogOption = "text",
     quiet: Quiet = False,
 ) -> None:
@@ -81,6 +86,8 @@ def score(
                 wait=wait,
                 part_rows=part_rows,
                 memory=memory,
+                audit_log=audit_log,
+                allow_unpromoted=allow_unpromoted,
             ),
             reporter=terminal,
         )
@@ -101,6 +108,8 @@ def explain(
     previous: list[Path] | None = None,
     customer_safe: Annotated[bool, typer.Option("--customer-safe")] = False,
     quarantine: Path | None = None,
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
     quiet: Quiet = False,
 ) -> None:
     """Explain one score and its tier."""
@@ -128,6 +137,8 @@ def explain(
             sheet=sheet,
             language="zh" if chinese else "en",
             quarantine=quarantine,
+            audit_log=audit_log,
+            allow_unpromoted=allow_unpromoted,
         )
         if customer_safe:
             facts = run_customer_safe(request, reporter=terminal)

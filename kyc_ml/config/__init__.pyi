@@ -30,6 +30,7 @@ from .keys import Key as Key
 from .keys import SectionKeys as SectionKeys
 from .keys import list_keys as list_keys
 from .limits import DriftLimits as DriftLimits
+from .limits import ExtractLimits as ExtractLimits
 from .limits import LimitsConfig as LimitsConfig
 from .model import ModelConfig as ModelConfig
 from .reading import check_section as check_section
@@ -44,6 +45,9 @@ from .section import FilledText as FilledText
 from .section import Section as Section
 from .section import refuse_faults as refuse_faults
 from .selection import SelectionConfig as SelectionConfig
+from .source import ControlEntry as ControlEntry
+from .source import ControlFile as ControlFile
+from .source import ControlTotals as ControlTotals
 from .source import FileSource as FileSource
 from .source import SourceMapping as SourceMapping
 from .source import TableMapping as TableMapping

@@ -130,7 +130,12 @@ class BoundSource:
             base_currency=mapping.base_currency,
         )
         warnings = (*followed, *noted, *crossed)
-        quality = DataQualityReport(tables=tuple(found.values()), warnings=warnings)
+        quality = DataQualityReport(
+            tables=tuple(found.values()),
+            warnings=warnings,
+            unchecked=tuple(sorted(set(self.files.unchecked))),
+            business_dates=self.files.business_dates,
+        )
         try:
             check_quarantined_share(
                 quality, subject=self.subject, maximum=mapping.max_quarantined_share

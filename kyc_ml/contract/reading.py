@@ -130,6 +130,9 @@ def _tell_findings(quality: DataQualityReport, reporter: ProgressReporter) -> No
     dating = say_dating(quality)
     if dating is not None:
         reporter.info(dating)
+    if quality.unchecked:
+        files = say_count(len(quality.unchecked), "Parquet file")
+        reporter.info(f"{files} without checksums: a changed byte may go unnoticed")
     for severity, finding in quality.findings():
         report = reporter.warning if severity == "warning" else reporter.info
         report(str(finding) if severity == "warning" else f"{severity}: {finding}")

@@ -13,6 +13,7 @@ from kyc_ml.contract.binding import note_mapping_faults, select_sql
 from kyc_ml.contract.bound_source import BoundSource, bind_tables
 from kyc_ml.contract.checks import RowRules, raw_name, typed_sql
 from kyc_ml.contract.contracted import ReadSource, StoredTables
+from kyc_ml.contract.control import check_control
 from kyc_ml.contract.files import files_named_in, open_files
 from kyc_ml.contract.folder import (
     digest_files,
@@ -204,7 +205,18 @@ def _opened(
                 connect(data=None, threads=threads, memory=memory, scratch=scratch, files=readable)
             )
         )
-        opened = open_files(connection, plain, faults=faults)
+        opened = open_files(connection, plain, faults=faults, pages=digested)
+        digests = digest_files(found.values()) if digested else {}
+        if mapping.control is not None and digested and tables is None:
+            opened.business_dates = check_control(
+                connection,
+                mapping.control,
+                data=data,
+                found=found,
+                opened=opened,
+                digests=digests,
+                faults=faults,
+            )
         unread = set(mapping.files) - opened.views
         bound = bind_tables(
             connection, chosen, opened, unread=unread, mapping=mapping, faults=faults
@@ -215,6 +227,6 @@ def _opened(
             mapping=mapping,
             bound=bound,
             files=opened,
-            digests=digest_files(found.values()) if digested else {},
+            digests=digests,
         )
     require_unchanged(state, file_states(found.values()), subject=subject)

@@ -1,4 +1,5 @@
 from .api import explain_one as explain_one
+from .earlier import night_before as night_before
 from .earlier import nights_before as nights_before
 from .explain_job import CustomerFacts as CustomerFacts
 from .explain_job import Explained as Explained

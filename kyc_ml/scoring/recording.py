@@ -84,6 +84,7 @@ def make_record(
             "run_id": manifest.run_id,
             "out": str(out),
             "scored_by": manifest.scored_by,
+            **{f"promotion/{name}": said for name, said in manifest.promotion.items() if said},
         },
         began=began,
         ended=time.time(),

@@ -11,6 +11,7 @@ import pandas as pd
 
 from kyc_ml.config import SourceMapping, load_section, parse_time, read_path
 from kyc_ml.decision import Language
+from kyc_ml.registry import AUDIT_LOG
 from kyc_ml.scoring.parts import PART_ROWS
 
 
@@ -34,6 +35,8 @@ class ScoringRequest:
         Score only what none of the runs in `previous` has scored; see `ChosenObservations`.
     previous : sequence of Path
         Earlier runs: tier history for the policy's hysteresis.
+    night_before : Path or None
+        Published run whose tables these must continue; None takes the latest of `previous`.
     overrides : Path or None
         Overrides entered for single customers.
     limits : Path or None
@@ -56,6 +59,10 @@ class ScoringRequest:
         Rows scored and held in memory together.
     memory : str
         Memory limit of DuckDB.
+    audit_log : Path
+        Audit log of the registry: ``@champion`` must be its champion; see `load_in_use`.
+    allow_unpromoted : bool
+        Use a champion that the audit log does not confirm; log and manifest record this.
     """
 
     model: str
@@ -67,6 +74,7 @@ class ScoringRequest:
     full: bool = False
     incremental: bool = False
     previous: Sequence[Path] = ()
+    night_before: Path | None = None
     overrides: Path | None = None
     limits: Path | None = None
     fallback: Literal["rating"] | None = None
@@ -79,10 +87,13 @@ class ScoringRequest:
     wait: str | None = None
     part_rows: int = PART_ROWS
     memory: str = "512MB"
+    audit_log: Path = AUDIT_LOG
+    allow_unpromoted: bool = False
 
     def __post_init__(self) -> None:
         """Convert paths and times that were given as text."""
-        _convert_paths(self, "source", "data", "out", "overrides", "limits", "config")
+        _convert_paths(self, "source", "data", "out", "night_before", "overrides", "limits")
+        _convert_paths(self, "config", "audit_log")
         for name in ("since", "as_of"):
             given = getattr(self, name)
             as_text = isinstance(given, str)
@@ -98,7 +109,7 @@ class ExplainRequest:
     ----------
     observation : str
         A transaction id; for a risk model a review id, or CUSTOMER@DATE.
-    model, source, data, previous, overrides
+    model, source, data, previous, overrides, audit_log, allow_unpromoted
         As in `ScoringRequest`.
     reasons : int
         Number of reasons to list, the strongest first.
@@ -120,10 +131,12 @@ class ExplainRequest:
     sheet: Path | None = None
     language: Language = "en"
     quarantine: Path | None = None
+    audit_log: Path = AUDIT_LOG
+    allow_unpromoted: bool = False
 
     def __post_init__(self) -> None:
         """Convert paths that were given as text."""
-        _convert_paths(self, "source", "data", "overrides", "sheet", "quarantine")
+        _convert_paths(self, "source", "data", "overrides", "sheet", "quarantine", "audit_log")
 
 
 def _convert_paths(request: ScoringRequest | ExplainRequest, *names: str) -> None:

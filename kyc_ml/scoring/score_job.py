@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from kyc_ml.config import LimitsConfig, SourceMapping, load_section, parse_wait
-from kyc_ml.contract import QUARANTINE, SourceOnDisk, StoredTables, wait_for_input
+from kyc_ml.contract import CONTRACT, QUARANTINE, SourceOnDisk, StoredTables, wait_for_input
 from kyc_ml.decision import require_known_customers
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import (
@@ -193,7 +193,12 @@ def load_limits(path: Path | None) -> LimitsConfig:
     ConfigError
         If the file is faulty.
     """
-    return LimitsConfig() if path is None else load_section(path, LimitsConfig)
+    limits = LimitsConfig() if path is None else load_section(path, LimitsConfig)
+    strange = sorted(limits.tables.keys() - CONTRACT.keys())
+    if strange:
+        msg = f"{path}: tables: {', '.join(strange)}: not contracted: name {', '.join(CONTRACT)}"
+        raise ConfigError(msg)
+    return limits
 
 
 def _published(

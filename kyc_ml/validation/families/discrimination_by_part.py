@@ -98,7 +98,8 @@ def _by_part(
 def _figures(rows: ScoredRows, here: Mask, settings: Settings) -> dict[str, float]:
     target, score = rows.target[here], rows.evaluated_margin[here]
     positives = int(target.sum())
-    found = {"rows": int(target.size), "positives": positives}
+    expected = float(rows.evaluated_probability[here].sum())
+    found = {"rows": int(target.size), "positives": positives, "expected": expected}
     if min(positives, target.size - positives) < settings.fewest:
         undefined = dict.fromkeys(("auc", "low", "high", "average_precision"), np.nan)
         return {**found, **undefined}
