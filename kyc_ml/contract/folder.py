@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -100,7 +101,11 @@ def find_files(
             files = (path for path in root.rglob("*") if path.is_file())
             present = [str(path.relative_to(root)) for path in islice(files, _NEAR_MISS_FILES)]
             near = hint_path(pattern, present)
-            faults.add(f"file {name!r}: no file {pattern!r} in the data folder{near}", passing=True)
+            # what has its name but is a folder, a pipe or a dead link is wrong, not late
+            strange = not globbed and os.path.lexists(root / pattern)
+            faults.add(
+                f"file {name!r}: no file {pattern!r} in the data folder{near}", passing=not strange
+            )
         for fault in _unfinished(root, source, paths):
             faults.add(f"file {name!r}: {fault}", passing=True)
         for path in paths:

@@ -305,7 +305,7 @@ def score(place, tmp_path):
             )  # fmt: skip
         said = outcome.out + outcome.err
         assert outcome.crash is None, repr(outcome.crash)
-        assert outcome.code in {0, 1, 2}, said
+        assert outcome.code in {0, 1, 2, 5}, said  # 5: it may still be copied
         assert "Traceback" not in said
         assert "SECRET" not in said
         return outcome
