@@ -182,9 +182,9 @@ def _require_reached(
     if time > end + _SILENCE:
         time, end = time.tz_convert(zone), end.tz_convert(zone)
         msg = (
-            f"{name} is {time:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M} {end.tz}: "
-            "customers would look inactive in the days without rows; bring newer data or name an "
-            "earlier date"
+            f"{name} is {time:%Y-%m-%d %H:%M} {zone}, but {what} end before "
+            f"{end:%Y-%m-%d %H:%M}: customers would look inactive in the days without rows; bring "
+            "newer data or name an earlier date"
         )
         raise ConfigError(msg)
 

@@ -416,7 +416,8 @@ def test_a_json_log_takes_nothing_from_help():
 def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(monkeypatch):
     result = SimpleNamespace(
         manifest=SimpleNamespace(
-            scored_by="model", reason="", run_id="r", identity={"model": "fraud v1"}, customers=1_234, not_scored={},
+            scored_by="model", reason="", run_id="r", identity={"model": "fraud v1"},
+            customers=1_234, not_scored={},
             read=562_557, quarantined=0, promotion={"status": "not_promoted"},
         ),
         tiers=pd.DataFrame({"tier": ["low"]}), rows=7_690,
