@@ -22,7 +22,7 @@ _NEAR_MISS_FILES: Final = 2_000
 _COPIED_SECONDS: Final = 60.0
 """Convention: a file that is incomplete and was written to within this time may still be copied."""
 _ABANDONED_SECONDS: Final = 86_400.0
-"""Convention: an unfinished copy that nobody wrote to for a day is left over from a failed one."""
+"""Convention: an unfinished copy without a write for a day is left over from a failed one."""
 _UNFINISHED: Final = re.compile(
     r"(?P<by_ending>.+)\.(?:part|partial|filepart|tmp|temp|crdownload|inprogress|_COPYING_)"
     r"|\.(?P<by_rsync>.+)\.[A-Za-z0-9]{6}",

@@ -53,7 +53,7 @@ class ScoringRequest:
         A published run stands, with a warning, where only the input has changed since, such as
         by rows that arrived later: a scheduler runs a night again. Otherwise that is an error.
     wait : str or None
-        How long to wait for input that is not there yet: a duration such as 2h, or a clock time
+        How long to wait for input that has not arrived yet: a duration such as 2h, or a clock time
         of the source's zone such as 06:00; None does not wait.
     part_rows : int
         Rows scored and held in memory together.

@@ -79,7 +79,7 @@ def run_score(
     Raises
     ------
     NotReadyError
-        If the input is not there yet, at the end of `ScoringRequest.wait`.
+        If the input has not arrived yet, at the end of `ScoringRequest.wait`.
     GateError
         If a limit is exceeded; nothing is published, and OUT.failed holds the reasons.
     OutputError

@@ -103,7 +103,8 @@ def test_a_failure_runs_the_command_without_a_shell(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"), [("no-such-program", os.strerror(errno.ENOENT)), (f"{sys.executable} -c 1/0", "1")]
+    ("line", "told"),
+    [("no-such-program", os.strerror(errno.ENOENT)), (f"{sys.executable} -c 1/0", "1")],
 )
 def test_a_command_that_fails_is_reported_and_changes_no_exit_code(line, told):
     [fault] = end(3, on_failure=line)
