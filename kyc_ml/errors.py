@@ -23,8 +23,8 @@ class KycMlError(Exception):
     Attributes
     ----------
     exit_code : int
-        2; 1 if a limit was exceeded; 4 if a service is not available; 5 if the input has not arrived
-        yet.
+        2; 1 if a limit was exceeded; 4 if a service is not available; 5 if the input has not
+        arrived yet.
     """
 
     exit_code: ClassVar[int] = 2
