@@ -94,11 +94,11 @@ def main(
         typer.Option(help="Folder of the earlier nights, for a rehearsal; default: --out."),
     ] = None,
     restart: Annotated[bool, typer.Option("--restart")] = False,
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
     wait: str | None = None,
     heartbeat: Path | None = None,
     on_failure: str | None = None,
-    audit_log: AuditLogOption = AUDIT_LOG,
-    allow_unpromoted: AllowUnpromoted = False,
     log_format: LogOption = "text",
 ) -> None:
     """Score one day with every model.

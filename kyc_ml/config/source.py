@@ -212,6 +212,11 @@ class SourceMapping(Section):
     )
     """Share of the cases that may name a customer, a transaction or a review that no other
     table has: such labels are lost. 0.2 is a convention."""
+    fastest_case_hours: float = Field(
+        default=1.0, ge=0.0, exclude_if=lambda hours: hours == 1.0, allow_inf_nan=False
+    )
+    """Hours that the bank needs at least to confirm an outcome. A warning counts adverse cases that
+    are known sooner, if they are at least 10 and 5 %; 1 is a convention, 0 asks for none."""
     earliest: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """First day of transactions, events, third-party reports and cases; null takes all. Rows
     before it are quarantined."""

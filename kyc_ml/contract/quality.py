@@ -19,6 +19,9 @@ from kyc_ml.errors import ContractError, Faults
 
 _RULES: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("rules.yaml"))
 
+DOUBTS: Final = {each["rule"]: key for key, each in _RULES.items() if each.get("doubt")}
+"""Rules, and their keys, of warnings that outcomes may count before they were known."""
+
 
 def word_rule(key: str, **values: object) -> tuple[str, str]:
     """Return a rule of `rules.yaml` and its cure in words, with the values put in."""
@@ -134,6 +137,11 @@ class DataQualityReport:
     def table(self, name: str) -> TableQuality:
         """Return the quality of the table called `name`; KeyError if it was not read."""
         return {quality.table: quality for quality in self.tables}[name]
+
+    @property
+    def doubts(self) -> tuple[RuleFinding, ...]:
+        """The warnings that labels, or facts that follow from them, may be dated too early."""
+        return tuple(each for each in self.warnings if each.rule in DOUBTS)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per table: counts, share, late rows, first and last event time (UTC)."""

@@ -22,7 +22,7 @@ from kyc_ml.model import DRIFT_COLUMNS
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.scoring.extract_profile import TableSummary
 from kyc_ml.scoring.schema import SCHEMA_VERSION
-from kyc_ml.storage import MANIFEST, digest_file, dump_json, write_whole
+from kyc_ml.storage import MANIFEST, digest_file, dump_json, load_json, write_whole
 
 FORMAT_VERSION: Final = 1
 
@@ -123,7 +123,7 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read the JSON of `to_json`."""
-        content = json.loads(text)
+        content = load_json(text)
         return cls(
             identity=content["identity"],
             as_of=content["as_of"],
@@ -174,7 +174,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
-        if json.loads(text)["format_version"] != FORMAT_VERSION:
+        if load_json(text)["format_version"] != FORMAT_VERSION:
             msg = f"{folder} was written by another version of kyc_ml: read it with that one"
             raise ConfigError(msg)
         return Manifest.from_json(text)
