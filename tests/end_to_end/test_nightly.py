@@ -219,7 +219,7 @@ def test_nights_that_mlflow_missed_are_made_up_for_with_their_own_times(
         ended = time.time()
     assert alone() == []
     for folder in missed:
-        kept = folder.with_name(".m.unlogged")
+        kept = folder.with_name(".m.unlogged.json")
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
         assert "SECRET" not in kept.read_text()
         os.utime(kept, (began - 7200, began - 7200))
@@ -232,7 +232,7 @@ def test_nights_that_mlflow_missed_are_made_up_for_with_their_own_times(
     assert [run.data.tags["run_id"] for run in runs[:2]] == [
         read_manifest(folder).run_id for folder in missed
     ]
-    assert not list(out.rglob(".*.unlogged"))
+    assert not list(out.rglob(".*.unlogged.json"))
     # once more: nothing is logged twice
     night.score(out / "2024-03-22" / "m", as_of="2024-03-22", since=None)
     assert len(alone()) == 3
