@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and tests reject what is right.
 
-    python tests/benchmarks/coverage.py --draws 1000
+    python tests/benchmarks/interval_coverage.py --draws 1000
 
 Outcomes are drawn from the probabilities themselves, so every probability is right, every level
 is 1 and nothing declines from one period to the next. Probabilities are spread like those of a
