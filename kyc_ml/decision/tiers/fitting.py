@@ -108,6 +108,8 @@ def shortest_between(low: float, high: float) -> float:
 def upper_within(hits: Floats, rows: Floats, rate: float, method: BadRateFit) -> Mask:
     """Mark where the one-sided upper bound of an observed rate is at most `rate`.
 
+    Rows count as independent: where those of a customer depend on each other it is too low.
+
     Jeffreys: the `confidence` quantile of Beta(hits + 1/2, rows - hits + 1/2).
     Source: Brown, Cai and DasGupta 2001, Statistical Science 16, 101-133; Cai 2005, Journal
     of Statistical Planning and Inference 131, 63-88, for one side.

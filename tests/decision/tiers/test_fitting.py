@@ -323,6 +323,16 @@ def test_intervals_are_of_customers_drawn_again_and_the_same_every_time(make_pol
     pd.testing.assert_frame_equal(propose(shuffled, policy).table, one)
 
 
+def test_intervals_hold_the_cut_off_that_meets_the_target_exactly(make_policy):
+    many = np.sort(rows_of(400_000, seed=1).proba)
+    exact = many[np.argmax(np.cumsum(many) / np.arange(1, many.size + 1) > TARGETS["low"])]
+    policy = make_policy(fit={"whole": bad_rates(), "samples": 20})
+    tables = [propose(rows_of(2500, seed=seed), policy).table.loc[1] for seed in range(20)]
+    held = [row["low"] <= exact <= row["high"] for row in tables]
+    assert np.mean(held) > 0.75  # of the cut-offs whose bound meets the target: 0.5
+    assert np.mean([row["proposed"] < exact for row in tables]) > 0.8
+
+
 def test_more_rows_of_a_customer_do_not_make_intervals_narrower(make_policy):
     policy = make_policy(fit={"whole": bad_rates(fewest_rows=5), "samples": 60})
     rows = rows_of(3000)
