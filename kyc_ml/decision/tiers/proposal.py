@@ -45,10 +45,11 @@ class CutOffProposal:
     policy : TierPolicy
         The policy with the proposed cut-offs, the next version, without author and approver.
     table : DataFrame
-        One row per fitted segment and tier: segment, tier, in_force, proposed, low, high
-        (bootstrap over customers, 95 %), rows, alerts (per day or month, for a capacity),
-        expected_rate, positives, observed_rate, upper_rate (one-sided), limit (of
-        rate or alerts) and met.
+        One row per fitted segment and tier: segment, tier, in_force, proposed, low, high, rows,
+        alerts (per day or month, for a capacity), expected_rate, positives, observed_rate,
+        upper_rate (one-sided), limit (of rate or alerts) and met. low, high: bootstrap over
+        customers, 95 %, of the cut-off at which the target is met exactly; for a bad rate the
+        proposed one lies near its low end, because the bound of the rate must meet the target.
     notes : tuple of str
         Cut-offs that are kept, shrinkage of segments, and bootstrap samples that failed.
     moves : DataFrame
@@ -251,6 +252,13 @@ class _Part:
     def sampled(self, times: Ints) -> _Part:
         return replace(self, ladder=self.ladder.sampled(times[self.mask]))
 
+    def exact(self) -> _Part:
+        """Return the part with targets that the rates themselves must meet, not their bounds."""
+        if not isinstance(self.method, BadRateFit):
+            return self
+        # an upper bound that is as often above the rate as below it
+        return replace(self, method=self.method.model_copy(update={"confidence": 0.5}))
+
     def fit(self, policy: TierPolicy) -> tuple[float, ...]:
         """Fit the cut-offs of all tiers by this part's method and rows."""
         tiers, in_force = policy.tier_names, policy.cut_offs(self.name)
@@ -319,11 +327,12 @@ def _bootstrap(
     """Fit again on samples of customers; count the samples that cannot be fitted."""
     groups = number_customers(rows.customers)
     rng = np.random.default_rng(fit.seed)
+    exact = {name: part.exact() for name, part in parts.items()}
     drawn: dict[str, list[tuple[float, ...]]] = {name: [] for name in parts}
     failed = 0
     for _ in range(fit.samples):
         times = draw_customers(groups, rng)
-        sample = {name: part.sampled(times) for name, part in parts.items()}
+        sample = {name: part.sampled(times) for name, part in exact.items()}
         try:
             cuts, _ = _fit_all(sample, policy, fit)
         except DatasetError:
