@@ -77,7 +77,8 @@ class AuditError(KycMlError, ValueError):
     def absent(cls, *, path: str) -> Self:
         """Return the error for a missing log, with the ways to name another place."""
         return cls(
-            f"audit log {path} does not exist: name it with --log or KYC_ML_AUDIT_LOG, or go to "
+            f"audit log {path} does not exist: name it with --log (score, explain and nightly.py: "
+            "--audit-log) or KYC_ML_AUDIT_LOG, or go to "
             "the folder where kyc-ml validate, sign-off and promote ran (the first creates it); "
             "if it is lost, restore it from the backup"
         )

@@ -31,7 +31,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kyc_ml.cli.help import example
-from kyc_ml.cli.options import LogOption, RequiredPath, Time, exit_code_of, job, time_option
+from kyc_ml.cli.options import (
+    AUDIT_LOG,
+    AllowUnpromoted,
+    AuditLogOption,
+    LogOption,
+    RequiredPath,
+    Time,
+    exit_code_of,
+    job,
+    time_option,
+)
 from kyc_ml.cli.scoring import Fallback
 from kyc_ml.cli.usage import LoggedCommand
 from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
@@ -74,6 +84,8 @@ def main(
         bool, typer.Option("--no-previous", help="Start without the tiers of earlier nights.")
     ] = False,
     restart: Annotated[bool, typer.Option("--restart")] = False,
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
     log_format: LogOption = "text",
 ) -> None:
     """Score one day with every model.
@@ -101,6 +113,8 @@ def main(
             overrides=overrides,
             limits=limits,
             restart=restart,
+            audit_log=audit_log,
+            allow_unpromoted=allow_unpromoted,
         )
         history = None if no_previous else out
         requests = []

@@ -142,7 +142,17 @@ def test_every_notice_has_the_same_values_in_both_languages():
 def test_every_word_of_the_report_is_used():
     code = (PACKAGE / "display" / "templates" / "report.html.j2").read_text()
     code += "".join(path.read_text() for path in (PACKAGE / "validation" / "report").glob("*.py"))
-    composed = ("standing_", "said_", "count_", "use_", "asked_", "depth_", "outcomes_", "decide_")
+    composed = (
+        "warned_policy_",
+        "standing_",
+        "said_",
+        "count_",
+        "use_",
+        "asked_",
+        "depth_",
+        "outcomes_",
+        "decide_",
+    )
     values = {
         *("pass", "pass_with_findings", "fail", "finding", "information", "not_judged"),
         *("not_applicable", "amber", "red", "fraud", "risk", "current", "reference", "train"),

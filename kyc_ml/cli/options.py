@@ -47,6 +47,9 @@ RequiredPath = Annotated[Path, typer.Option()]
 ModelOption = Annotated[str, typer.Option()]
 Log = Annotated[Path, typer.Option(envvar="KYC_ML_AUDIT_LOG")]
 AUDIT_LOG: Final = Path("audit.jsonl")
+AuditLogOption = Annotated[Path, typer.Option(envvar="KYC_ML_AUDIT_LOG")]
+"""The same where --log is the format of messages."""
+AllowUnpromoted = Annotated[bool, typer.Option("--allow-unpromoted")]
 
 LogFormat = Literal["text", "json"]
 LogOption = Annotated[LogFormat, typer.Option("--log")]

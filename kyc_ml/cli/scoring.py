@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from kyc_ml.cli.options import (
+    AUDIT_LOG,
+    AllowUnpromoted,
     AsOfOption,
+    AuditLogOption,
     LogOption,
     ModelOption,
     Quiet,
@@ -45,6 +48,8 @@ def score(
     restart: Annotated[bool, typer.Option("--restart")] = False,
     part_rows: Annotated[int, typer.Option(min=1)] = 32_768,
     memory: str = "512MB",
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
     log_format: LogOption = "text",
     quiet: Quiet = False,
 ) -> None:
@@ -76,6 +81,8 @@ def score(
                 restart=restart,
                 part_rows=part_rows,
                 memory=memory,
+                audit_log=audit_log,
+                allow_unpromoted=allow_unpromoted,
             ),
             reporter=terminal,
         )
@@ -96,6 +103,8 @@ def explain(
     previous: list[Path] | None = None,
     customer_safe: Annotated[bool, typer.Option("--customer-safe")] = False,
     quarantine: Path | None = None,
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
     quiet: Quiet = False,
 ) -> None:
     """Explain one score and its tier."""
@@ -123,6 +132,8 @@ def explain(
             sheet=sheet,
             language="zh" if chinese else "en",
             quarantine=quarantine,
+            audit_log=audit_log,
+            allow_unpromoted=allow_unpromoted,
         )
         if customer_safe:
             facts = run_customer_safe(request, reporter=terminal)

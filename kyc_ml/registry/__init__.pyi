@@ -23,9 +23,11 @@ from .governance.evidence import OUT_OF_FOLD as OUT_OF_FOLD
 from .governance.evidence import Candidate as Candidate
 from .governance.evidence import ReportFacts as ReportFacts
 from .governance.evidence import ReportFinding as ReportFinding
-from .governance.evidence import is_among as is_among
+from .governance.log import AUDIT_LOG as AUDIT_LOG
 from .governance.log import AuditLog as AuditLog
 from .governance.log import current_account as current_account
+from .governance.names import is_among as is_among
+from .governance.names import is_named as is_named
 from .governance.policy import PromotionPolicy as PromotionPolicy
 from .governance.promotion import champions as champions
 from .governance.promotion import find_refusals as find_refusals
@@ -33,8 +35,12 @@ from .governance.sign_off import Decision as Decision
 from .governance.sign_off import SignOff as SignOff
 from .governance.sign_off import latest_sign_off as latest_sign_off
 from .governance.sign_off import make_sign_off as make_sign_off
+from .governance.standing import Standing as Standing
+from .governance.standing import promotion_of as promotion_of
 from .governance.words import describe as describe
 from .governance.words import say_no_rollback as say_no_rollback
+from .governance.words import say_other_bundle as say_other_bundle
+from .in_use import load_in_use as load_in_use
 from .loading import columns_of_bundle as columns_of_bundle
 from .loading import features_and_facts as features_and_facts
 from .loading import features_of_bundle as features_of_bundle
@@ -67,6 +73,7 @@ from .tracking.promoting import fetch_champion as fetch_champion
 from .tracking.promoting import set_champion as set_champion
 from .tracking.promoting import withdraw_champion as withdraw_champion
 from .tracking.registry import RegisteredModel as RegisteredModel
+from .tracking.registry import digest_registered as digest_registered
 from .tracking.registry import fetch_record as fetch_record
 from .tracking.runs import ChildRecord as ChildRecord
 from .tracking.runs import LoggedPart as LoggedPart

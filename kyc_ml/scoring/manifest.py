@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -54,6 +54,9 @@ class Manifest:
     faults : tuple of str
         Limits exceeded; empty for a published run, unless the fallback replaced the scores.
     files : mapping of relative path to SHA-256
+    promotion : mapping
+        What the audit log said of the model when it was loaded, as `Standing.to_dict` gives it;
+        empty if no model was loaded, and in manifests of before December 2026.
     """
 
     identity: Mapping[str, str]
@@ -68,6 +71,7 @@ class Manifest:
     drift: pd.DataFrame | None
     faults: tuple[str, ...]
     files: Mapping[str, str]
+    promotion: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -92,6 +96,7 @@ class Manifest:
             "run_id": self.run_id,
             "identity": dict(self.identity),
             "as_of": self.as_of,
+            "promotion": dict(self.promotion),
             "scored_by": self.scored_by,
             "reason": self.reason,
             "rows": {
@@ -127,6 +132,7 @@ class Manifest:
             drift=read_drift(content["drift"]),
             faults=tuple(content["faults"]),
             files=content["files"],
+            promotion=content.get("promotion", {}),
         )
 
     def write(self, folder: Path) -> None:

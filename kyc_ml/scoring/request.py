@@ -11,6 +11,7 @@ import pandas as pd
 
 from kyc_ml.config import parse_time, read_path
 from kyc_ml.decision import Language
+from kyc_ml.registry import AUDIT_LOG
 from kyc_ml.scoring.parts import PART_ROWS
 
 
@@ -50,6 +51,10 @@ class ScoringRequest:
         Rows scored and held in memory together.
     memory : str
         Memory limit of DuckDB.
+    audit_log : Path
+        Audit log of the registry: ``@champion`` must be its champion; see `load_in_use`.
+    allow_unpromoted : bool
+        Use a champion that the audit log does not confirm; log and manifest record this.
     """
 
     model: str
@@ -71,12 +76,14 @@ class ScoringRequest:
     restart: bool = False
     part_rows: int = PART_ROWS
     memory: str = "512MB"
+    audit_log: Path = AUDIT_LOG
+    allow_unpromoted: bool = False
 
     def __post_init__(self) -> None:
         """Convert paths and times that were given as text."""
         for name in ("since", "as_of"):
             object.__setattr__(self, name, parse_time(getattr(self, name), name=name))
-        _convert_paths(self, "source", "data", "out", "overrides", "limits", "config")
+        _convert_paths(self, "source", "data", "out", "overrides", "limits", "config", "audit_log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +94,7 @@ class ExplainRequest:
     ----------
     observation : str
         A transaction id; for a risk model a review id, or CUSTOMER@DATE.
-    model, source, data, previous, overrides
+    model, source, data, previous, overrides, audit_log, allow_unpromoted
         As in `ScoringRequest`.
     reasons : int
         Number of reasons to list, the strongest first.
@@ -109,10 +116,12 @@ class ExplainRequest:
     sheet: Path | None = None
     language: Language = "en"
     quarantine: Path | None = None
+    audit_log: Path = AUDIT_LOG
+    allow_unpromoted: bool = False
 
     def __post_init__(self) -> None:
         """Convert paths that were given as text."""
-        _convert_paths(self, "source", "data", "overrides", "sheet", "quarantine")
+        _convert_paths(self, "source", "data", "overrides", "sheet", "quarantine", "audit_log")
 
 
 def _convert_paths(request: ScoringRequest | ExplainRequest, *names: str) -> None:

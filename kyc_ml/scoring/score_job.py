@@ -304,6 +304,7 @@ def _log(result: ScoringResult, scorers: Scorers, *, began: float) -> None:
             "run_id": manifest.run_id,
             "out": str(result.path),
             "scored_by": manifest.scored_by,
+            **{f"promotion/{name}": said for name, said in manifest.promotion.items() if said},
         },
         began=began,
     )

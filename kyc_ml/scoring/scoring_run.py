@@ -328,6 +328,7 @@ class ScoringRun:
             drift=figures.drift_table if fallback is None else fallback.drift,
             faults=tuple(faults),
             files=digest_published(self.place.work, kept),
+            promotion={} if self.scorers.standing is None else self.scorers.standing.to_dict(),
         )
         manifest.write(self.place.work)
         return manifest

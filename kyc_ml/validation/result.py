@@ -285,6 +285,16 @@ class PolicyIdentity:
         A report older than this promotes no model.
     finding_due_days : int
         Days from the report to the due date of a finding, unless the sign-off names a date.
+    default_gates : int
+        Gates of the policy that comes with kyc_ml; 0 in older reports, which did not compare.
+    left_out : tuple of str
+        Those of them that this policy lacks or bounds less strictly, as check/figure/severity.
+    weaker : tuple of str
+        Settings with which the checks see less than with the default's, each with both values.
+    changed : bool
+        True if it has name and version of the default, but other gates or settings.
+    relaxed : tuple of str
+        Rules of promotion that are less strict than by default.
     """
 
     name: str
@@ -292,6 +302,21 @@ class PolicyIdentity:
     digest: str
     report_valid_days: int
     finding_due_days: int
+    default_gates: int = 0
+    left_out: tuple[str, ...] = ()
+    weaker: tuple[str, ...] = ()
+    changed: bool = False
+    relaxed: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name and version, marked if they are the default's and the content is not."""
+        return f"{self.name} v{self.version}" + (" (changed)" if self.changed else "")
+
+    @property
+    def critical_left_out(self) -> tuple[str, ...]:
+        """Those of `left_out` that would fail a model."""
+        return tuple(each for each in self.left_out if each.endswith("/red"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -410,7 +435,8 @@ class Report:
             f"{say_count(current.positives, 'positive')}, "
             f"{say_count(current.customers, 'customer')}; {current.origin.en}",
             "checks": ", ".join(f"{n} {str(name).replace('_', ' ')}" for name, n in counts.items()),
-            "policy": f"{self.policy.name} v{self.policy.version}",
+            "policy": self.policy.label,
+            "default gates left out": f"{len(self.policy.left_out)} of {self.policy.default_gates}",
             "validator": self.validator,
             **{finding.id: finding.text.en for finding in self.findings},
             **{stage: f"{spent:.1f} s" for stage, spent in self.seconds.items()},

@@ -116,6 +116,8 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
         },
         "scored by": manifest.scored_by,
     }
+    if manifest.promotion:
+        facts["promotion"] = manifest.promotion["status"].replace("_", " ")
     if manifest.reason:
         facts["because"] = manifest.reason
     facts |= {

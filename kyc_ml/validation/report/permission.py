@@ -32,6 +32,9 @@ def say_asked(report: Report, signed: Entry | None, language: Language) -> list[
         ))  # fmt: skip
     if report.passed:
         lines.append(word("asked_until", language).format(until=valid_until(report)))
+    people = {"trainer": report.model.trainer, "validator": report.validator}
+    if report.passed and all(people.values()) and not report.policy.relaxed:
+        lines.append(word("asked_four_eyes", language).format(**people))
     return lines
 
 

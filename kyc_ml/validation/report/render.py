@@ -6,12 +6,13 @@ allows nothing but this script and style, by their hashes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from kyc_ml.display import GLOSSARY, template_environment
-from kyc_ml.registry import Entry, SignOff
+from kyc_ml.registry import Entry, SignOff, is_among
 from kyc_ml.validation.report.changes import Changes, find_changes
 from kyc_ml.validation.report.inline import source_hash
 from kyc_ml.validation.report.naming import Naming
@@ -39,6 +40,7 @@ from kyc_ml.validation.result import Report
 from kyc_ml.validation.text import Language, say
 
 _TEMPLATE = "report.html.j2"
+_NAMED = 8
 
 
 def render_report(
@@ -76,6 +78,7 @@ def render_report(
         counts=_counts(families),
         level=say_level(report, naming),
         summary=_summary(report, families, language),
+        warnings=_warnings(report, language),
         tiers=view_tiers(report, naming),
         periods=view_periods(report, naming),
         asked=say_asked(report, signed, language),
@@ -131,6 +134,40 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
     return lines
 
 
+def _shortened(names: Sequence[str]) -> list[str]:
+    """Return the first names, those of critical gates before others."""
+    ordered = sorted(names, key=lambda each: not each.endswith("/red"))
+    return [*ordered[:_NAMED], *(["…"] if len(names) > _NAMED else [])]
+
+
+def _warnings(report: Report, language: Language) -> list[str]:
+    """Write what a reader must know of policy and people before the figures."""
+    policy, trainers = report.policy, report.model.trainer.split(", ")
+    listed = word("comma", language).join
+    facts = {
+        "changed": policy.changed,
+        "left_out": policy.left_out,
+        "weaker": policy.weaker,
+        "relaxed": policy.relaxed,
+    }
+    found = [
+        word(f"warned_policy_{key}", language).format(
+            name=policy.name,
+            version=policy.version,
+            count=len(policy.left_out),
+            total=policy.default_gates,
+            critical=len(policy.critical_left_out),
+            names=listed(_shortened(value)) if isinstance(value, tuple) else "",
+        )
+        for key, value in facts.items()
+        if value
+    ]
+    if is_among(report.validator, trainers):
+        warned = word("warned_validator_trained", language)
+        found.append(warned.format(validator=report.validator))
+    return found
+
+
 def _running(report: Report, language: Language) -> str:
     """Return the line at the top of each printed page."""
     model = report.model
@@ -157,7 +194,7 @@ def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]
         ("validator", report.validator, False),
         ("created_at", f"{made:%Y-%m-%d %H:%M}", False),
         ("as_of", report.as_of[:10], False),
-        ("gates", f"{policy.name} v{policy.version} ({policy.digest[:12]})", False),
+        ("gates", f"{policy.label} ({policy.digest[:12]})", False),
         ("valid_until", valid_until(report), False),
         ("data_source", report.data.source, False),
         ("data", report.data.digest, True),

@@ -222,7 +222,7 @@ def test_the_sign_off_stands_on_the_page(undrawn):
         digest="r" * 64, model="fraud", version="3", bundle_digest="d" * 64, validator="Lin Hua",
         trainers=(), verdict="pass_with_findings", complete=True,
         created_at=pd.Timestamp(undrawn.created_at), policy_digest="p" * 64,
-        finding_due_days=90,
+        finding_due_days=90, positives=67, negatives=933,
         findings=(ReportFinding(id="stability.psi/psi/amber", severity="amber", text="x"),),
     )  # fmt: skip
     today = pd.Timestamp("2026-11-23").date()
@@ -329,3 +329,34 @@ def test_a_tile_is_not_green_where_another_figure_of_its_check_is_broken(undrawn
     assert (tile.figure.value, tile.state, tile.standing) == ("0.700", "broken", "")
     (tile,) = view_tiles(replace(report, results=undrawn.results), None, ENGLISH)
     assert (tile.state, tile.severity, tile.standing) == ("broken", "amber", "")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_first_screen_says_what_the_policy_leaves_out_and_who_may_approve(undrawn, language):
+    names = ("a.b/c/amber", "calibration.jeffreys/under_p/red")
+    hollow = replace(
+        undrawn.policy, default_gates=69, left_out=names, weaker=("settings.fewest: 9, not 2",),
+        changed=True, relaxed=("promotion.validator_may_approve",),
+    )  # fmt: skip
+
+    def first_screen(report):
+        page = render_report(report, language=language)
+        return text_of(Reader(page.partition('<div class="tiles')[0]))
+
+    def said(key):
+        text = WORDS[key].en if language == "en" else WORDS[key].zh
+        return max(re.split(r"\{\w+\}", text), key=len).strip()
+
+    shown = first_screen(replace(undrawn, policy=hollow))
+    warned = [key for key in WORDS if key.startswith("warned_policy")]
+    assert len(warned) == 4
+    assert [key for key in warned if said(key) not in shown] == []
+    assert shown.index(names[1]) < shown.index(names[0])  # critical gates first
+    assert "69" in shown
+    assert "default v1 (changed)" in shown
+    assert said("asked_four_eyes") not in shown
+    plain = first_screen(undrawn)
+    assert [key for key in warned if said(key) in plain] == []
+    assert said("asked_four_eyes") in plain
+    assert said("warned_validator_trained") not in plain
+    assert said("warned_validator_trained") in first_screen(replace(undrawn, validator="WANG"))
