@@ -10,7 +10,7 @@ import pytest
 
 from kyc_ml.errors import DatasetError
 from kyc_ml.registry import load_bundle, score_features
-from kyc_ml.registry.score import features_from_frame
+from kyc_ml.registry.tracking.serving import features_from_frame
 
 REFERENCE = Path(__file__).parents[1] / "models" / "reference"
 

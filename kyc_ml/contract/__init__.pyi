@@ -109,3 +109,4 @@ from .tables import TYPOLOGY as TYPOLOGY
 from .tables import VALUE as VALUE
 from .tables import Column as Column
 from .tables import column_of as column_of
+from .waiting import wait_for_input as wait_for_input

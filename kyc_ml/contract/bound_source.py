@@ -142,7 +142,12 @@ class BoundSource:
         )
         readers = find_case_readers(self.connection, mapping, digests=self.digests)
         warnings = (*followed, *readers, *doubts, *noted, *crossed)
-        quality = DataQualityReport(tables=tuple(found.values()), warnings=warnings)
+        quality = DataQualityReport(
+            tables=tuple(found.values()),
+            warnings=warnings,
+            unchecked=tuple(sorted(set(self.files.unchecked))),
+            business_dates=self.files.business_dates,
+        )
         try:
             check_quarantined_share(
                 quality, subject=self.subject, maximum=mapping.max_quarantined_share

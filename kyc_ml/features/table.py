@@ -228,13 +228,12 @@ class FeatureTable:
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     """Return the Parquet options for features.
 
-    A number column is cut into its bytes before it is compressed, which suits numbers of
-    one size; a dictionary of its values would cost more than it saves.
+    A dictionary of a number column's values would cost more than it saves. Plain numbers are
+    also what every reader reads: Spark refuses those that are split into their bytes.
     """
     numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
     return {
         "compression": "zstd",
         "compression_level": 1,
         "use_dictionary": [name for name in schema.names if name not in numbers],
-        "use_byte_stream_split": numbers,
     }

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.decision import (
     NO_OVERRIDES,
     Grades,
@@ -23,10 +20,10 @@ from kyc_ml.decision import (
     policy_features,
 )
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
+from kyc_ml.features import FeatureSpec, FeatureTable
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.model import Contributions
-from kyc_ml.registry.bundle import Bundle, load_bundle
+from kyc_ml.registry.bundle import Bundle
 
 _PIECE: Final = 8_192
 """Rows explained at a time: under a second of work, and several blocks for each thread."""
@@ -256,7 +253,7 @@ def explain_rows(
     for start in range(0, n, _PIECE):
         rows = slice(start, min(start + _PIECE, n))
         part = bundle.model.contributions(matrix[rows], threads=threads)
-        values[rows], base[rows] = part.values, part.base  # noqa: PD011  not a pandas object
+        values[rows], base[rows] = part.values, part.base
         if progress is not None:
             progress(rows.stop, n)
     return Contributions(values=values, base=base)
@@ -281,36 +278,6 @@ def reasons_of(
     )
 
 
-def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) -> FeatureTable:
-    """Read a data frame of feature columns, such as `kyc-ml features build` writes.
-
-    Keys that the frame lacks (a request to a served model has none) are left empty; no date
-    follows from a decision without a time.
-    """
-    n = len(frame)
-    numbers = np.full((n, len(specs)), np.nan, order="F")
-    categories: dict[str, pa.Array] = {}
-    for column, spec in enumerate(specs):
-        if spec.kind == "category":
-            values = frame[spec.name].astype(object)
-            categories[spec.name] = pa.array(values.where(values.notna(), None), pa.string())
-        else:
-            numbers[:, column] = frame[spec.name].to_numpy(dtype=np.float64, na_value=np.nan)
-    keys = {}
-    for name in (OBSERVATION_ID, CUSTOMER_ID):
-        given = frame[name].astype(object) if name in frame else [None] * n
-        keys[name] = pa.array(list(given), pa.string())
-    if DECISION_TIME in frame:
-        times = pd.to_datetime(frame[DECISION_TIME], utc=True).dt.tz_convert(None).dt.as_unit("us")
-        moments = pa.array(times.to_numpy())
-    else:
-        moments = pa.nulls(n, pa.timestamp("us"))
-    keys[DECISION_TIME] = moments.cast(pa.timestamp("us", tz="UTC"))
-    return FeatureTable(
-        keys=pa.table(keys), specs=specs, numbers=numbers, categories=categories, unavailable={}
-    )
-
-
 def policy_facts(bundle: Bundle) -> tuple[FeatureSpec, ...]:
     """List what the tier policy reads in addition to the model's columns."""
     own = {spec.name for spec in bundle.inputs}
@@ -327,42 +294,3 @@ def policy_needs(bundle: Bundle) -> tuple[FeatureSpec, ...]:
 def graded_specs(bundle: Bundle) -> tuple[FeatureSpec, ...]:
     """List what scoring and grading need: the model's features and what its policy reads."""
     return merge_specs(bundle.specs, policy_needs(bundle))
-
-
-class Scorer:
-    """A bundle behind MLflow's pyfunc face: features in, scores and reasons out."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self.facts = policy_facts(bundle)
-
-    def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Score rows of feature columns; the order is kept.
-
-        Further columns that the tier policy reads are used if they are sent; what
-        is not sent is named in `policy_unchecked`. Without decision times every declared
-        floor counts as in force, and nothing is known of history or entered overrides.
-
-        Returns
-        -------
-        DataFrame
-            margin, probability, the tiers, override_code, policy_unchecked and the reasons.
-        """
-        del params  # pyfunc passes them; this model has no parameters
-        features = features_from_frame(frame, specs=self.bundle.inputs)
-        sent = tuple(spec for spec in self.facts if spec.name in frame)
-        facts = features_from_frame(frame, specs=(*self.bundle.inputs, *sent))
-        table = score_features(self.bundle, features, facts=facts)
-        wanted = [
-            name
-            for name in table.column_names
-            if name in {"margin", "probability", "override_code", "policy_unchecked"}
-            or name.startswith(("tier", "reason_"))
-        ]
-        scores: pd.DataFrame = table.select(wanted).to_pandas()
-        return scores
-
-
-def load_pyfunc(path: str) -> Scorer:
-    """Load a bundle for `mlflow.pyfunc`; the name is MLflow's."""
-    return Scorer(load_bundle(Path(path)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -164,14 +165,81 @@ class ValidationPolicy(Section):
 
         The digest does not cover `promotion`: who may promote does not change any verdict.
         """
-        without = self.model_copy(update={"promotion": PromotionPolicy()})
+        default, digest = default_policy(), self.digest()
+        left_out = [
+            gate for gate in default.gates if not any(_covers(own, gate) for own in self.gates)
+        ]
         return PolicyIdentity(
             name=self.name,
             version=self.version,
-            digest=section_digest(without),
+            digest=digest,
             report_valid_days=self.report_valid_days,
             finding_due_days=self.finding_due_days,
+            default_gates=len(default.gates),
+            left_out=tuple(f"{each.check}/{each.figure}/{each.severity}" for each in left_out),
+            weaker=_weaker(self, default),
+            changed=(self.name.casefold().strip(), self.version) == (default.name, default.version)
+            and digest != default.digest(),
+            relaxed=("promotion.validator_may_approve",)
+            if self.promotion.validator_may_approve
+            else (),
         )
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all but `promotion`."""
+        return section_digest(self.model_copy(update={"promotion": PromotionPolicy()}))
+
+
+@cache
+def default_policy() -> ValidationPolicy:
+    """Return the policy that comes with kyc_ml, whatever ``configs/validation.yaml`` holds now."""
+    return load_section(_DEFAULT, ValidationPolicy)
+
+
+_DEFAULT: Final = Path(__file__).with_name("default.yaml")
+"""A copy of ``configs/validation.yaml``, with which others are compared."""
+
+_SMALLER_IS_WEAKER: Final = (
+    "train_rows", "perturbed_rows", "compared_rows", "bins", "drift_bins", "top_features", "noise",
+    "slices", "audit_times",
+)  # fmt: skip
+_LARGER_IS_WEAKER: Final = ("fewest",)
+_LONGER_IS_WEAKER: Final = ("report_valid_days", "finding_due_days")
+_EMPTY_IS_WEAKER: Final = ("segments", "groups")
+
+
+def _covers(own: Gate, default: Gate) -> bool:
+    """Return whether a gate is broken wherever a default one is, and at least as severe."""
+    low, high = default.at_least, default.at_most
+    return (
+        (own.check, own.figure) == (default.check, default.figure)
+        and own.severity in ("red", default.severity)
+        and (low is None or (own.at_least is not None and own.at_least >= low))
+        and (high is None or (own.at_most is not None and own.at_most <= high))
+        and own.or_figure in (None, default.or_figure)
+        and own.only_if in (None, default.only_if)
+    )
+
+
+def _weaker(own: ValidationPolicy, default: ValidationPolicy) -> tuple[str, ...]:
+    """List the settings with which checks see less, or findings stay longer, than by default."""
+    mine, theirs = own.settings, default.settings
+    numbers = [(name, getattr(own, name), getattr(default, name)) for name in _LONGER_IS_WEAKER]
+    numbers += [
+        (f"settings.{name}", getattr(mine, name), getattr(theirs, name))
+        for name in _LARGER_IS_WEAKER
+    ]
+    numbers += [
+        (f"settings.{name}", -getattr(mine, name), -getattr(theirs, name))
+        for name in _SMALLER_IS_WEAKER
+    ]
+    found = [f"{name}: {abs(now):g}, not {abs(was):g}" for name, now, was in numbers if now > was]
+    found += [
+        f"settings.{name}: none, not {len(getattr(theirs, name))}"
+        for name in _EMPTY_IS_WEAKER
+        if getattr(theirs, name) and not getattr(mine, name)
+    ]
+    return tuple(found)
 
 
 def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:

@@ -104,6 +104,7 @@ def show_tuning(terminal: Terminal, result: Tuned) -> None:
 def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
     """Sum up a scoring run: tiers, counts and where the scores are."""
     manifest = result.manifest
+    terminal.outcome.rows[manifest.identity["model"]] = result.rows
     terminal.show("tiers", result.tiers)
     facts: dict[str, object] = {
         "read": Quantity(manifest.read, "rows"),
@@ -116,6 +117,8 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
         },
         "scored by": manifest.scored_by,
     }
+    if manifest.promotion:
+        facts["promotion"] = manifest.promotion["status"].replace("_", " ")
     if manifest.reason:
         facts["because"] = manifest.reason
     facts |= {

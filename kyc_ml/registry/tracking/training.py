@@ -23,8 +23,8 @@ from mlflow.types.schema import DataType
 
 from kyc_ml.errors import RegistryError
 from kyc_ml.features import FeatureSpec
-from kyc_ml.registry.bundle import MANIFEST, Bundle
-from kyc_ml.registry.score import Scorer, policy_facts
+from kyc_ml.registry.bundle import LIBRARIES, MANIFEST, Bundle
+from kyc_ml.registry.score import policy_facts
 from kyc_ml.registry.tracking.keeping import (
     CARD,
     FILES,
@@ -44,6 +44,7 @@ from kyc_ml.registry.tracking.server import (
     start_run,
     tracking_uri,
 )
+from kyc_ml.registry.tracking.serving import Scorer
 from kyc_ml.registry.tracking.views import say_page
 from kyc_ml.storage import digest_file
 
@@ -239,7 +240,7 @@ def _log_bundle(bundle: Bundle, folder: Path) -> ModelInfo:
                 inputs=_inputs(bundle.inputs, policy_facts(bundle)), outputs=_outputs(scored)
             ),
             input_example=example,
-            pip_requirements=[f"kyc-ml=={version('kyc-ml')}"],
+            pip_requirements=[f"{name}=={version(name)}" for name in LIBRARIES],
             metadata={"bundle_digest": bundle.digest},
         )
         return logged
@@ -272,19 +273,16 @@ def _register(
 def _inputs(specs: Sequence[FeatureSpec], facts: Sequence[FeatureSpec] = ()) -> Schema:
     """Describe the feature columns: each may hold missing values.
 
-    The model's must be there; `facts`, which the tier policy reads too, may be. Where
-    one of the model's is not, MLflow refuses the request before `Scorer` sees it, and writes out
-    the whole schema before the name: columns said to be optional would shorten that message,
-    but the signature would be wrong for its reader.
+    All are optional here, though the model's own must be sent: `Scorer` refuses a request without
+    one in a sentence that names it, where MLflow's own check would write out the whole schema.
     """
     columns: list[ColSpec | TensorSpec] = [
         ColSpec(
             DataType.string if spec.kind == "category" else DataType.double,
             spec.name,
-            required=required,
+            required=False,
         )
-        for part, required in ((specs, True), (facts, False))
-        for spec in part
+        for spec in (*specs, *facts)
     ]
     return Schema(columns)
 

@@ -33,6 +33,12 @@ _NEEDS: Final = {
 }
 """What a group must have at least `fewest` of, for each parity."""
 
+_RATES: Final = {
+    "feature": "feature", "group": "group", "rows": "rows", "positives": "positives",
+    "value": "rate", "low": "low", "high": "high",
+}  # fmt: skip
+"""Columns of the rates, and their names in a report."""
+
 _NO_GROUP: Final = not_applicable("no_group")
 
 
@@ -72,7 +78,7 @@ def _check_parity(figure: str) -> Run:
                 # gates use this one: with many groups the ratio itself is low by chance alone
                 "ratio_high": smallest(surest, "high", named="pair"),
             },
-            tables={"rates": rates, "parity": parity},
+            tables={"rates": rates[list(_RATES)].rename(columns=_RATES), "parity": parity},
             notes=(*found.notes, *_few(rates, figure, fewest=settings.fewest)),
         )
 
