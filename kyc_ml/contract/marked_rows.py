@@ -1,4 +1,4 @@
-"""Transactions and reviews that a value marks as an adverse case: set, perhaps, because of it."""
+"""Rows that a value marks as those of an adverse case: set, perhaps, because of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import duckdb
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.quality import RuleFinding
 from kyc_ml.contract.tables import (
+    ACCOUNTS,
     ADVERSE_OUTCOMES,
     AMOUNT,
     BALANCE,
     CASES,
     CUSTOMER_ID,
+    CUSTOMERS,
     EVENT_TIME,
     KNOWN_AT,
     OUTCOME,
@@ -26,13 +28,18 @@ from kyc_ml.contract.tables import (
 from kyc_ml.errors import SourceError
 from kyc_ml.storage import quote_list, quote_name
 
-_LINKS: Final = ((TRANSACTIONS, TRANSACTION_ID), (REVIEWS, REVIEW_ID))
+_LINKS: Final = (
+    (TRANSACTIONS, TRANSACTION_ID),
+    (REVIEWS, REVIEW_ID),
+    (CUSTOMERS, CUSTOMER_ID),
+    (ACCOUNTS, CUSTOMER_ID),
+)
 _HITS: Final = quote_name("rows of adverse cases")
-_RARE, _PURE = 0.1, 0.9
+_OTHERS: Final = quote_name("rows before adverse cases")
+_RARE, _PURE = 0.25, 0.9
 _ROWS, _CUSTOMERS, _SHARE = 20, 15, 0.05
-"""Convention, and that of the probe of features (`kyc_ml.validation`): where at most a tenth of
-the rows are adverse, nine tenths of a value's rows, at least 20 of 15 customers, and a twentieth
-of all adverse rows."""
+"""Convention: where at most a quarter of the rows are adverse, nine tenths of a value's rows, at
+least 20 of 15 customers, and a twentieth of all adverse rows."""
 
 
 def find_marked_rows(
@@ -52,7 +59,7 @@ def find_marked_rows(
         If DuckDB has too little memory and scratch space.
     """
     columns = {table.contract.name: table.columns for table in bound}
-    found = []
+    found: list[RuleFinding] = []
     try:
         for table, key in _LINKS:
             if {table, CASES} <= views.keys() and key in columns[CASES]:
@@ -71,12 +78,17 @@ def _marked(
     key: str,
     columns: Sequence[str],
 ) -> Iterator[RuleFinding]:
-    rows = views[table]
+    rows = _OTHERS
+    # a version of a profile or an account that began after the case may follow from it
+    limit = f"OR met.{KNOWN_AT} < first" if key == CUSTOMER_ID else "OR true"
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_HITS} AS SELECT * FROM {rows} WHERE {key} IN ("
-        f"SELECT {key} FROM {views[CASES]} WHERE {key} IS NOT NULL "
-        f"AND list_contains({quote_list(ADVERSE_OUTCOMES)}, {OUTCOME}))"
+        f"CREATE OR REPLACE TEMP VIEW {rows} AS SELECT met.*, first IS NOT NULL AS hit "
+        f"FROM {views[table]} AS met LEFT JOIN (SELECT {key}, min({EVENT_TIME}) AS first "
+        f"FROM {views[CASES]} WHERE {key} IS NOT NULL "
+        f"AND list_contains({quote_list(ADVERSE_OUTCOMES)}, {OUTCOME}) GROUP BY 1) "
+        f"USING ({key}) WHERE first IS NULL {limit}"
     )
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {_HITS} AS SELECT * FROM {rows} WHERE hit")
     counts = f"SELECT (SELECT count(*) FROM {_HITS}), (SELECT count(*) FROM {rows})"
     adverse, total = connection.execute(counts).fetchall()[0]
     for column, value in _values(columns, key) if adverse <= _RARE * total else ():
@@ -96,7 +108,7 @@ def _marked(
         if count:
             about = {"n": n, "share": count / adverse}
             yield RuleFinding.of("marks the cases", table, column, count=count, **about)
-    connection.execute(f"DROP TABLE {_HITS}")
+    connection.execute(f"DROP TABLE {_HITS}; DROP VIEW {rows}")
 
 
 def _values(columns: Sequence[str], key: str) -> Iterator[tuple[str, str]]:
