@@ -171,6 +171,11 @@ def test_values_are_named_in_phrases_and_names_of_the_bank_stay():
     assert name_value("profile_age_years: 60 or more against below 25").zh == (
         "年龄：60 及以上 对比 低于 25"
     )
+    assert name_value("profile_age_years: 25 to 40 against below 25").zh == (
+        "年龄：25 至 40 对比 低于 25"
+    )
+    assert name_value("medium_low to high").en == "Medium-low to High"
+    assert name_value("profile_segment = sme").en == "segment = SME"
     for own in ("golden", "a sentence, and to it a second part: low"):
         assert (name_value(own).en, name_value(own).zh) == (own, own)
     assert words.name_column("seen_2", "zh") == "seen 2"

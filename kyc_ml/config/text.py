@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from kyc_ml.errors import ConfigError
 
-_DEEPEST_INCLUDE = 8
+_DEEPEST_INCLUDE: Final = 8
+_DEEPEST: Final = 100
+"""Levels of nesting; LibYAML composes them by recursion and would end the process."""
+_MOST_NODES: Final = 1_000_000
+"""Values with every alias written out: a few lines of aliases to aliases stand for billions."""
 
 
 def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any]:
@@ -19,16 +24,18 @@ def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any
     Raises
     ------
     ConfigError
-        If the text is not YAML, has a key twice, or is not a mapping of keys to values.
+        If the text is not YAML, has a key twice, is not a mapping of keys to values, or is
+        nested or expanded beyond all measure.
     """
     try:
+        _require_bounded(text)
         loader = _UniqueKeyLoader(text)  # raises for a character that YAML does not allow
         loader.file = path
         try:
             content = loader.get_single_data()
         finally:
             loader.dispose()
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # of a date such as 2024-13-45
         msg = f"{subject} is not valid YAML: {' '.join(str(error).split())}"
         raise ConfigError(msg) from None
     if not isinstance(content, dict):
@@ -40,6 +47,32 @@ def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any
 def read_packaged(path: Path) -> dict[str, Any]:
     """Read a YAML file of texts or tables that is part of the package."""
     return read_content(path.read_text(encoding="utf-8"), subject=path.name, path=path)
+
+
+def _require_bounded(text: str) -> None:
+    """Raise before text is composed that is nested too deeply, or too large with its aliases."""
+    sizes: dict[str, int] = {}  # values below each anchor that is complete
+    open_nodes: list[tuple[str | None, int]] = []
+    total = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            if anchor:
+                sizes[anchor] = total - before
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                msg = f"alias *{event.anchor} has no anchor before it that is complete"
+                raise yaml.YAMLError(msg)
+            total += sizes[event.anchor]
+        elif isinstance(event, yaml.NodeEvent):
+            total += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_nodes.append((event.anchor, total - 1))
+            elif event.anchor:
+                sizes[event.anchor] = 1
+        if len(open_nodes) > _DEEPEST or total > _MOST_NODES:
+            msg = f"more than {_DEEPEST} levels of nesting or {_MOST_NODES:,} values"
+            raise yaml.YAMLError(msg)
 
 
 def write_content(content: dict[str, Any]) -> str:
@@ -65,7 +98,9 @@ class _UniqueKeyLoader(yaml.CSafeLoader):
 
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+    # a key that is a list or a mapping cannot be counted, and is refused below
+    counts = Counter(key for key in keys if not isinstance(key, list | dict | set))
+    twice = sorted(str(key) for key, count in counts.items() if count > 1)
     if twice:
         raise yaml.constructor.ConstructorError(
             None, None, f"key {', '.join(twice)} is given twice", node.start_mark
@@ -82,7 +117,9 @@ def _included(loader: _UniqueKeyLoader, node: yaml.ScalarNode) -> Any:  # noqa: 
         )  # fmt: skip
     path = loader.file.parent / name
     try:
-        inner = _UniqueKeyLoader(path.read_text(encoding="utf-8"))
+        included = path.read_text(encoding="utf-8")
+        _require_bounded(included)
+        inner = _UniqueKeyLoader(included)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise yaml.constructor.ConstructorError(

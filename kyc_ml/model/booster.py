@@ -18,6 +18,7 @@ from kyc_ml.errors import BundleError, require_both_classes
 from kyc_ml.features import Direction, Kind
 from kyc_ml.metrics import Floats, Ints, sample_rows
 from kyc_ml.model.contributions.compiled import TreeContributions, compile_model
+from kyc_ml.model.contributions.soundness import sound_trees
 
 # threads add up a metric in another order: its last digits are rounding
 _DIGITS: Final = 12
@@ -64,11 +65,17 @@ class Model:
     ----------
     text : str
         LightGBM's own text form; all that is kept of a model.
+
+    Raises
+    ------
+    BundleError
+        If the text is malformed: see `sound_trees`.
     """
 
     def __init__(self, text: str) -> None:
+        trees = sound_trees(text)
         try:
-            self._booster = lgb.Booster(model_str=text)
+            self._booster = lgb.Booster(model_str=trees)
         except lgb.basic.LightGBMError as error:
             msg = f"the LightGBM model cannot be read: {error}; restore the bundle"
             raise BundleError(msg) from None

@@ -78,6 +78,7 @@ from .tracking.registry import fetch_record as fetch_record
 from .tracking.runs import ChildRecord as ChildRecord
 from .tracking.runs import LoggedPart as LoggedPart
 from .tracking.runs import RunRecord as RunRecord
+from .tracking.runs import is_scoring_logged as is_scoring_logged
 from .tracking.runs import log_job as log_job
 from .tracking.runs import log_scoring as log_scoring
 from .tracking.server import NIGHTLY as NIGHTLY

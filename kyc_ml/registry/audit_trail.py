@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from kyc_ml.registry.governance.standing import promotion_of
 from kyc_ml.registry.governance.words import say_other_bundle
 from kyc_ml.registry.tracking.promoting import fetch_anchors, fetch_champions, keep_anchor
 from kyc_ml.registry.tracking.registry import digest_registered
+from kyc_ml.storage import load_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def _read_receipt(text: str) -> LogAnchor:
     anchor = LogAnchor.parse(text)
     if anchor is None and Path(text).is_file():
         try:
-            content = json.loads(Path(text).read_text(encoding="utf-8"))
+            content = load_json(Path(text).read_text(encoding="utf-8"))
             anchor = LogAnchor.parse(f"{content['sequence']}:{content['hash']}")
         except (ValueError, KeyError, TypeError):
             anchor = None

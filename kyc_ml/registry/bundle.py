@@ -8,7 +8,6 @@ finds accidents; only the digest in the registry finds a forger, who would seal 
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from kyc_ml.config import (
 )
 from kyc_ml.decision import PeerReference, TierPolicy
 from kyc_ml.display import say_in_html, say_plainly
-from kyc_ml.errors import BundleError, OutputError
+from kyc_ml.errors import BundleError, KycMlError, OutputError
 from kyc_ml.features import (
     FeatureSpec,
     definitions_digest,
@@ -41,7 +40,7 @@ from kyc_ml.features import (
 )
 from kyc_ml.model import Calibrator, Model, Profile
 from kyc_ml.registry.environment import DISTRIBUTION, digest_distributions, needed_distributions
-from kyc_ml.storage import dump_json
+from kyc_ml.storage import dump_json, load_json
 
 FORMAT_VERSION: Final = 3
 _READABLE: Final = (1, 2, FORMAT_VERSION)
@@ -217,27 +216,58 @@ def _load(folder: Path, *, digest: str | None) -> Bundle:
             "was replaced"
         )
         raise _DamagedError(msg)
+    try:
+        return _read(folder, manifest, raw)
+    except KycMlError:
+        raise
+    # its digests agree: whoever changed it computed them again
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        why = str(error) if isinstance(error, ValueError) else type(error).__name__
+        msg = f"bundle {folder} is malformed: {why}"
+        raise _DamagedError(msg) from None
+
+
+def _read(folder: Path, manifest: Mapping[str, Any], raw: Mapping[str, bytes]) -> Bundle:
+    """Read the files of a bundle whose digests were checked."""
     text = {name: raw[name].decode() for name in manifest["files"]}
-    features = json.loads(text[_FEATURES])
-    reference = json.loads(text[_REFERENCE])
+    plain = {name: load_json(each) for name, each in text.items() if name.endswith(".json")}
+    features = plain[_FEATURES]
     specs, definitions = _declared(features["specs"], version=manifest["format_version"])
     if definitions != manifest["feature_definitions"]:
         msg = f"bundle {folder}: feature definitions do not match the manifest"
         raise _DamagedError(msg)
     model = Model(text[_MODEL])
-    return Bundle(
+    bundle = Bundle(
         model=model,
-        calibrator=Calibrator.from_dict(json.loads(text[_CALIBRATION])),
+        calibrator=Calibrator.from_dict(plain[_CALIBRATION]),
         policy=parse_section(text[_TIERS], TierPolicy, subject=f"{folder / _TIERS}"),
         config=parse_section(text[_CONFIG], RunConfig, subject=f"{folder / _CONFIG}", stored=True),
         specs=_computable(specs, model.feature_names, folder=folder),
         vocabularies={name: tuple(known) for name, known in features["vocabularies"].items()},
-        reference=PeerReference.from_dict(reference),
-        metrics={part: _numbers(found) for part, found in json.loads(text[_METRICS]).items()},
+        reference=PeerReference.from_dict(plain[_REFERENCE]),
+        metrics={part: _numbers(found) for part, found in plain[_METRICS].items()},
         data=manifest["data"],
-        digest=found,
-        profile=Profile.from_dict(json.loads(text[_PROFILE])) if _PROFILE in text else None,
+        digest=_sha256(raw[MANIFEST]),
+        profile=Profile.from_dict(plain[_PROFILE]) if _PROFILE in text else None,
     )
+    _require_codes(bundle)
+    return bundle
+
+
+def _require_codes(bundle: Bundle) -> None:
+    """Raise unless every column of the model is declared, and every category has its words."""
+    for spec in bundle.inputs:
+        words = bundle.vocabularies[spec.name] if spec.kind == "category" else ()
+        if len(set(words)) < len(words) or not all(isinstance(word, str) for word in words):
+            msg = f"the vocabulary of {spec.name} is not a list of different words"
+            raise ValueError(msg)
 
 
 def _contents(bundle: Bundle, version: int = FORMAT_VERSION) -> dict[str, str]:
@@ -344,11 +374,11 @@ def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads(raw)
+        manifest: dict[str, Any] = load_json(raw)
         supported = manifest["format_version"] in _READABLE
         # the bytes too: equal content in another layout was edited
         sealed = manifest.get(_SEAL) == _seal(manifest) and dump_json(manifest).encode() == raw
-    except (ValueError, KeyError, TypeError):
+    except (AttributeError, ValueError, KeyError, RecursionError, TypeError):
         msg = f"bundle {folder}: {MANIFEST} was changed or cut short"
         raise _DamagedError(msg) from None
     if not supported:

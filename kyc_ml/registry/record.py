@@ -8,7 +8,6 @@ and the manifest of the bundle that came out. No path in it is absolute.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from kyc_ml.errors import KycMlError, RegistryError
 from kyc_ml.features import FeatureSpec, definitions_digest
 from kyc_ml.registry.bundle import MANIFEST
 from kyc_ml.registry.environment import Environment
-from kyc_ml.storage import dump_json
+from kyc_ml.storage import dump_json, load_json
 
 SOURCE: Final = "source.yaml"
 _RUN: Final = "run.yaml"
@@ -125,7 +124,7 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
             as_of=pd.Timestamp(facts["as_of"]),
             command=facts["command"],
             files=facts["files"],
-            manifest=json.loads(raw),
+            manifest=load_json(raw),
             digest=hashlib.sha256(raw).hexdigest(),
             environment=Environment(**_read_json(folder / _ENVIRONMENT)),
             features=dict(_read_json(features).items()) if features.is_file() else None,
@@ -146,4 +145,4 @@ def digest_each(specs: Iterable[FeatureSpec]) -> dict[str, str]:
 
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
-    return json.loads(path.read_text(encoding="utf-8"))
+    return load_json(path.read_text(encoding="utf-8"))

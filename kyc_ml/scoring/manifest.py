@@ -20,8 +20,9 @@ from kyc_ml.contract import DataQualityReport, read_quality, write_quality
 from kyc_ml.errors import ConfigError
 from kyc_ml.model import DRIFT_COLUMNS
 from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.extract_profile import TableSummary
 from kyc_ml.scoring.schema import SCHEMA_VERSION
-from kyc_ml.storage import MANIFEST, digest_file, dump_json, write_whole
+from kyc_ml.storage import MANIFEST, digest_file, dump_json, load_json, write_whole
 
 FORMAT_VERSION: Final = 1
 
@@ -57,6 +58,8 @@ class Manifest:
     promotion : mapping
         What the audit log said of the model when it was loaded, as `Standing.to_dict` gives it;
         empty if no model was loaded, and in manifests of before December 2026.
+    extract : mapping of table to TableSummary
+        What the tables held before `as_of`; empty in a manifest of before December 2026.
     """
 
     identity: Mapping[str, str]
@@ -72,6 +75,7 @@ class Manifest:
     faults: tuple[str, ...]
     files: Mapping[str, str]
     promotion: Mapping[str, str] = field(default_factory=dict)
+    extract: Mapping[str, TableSummary] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -108,6 +112,7 @@ class Manifest:
             },
             "not_scored": dict(self.not_scored),
             "quality": write_quality(self.quality),
+            "extract": {name: each.to_plain() for name, each in self.extract.items()},
             "counts": asdict(self.counts),
             "drift": write_drift(self.drift),
             "faults": list(self.faults),
@@ -118,7 +123,7 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read the JSON of `to_json`."""
-        content = json.loads(text)
+        content = load_json(text)
         return cls(
             identity=content["identity"],
             as_of=content["as_of"],
@@ -133,6 +138,9 @@ class Manifest:
             faults=tuple(content["faults"]),
             files=content["files"],
             promotion=content.get("promotion", {}),
+            extract={
+                name: TableSummary.of(each) for name, each in content.get("extract", {}).items()
+            },
         )
 
     def write(self, folder: Path) -> None:
@@ -166,7 +174,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
-        if json.loads(text)["format_version"] != FORMAT_VERSION:
+        if load_json(text)["format_version"] != FORMAT_VERSION:
             msg = f"{folder} was written by another version of kyc_ml: read it with that one"
             raise ConfigError(msg)
         return Manifest.from_json(text)

@@ -155,11 +155,15 @@ def choose(
             unit=unit, since=request.since, as_of=as_of, planned=unit == "risk"
         )
     else:
-        chosen = ChosenObservations.by_default(unit, since=request.since, as_of=as_of)
+        chosen = ChosenObservations.by_default(
+            unit, since=request.since, as_of=as_of, zone=tables.timezone
+        )
     if request.incremental and unit == "fraud":
         chosen = replace(chosen, since=last_as_of(request.previous))
     elif request.incremental:
-        chosen = replace(chosen, not_due=customers_not_due(request.previous, as_of=as_of))
+        chosen = replace(
+            chosen, not_due=customers_not_due(request.previous, as_of=as_of, zone=tables.timezone)
+        )
     return chosen
 
 

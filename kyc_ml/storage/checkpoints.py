@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from kyc_ml.errors import OutputError
 from kyc_ml.storage.run_directory import NOTES
-from kyc_ml.storage.writing import dump_json, write_whole
+from kyc_ml.storage.writing import dump_json, load_json, write_whole
 
 _IDENTITY: Final = "identity.json"
 
@@ -99,7 +99,7 @@ def _write(path: Path, content: object) -> str:
 def _read(path: Path) -> dict[str, Any] | None:
     """Read a checkpoint; None for a damaged one, so that its step is done again."""
     try:
-        found = json.loads(path.read_bytes())
+        found = load_json(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     except OSError as error:

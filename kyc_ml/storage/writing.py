@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from kyc_ml.errors import OutputError
 
@@ -88,6 +89,29 @@ def write_whole(path: Path, content: bytes) -> None:
 def dump_json(content: object) -> str:
     """Return content as readable JSON, the same text for the same content; no NaN or infinity."""
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def load_json(content: str | bytes) -> Any:  # noqa: ANN401  what JSON holds
+    """Read JSON as `dump_json` writes it, of a file that somebody may have changed.
+
+    Raises
+    ------
+    json.JSONDecodeError, UnicodeDecodeError
+        If it is no JSON, holds a number that is not finite, or is nested too deeply to read.
+    """
+    try:
+        return json.loads(content, parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        msg = "JSON is nested too deeply"
+        raise json.JSONDecodeError(msg, "", 0) from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        msg = "JSON holds a number that is not finite"
+        raise json.JSONDecodeError(msg, "", 0)
+    return number
 
 
 def sync_folder(folder: Path) -> None:

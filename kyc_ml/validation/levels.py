@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kyc_ml.metrics import Floats, Ints, Mask, clustered_observed_over_expected
+from kyc_ml.metrics import Floats, Ints, Mask, observed_over_expected
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import Value
 from kyc_ml.validation.rows import ScoredRows
@@ -16,11 +16,11 @@ def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]
 
     Returns
     -------
-    dict of rows, positives, expected, o_e, low and high
-        Observed over expected with its interval at 95%, which is exact also for few positives;
-        see `clustered_observed_over_expected`. NaN where no positive is expected.
+    dict of rows, positives, expected, o_e, low, high, under_p and over_p
+        Observed over expected with its interval at 95%; see `observed_over_expected`. NaN where
+        no positive is expected.
     """
-    ratio = clustered_observed_over_expected(target, proba, customers)
+    ratio = observed_over_expected(target, proba, customers)
     return {
         "rows": int(target.size),
         "positives": int(target.sum()),
@@ -28,6 +28,8 @@ def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]
         "o_e": ratio.ratio,
         "low": ratio.low,
         "high": ratio.high,
+        "under_p": ratio.under_p,
+        "over_p": ratio.over_p,
     }
 
 
@@ -41,11 +43,10 @@ def level_at(rows: ScoredRows, here: Mask) -> dict[str, float]:
 def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str, Value]:
     """Find the strongest evidence of a part with too low, and of one with too high, probabilities.
 
-    Every part is checked for too low probabilities: the exact interval is right also for few
-    positives, and a minimum of expected positives would exclude the very parts whose
-    probabilities are too low. A part is checked for too high probabilities only if it expects
-    `fewest` positives: no positive among the rows of one customer is too little evidence, and
-    the upper end of few positives is too low.
+    Every part is checked for too low probabilities: the interval is right also for few positives,
+    and a minimum of expected positives would exclude the very parts whose probabilities are too
+    low. A part is checked for too high probabilities only if it expects `fewest` positives: no
+    positive among the rows of one customer is too little evidence.
 
     `table` has one row for each part: `named`, expected, low and high of `level_of`.
     """

@@ -88,8 +88,12 @@ _CHINESE_JOINTS: Final = {
 _NUMBERS: Final = (
     (re.compile(r"([\d.]+) or more"), r"\1 及以上"),
     (re.compile(r"^below ([\d.]+)"), r"低于 \1"),
+    (re.compile(r"^([\d.]+) to ([\d.]+)"), r"\1 至 \2"),
 )
-_JOINTS: Final = re.compile(f"({'|'.join(_CHINESE_JOINTS)})")
+_JOINTS: Final = re.compile(
+    # ' to ' between numbers belongs to a range
+    f"({'|'.join(joint.replace(' to ', '(?<![0-9]) to ') for joint in _CHINESE_JOINTS)})"
+)
 
 
 def _name(value: str, names: str | Mapping[str, str]) -> Text:

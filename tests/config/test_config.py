@@ -686,3 +686,43 @@ def test_a_stored_file_may_have_former_keys(tmp_path):
     assert parse_section(text, RunConfig, subject="run", stored=True) == run
     assert "reg_lambda" not in text
     assert "lambda_l2" not in dump_section(run)
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 100_000,
+        "a: " + "{a: " * 100_000,
+        "a: " + "[" * 101 + "]" * 101,
+        "- " * 100_000,
+        "".join(" " * n + "a:\n" for n in range(2_000)),
+        LAUGHS,
+        "a: &a [*a]",
+        "a: 2024-13-45",
+        "a: " + "9" * 5_000,
+        "? [a]\n: 1",
+        "{a: 1, a: 2}",
+    ],
+)
+def test_yaml_that_would_end_the_process_or_fill_its_memory_is_refused(text, tmp_path):
+    with pytest.raises(ConfigError, match="YAML"):
+        parse_section(text, RunConfig, subject="the file")
+    (tmp_path / "inner.yaml").write_text(text)
+    (tmp_path / "run.yaml").write_text("features: !include inner.yaml\n")
+    with pytest.raises(ConfigError, match="YAML"):
+        load_section(tmp_path / "run.yaml", RunConfig)
+
+
+def test_shared_parts_are_allowed_and_many_keys_are_read_at_once():
+    from kyc_ml.config.text import read_content  # noqa: PLC0415
+
+    shared = "a: &a {x: 1}\nb: *a\n"
+    read = read_content(shared, subject="shared", path=None)
+    assert read == {"a": {"x": 1}, "b": {"x": 1}}
+    many = "".join(f"k{n}: {n}\n" for n in range(50_000))
+    assert len(read_content(many, subject="many", path=None)) == 50_000

@@ -16,7 +16,7 @@ import yaml
 import kyc_ml
 from kyc_ml.config import FeatureConfig, section_digest
 from kyc_ml.decision import PeerReference
-from kyc_ml.errors import BundleError, OutputError
+from kyc_ml.errors import BundleError, KycMlError, OutputError
 from kyc_ml.features import FAMILIES, Formula, choose_features, definitions_digest, split_available
 from kyc_ml.registry import (
     MANIFEST,
@@ -337,3 +337,92 @@ def test_files_and_entries_that_differ_are_named(bundle, saved, tmp_path):
     assert compare_manifests(*manifests) == ("metrics.json", "manifest.json (data)")
     del manifests[1]["seeds"]  # as an older kyc_ml wrote it
     assert compare_manifests(*manifests) == ("metrics.json", "manifest.json (data, seeds)")
+
+
+def reseal(folder, name, content):
+    """Change a file as somebody with all rights would: every digest agrees again."""
+    from kyc_ml.registry.bundle import _seal, _sha256  # noqa: PLC0415
+    from kyc_ml.storage import dump_json  # noqa: PLC0415
+
+    (folder / name).write_text(content)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"][name] = _sha256(content.encode())
+    del manifest["manifest_sha256"]
+    sealed = {**manifest, "manifest_sha256": _seal(manifest)}
+    (folder / MANIFEST).write_text(dump_json(sealed))
+
+
+def put(content, path, value):
+    *parents, last = path
+    for key in parents:
+        content = content[key]
+    content[last] = value
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("calibration.json", ["slope"], "steep"),
+        ("calibration.json", ["slope"], None),
+        ("calibration.json", ["method"], "magic"),
+        ("calibration.json", ["method"], "venn_abers"),
+        ("calibration.json", ["method"], "beta"),
+        ("calibration.json", ["knots"], [1.0, 0.0]),
+        ("calibration.json", ["levels"], [0.5]),
+        ("calibration.json", ["surprise"], 1),
+        ("reference.json", ["quantiles", "signal"], [1.0, 2.0]),
+        ("reference.json", ["quantiles", "signal"], list(range(21, 0, -1))),
+        ("reference.json", ["medians"], []),
+        ("reference.json", ["groups"], {"x": 1}),
+        ("metrics.json", ["test"], 3),
+        ("features.json", ["vocabularies"], {}),
+        ("features.json", ["vocabularies", "channel"], ["a", "a"]),
+        ("features.json", ["vocabularies", "channel"], [1, 2]),
+    ],
+)
+def test_a_resealed_file_of_another_form_is_refused(saved, name, path, value):
+    content = json.loads((saved / name).read_text())
+    put(content, path, value)
+    reseal(saved, name, json.dumps(content))
+    with pytest.raises(BundleError, match=re.escape(str(saved))):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {MANIFEST, "model.txt"}))
+@pytest.mark.parametrize(
+    "content", ["", "null", "[]", "[" * 100_000, '{"a": NaN}', '{"a": 1e999}', "{" * 100_000]
+)
+def test_a_resealed_file_of_no_form_is_refused(saved, name, content):
+    reseal(saved, name, content)
+    with pytest.raises(KycMlError, match=re.escape(str(saved))):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["columns", "signal", "counts"], [1]),
+        (["columns", "signal", "counts"], "many"),
+        (["columns", "signal", "cuts"], [2.0, 1.0]),
+        (["columns", "probability"], {}),
+        (["rows"], -1),
+        (["effective_customers"], 0),
+    ],
+)
+def test_a_profile_whose_counts_are_not_those_of_its_bins_is_refused(bundle, path, value, small):
+    from kyc_ml.model import Profile, learn_profile  # noqa: PLC0415
+
+    learned = learn_profile(small.features, np.linspace(0.0, 1.0, len(small.features)))
+    content = json.loads(json.dumps(learned.to_dict()))
+    assert Profile.from_dict(content).to_dict() == learned.to_dict()
+    put(content, path, value)
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Profile.from_dict(content)
+
+
+def test_a_resealed_model_with_a_circle_is_refused(saved):
+    text = (saved / "model.txt").read_text()
+    changed = re.sub(r"(?<=\nright_child=)\S+", "0", text, count=1)
+    reseal(saved, "model.txt", changed)
+    with pytest.raises(BundleError):
+        load_bundle(saved)

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 
@@ -173,3 +174,108 @@ def test_a_lock_file_that_was_removed_meanwhile_does_not_let_two_in(goal):
                 pytest.fail("held twice")
     finally:
         os.close(number)
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A folder of the user that another account would like to see emptied."""
+    folder = tmp_path / "victim"
+    (folder / "scratch").mkdir(parents=True)
+    for name in (".bashrc", "accounts.txt", "scratch/.rows"):
+        (folder / name).write_text("dear")
+    yield folder
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*")} == {
+        ".bashrc",
+        "accounts.txt",
+        "scratch",
+        "scratch/.rows",
+    }
+
+
+@pytest.mark.parametrize("name", [".scores.work", ".scores.lock", "scores.failed"])
+def test_a_planted_link_is_refused_and_never_followed(goal, victim, name):
+    goal.parent.mkdir()
+    link = goal.parent / name
+    link.symlink_to(victim)
+
+    def run():
+        with hold(goal) as place:
+            place.clear()
+            place.put_aside()
+
+    with pytest.raises(OutputError, match=re.escape(str(link))):
+        run()
+    assert link.is_symlink()
+
+
+def test_links_and_hard_links_inside_the_work_folder_are_removed_but_not_followed(goal, victim):
+    work = goal.parent / ".scores.work"
+    (work / NOTES).mkdir(parents=True)
+    for name in ("scratch", "scores", f"{NOTES}/.half"):
+        (work / name).symlink_to(victim)
+    os.link(victim / "accounts.txt", work / "accounts.txt")
+    with hold(goal) as place:
+        assert list(place.scratch.iterdir()) == []
+        assert not list((work / NOTES).iterdir())
+        place.clear()
+        assert [path.name for path in work.iterdir()] == ["scratch"]
+
+
+def test_a_work_folder_that_others_can_write_is_refused_and_left(goal):
+    work = goal.parent / ".scores.work"
+    work.mkdir(parents=True)
+    (work / "theirs").touch()
+    work.chmod(0o777)
+    with pytest.raises(OutputError, match=re.escape(str(work))), hold(goal):
+        pytest.fail("held")
+    assert (work / "theirs").is_file()
+    work.chmod(0o755)
+    with hold(goal) as place:
+        place.clear()
+        place.publish()
+    assert stat.S_IMODE(goal.stat().st_mode) == 0o700, "what is published is its owner's alone"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can give a file away")
+@pytest.mark.parametrize("name", [".scores.work", ".scores.lock", "scores"])
+def test_what_another_user_made_is_refused_and_left(goal, name):
+    planted = goal.parent / name
+    planted.parent.mkdir()
+    if name.endswith("lock"):
+        planted.touch()
+    else:
+        planted.mkdir()
+    os.chown(planted, 54321, -1)
+    with pytest.raises(OutputError, match=re.escape(str(planted))), hold(goal):
+        pytest.fail("held")
+    assert [path.name for path in goal.parent.iterdir()] == [name]
+
+
+def test_a_pipe_in_place_of_the_lock_is_refused(goal):
+    goal.parent.mkdir()
+    os.mkfifo(goal.parent / ".scores.lock")
+    with pytest.raises(OutputError, match="lock"), hold(goal):
+        pytest.fail("held")
+
+
+def test_a_work_folder_that_is_exchanged_while_the_job_runs_is_not_published(goal, victim):
+    def run():
+        with hold(goal) as place:
+            (place.work / MANIFEST).write_text("{}")
+            place.work.rename(goal.parent / "aside")
+            place.work.symlink_to(victim)
+            place.remove(("accounts.txt", "scratch"))  # only in the folder that was opened
+            place.publish()
+
+    with pytest.raises(OutputError, match="work"):
+        run()
+    assert not os.path.lexists(goal)
+    assert (goal.parent / "aside" / MANIFEST).is_file()
+
+
+def test_a_link_in_place_of_the_goal_is_not_replaced(goal, tmp_path):
+    goal.parent.mkdir()
+    goal.symlink_to(tmp_path / "absent")
+    with hold(goal) as place, pytest.raises(OutputError, match="exists"):
+        place.publish()
+    assert goal.is_symlink()

@@ -71,13 +71,24 @@ class Usual:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` of this or an earlier version returned."""
-        return cls(
+        """Read what `to_dict` of this or an earlier version returned.
+
+        Raises
+        ------
+        ValueError
+            If the quantiles are not those of `LEVELS`, ascending.
+        """
+        found = cls(
             medians={n: np.nan if v is None else v for n, v in content["medians"].items()},
             modes=content["modes"],
             quantiles={n: np.array(v, float) for n, v in content.get("quantiles", {}).items()},
             rows=content.get("rows", 0),
         )
+        for name, grid in found.quantiles.items():
+            if grid.shape != (len(LEVELS),) or not (np.diff(grid) >= 0.0).all():
+                msg = f"the quantiles of {name} are not {len(LEVELS)} ascending numbers"
+                raise ValueError(msg)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

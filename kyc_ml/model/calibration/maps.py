@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_args
 
 import numpy as np
 from scipy.special import expit
@@ -119,11 +119,38 @@ class Calibrator:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
-        """Read what `to_dict` wrote, or wrote before there were beta maps and segments."""
+        """Read what `to_dict` wrote, or wrote before there were beta maps and segments.
+
+        Raises
+        ------
+        ValueError
+            If the knots or levels are not those of the method. Other content of another form
+            raises what Python does: KeyError, TypeError.
+        """
         numbers = {"knots": tuple(content["knots"]), "levels": tuple(content["levels"])}
         segments = content.get("segments")
         shifts = None if segments is None else Segments.from_dict(segments)
-        return cls(**{**content, **numbers, "segments": shifts})
+        return cls(**{**content, **numbers, "segments": shifts})._checked()
+
+    def _checked(self) -> Self:
+        """Return the map, or raise ValueError if it could not be applied, or is not monotone."""
+        knots, levels = np.array(self.knots, np.float64), np.array(self.levels, np.float64)
+        slopes = np.array([self.slope, self.intercept, self.upper_slope], np.float64)
+        # a step has a level at each knot, and one before, between and after them
+        wanted = {"isotonic": knots.size, "venn_abers": 2 * knots.size + 1}.get(self.method, 0)
+        sound = (
+            self.method in get_args(Method)
+            and np.isfinite([*slopes, *knots, *levels]).all()
+            and (np.diff(knots) >= 0.0).all()
+            and (np.diff(levels) >= 0.0).all()
+            and ((levels >= 0.0) & (levels <= 1.0)).all()
+            and levels.size == wanted
+            and (knots.size > 0 or self.method in {"none", "platt"})
+        )
+        if not sound:
+            msg = f"the numbers of the calibration are not those of the method {self.method!r}"
+            raise ValueError(msg)
+        return self
 
 
 def to_probability(margin: Floats) -> Floats:

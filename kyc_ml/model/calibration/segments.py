@@ -102,8 +102,11 @@ class Segments:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
-        """Read what `dataclasses.asdict` wrote."""
+        """Read what `dataclasses.asdict` wrote; raise ValueError if a name comes twice."""
         shifts = tuple(SegmentShift(**each) for each in content["shifts"])
+        if len({str(each.name) for each in shifts}) < len(shifts):
+            msg = "a segment of the calibration is given twice"
+            raise ValueError(msg)
         return cls(**{**content, "shifts": shifts})
 
 

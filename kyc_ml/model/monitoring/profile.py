@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Self
 
 import numpy as np
@@ -71,9 +72,16 @@ class Profile:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the counts are not those of the bins. Other content of another form raises what
+            Python does: KeyError, TypeError.
+        """
         columns = content["columns"]
-        return cls(
+        found = cls(
             bins={
                 name: FrozenBins(category=each["category"], cuts=tuple(each["cuts"]))
                 for name, each in columns.items()
@@ -84,6 +92,18 @@ class Profile:
             # bundles of before it was kept took each customer for as active as the others
             effective_customers=content.get("effective_customers", content["customers"]),
         )
+        unsound = [name for name in columns if not found._is_sound(name)]
+        if unsound or PROBABILITY not in columns or not found.effective_customers > 0:
+            msg = f"the profile's counts are not those of its bins: {', '.join(unsound)}"
+            raise ValueError(msg)
+        return found
+
+    def _is_sound(self, name: str) -> bool:
+        """Return whether there is a count for each bin, and the bins are in order."""
+        bins, counts = self.bins[name], self.counts[name]
+        ascending = all(low < high for low, high in pairwise(bins.cuts))
+        fitting = counts.shape == (len(bins.cuts) + 2,) and (counts >= 0).all()
+        return bool(ascending and fitting and counts.sum() == self.rows)
 
 
 def learn_profile(features: FeatureTable, proba: Floats) -> Profile:

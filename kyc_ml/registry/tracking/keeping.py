@@ -28,6 +28,7 @@ from kyc_ml.registry.bundle import Bundle, load_bundle
 from kyc_ml.registry.governance.log import current_account
 from kyc_ml.registry.tracking.registry import RECORD
 from kyc_ml.registry.tracking.runs import LoggedPart, RunRecord, facts_of, tags_of, write_files
+from kyc_ml.storage import load_json
 
 BUNDLE: Final = "bundle"
 FILES: Final = "run"
@@ -152,7 +153,7 @@ class Kept:
         """
         path = folder / FACTS
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = load_json(path.read_text(encoding="utf-8"))
             if content.pop("format") != _FORMAT:
                 msg = f"{path} has another format: register it with the kyc_ml that wrote it"
                 raise RegistryError(msg)

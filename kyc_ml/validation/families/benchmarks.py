@@ -148,7 +148,7 @@ def _against(
     rows: ScoredRows, other: Predictions, settings: Settings, *, notes: tuple[Text, ...] = ()
 ) -> Outcome:
     target = rows.target
-    area = compare_aucs(target, rows.evaluated_margin, other.score)
+    area = compare_aucs(target, rows.evaluated_margin, other.score, rows.evaluated_customers)
     ours = Ranking.of(target, rows.evaluated_margin)
     theirs = Ranking.of(target, other.score)
     losses = log_losses(target, rows.evaluated_probability) - log_losses(target, other.probability)

@@ -12,18 +12,15 @@ from kyc_ml.metrics import (
     Ints,
     bootstrap,
     calibration_error,
-    clustered_observed_over_expected,
     compute_grade_calibration,
     compute_reliability,
     decompose_brier,
-    design_effect,
     fit_calibration_line,
     holm,
     hosmer_lemeshow,
-    jeffreys_p,
     largest_calibration_error,
+    observed_over_expected,
     percentile_interval,
-    residual_at_observed_level,
     spiegelhalter,
 )
 from kyc_ml.validation.evidence import ReviewEvidence
@@ -32,7 +29,6 @@ from kyc_ml.validation.levels import level_at, level_note, surest_levels
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
-from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import segments
 from kyc_ml.validation.text import notice
 
@@ -42,10 +38,10 @@ _NO_ROWS: Final = not_applicable("no_mature_outcome")
 def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compute O/E and the line of recalibration."""
     rows = evidence.current
-    ratio = clustered_observed_over_expected(
+    ratio = observed_over_expected(
         rows.target, rows.evaluated_probability, rows.evaluated_customers
     )
-    line = fit_calibration_line(rows.target, rows.evaluated_probability)
+    line = fit_calibration_line(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(
         values={
             "o_e": Value(ratio.ratio, ratio.low, ratio.high),
@@ -53,9 +49,10 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
             "o_e_high": ratio.high,
             "intercept": Value(line.intercept, line.intercept_low, line.intercept_high),
             "slope": Value(line.slope, line.slope_low, line.slope_high),
+            "slope_low": line.slope_low,
+            "slope_high": line.slope_high,
             "p_value": line.p_value,
         },
-        notes=(notice("interval_by_customer"),),
     )
 
 
@@ -71,7 +68,11 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome:
             "mce": largest_calibration_error(rows.target, proba, n_bins=settings.bins),
             "ece_over_prevalence": ece / prevalence if prevalence else np.nan,
         },
-        tables={"reliability": compute_reliability(rows.target, proba, n_bins=settings.bins)},
+        tables={
+            "reliability": compute_reliability(
+                rows.target, proba, n_bins=settings.bins, groups=rows.evaluated_customers
+            )
+        },
     )
 
 
@@ -106,14 +107,14 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome:
 def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test whether the Brier score is as expected of correct probabilities."""
     rows = evidence.current
-    found = spiegelhalter(rows.target, rows.evaluated_probability)
+    found = spiegelhalter(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(values={"z": found.statistic, "p_value": found.p_value})
 
 
 def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test observed against expected counts by groups of probability."""
     rows = evidence.current
-    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, n_bins=10)
+    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     degrees = np.nan if found.degrees is None else float(found.degrees)
     return Outcome(
         values={"statistic": found.statistic, "degrees": degrees, "p_value": found.p_value}
@@ -121,14 +122,18 @@ def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
 
 
 def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome:
-    """Test the level of each tier with Jeffreys' test."""
+    """Test the level of each tier and of all rows; Jeffreys' tests by rows beside it."""
     rows = evidence.current
-    table = _with_clusters(evidence, _grades(evidence))
+    table = _with_levels(evidence, _grades(evidence))
+    whole = observed_over_expected(
+        rows.target, rows.evaluated_probability, rows.evaluated_customers
+    )
     return Outcome(
         values={
-            "under_p": smallest(table, "jeffreys_under_clustered", named="grade"),
-            "over_p": smallest(table, "jeffreys_over_clustered", named="grade"),
-            "under_p_all": _under_p_of_all(rows),
+            "under_p": smallest(table, "level_under", named="grade"),
+            "over_p": smallest(table, "level_over", named="grade"),
+            "under_p_all": whole.under_p,
+            "over_p_all": whole.over_p,
             "under_p_rows": smallest(table, "jeffreys_under_holm", named="grade"),
             "over_p_rows": smallest(table, "jeffreys_over_holm", named="grade"),
         },
@@ -192,40 +197,21 @@ def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
     )
 
 
-def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFrame:
-    """Add each tier's design effect, and Jeffreys' p-values of counts divided by it."""
+def _with_levels(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFrame:
+    """Add each tier's tests of the level, and replace the interval of its rate by theirs."""
     rows = evidence.current
-    effect, under, over = _jeffreys_by_customer(rows, rows.grades.model[rows.evaluated], table)
+    tier = rows.grades.model[rows.evaluated]
+    found = [
+        observed_over_expected(
+            rows.target[here], rows.evaluated_probability[here], rows.evaluated_customers[here]
+        )
+        for here in (tier == place for place in range(len(table)))
+    ]
+    rate = table["expected_rate"].to_numpy()
     return table.assign(
-        design_effect=effect,
-        jeffreys_under_clustered=holm(under),
-        jeffreys_over_clustered=holm(over),
+        low=rate * [each.low for each in found],
+        high=rate * [each.high for each in found],
+        design_effect=[each.design_effect for each in found],
+        level_under=holm([each.under_p for each in found]),
+        level_over=holm([each.over_p for each in found]),
     )
-
-
-def _under_p_of_all(rows: ScoredRows) -> float:
-    """Return Jeffreys' p-value of under-prediction for all rows together, by customer."""
-    whole = pd.DataFrame(
-        {
-            "positives": [rows.target.sum()],
-            "rows": [rows.target.size],
-            "expected_rate": [rows.evaluated_probability.mean()],
-        }
-    )
-    _, under, _ = _jeffreys_by_customer(rows, np.zeros(rows.target.size, np.int64), whole)
-    return float(under[0])
-
-
-def _jeffreys_by_customer(
-    rows: ScoredRows, part: Ints, table: pd.DataFrame
-) -> tuple[Floats, Floats, Floats]:
-    """Return the design effect and both p-values of each part, that is each row of `table`."""
-    parts = len(table)
-    residual = residual_at_observed_level(
-        rows.target, rows.evaluated_probability, part=part, parts=parts
-    )
-    effect = design_effect(residual, rows.evaluated_customers, part=part, parts=parts)
-    under, over = jeffreys_p(
-        table["positives"] / effect, table["rows"] / effect, table["expected_rate"]
-    )
-    return effect, np.asarray(under), np.asarray(over)

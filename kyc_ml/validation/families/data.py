@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE
 from kyc_ml.features import audit_features, build_features
 from kyc_ml.metrics import Mask, compute_drift, effective_customers
@@ -215,27 +216,47 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     places = draw_evaluated(rows, most=_MOST_PROBED, rng=rng)
     features = rows.features.take(places)
     target = np.asarray(rows.status[places] == POSITIVE, dtype=np.float64)
-    single, shuffled = probe(
+    found = probe(
         features,
         target,
+        negatives=int((target == 0).sum()),
         config=evidence.bundle.config.model,
         seed=settings.seed,
         tell=evidence.reporter.progress,
     )
     auc = Value(np.nan)
     miss = np.nan
+    shuffled = found.shuffled
     if shuffled is not None:
         auc = Value(shuffled.auc, shuffled.low, shuffled.high)
         miss = max(0.0, shuffled.low - 0.5, 0.5 - shuffled.high)
     return Outcome(
         values={
-            "highest_auc": largest(single, "auc", named="feature"),
+            "highest_auc": largest(found.single, "auc", named="feature"),
+            "given_away": _given_away(found.pure),
             "shuffled_auc": auc,
             "shuffled_miss": miss,
+            "doubtful_dates": _doubtful_dates(evidence.tables),
         },
-        tables={"features": single},
+        tables={"features": found.single, "values": found.pure},
         notes=(notice("rows_probed", rows=places.size),),
     )
+
+
+def _given_away(pure: pd.DataFrame) -> Value:
+    """Return the most positives that one value gives away, and which value it is."""
+    if pure.empty:
+        return Value(0.0)
+    first = pure.iloc[0]
+    return Value(float(first["positives"]), about=f"{first['feature']} = {first['value']}")
+
+
+def _doubtful_dates(tables: ContractedTables | None) -> Value:
+    """Count the warnings that an outcome may be known too early; undefined without tables."""
+    if tables is None:
+        return Value(np.nan)
+    doubts = tables.quality.doubts
+    return Value(float(len(doubts)), about="; ".join(f"{d.table}: {d.rule}" for d in doubts[:3]))
 
 
 def _missing(rows: ScoredRows, place: int) -> Mask:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from kyc_ml.dataset import POSITIVE
 from kyc_ml.features import find_time_bound_beyond_the_clock
-from kyc_ml.metrics import clustered_observed_over_expected
+from kyc_ml.metrics import observed_over_expected
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.families import robustness_by_region as regions
@@ -135,9 +135,7 @@ def run_training_range(evidence: ReviewEvidence, settings: Settings) -> Outcome 
     ratio = Value(np.nan)
     if here.any():
         target = np.asarray(rows.status[here] == POSITIVE, dtype=np.float64)
-        found = clustered_observed_over_expected(
-            target, rows.probability[here], rows.customers[here]
-        )
+        found = observed_over_expected(target, rows.probability[here], rows.customers[here])
         ratio = Value(found.ratio, found.low, found.high)
     return Outcome(
         values={

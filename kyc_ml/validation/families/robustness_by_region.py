@@ -115,7 +115,9 @@ def _gap(
         positives = int(target.sum())
         if min(positives, target.size - positives) < fewest:
             return dict.fromkeys(("training", "current", "gap", "low", "high"), np.nan)
-        value, low, high = auc_interval(target, rows.evaluated_margin[here])
+        value, low, high = auc_interval(
+            target, rows.evaluated_margin[here], rows.evaluated_customers[here]
+        )
         found.append(value)
         reach += max(value - low, high - value) ** 2
     gap, half = found[0] - found[1], float(np.sqrt(reach))

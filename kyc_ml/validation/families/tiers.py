@@ -10,7 +10,6 @@ import pandas as pd
 from kyc_ml.dataset import POSITIVE, customers_of
 from kyc_ml.metrics import (
     Ints,
-    clustered_observed_over_expected,
     compute_ordering,
     concentration_change,
     design_effect,
@@ -18,6 +17,7 @@ from kyc_ml.metrics import (
     jeffreys_interval,
     matrix_weighted_bandwidth,
     migration_z,
+    observed_over_expected,
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
@@ -222,11 +222,7 @@ def run_overrides(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplica
     raised = grades.tier > grades.before
     here = moved & rows.evaluated
     target, proba = rows.target[moved[rows.evaluated]], rows.probability[here]
-    ratio = (
-        clustered_observed_over_expected(target, proba, rows.customers[here])
-        if target.size
-        else None
-    )
+    ratio = observed_over_expected(target, proba, rows.customers[here]) if target.size else None
     table = (
         pd.DataFrame(
             {

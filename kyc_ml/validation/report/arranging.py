@@ -43,7 +43,11 @@ def panels(
         yield title, plot, high_first(table)
         return
     table = table[table["rows"] >= _FEWEST_ROWS]
-    for name, part in table.groupby("feature", sort=False):
+    # the checks sort groups by name, which puts 'below 25' last
+    lowest_first = (
+        table["group"].str.startswith("below ").sort_values(ascending=False, kind="stable")
+    )
+    for name, part in table.loc[lowest_first.index].groupby("feature", sort=False):
         colon = word("colon", naming.language)
         yield f"{title}{colon}{naming.value(str(name))}", replace(plot, group=""), part
 

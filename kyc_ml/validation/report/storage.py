@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.storage import dump_json, write_whole, written_whole
+from kyc_ml.storage import dump_json, load_json, write_whole, written_whole
 from kyc_ml.validation.check import FAMILIES
 from kyc_ml.validation.result import Report, Table
 
@@ -35,7 +34,7 @@ def from_json(text: str, *, subject: str) -> Report:
     Raises ConfigError if it is not a report, has another format, or was cut short.
     """
     try:
-        content = json.loads(text)
+        content = load_json(text)
         version = content.pop("format")
     except (ValueError, KeyError, TypeError, AttributeError):
         msg = f"{subject} is not a validation report: name a report.json of kyc-ml validate"

@@ -222,9 +222,8 @@ def test_the_sign_off_stands_on_the_page(undrawn):
         digest="r" * 64, model="fraud", version="3", bundle_digest="d" * 64, validator="Lin Hua",
         trainers=(), verdict="pass_with_findings", complete=True,
         created_at=pd.Timestamp(undrawn.created_at), policy_digest="p" * 64,
-        finding_due_days=90,
+        finding_due_days=90, positives=67, negatives=933,
         findings=(ReportFinding(id="stability.psi/psi/amber", severity="amber", text="x"),),
-        positives=67, negatives=933,
     )  # fmt: skip
     today = pd.Timestamp("2026-11-23").date()
     signed = make_sign_off(
