@@ -27,7 +27,6 @@ from kyc_ml.registry.tracking.promoting import fetch_anchors
 from kyc_ml.registry.tracking.refusing import REGISTERED
 from kyc_ml.registry.tracking.registry import FetchedBundle
 
-
 _MOVED_WITHIN: Final = timedelta(minutes=1)
 """From the entry of a decision to the move of its alias (convention; usually under a second)."""
 
