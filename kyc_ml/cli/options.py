@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -148,12 +149,25 @@ def job(
             require_addresses()
         with made as terminal:
             yield terminal
+            _tell_uncached(terminal)
     except (Exception, Terminated) as error:
         # `from None`: the message or the traceback is written already
         raise typer.Exit(code=_report_end(error, made)) from None
     except KeyboardInterrupt:
         made.stopped()
         raise typer.Exit(code=130) from None
+
+
+def _tell_uncached(terminal: Terminal) -> None:
+    """Report that a job compiled its code for itself alone: the next one takes as long."""
+    if "kyc_ml.storage.compiling" in sys.modules:
+        from kyc_ml.storage import find_cache
+
+        if find_cache() is None:
+            terminal.info(
+                "compiled code was not kept: no folder can be written by this user alone; name one "
+                "in NUMBA_CACHE_DIR"
+            )
 
 
 def _report_end(error: BaseException, terminal: Terminal) -> int:

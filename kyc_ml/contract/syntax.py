@@ -27,7 +27,7 @@ def parse_select(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[s
     text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
     try:
         tree = load_json(text)
-    except JSONDecodeError:  # nested more deeply than anybody writes
+    except JSONDecodeError:  # nested more deeply than people write
         return None
     return None if tree["error"] or len(tree["statements"]) != 1 else list(_nodes(tree))
 

@@ -1,5 +1,6 @@
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import digest_file as digest_file
+from .compiling import find_cache as find_cache
 from .compiling import kernel as kernel
 from .delimited import save_csv as save_csv
 from .delimited import write_csv as write_csv

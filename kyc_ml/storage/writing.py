@@ -92,12 +92,12 @@ def dump_json(content: object) -> str:
 
 
 def load_json(content: str | bytes) -> Any:  # noqa: ANN401  what JSON holds
-    """Read JSON as `dump_json` writes it, of a file that somebody may have changed.
+    """Read JSON as `dump_json` writes it, of a file that may have been changed.
 
     Raises
     ------
     json.JSONDecodeError, UnicodeDecodeError
-        If it is no JSON, holds a number that is not finite, or is nested too deeply to read.
+        If it is not JSON, holds a number that is not finite, or is nested too deeply to read.
     """
     try:
         return json.loads(content, parse_float=_finite, parse_constant=_finite)
