@@ -17,6 +17,7 @@ from .run_directory import RunDirectory as RunDirectory
 from .run_directory import hold as hold
 from .writing import dump_json as dump_json
 from .writing import load_json as load_json
+from .writing import make_private as make_private
 from .writing import require_place as require_place
 from .writing import sync_folder as sync_folder
 from .writing import why_unwritable as why_unwritable

@@ -39,6 +39,22 @@ def why_unwritable(place: Path) -> int:
     return errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that only this user can read; one that is there stays as it is.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise _refused(folder, error) from None
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file next to `path`, and rename it once it is complete and on disk.
