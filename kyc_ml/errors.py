@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import PurePath
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 _PATHS_ALIKE: Final = 0.75
 """Smallest similarity of two file names (convention): one letter of four may differ."""
@@ -18,9 +18,16 @@ _PATHS_ALIKE: Final = 0.75
 class KycMlError(Exception):
     """Base class of all errors raised on purpose by kyc_ml.
 
-    The command line prints the message in one block. The exit code is 2; 1 if a limit was exceeded;
-    4 if a service is not available or a file is in use.
+    The command line prints the message in one block.
+
+    Attributes
+    ----------
+    exit_code : int
+        2; 1 if a limit was exceeded; 4 if a service is not available; 5 if the input is not there
+        yet.
     """
+
+    exit_code: ClassVar[int] = 2
 
 
 class ConfigError(KycMlError, ValueError):
@@ -31,8 +38,14 @@ class SourceError(KycMlError, ValueError):
     """A source mapping does not fit the user's files."""
 
 
-class BusyError(SourceError):
-    """Another process is writing a file, which may be free later: the exit code is 4."""
+class NotReadyError(SourceError):
+    """The input is not there yet: late, still being copied or in use.
+
+    The same job may succeed later without a change by anyone here. Input that only its sender
+    can correct is a `SourceError`.
+    """
+
+    exit_code = 5
 
 
 class ContractError(KycMlError, ValueError):
@@ -67,7 +80,9 @@ class RegistryError(KycMlError, LookupError):
 
 
 class UnreachableError(RegistryError):
-    """The model store does not answer now but may later; the exit code is 4."""
+    """The model store does not answer now but may later."""
+
+    exit_code = 4
 
 
 class AuditError(KycMlError, ValueError):
@@ -77,7 +92,8 @@ class AuditError(KycMlError, ValueError):
     def absent(cls, *, path: str) -> Self:
         """Return the error for a missing log, with the ways to name another place."""
         return cls(
-            f"audit log {path} does not exist: name it with --log or KYC_ML_AUDIT_LOG, or go to "
+            f"audit log {path} does not exist: name it with --log (score, explain and nightly.py: "
+            "--audit-log) or KYC_ML_AUDIT_LOG, or go to "
             "the folder where kyc-ml validate, sign-off and promote ran (the first creates it); "
             "if it is lost, restore it from the backup"
         )
@@ -95,7 +111,9 @@ class AuditError(KycMlError, ValueError):
 
 
 class GateError(KycMlError):
-    """A result exceeds its limits and is not published; the exit code is 1."""
+    """A result exceeds its limits and is not published."""
+
+    exit_code = 1
 
 
 class OutputError(KycMlError, OSError):
@@ -219,11 +237,11 @@ class Faults:
     def raise_if_any(self) -> None:
         """Raise one error that lists all faults, if there are any.
 
-        It is a `BusyError` if all of them are `passing`.
+        It is a `NotReadyError` if all of them are `passing`.
         """
         if not self._found:
             return
         count = len(self._found)
-        error = BusyError if self._passing == count else self._error
+        error = NotReadyError if self._passing == count else self._error
         head = f"{self._subject}: {count} fault{'s' if count > 1 else ''}"
         raise error("\n".join([head, *(f"  - {fault}" for fault in self._found)]))

@@ -4,8 +4,8 @@
         --data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml
 
 Exit codes: 0 done, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try
-again later. All configurations are read before the first training, so that a misspelt key is
-reported within seconds.
+again later, 5 the input is not there yet. All configurations are read before the first training,
+so that a misspelt key is reported within seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from kyc_ml.cli.help import example
-from kyc_ml.cli.options import AsOfOption, RequiredPath, job
+from kyc_ml.cli.options import AsOfOption, RequiredPath, in_zone_of, job
 from kyc_ml.cli.usage import LoggedCommand
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -48,8 +48,9 @@ def main(
         runs = [load_run(path, source=source) for path in config]
         quarantine = out / "quarantine.parquet"
         tables, mapping = read_tables(source, data, quarantine=quarantine, reporter=terminal)
+        known = in_zone_of(source, as_of, name="--as-of")
         for files in runs:
-            result = train_tables(tables, mapping, files=files, as_of=as_of, reporter=terminal)
+            result = train_tables(tables, mapping, files=files, as_of=known, reporter=terminal)
             show_training(terminal, result)
 
 

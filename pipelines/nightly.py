@@ -4,10 +4,9 @@
         --data build/demo/bank --as-of 2025-06-24 --out build/nightly \
         --model models:/demo-fraud/1 --model models:/demo-risk/1
 
-    0 3 * * *  cd /srv/kyc && python pipelines/nightly.py ... --as-of "$(date -u +%F)"
-
 Fraud models score the transactions that became known in the day before --as-of, including late
-ones; risk models score every customer. The scores of each model are in a separate folder,
+ones; risk models score every customer. A day ends at the midnight of the time zone of the source;
+without --as-of it is the last one. The scores of each model are in a separate folder,
 OUT/DAY/NAME, which appears complete. An interrupted job resumes when it is started again with the
 same arguments; published scores do not change. If one model is refused or cannot be loaded, the
 others are still scored.
@@ -18,23 +17,35 @@ scorecard of the run configuration that has the name of the model.
 
 Exit codes: 0 all published, 1 a limit was exceeded and the scores of at least one model are not
 published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try again
-later. With several models it is the highest.
+later, 5 the input is not there yet: try again later, or give --wait. With several models it is
+the highest. --heartbeat and --on-failure report how the job ended to other programs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kyc_ml.cli.help import example
-from kyc_ml.cli.options import LogOption, RequiredPath, Time, exit_code_of, job, time_option
+from kyc_ml.cli.options import (
+    AUDIT_LOG,
+    AllowUnpromoted,
+    AuditLogOption,
+    LogOption,
+    RequiredPath,
+    job,
+    time_option,
+)
 from kyc_ml.cli.scoring import Fallback
 from kyc_ml.cli.usage import LoggedCommand
-from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
+from kyc_ml.errors import ConfigError, KycMlError, NotReadyError, UnreachableError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,9 +69,14 @@ def main(
     *,
     source: RequiredPath,
     data: RequiredPath,
-    as_of: Annotated[Time, time_option("--as-of", help="End of the day to score (ISO date, UTC).")],
     out: Annotated[Path, typer.Option(help="Folder for the scores of all nights.")],
     model: Annotated[list[str], typer.Option(help="Approved model; may be repeated.")],
+    as_of: Annotated[
+        str | None,
+        time_option(
+            "--as-of", help="Midnight that ends the night (ISO date, in the zone of the source)."
+        ),
+    ] = None,
     limits: Path | None = None,
     overrides: Path | None = None,
     fallback: Fallback | None = None,
@@ -73,65 +89,151 @@ def main(
     no_previous: Annotated[
         bool, typer.Option("--no-previous", help="Start without the tiers of earlier nights.")
     ] = False,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the earlier nights, for a rehearsal; default: --out."),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart")] = False,
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
+    wait: str | None = None,
+    heartbeat: Path | None = None,
+    on_failure: str | None = None,
     log_format: LogOption = "text",
 ) -> None:
     """Score one day with every model.
 
     Exit codes: 0 all published, 1 a limit was exceeded and the scores of at least one model are
     not published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try
-    again later.
+    again later, 5 the input is not there yet: try again later.
     """
-    worst = 0
-    reads = ["--source", "--data", "--limits", "--overrides", "--config"]
-    with job(locals(), models=model, reads=reads) as terminal:
-        from kyc_ml.cli.terminal.results import show_scoring
-        from kyc_ml.contract import read_once
-        from kyc_ml.scoring import ScoringRequest, load_limits, run_score
+    reads = ["--source", "--data", "--limits", "--overrides", "--config", "--history"]
+    with job(locals(), models=model, reads=reads, name="nightly") as terminal:
+        from kyc_ml.config import SourceMapping, load_section
+        from kyc_ml.contract import wait_for_input
+        from kyc_ml.scoring import ScoringRequest, end_of_waiting, load_limits
 
-        _require_day(as_of)
+        mapping = load_section(source, SourceMapping)
+        moment, terminal.outcome.day = _night(as_of, mapping.timezone)
+        terminal.about(as_of=moment.isoformat())
+        until = end_of_waiting(wait, mapping)
         load_limits(limits)  # reports a fault once, before any work
         cards = _cards(fallback, config or (), source=source)
         night = ScoringRequest(
             model="",
             source=source,
             data=data,
-            out=out / as_of.date().isoformat(),
-            as_of=as_of,
+            out=out / terminal.outcome.day,
+            as_of=moment,
             overrides=overrides,
             limits=limits,
             restart=restart,
+            audit_log=audit_log,
+            allow_unpromoted=allow_unpromoted,
         )
-        history = None if no_previous else out
+        refused = partial(_log, terminal, began=time.time(), zone=mapping.timezone)
+        history = None if no_previous else history or out
         requests = []
         for uri in model:
             terminal.about(model=uri)
             try:
-                requests.append(_request(night, uri, cards=cards, history=history, as_of=as_of))
+                requests.append(_request(night, uri, cards=cards, history=history, as_of=moment))
             except KycMlError as error:
-                worst = max(worst, _report(terminal, uri, error))
+                _report(terminal, uri, error)
+                refused(error, replace(night, model=uri))
         if len(model) > 1:
             terminal.about(model=None)  # the tables are read once for all models
-        if worst == 0:  # otherwise the scorecard may belong to a model that cannot be loaded
+        if terminal.outcome.code == 0:  # else the scorecard may belong to a model not loaded
             _require_used(cards, requests)
         if requests:
-            with read_once(source, data, place=night.out / "tables", reporter=terminal) as tables:
-                for request in requests:
-                    try:
-                        show_scoring(terminal, run_score(request, reporter=terminal, tables=tables))
-                    except KycMlError as error:
-                        worst = max(worst, _report(terminal, request.model, error))
-    raise typer.Exit(code=worst)
+            try:
+                wait_for_input(
+                    lambda: _score(terminal, requests, night, refused=refused, wait=wait),
+                    mapping=mapping,
+                    data=data,
+                    until=until,
+                    reporter=terminal,
+                )
+            except NotReadyError as error:
+                refused(error, *requests)
+                raise
 
 
-def _require_day(as_of: pd.Timestamp) -> None:
-    """Raise ConfigError if --as-of is a time of day: a night's folder is named by its day."""
-    if as_of != as_of.normalize():
+def _night(as_of: str | None, zone: str) -> tuple[pd.Timestamp, str]:
+    """Return the midnight that ends a night, and its day; without a date the last of the zone.
+
+    Raises
+    ------
+    ConfigError
+        If it is another time of the day: the folder of a night is named by its day.
+    """
+    import pandas as pd
+
+    from kyc_ml.config import day_of, last_midnight, parse_time
+
+    now = pd.Timestamp.now(tz="UTC")
+    moment = (
+        last_midnight(now, zone) if as_of is None else parse_time(as_of, name="--as-of", zone=zone)
+    )
+    day = day_of(moment, zone)
+    if day is None:
         msg = (
-            f"--as-of of a night must be a day such as {as_of:%Y-%m-%d}, which means 00:00 UTC, "
-            f"got {as_of.isoformat()}; kyc-ml score accepts a time of day"
+            f"--as-of of a night must be a day such as {moment:%Y-%m-%d}, which means 00:00 "
+            f"{zone} (the time zone of the source), got {as_of}; kyc-ml score accepts a time of day"
         )
         raise ConfigError(msg)
+    return moment, day.isoformat()
+
+
+def _score(
+    terminal: Terminal,
+    requests: Sequence[ScoringRequest],
+    night: ScoringRequest,
+    *,
+    refused: Callable[..., None],
+    wait: str | None,
+) -> None:
+    """Read the tables, and score with each model.
+
+    Raises
+    ------
+    NotReadyError
+        If the tables are not there yet; for the input of one model alone only if the job waits.
+    """
+    from kyc_ml.cli.terminal.results import show_scoring
+    from kyc_ml.contract import read_once
+    from kyc_ml.scoring import run_score
+
+    place = night.out / "tables"
+    with ExitStack() as reading:
+        try:
+            tables = reading.enter_context(
+                read_once(night.source, night.data, place=place, reporter=terminal)
+            )
+        except KycMlError as error:
+            if not isinstance(error, NotReadyError):
+                refused(error, *requests)
+            raise
+        for request in requests:
+            try:
+                show_scoring(terminal, run_score(request, reporter=terminal, tables=tables))
+            except NotReadyError as error:
+                if wait is not None:
+                    raise
+                _report(terminal, request.model, error)
+                refused(error, request)
+            except KycMlError as error:
+                _report(terminal, request.model, error)
+
+
+def _log(
+    terminal: Terminal, error: KycMlError, *requests: ScoringRequest, began: float, zone: str
+) -> None:
+    """Log in MLflow what was refused before `run_score` could."""
+    from kyc_ml.scoring import log_refusal
+
+    for request in requests:
+        log_refusal(request, error, zone=zone, began=began, reporter=terminal)
 
 
 def _cards(fallback: Fallback | None, configs: Sequence[Path], *, source: Path) -> dict[str, Path]:
@@ -190,7 +292,7 @@ def _request(
         If the model cannot be loaded and no scorecard replaces it.
     """
     from kyc_ml.registry import load_model
-    from kyc_ml.scoring import nights_before
+    from kyc_ml.scoring import night_before, nights_before
 
     previous: tuple[Path, ...] = ()
     try:
@@ -212,16 +314,17 @@ def _request(
         model=uri,
         out=night.out / name,
         previous=previous,
+        night_before=night_before(night.out.parent, name, as_of=as_of),
         fallback=None if card is None else "rating",
         config=card,
     )
 
 
-def _report(terminal: Terminal, model: str, error: KycMlError) -> int:
-    """Log why a model's scores are not published; return the exit code."""
+def _report(terminal: Terminal, model: str, error: KycMlError) -> None:
+    """Log why a model's scores are not published; the exit code is the highest of all models."""
     text = str(error)
     terminal.failed(text if model in text else f"{model}: {text}")
-    return exit_code_of(error)
+    terminal.outcome.code = max(terminal.outcome.code, error.exit_code)
 
 
 if __name__ == "__main__":

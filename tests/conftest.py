@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import settings
+from playwright.sync_api import sync_playwright
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
@@ -142,6 +144,53 @@ def make_store(pytestconfig, tmp_path_factory):
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 QUICK = ModelConfig(n_estimators=12, min_child_samples=10, learning_rate=0.2, n_jobs=1, seed=0)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Start the Chromium of this machine, without a screen."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no Chromium on this machine: .ci/run installs it")
+    with sync_playwright() as play:
+        running = play.chromium.launch(
+            executable_path=path,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def find_barriers(browser):
+    """Return a function that lists what axe-core finds against a page, and what does not fit.
+
+    The page is looked at wide in light colours, and narrow in dark ones.
+    """
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+    def find(html):
+        found = []
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            context = browser.new_context(
+                viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
+            )
+            page = context.new_page()
+            page.set_content(html)
+            page.evaluate(axe)
+            result = page.evaluate("axe.run({resultTypes: ['violations']})")
+            found += [
+                (width, scheme, each["id"], node["target"])
+                for each in result["violations"]
+                for node in each["nodes"]
+            ]
+            reach = page.evaluate("document.documentElement.scrollWidth")
+            if reach > width:
+                found.append((width, scheme, "wider than the screen", reach))
+            context.close()
+        return found
+
+    return find
 
 
 def _spec(name, how, *, kind="number", unit="days", **rest):

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.decision import Hysteresis
-from kyc_ml.errors import GateError, RegistryError, UnreachableError
+from kyc_ml.errors import GateError, NotReadyError, RegistryError, SourceError, UnreachableError
 
 ROOT = Path(__file__).parents[1]
 PIPELINES = ROOT / "pipelines"
@@ -96,6 +96,25 @@ def test_the_dag_runs_every_night_once_and_catches_up(airflow, dag):
     assert settings["max_active_runs"] == 1
 
 
+def test_without_a_first_night_no_earlier_one_is_run(airflow, monkeypatch):
+    monkeypatch.delenv("KYC_FIRST_NIGHT", raising=False)
+    load("airflow_nightly", monkeypatch)
+    [settings] = airflow["dags"]
+    assert settings["catchup"] is False
+    assert settings["start_date"].tzinfo is not None
+
+
+def test_the_dag_follows_the_clock_of_the_bank(airflow, monkeypatch):
+    monkeypatch.setenv("KYC_TIMEZONE", "Asia/Shanghai")
+    dag = load("airflow_nightly", monkeypatch)
+    [settings] = airflow["dags"]
+    assert settings["schedule"] == ("0 3 * * *", "Asia/Shanghai")
+    commands = ends_with(dag, 0, monkeypatch)
+    # 3:00 in Shanghai, as Airflow stores it
+    dag.score(logical_date=datetime(2026, 3, 1, 19, tzinfo=UTC))
+    assert commands == [dag.SETTINGS.command("2026-03-02")]
+
+
 def test_the_one_task_is_tried_again(airflow, dag):
     [task] = airflow["tasks"]
     assert task["python_callable"] is dag.score
@@ -108,7 +127,7 @@ def test_its_command_is_one_that_nightly_takes(dag, monkeypatch, tmp_path):
     assert python == str(tmp_path / ".venv/bin/python")
     assert script == "pipelines/nightly.py"
     given = parse(load("nightly", monkeypatch).main, options)
-    assert given["as_of"] == pd.Timestamp("2026-03-02", tz="UTC")
+    assert given["as_of"] == "2026-03-02"
     assert list(given["model"]) == ["models:/fraud@champion", "models:/risk@champion"]
     assert given["source"] == tmp_path / "configs/sources/mine.yaml"
 
@@ -150,7 +169,7 @@ def test_options_of_a_bank_reach_nightly(airflow, monkeypatch):
     assert given["no_previous"] is True
 
 
-@pytest.mark.parametrize("code", [3, 4, 137, 143, -9])
+@pytest.mark.parametrize("code", [3, 4, 5, 137, 143, -9])
 def test_what_was_killed_or_did_not_find_mlflow_is_tried_again(dag, monkeypatch, code):
     ends_with(dag, code, monkeypatch)
     with pytest.raises(RuntimeError, match=rf" {code}\b"):
@@ -192,6 +211,8 @@ def night(monkeypatch, tmp_path):
     @contextmanager
     def read_once(source, data, *, place, reporter):
         asked.append(("read", place))
+        if "read" in faults:
+            raise faults["read"]
         reporter.info("read")
         yield "tables"
 
@@ -200,11 +221,19 @@ def night(monkeypatch, tmp_path):
         asked.append(("score", request))
         reporter.about(model=request.model.removeprefix("models:/").replace("/", " v"))
         reporter.warning("drift: moved")
+        if request.model in faults.get("late", ()):
+            msg = "not there yet"
+            raise NotReadyError(msg)
         if request.model in faults.get("score", ()):
             msg = "not published: drift.score"
             raise GateError(msg)
         return request
 
+    def log_refusal(request, error, **_):
+        refused.append((request.model, error.exit_code))
+
+    refused = []
+    monkeypatch.setattr("kyc_ml.scoring.log_refusal", log_refusal)
     monkeypatch.setattr("kyc_ml.registry.load_model", load_model)
     monkeypatch.setattr("kyc_ml.scoring.nights_before", nights_before)
     monkeypatch.setattr("kyc_ml.contract.read_once", read_once)
@@ -220,6 +249,7 @@ def night(monkeypatch, tmp_path):
         line = ["--source", "s.yaml", "--data", "in", "--out", "out", *options]
         return CliRunner().invoke(module.app, line), asked
 
+    start.refused, start.faults = refused, faults
     return start
 
 
@@ -254,7 +284,8 @@ def test_one_model_does_not_keep_the_other_back(night, load, score, code):
     assert result.output.count("models:/fraud/1") == 1  # named, and once
 
 
-DAY = "2026-03-02T00:00:00+00:00"
+DAY = "2026-03-01T16:00:00+00:00"
+"""Midnight of 2 March in Shanghai, the zone of the mapping."""
 
 
 @pytest.mark.parametrize(
@@ -305,7 +336,8 @@ def test_a_night_without_its_files_says_which_day_it_was(night, lacking, tmp_pat
     (tmp_path / lacking).rename(tmp_path / "elsewhere")
     result, _ = night(*BOTH, "--log", "json")
     [line] = [json.loads(line) for line in result.stderr.splitlines()]
-    assert (result.exit_code, line["as_of"]) == (2, DAY)
+    code = {"in": 5, "s.yaml": 2}[lacking]  # the folder of a delivery is made when it comes
+    assert (result.exit_code, line["as_of"]) == (code, "2026-03-02")
 
 
 def test_without_a_model_the_tables_are_not_read(night):
@@ -320,7 +352,7 @@ def test_a_wrong_date_makes_no_folder(night):
     assert not asked
 
 
-@pytest.mark.parametrize("text", ["2026-03-02T10:00", "2026-03-02T00:00+08:00"])
+@pytest.mark.parametrize("text", ["2026-03-02T10:00", "2026-03-02T00:00+09:00"])
 def test_a_time_of_day_is_no_night(night, text):
     result, asked = night(*BOTH[:4], "--as-of", text)
     assert result.exit_code == 2
@@ -329,14 +361,31 @@ def test_a_time_of_day_is_no_night(night, text):
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-03-02", "2026-03-02T00:00", "20260302", "2026-03-02 00:00Z"]
+    "text",
+    ["2026-03-02", "2026-03-02T00:00", "20260302", "2026-03-02T00:00+08:00", "2026-03-01T16:00Z"],
 )
-def test_a_day_is_one_night_however_it_is_written(night, text):
+def test_a_day_is_one_night_of_the_bank_however_it_is_written(night, text):
     result, asked = night(*BOTH[:4], "--as-of", text)
     assert result.exit_code == 0
-    assert {request.as_of for request in scored(asked).values()} == {
-        pd.Timestamp("2026-03-02", tz="UTC")
-    }
+    assert {request.as_of for request in scored(asked).values()} == {pd.Timestamp(DAY)}
+    assert {request.out.parent.name for request in scored(asked).values()} == {"2026-03-02"}
+
+
+def test_a_midnight_in_utc_may_still_end_a_night(night):
+    result, asked = night(*BOTH[:4], "--as-of", "2026-03-02T00:00Z")
+    assert result.exit_code == 0
+    [(_, first), *_] = scored(asked).items()
+    assert (first.as_of, first.out.parent.name) == (
+        pd.Timestamp("2026-03-02", tz="UTC"), "2026-03-02"
+    )  # fmt: skip
+
+
+def test_without_a_date_the_last_midnight_of_the_bank_ends_the_night(night, monkeypatch):
+    now = pd.Timestamp("2026-03-01T16:30", tz="UTC")
+    monkeypatch.setattr(pd.Timestamp, "now", now.tz_convert)
+    result, asked = night(*BOTH[:4])
+    assert result.exit_code == 0
+    assert {request.as_of for request in scored(asked).values()} == {pd.Timestamp(DAY)}
 
 
 def test_a_usage_error_of_a_night_is_one_object_of_the_json_log(monkeypatch):
@@ -374,13 +423,67 @@ def test_a_store_that_is_away_is_worth_another_try(night):
     assert "models:/risk/1" in scored(asked)
 
 
+@pytest.mark.parametrize("error", [SourceError("faults"), NotReadyError("late")])
+def test_a_night_whose_tables_cannot_be_read_is_recorded_for_every_model(night, error):
+    night.faults["read"] = error
+    result, _ = night(*BOTH)
+    assert result.exit_code == error.exit_code
+    assert night.refused == [(f"models:/{name}/1", error.exit_code) for name in ("fraud", "risk")]
+
+
+def test_the_late_input_of_one_model_holds_up_no_other_unless_the_night_waits(night):
+    night.faults["late"] = ("models:/fraud/1",)
+    result, asked = night(*BOTH)
+    assert (result.exit_code, set(scored(asked))) == (5, {"models:/fraud/1", "models:/risk/1"})
+    assert night.refused == [("models:/fraud/1", 5)]
+    asked.clear()
+    result, asked = night(*BOTH, "--wait", "0s")
+    assert (result.exit_code, set(scored(asked))) == (5, {"models:/fraud/1"})
+
+
+def test_a_night_that_waits_starts_again_when_its_input_has_come(night, monkeypatch):
+    tries = []
+
+    def wait_for_input(attempt, *, until, **_):
+        assert until > pd.Timestamp.now(tz="UTC")
+        try:
+            attempt()
+        except NotReadyError:
+            tries.append("late")
+            night.faults["late"] = ()
+        return attempt()
+
+    monkeypatch.setattr("kyc_ml.contract.wait_for_input", wait_for_input)
+    night.faults["late"] = ("models:/risk/1",)
+    result, _ = night(*BOTH, "--wait", "2h")
+    assert (result.exit_code, tries, night.refused) == (0, ["late"], [])
+
+
+def test_a_rehearsal_has_the_history_of_the_nights_it_repeats(night):
+    Path("published").mkdir()
+    _, asked = night(*BOTH, "--history", "published")
+    assert {about[0] for what, about in asked if what == "history"} == {Path("published")}
+    assert {request.out.parts[0] for request in scored(asked).values()} == {"out"}
+
+
+def test_a_heartbeat_and_a_command_report_the_worst_of_a_night(night, tmp_path):
+    beat = tmp_path / "beat.json"
+    told = f"{sys.executable} -c \"import sys; open('told', 'w').write(sys.stdin.read())\""
+    reported = ("--heartbeat", str(beat), "--on-failure", told)
+    result, _ = night(*BOTH, *reported, score=("models:/risk/1",))
+    assert (result.exit_code, json.loads(beat.read_text())["exit_code"]) == (1, 1)
+    report = json.loads(Path("told").read_text())
+    assert (report["job"], report["day"], report["exit_code"]) == ("nightly", "2026-03-02", 1)
+    assert [reason["model"] for reason in report["reasons"]] == ["risk v1"]
+
+
 def test_the_tiers_of_earlier_nights_are_history(night):
     _, asked = night(*BOTH)
     previous = {uri: request.previous for uri, request in scored(asked).items()}
     assert previous == {
         "models:/fraud/1": (), "models:/risk/1": (Path("out/2026-03-01/risk"),)
     }  # fmt: skip
-    assert ("history", (Path("out"), "risk", "2026-03-02T00:00:00+00:00")) in asked
+    assert ("history", (Path("out"), "risk", DAY)) in asked
 
 
 def test_a_night_can_begin_without_history(night):

@@ -142,7 +142,17 @@ def test_every_notice_has_the_same_values_in_both_languages():
 def test_every_word_of_the_report_is_used():
     code = (PACKAGE / "display" / "templates" / "report.html.j2").read_text()
     code += "".join(path.read_text() for path in (PACKAGE / "validation" / "report").glob("*.py"))
-    composed = ("standing_", "said_", "count_", "use_")
+    composed = (
+        "warned_policy_",
+        "standing_",
+        "said_",
+        "count_",
+        "use_",
+        "asked_",
+        "depth_",
+        "outcomes_",
+        "decide_",
+    )
     values = {
         *("pass", "pass_with_findings", "fail", "finding", "information", "not_judged"),
         *("not_applicable", "amber", "red", "fraud", "risk", "current", "reference", "train"),
@@ -161,6 +171,11 @@ def test_values_are_named_in_phrases_and_names_of_the_bank_stay():
     assert name_value("profile_age_years: 60 or more against below 25").zh == (
         "年龄：60 及以上 对比 低于 25"
     )
+    assert name_value("profile_age_years: 25 to 40 against below 25").zh == (
+        "年龄：25 至 40 对比 低于 25"
+    )
+    assert name_value("medium_low to high").en == "Medium-low to High"
+    assert name_value("profile_segment = sme").en == "segment = SME"
     for own in ("golden", "a sentence, and to it a second part: low"):
         assert (name_value(own).en, name_value(own).zh) == (own, own)
     assert words.name_column("seen_2", "zh") == "seen 2"

@@ -14,6 +14,7 @@ from kyc_ml.cli.options import (
     Quiet,
     RequiredPath,
     Since,
+    in_zone_of,
     job,
 )
 from kyc_ml.cli.usage import Commands, HelpfulGroup
@@ -45,8 +46,8 @@ def build(
             config=config,
             source=source,
             data=data,
-            since=since,
-            as_of=as_of,
+            since=in_zone_of(source, since, name="--since"),
+            as_of=in_zone_of(source, as_of, name="--as-of"),
             out=out,
             buckets=buckets,
             quarantine=quarantine,
@@ -116,7 +117,7 @@ def audit(
             config=config,
             source=source,
             data=data,
-            as_of=as_of,
+            as_of=in_zone_of(source, as_of, name="--as-of"),
             times=times,
             seed=seed,
             out=out,

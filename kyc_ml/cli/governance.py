@@ -123,10 +123,33 @@ def promote(
         facts |= {f"condition {n}": text for n, text in enumerate(result.conditions, 1)}
         facts["validations of this bundle"] = ", ".join(result.verdicts) or "none"
         facts["champion before"] = f"v{result.previous}" if result.previous else "none"
+        if not result.refusals:
+            facts["default gates left out"] = result.left_out
+            facts["rules relaxed by the policy"] = ", ".join(result.relaxed) or "none"
+            facts["accounts"] = ", ".join(result.accounts)
         facts["receipt"] = result.receipt
         terminal.summary("REFUSED" if result.refusals else "champion", facts)
     if result.refusals:
         raise typer.Exit(code=GATE_FAILED)
+
+
+@app.command("approve-policy")
+def approve_policy(
+    policy: Path,
+    *,
+    approver: Required,
+    reason: Required,
+    log: Log = AUDIT_LOG,
+) -> None:
+    """Approve a validation policy that asks less than the default."""
+    with job(locals(), reads=["policy"]) as terminal:
+        from kyc_ml.validation import run_approve_policy
+
+        done = run_approve_policy(policy=policy, approver=approver, reason=reason, log=log)
+        facts: dict[str, object] = {"policy": done.policy.label}
+        facts |= {f"left out {n}": text for n, text in enumerate(done.policy.left_out, 1)}
+        facts |= {f"weaker setting {n}": text for n, text in enumerate(done.policy.weaker, 1)}
+        terminal.summary("policy approved", {**facts, "receipt": done.receipt})
 
 
 @app.command()
@@ -212,7 +235,16 @@ def show(
     sequence: Annotated[int | None, typer.Argument(min=1)] = None,
     *,
     model: str | None = None,
-    kind: Literal["verdict", "sign_off", "promotion", "refusal", "rollback", "withdrawal"]
+    kind: Literal[
+        "verdict",
+        "sign_off",
+        "promotion",
+        "refusal",
+        "rollback",
+        "withdrawal",
+        "policy_approval",
+        "unpromoted_use",
+    ]
     | None = None,
     log: Log = AUDIT_LOG,
 ) -> None:

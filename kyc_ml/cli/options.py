@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from kyc_ml.cli.outcome import report_outcome, require_hooks
 from kyc_ml.cli.process import Terminated, ended_by, require_addresses
 from kyc_ml.errors import (
-    BusyError,
     ConfigError,
     Faults,
     GateError,
     KycMlError,
+    NotReadyError,
     UnreachableError,
     hint_path,
 )
@@ -28,14 +29,11 @@ if TYPE_CHECKING:
 
     from kyc_ml.cli.terminal.reporters import Terminal
 
-    Time = pd.Timestamp
-else:
-    Time = datetime  # typer evaluates it, and pandas would make --help slow
-
-GATE_FAILED: Final = 1
-BAD_INPUT: Final = 2
+GATE_FAILED: Final = GateError.exit_code
+BAD_INPUT: Final = KycMlError.exit_code
 DEFECT: Final = 3
-TRY_LATER: Final = 4
+TRY_LATER: Final = UnreachableError.exit_code
+NOT_READY: Final = NotReadyError.exit_code
 SIGNALLED: Final = 128
 """Plus the number of the signal: what a shell returns for a process that a signal ended."""
 
@@ -48,6 +46,9 @@ RequiredPath = Annotated[Path, typer.Option()]
 ModelOption = Annotated[str, typer.Option()]
 Log = Annotated[Path, typer.Option(envvar="KYC_ML_AUDIT_LOG")]
 AUDIT_LOG: Final = Path("audit.jsonl")
+AuditLogOption = Annotated[Path, typer.Option(envvar="KYC_ML_AUDIT_LOG")]
+"""The same where --log is the format of messages."""
+AllowUnpromoted = Annotated[bool, typer.Option("--allow-unpromoted")]
 
 LogFormat = Literal["text", "json"]
 LogOption = Annotated[LogFormat, typer.Option("--log")]
@@ -58,33 +59,36 @@ Markdown = Annotated[bool, typer.Option("--markdown")]
 
 
 def time_option(name: str, *, help: str | None = None) -> Any:  # noqa: A002, ANN401  as typer has them
-    """Make an option that takes a date or time and gives it in UTC.
+    """Make an option that takes a date or time; `in_zone_of` a source makes an instant of it.
 
     Text that is neither is given as its error: `job` raises it, together with all other faults
     of the arguments.
     """
 
-    def parse(text: str) -> Time | ConfigError:
+    def parse(text: str) -> str | ConfigError:
         from kyc_ml.config import parse_time
 
         # returned, not raised: all faults of the arguments are reported together
         try:
-            return parse_time(text, name=name)
+            parse_time(text, name=name)
         except ConfigError as error:
             return error
+        return text
 
     return typer.Option(parser=parse, help=help)
 
 
-AsOfOption = Annotated[Time | None, time_option("--as-of")]
-Since = Annotated[Time | None, time_option("--since")]
+AsOfOption = Annotated[str | None, time_option("--as-of")]
+Since = Annotated[str | None, time_option("--since")]
 
 
-def exit_code_of(error: KycMlError) -> int:
-    """Return the exit code of an error, for a scheduler."""
-    if isinstance(error, GateError):
-        return GATE_FAILED
-    return TRY_LATER if isinstance(error, UnreachableError | BusyError) else BAD_INPUT
+def in_zone_of(source: Path, text: str | None, *, name: str) -> pd.Timestamp | None:
+    """Return the time that an option means; without a zone it is of that of the source mapping."""
+    from kyc_ml.config import SourceMapping, load_section, parse_time
+
+    if text is None:
+        return None
+    return parse_time(text, name=name, zone=load_section(source, SourceMapping).timezone)
 
 
 def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
@@ -99,10 +103,15 @@ def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
     faults.extend(str(value) for value in given.values() if isinstance(value, ConfigError))
     for name in reads:
         value = given[name.removeprefix("--").lower()]
+        # a job that can wait for its input: the folder of a delivery is made when it comes
+        later = name == "--data" and "wait" in given
+        if later and given["wait"] is not None:
+            continue
         for path in [value] if isinstance(value, Path) else value or ():
             if not path.exists():
                 near = hint_path(path.name, _names_beside(path))
-                faults.add(f"{name} {path} does not exist{near}")
+                passing = later and path.absolute().parent.is_dir()
+                faults.add(f"{name} {path} does not exist{near}", passing=passing)
     faults.raise_if_any()
 
 
@@ -115,7 +124,11 @@ def _names_beside(path: Path) -> list[str]:
 
 @contextmanager
 def job(
-    given: Mapping[str, Any], *, reads: Sequence[str] = (), models: Sequence[str] = ()
+    given: Mapping[str, Any],
+    *,
+    reads: Sequence[str] = (),
+    models: Sequence[str] = (),
+    name: str = "score",
 ) -> Iterator[Terminal]:
     """Run a job in a terminal; an error on purpose is one message and an exit code.
 
@@ -123,14 +136,16 @@ def job(
     ----------
     given : mapping
         The arguments of the command, by the names of its parameters: its ``locals()``. Of these
-        ``quiet`` and ``log_format`` choose the output, and a log of JSON has ``as_of`` in each
-        line.
+        ``quiet`` and ``log_format`` choose the output, a log of JSON has ``as_of`` in each line,
+        and ``heartbeat`` and ``on_failure`` report the outcome; see `report_outcome`.
     reads : sequence of str
         Arguments whose paths must exist, such as '--source', or None. They are checked before
         anything heavy is imported, so that a mistyped path costs no wait.
     models : sequence of str
         Models that the job uses, as the user named them: with one model a log of JSON has it in
         each line, with several each note names its model.
+    name : str
+        Name of the job in its heartbeat and its report of a failure.
     """
     from kyc_ml.cli.terminal.reporters import JsonLines, Terminal
 
@@ -141,21 +156,29 @@ def job(
     as_of = given.get("as_of")
     made.about(
         model=models[0] if len(models) == 1 else None,
-        as_of=as_of.isoformat() if isinstance(as_of, datetime) else None,
+        as_of=as_of if isinstance(as_of, str) else None,
     )
+    began = time.time()
+    hooks = {name: given.get(name) for name in ("heartbeat", "on_failure")}
     try:
         require_arguments(given, reads)
+        require_hooks(**hooks)
         if "--data" in reads:
             require_addresses()
         with made as terminal:
             yield terminal
             _tell_uncached(terminal)
+        code = made.outcome.code
     except (Exception, Terminated) as error:
-        # `from None`: the message or the traceback is written already
-        raise typer.Exit(code=_report_end(error, made)) from None
+        code = _report_end(error, made)
     except KeyboardInterrupt:
         made.stopped()
-        raise typer.Exit(code=130) from None
+        code = 130
+    for fault in report_outcome(made.outcome, job=name, code=code, began=began, **hooks):
+        made.warning(fault)
+    if code:
+        # the message or the traceback is written already
+        raise typer.Exit(code=code)
 
 
 def _tell_uncached(terminal: Terminal) -> None:
@@ -178,7 +201,7 @@ def _report_end(error: BaseException, terminal: Terminal) -> int:
         return SIGNALLED + asked
     if isinstance(error, KycMlError):
         terminal.failed(str(error))
-        return exit_code_of(error)
+        return error.exit_code
     if isinstance(error, MemoryError):
         asked_for = " ".join(str(error).split()) or "a small piece"
         terminal.failed(

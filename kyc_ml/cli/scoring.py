@@ -8,12 +8,16 @@ from typing import Annotated, Literal
 import typer
 
 from kyc_ml.cli.options import (
+    AUDIT_LOG,
+    AllowUnpromoted,
     AsOfOption,
+    AuditLogOption,
     LogOption,
     ModelOption,
     Quiet,
     RequiredPath,
     Since,
+    in_zone_of,
     job,
 )
 from kyc_ml.cli.usage import Commands
@@ -43,8 +47,13 @@ def score(
     csv: Annotated[bool, typer.Option("--csv")] = False,
     duckdb: Annotated[bool, typer.Option("--duckdb")] = False,
     restart: Annotated[bool, typer.Option("--restart")] = False,
+    wait: str | None = None,
+    heartbeat: Path | None = None,
+    on_failure: str | None = None,
     part_rows: Annotated[int, typer.Option(min=1)] = 32_768,
     memory: str = "512MB",
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
     log_format: LogOption = "text",
     quiet: Quiet = False,
 ) -> None:
@@ -61,8 +70,8 @@ def score(
                 source=source,
                 data=data,
                 out=out,
-                since=since,
-                as_of=as_of,
+                since=in_zone_of(source, since, name="--since"),
+                as_of=in_zone_of(source, as_of, name="--as-of"),
                 full=full,
                 incremental=incremental,
                 previous=tuple(previous or ()),
@@ -74,8 +83,11 @@ def score(
                 csv=csv,
                 duckdb=duckdb,
                 restart=restart,
+                wait=wait,
                 part_rows=part_rows,
                 memory=memory,
+                audit_log=audit_log,
+                allow_unpromoted=allow_unpromoted,
             ),
             reporter=terminal,
         )
@@ -96,6 +108,8 @@ def explain(
     previous: list[Path] | None = None,
     customer_safe: Annotated[bool, typer.Option("--customer-safe")] = False,
     quarantine: Path | None = None,
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
     quiet: Quiet = False,
 ) -> None:
     """Explain one score and its tier."""
@@ -123,6 +137,8 @@ def explain(
             sheet=sheet,
             language="zh" if chinese else "en",
             quarantine=quarantine,
+            audit_log=audit_log,
+            allow_unpromoted=allow_unpromoted,
         )
         if customer_safe:
             facts = run_customer_safe(request, reporter=terminal)

@@ -13,7 +13,7 @@ from kyc_ml.cli.options import (
     Quiet,
     RequiredPath,
     Since,
-    Time,
+    in_zone_of,
     job,
     time_option,
 )
@@ -49,8 +49,8 @@ def fit(
             model=model,
             source=source,
             data=data,
-            since=since,
-            as_of=as_of,
+            since=in_zone_of(source, since, name="--since"),
+            as_of=in_zone_of(source, as_of, name="--as-of"),
             policy=policy,
             out=out,
             quarantine=quarantine,
@@ -100,12 +100,13 @@ def show(policy: Path) -> None:
 
 
 @tiers.command()
-def check(policy: Path, *, on: Annotated[Time | None, time_option("--on")] = None) -> None:
+def check(policy: Path, *, on: Annotated[str | None, time_option("--on")] = None) -> None:
     """Check that a policy is approved and in force."""
     with job(locals(), reads=["policy"]) as terminal:
+        from kyc_ml.config import parse_time
         from kyc_ml.decision import run_tiers_check
 
-        read = run_tiers_check(policy, on=on)
+        read = run_tiers_check(policy, on=parse_time(on, name="--on"))  # a day, whatever the zone
         facts = {"policy": read.policy.label, "SHA-256": read.digest}
         facts |= {f"finding {n}": text for n, text in enumerate(read.findings, start=1)}
         terminal.summary("valid, with findings" if read.findings else "valid", facts)

@@ -18,6 +18,7 @@ from kyc_ml.cli.options import (
     Quiet,
     RequiredPath,
     Since,
+    in_zone_of,
     job,
 )
 from kyc_ml.cli.shipped import find_shipped
@@ -61,8 +62,8 @@ def validate(
             policy=policy,
             out=out,
             rows=rows,
-            since=since,
-            as_of=as_of,
+            since=in_zone_of(source, since, name="--since"),
+            as_of=in_zone_of(source, as_of, name="--as-of"),
             only=tuple(only or ()),
             champion=champion,
             retrain=retrain,

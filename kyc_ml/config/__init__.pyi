@@ -15,9 +15,13 @@ from .calibration import CalibrationMethod as CalibrationMethod
 from .dataset import DatasetConfig as DatasetConfig
 from .dataset import Unit as Unit
 from .dates import TimeLike as TimeLike
+from .dates import a_day_before as a_day_before
+from .dates import day_of as day_of
 from .dates import isoformat as isoformat
+from .dates import last_midnight as last_midnight
 from .dates import parse_day as parse_day
 from .dates import parse_time as parse_time
+from .dates import parse_wait as parse_wait
 from .features import AmountsOfInterest as AmountsOfInterest
 from .features import CountryList as CountryList
 from .features import FeatureConfig as FeatureConfig
@@ -26,6 +30,7 @@ from .keys import Key as Key
 from .keys import SectionKeys as SectionKeys
 from .keys import list_keys as list_keys
 from .limits import DriftLimits as DriftLimits
+from .limits import ExtractLimits as ExtractLimits
 from .limits import LimitsConfig as LimitsConfig
 from .model import ModelConfig as ModelConfig
 from .reading import check_section as check_section
@@ -40,6 +45,9 @@ from .section import FilledText as FilledText
 from .section import Section as Section
 from .section import refuse_faults as refuse_faults
 from .selection import SelectionConfig as SelectionConfig
+from .source import ControlEntry as ControlEntry
+from .source import ControlFile as ControlFile
+from .source import ControlTotals as ControlTotals
 from .source import FileSource as FileSource
 from .source import SourceMapping as SourceMapping
 from .source import TableMapping as TableMapping

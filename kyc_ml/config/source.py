@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -55,6 +56,9 @@ class FileSource(Section):
     """Whether folders named `key=value`, as Hive and Spark write them, are columns of text."""
     table: str | None = None
     """Table inside a duckdb file; there and only there."""
+    marker: str | None = Field(default=None, exclude_if=lambda marker: marker is None)
+    """File that the sender writes last, such as tx/_SUCCESS, relative to the data folder: without
+    it the files are not complete, and a job ends with exit code 5."""
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
@@ -98,6 +102,40 @@ class FileSource(Section):
         names = [name.casefold() for name in self.columns or ()]
         if len(set(names)) < len(names) or "" in names:
             yield "`columns` must name every column, no two alike but for capitals"
+
+
+class ControlFile(Section):
+    """A file in which the sender states what each of the files holds.
+
+    CSV with the columns name, rows, sha256, amount and business_date, or YAML or JSON with these
+    keys below each name. A name is one of `files`, and every one of them must be stated; what a
+    name leaves out is not compared.
+    """
+
+    path: str
+    """Relative to the data folder; .csv, .yaml, .yml or .json."""
+    amounts: dict[str, str] = Field(default_factory=dict)
+    """For a name of `files`, the SQL expression whose sum `amount` states."""
+
+
+class ControlEntry(Section):
+    """What the sender states of one of the files."""
+
+    rows: int | None = Field(default=None, ge=0)
+    """Rows of all files of the name, before `where`."""
+    sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
+    """Digest of the file, as it was sent; for a name of one file."""
+    amount: Decimal | None = None
+    """Sum of the expression under `amounts`, in as many decimals as are written."""
+    business_date: Day | None = None
+    """Last day that the rows are of."""
+
+
+class ControlTotals(Section):
+    """The content of a control file."""
+
+    files: dict[str, ControlEntry] = Field(min_length=1)
+    """Entries by names under `files` of the mapping."""
 
 
 _FORMATS_OF: Final = {
@@ -174,6 +212,11 @@ class SourceMapping(Section):
     )
     """Share of the cases that may name a customer, a transaction or a review that no other
     table has: such labels are lost. 0.2 is a convention."""
+    fastest_case_hours: float = Field(
+        default=1.0, ge=0.0, exclude_if=lambda hours: hours == 1.0, allow_inf_nan=False
+    )
+    """Hours that the bank needs at least to confirm an outcome. A warning counts adverse cases that
+    are known sooner, if they are at least 10 and 5 %; 1 is a convention, 0 asks for none."""
     earliest: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """First day of transactions, events, third-party reports and cases; null takes all. Rows
     before it are quarantined."""
@@ -183,6 +226,7 @@ class SourceMapping(Section):
     """Files by names that you choose, which `from` uses."""
     tables: dict[str, TableMapping] = Field(min_length=1)
     """Contracted tables by their names, such as transactions."""
+    control: ControlFile | None = Field(default=None, exclude_if=lambda control: control is None)
     snapshot: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """Day at whose end the rows of `customers` were true, where they carry no date. Each customer
     is then reviewed once, when that day ends; `cases` need `customer_id` and `outcome` only, and
@@ -198,6 +242,14 @@ class SourceMapping(Section):
         ]
         if faults:
             raise ValueError("; ".join(faults))
+        return self
+
+    @model_validator(mode="after")
+    def _control_names_files(self) -> Self:
+        stated = set() if self.control is None else set(self.control.amounts)
+        if strange := sorted(stated - self.files.keys()):
+            msg = f"control: amounts: {', '.join(strange)}: not under `files`"
+            raise ValueError(msg)
         return self
 
     @model_validator(mode="after")

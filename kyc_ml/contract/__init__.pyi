@@ -23,7 +23,6 @@ from .folder import digest_files as digest_files
 from .folder import digest_together as digest_together
 from .folder import find_files as find_files
 from .folder import readable_paths as readable_paths
-from .followup import KNOWN_IMMEDIATELY as KNOWN_IMMEDIATELY
 from .frames import ArrowStream as ArrowStream
 from .frames import Frame as Frame
 from .frames import to_arrow as to_arrow
@@ -110,3 +109,4 @@ from .tables import TYPOLOGY as TYPOLOGY
 from .tables import VALUE as VALUE
 from .tables import Column as Column
 from .tables import column_of as column_of
+from .waiting import wait_for_input as wait_for_input

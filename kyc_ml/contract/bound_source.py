@@ -10,8 +10,10 @@ import duckdb
 
 from kyc_ml.config import SourceMapping, TableMapping
 from kyc_ml.contract.binding import BoundTable, bind_table, note_zone_fault
+from kyc_ml.contract.case_readers import find_case_readers
 from kyc_ml.contract.checks import RowRules
 from kyc_ml.contract.contracted import ContractedTables, ReadSource
+from kyc_ml.contract.dating import find_dating
 from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.followup import follow_up
 from kyc_ml.contract.links import cross_tables, refuse_orphans
@@ -121,6 +123,13 @@ class BoundSource:
         whole = set(mapping.completed) == read  # without one table any customer may be in it
         with sink.queried(self.connection) as (connection, views):
             crossed, orphans = cross_tables(connection, views, bound=self.bound, whole=whole)
+            dated = find_dating(
+                connection,
+                views,
+                bound=self.bound,
+                zone=mapping.timezone,
+                fastest_hours=mapping.fastest_case_hours,
+            )
         followed = follow_up(
             sink.columns(),
             found,
@@ -129,8 +138,14 @@ class BoundSource:
             attributes=mapping.attributes,
             base_currency=mapping.base_currency,
         )
-        warnings = (*followed, *noted, *crossed)
-        quality = DataQualityReport(tables=tuple(found.values()), warnings=warnings)
+        readers = find_case_readers(self.connection, mapping, digests=self.digests)
+        warnings = (*followed, *readers, *dated, *noted, *crossed)
+        quality = DataQualityReport(
+            tables=tuple(found.values()),
+            warnings=warnings,
+            unchecked=tuple(sorted(set(self.files.unchecked))),
+            business_dates=self.files.business_dates,
+        )
         try:
             check_quarantined_share(
                 quality, subject=self.subject, maximum=mapping.max_quarantined_share

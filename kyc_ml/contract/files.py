@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final, TypeAlias, cast
 
 import duckdb
 
+from kyc_ml.contract.checksums import note_wrong_pages
 from kyc_ml.contract.csv_files import open_csv
 from kyc_ml.contract.folder import FoundFiles
 from kyc_ml.contract.json_files import open_json
@@ -78,16 +80,26 @@ class OpenedFiles:
     ----------
     folders : set of str
         Names of key=value folders that no source reads as columns.
+    unchecked : list of str
+        Parquet files without checksums of their pages.
+    business_dates : mapping of source to date
+        The last day that its sender states; empty without a control file.
     """
 
     views: set[str] = field(default_factory=set)
     malformed: dict[str, list[MalformedLine]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
+    unchecked: list[str] = field(default_factory=list)
+    business_dates: Mapping[str, date] = field(default_factory=dict)
 
 
 def open_files(
-    connection: duckdb.DuckDBPyConnection, found: Mapping[str, FoundFiles], *, faults: Faults
+    connection: duckdb.DuckDBPyConnection,
+    found: Mapping[str, FoundFiles],
+    *,
+    faults: Faults,
+    pages: bool = True,
 ) -> OpenedFiles:
     """Make one view or table a source; note every file that cannot be read.
 
@@ -95,6 +107,8 @@ def open_files(
     ----------
     found : mapping of source to FoundFiles
         Result of `make_plain`: text is UTF-8.
+    pages : bool
+        Whether to compare the pages of Parquet files with their checksums.
     """
     opened = OpenedFiles()
     for name, files in found.items():
@@ -102,6 +116,8 @@ def open_files(
         try:
             open_source = _OPENERS[files.source.format]
             opened.malformed[name] = open_source(connection, name, files, faults)
+            if pages and files.source.format == "parquet" and len(faults) == before:
+                opened.unchecked += note_wrong_pages(name, files, faults)
         except (duckdb.Error, MemoryError, OSError) as error:
             faults.add(f"file {name!r}{_say(error, files)}")
         if len(faults) == before:

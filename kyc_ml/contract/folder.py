@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 from kyc_ml.config import FileSource
-from kyc_ml.errors import Faults, SourceError, hint_path
+from kyc_ml.errors import Faults, NotReadyError, hint_path
 
 _NEAR_MISS_FILES: Final = 2_000
+_COPIED_SECONDS: Final = 60.0
+"""Convention: a file that is incomplete and was written to within this time may still be copied."""
+_ABANDONED_SECONDS: Final = 86_400.0
+"""Convention: an unfinished copy that nobody wrote to for a day is left over from a failed one."""
+_UNFINISHED: Final = re.compile(
+    r"(?P<by_ending>.+)\.(?:part|partial|filepart|tmp|temp|crdownload|inprogress|_COPYING_)"
+    r"|\.(?P<by_rsync>.+)\.[A-Za-z0-9]{6}",
+)
+"""Names of files that are still being copied: of clients of FTP, HDFS and browsers, of rsync."""
+_SPARK_WRITES: Final = "_temporary"
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 _TABLE_LOGS: Final = {
     "_delta_log": "Delta Lake",
@@ -69,7 +82,8 @@ def find_files(
     """Find the files of each source below `data`; note what is missing or empty.
 
     A pattern must match at least one file. A path that leads outside the folder, by ``..``
-    or by a link, is refused.
+    or by a link, is refused. A file that is missing, still being copied, or waits for its marker
+    may come later: its fault is `passing`.
     """
     root = data.resolve()
     found = {}
@@ -86,13 +100,18 @@ def find_files(
             files = (path for path in root.rglob("*") if path.is_file())
             present = [str(path.relative_to(root)) for path in islice(files, _NEAR_MISS_FILES)]
             near = hint_path(pattern, present)
-            faults.add(f"file {name!r}: no file {pattern!r} in the data folder{near}")
+            faults.add(f"file {name!r}: no file {pattern!r} in the data folder{near}", passing=True)
+        for fault in _unfinished(root, source, paths):
+            faults.add(f"file {name!r}: {fault}", passing=True)
         for path in paths:
             shown = str(path.relative_to(root))
             if not path.resolve().is_relative_to(root):
                 faults.add(f"file {name!r}: {shown!r} is a link out of the data folder")
             elif not path.stat().st_size:
-                faults.add(f"file {name!r}: {shown!r} is empty (0 bytes): send it again")
+                faults.add(
+                    f"file {name!r}: {shown!r} is empty (0 bytes): send it again",
+                    passing=may_be_copied(path),
+                )
         faults.extend(
             f"file {name!r}: {shown!r} is a {kind} table: its files hold rows that were deleted "
             "or replaced; export the table as plain Parquet"
@@ -102,6 +121,60 @@ def find_files(
             names = tuple(str(path.relative_to(root)) for path in paths)
             found[name] = FoundFiles(source=source, paths=tuple(paths), names=names)
     return found
+
+
+def may_be_copied(path: Path) -> bool:
+    """Return whether a file was written to a moment ago: what it lacks may still come."""
+    return abs(time.time() - path.stat().st_mtime) < _COPIED_SECONDS
+
+
+def _unfinished(root: Path, source: FileSource, paths: Iterable[Path]) -> Iterator[str]:
+    """Yield what shows that the files of a source are not complete yet."""
+    if source.marker is not None and not (root / source.marker).is_file():
+        yield f"its marker {source.marker!r} is not in the data folder yet"
+    for path, written in _copies(root, source, paths):
+        if time.time() - written < _ABANDONED_SECONDS:
+            shown = str(path.relative_to(root))
+            yield f"{shown!r} is still being written: start again when it is complete"
+
+
+def _copies(root: Path, source: FileSource, paths: Iterable[Path]) -> Iterator[tuple[Path, float]]:
+    """Yield each unfinished copy beside the files of a source, and when it was last written."""
+    pattern = Path(source.path)
+    folders = {path.parent for path in paths} or {root / pattern.parent}
+    beside = (each for folder in sorted(folders) if folder.is_dir() for each in folder.iterdir())
+    for path in sorted(beside):
+        named = _UNFINISHED.fullmatch(path.name)
+        copied = named is not None and fnmatchcase(named[1] or named[2], pattern.name)
+        if copied or path.name == _SPARK_WRITES:
+            with suppress(FileNotFoundError):  # its copy has just ended
+                yield path, path.stat().st_mtime
+
+
+def watch_files(
+    sources: Mapping[str, FileSource], *, data: Path
+) -> tuple[dict[str, tuple[int, int]], bool]:
+    """Return what shows that files have changed, without reading them, and whether they rest.
+
+    Returns
+    -------
+    dict of path to size and change time
+        Of the files of a mapping, their markers, and unfinished copies beside them.
+    bool
+        False if one of them was written to a moment ago.
+    """
+    root = data.resolve()
+    seen: dict[str, tuple[int, int]] = {}
+    for source in sources.values():
+        matched = sorted(root.glob(source.path))
+        marker = [] if source.marker is None else [root / source.marker]
+        copies = [path for path, _ in _copies(root, source, matched)]
+        for path in (*matched, *marker, *copies):
+            with suppress(FileNotFoundError):
+                state = path.stat()
+                seen[str(path)] = (state.st_size, state.st_mtime_ns)
+    last = max((time_ns for _, time_ns in seen.values()), default=0)
+    return seen, abs(time.time() - last / 1e9) >= _COPIED_SECONDS
 
 
 def _matched(root: Path, pattern: str) -> list[Path]:
@@ -174,10 +247,10 @@ def require_unchanged(
 
     Raises
     ------
-    SourceError
+    NotReadyError
         Names every such file.
     """
-    faults = Faults(subject, SourceError)
+    faults = Faults(subject, NotReadyError)
     faults.extend(
         f"file {name!r} changed while it was read: start again when its delivery is complete"
         for name, state in before.items()

@@ -14,7 +14,7 @@ from stdnum.exceptions import ValidationError
 from stdnum.util import isdigits
 
 from kyc_ml.config import TableAttribute
-from kyc_ml.contract.quality import RuleFinding, TableQuality, word_rule
+from kyc_ml.contract.quality import RuleFinding, TableQuality
 from kyc_ml.contract.sinks import Columns
 from kyc_ml.contract.tables import (
     AMOUNT,
@@ -33,14 +33,8 @@ from kyc_ml.contract.tables import (
 _LATE_SHARE: Final = 0.5
 """Convention: where most cases become known after the bookings, their dates should be checked."""
 
-_INSTANT_SHARE: Final = 0.99
-"""Convention: few cases are found immediately; if nearly all are, the date is a different one."""
-
 _MOST_CATEGORIES: Final = 1_000
 """Convention: merchant category codes, several hundred, still are categories."""
-
-KNOWN_IMMEDIATELY, _ = word_rule("known immediately")
-"""Rule of the finding about nearly all cases: an audit by labels must mention it."""
 
 
 @cache
@@ -113,7 +107,6 @@ def follow_up(
         *(RuleFinding.of("no row", name) for name, table in tables.items() if not table.num_rows),
         *_unknown_documents(tables),
         *_late_cases(tables, last),
-        *_instant_cases(tables),
     ]
 
 
@@ -181,22 +174,6 @@ def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[Ru
     if count <= _LATE_SHARE * tables[CASES].num_rows:
         return []
     return [RuleFinding.of("known late", CASES, KNOWN_AT, count=count)]
-
-
-def _instant_cases(tables: Mapping[str, Columns]) -> list[RuleFinding]:
-    """Count the cases known when their event happened, where nearly all of them are.
-
-    Times that are wrong but consistent are the one fault that the audit of features cannot find.
-    """
-    if CASES not in tables:
-        return []
-    count = sum(
-        pc.sum(pc.equal(batch[KNOWN_AT], batch[EVENT_TIME])).as_py() or 0
-        for batch in tables[CASES].pieces(KNOWN_AT, EVENT_TIME)
-    )
-    if not count or count < _INSTANT_SHARE * tables[CASES].num_rows:
-        return []
-    return [RuleFinding.of("known immediately", CASES, KNOWN_AT, count=count)]
 
 
 def _unknown_documents(tables: Mapping[str, Columns]) -> list[RuleFinding]:

@@ -48,10 +48,17 @@ read. A file that unpacks to more would fill the disk before the first row is re
 
 
 class FileFaultError(OSError):
-    """Why a file cannot be read as it is; `strerror` continues its name: "is packed as rar"."""
+    """Why a file cannot be read as it is; `strerror` continues its name: "is packed as rar".
 
-    def __init__(self, *, reason: str) -> None:
+    Attributes
+    ----------
+    cut_off : bool
+        Whether the end of the file is missing: it may still be copied.
+    """
+
+    def __init__(self, *, reason: str, cut_off: bool = False) -> None:
         super().__init__(errno.EINVAL, reason)
+        self.cut_off = cut_off
 
 
 class _Unpacked(io.RawIOBase):
@@ -71,13 +78,13 @@ class _Unpacked(io.RawIOBase):
         try:
             part = self._inner.read(len(view))
         except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile):
-            raise FileFaultError(reason=self._damage()) from None
+            raise _damage(packing=self._packing) from None
         except (NotImplementedError, RuntimeError):
             raise FileFaultError(
                 reason=f"is packed as {self._packing} in a way not known: unpack it"
             ) from None
         except OSError as error:  # of bz2 and Arrow: without a reason of the system's
-            raise (error if error.errno else FileFaultError(reason=self._damage())) from None
+            raise (error if error.errno else _damage(packing=self._packing)) from None
         self._left -= len(part)
         if self._left < 0:
             raise FileFaultError(
@@ -91,8 +98,10 @@ class _Unpacked(io.RawIOBase):
         self._packed.close()
         super().close()
 
-    def _damage(self) -> str:
-        return f"is cut off or damaged (packed as {self._packing}): send it again"
+
+def _damage(*, packing: Packing) -> FileFaultError:
+    reason = f"is cut off or damaged (packed as {packing}): send it again"
+    return FileFaultError(reason=reason, cut_off=True)
 
 
 def open_plain(path: Path) -> BinaryIO:
@@ -153,9 +162,7 @@ def _only_member(handle: BinaryIO, *, outermost: bool) -> BinaryIO:
     try:
         archive = zipfile.ZipFile(handle)
     except zipfile.BadZipFile:
-        raise FileFaultError(
-            reason="is cut off or damaged (packed as zip): send it again"
-        ) from None
+        raise _damage(packing="zip") from None
     names = [each.filename for each in archive.infolist()]
     if "xl/workbook.xml" in names or "xl/workbook.bin" in names:
         raise FileFaultError(reason="is an Excel workbook: save its sheet as CSV UTF-8")

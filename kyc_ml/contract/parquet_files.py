@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.contract.folder import FoundFiles
+from kyc_ml.contract.folder import FoundFiles, may_be_copied
 from kyc_ml.contract.packing import FileFaultError
 from kyc_ml.contract.partitions import FILE, note_folder_faults, with_folder_values
 from kyc_ml.contract.quarantine import MalformedLine
@@ -57,7 +57,10 @@ def open_parquet(
         except FileFaultError as error:
             faults.add(f"file {name!r}: {shown!r} {error.strerror}")
         except (pa.ArrowException, OSError):
-            faults.add(f"file {name!r}: {shown!r} is truncated, corrupt or no Parquet file")
+            faults.add(
+                f"file {name!r}: {shown!r} is truncated, corrupt or no Parquet file",
+                passing=may_be_copied(path),
+            )
     if len(faults) > before:
         return []
     faults.extend(f"file {name!r}: {fault}" for fault in _differences(shapes))

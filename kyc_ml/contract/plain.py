@@ -10,7 +10,7 @@ from typing import Final
 
 from kyc_ml.config import FileSource
 from kyc_ml.contract.encoding import as_utf8, encoding_fault, looks_like, marked_encoding
-from kyc_ml.contract.folder import FoundFiles
+from kyc_ml.contract.folder import FoundFiles, may_be_copied
 from kyc_ml.contract.packing import FileFaultError, Packing, open_layers, stranger
 from kyc_ml.errors import Faults, OutputError
 
@@ -50,7 +50,11 @@ def make_plain(
             except OutputError:
                 raise
             except OSError as error:
-                faults.add(f"file {name!r}: {shown!r} {say_os_error(error)}")
+                cut_off = isinstance(error, FileFaultError) and error.cut_off
+                faults.add(
+                    f"file {name!r}: {shown!r} {say_os_error(error)}",
+                    passing=cut_off and may_be_copied(path),
+                )
                 continue
             paths.append(copy)
             above.append(skipped)

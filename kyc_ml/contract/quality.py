@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,9 @@ from kyc_ml.contract.strays import Strays
 from kyc_ml.errors import ContractError, Faults
 
 _RULES: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("rules.yaml"))
+
+DOUBTS: Final = {each["rule"]: key for key, each in _RULES.items() if each.get("doubt")}
+"""Rules, and their keys, of warnings that outcomes may count before they were known."""
 
 
 def word_rule(key: str, **values: object) -> tuple[str, str]:
@@ -120,14 +123,25 @@ class DataQualityReport:
     warnings : tuple of RuleFinding
         About rows that are accepted but should be checked: a wrong check digit, an unknown
         customer, an empty optional table.
+    unchecked : tuple of str
+        Parquet files without checksums: a changed byte in them may go unnoticed.
+    business_dates : mapping of file to date
+        Last day of the rows of each file, by the control file; empty without one.
     """
 
     tables: tuple[TableQuality, ...]
     warnings: tuple[RuleFinding, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    business_dates: Mapping[str, date] = field(default_factory=dict)
 
     def table(self, name: str) -> TableQuality:
         """Return the quality of the table called `name`; KeyError if it was not read."""
         return {quality.table: quality for quality in self.tables}[name]
+
+    @property
+    def doubts(self) -> tuple[RuleFinding, ...]:
+        """The warnings that labels, or facts that follow from them, may be dated too early."""
+        return tuple(each for each in self.warnings if each.rule in DOUBTS)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per table: counts, share, late rows, first and last event time (UTC)."""
@@ -199,6 +213,8 @@ def write_quality(quality: DataQualityReport) -> dict[str, Any]:
     return {
         "tables": [_plain(table) for table in quality.tables],
         "warnings": [asdict(each) for each in quality.warnings],
+        "unchecked": list(quality.unchecked),
+        "business_dates": {n: day.isoformat() for n, day in quality.business_dates.items()},
     }
 
 
@@ -207,6 +223,11 @@ def read_quality(content: Mapping[str, Any]) -> DataQualityReport:
     return DataQualityReport(
         tables=tuple(_table(each) for each in content["tables"]),
         warnings=tuple(RuleFinding(**each) for each in content["warnings"]),
+        # both absent before December 2026
+        unchecked=tuple(content.get("unchecked", ())),
+        business_dates={
+            name: date.fromisoformat(day) for name, day in content.get("business_dates", {}).items()
+        },
     )
 
 

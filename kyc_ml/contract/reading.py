@@ -26,7 +26,7 @@ from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.display import ProgressReporter, say_count
-from kyc_ml.errors import ConfigError, ContractError
+from kyc_ml.errors import ConfigError, ContractError, NotReadyError
 
 _ASIDE: Final = Path("build/quarantine")
 
@@ -130,6 +130,9 @@ def _tell_findings(quality: DataQualityReport, reporter: ProgressReporter) -> No
     dating = say_dating(quality)
     if dating is not None:
         reporter.info(dating)
+    if quality.unchecked:
+        files = say_count(len(quality.unchecked), "Parquet file")
+        reporter.info(f"{files} without checksums: a changed byte may go unnoticed")
     for severity, finding in quality.findings():
         report = reporter.warning if severity == "warning" else reporter.info
         report(str(finding) if severity == "warning" else f"{severity}: {finding}")
@@ -222,13 +225,14 @@ def require_fresh(
 
     Raises
     ------
+    NotReadyError
+        If it is older than `stale_hours`. Names both dates, as the next one does.
     ConfigError
-        Names both dates, and the limit that is exceeded.
+        If it is more than a week older.
     """
     newest, end = find_newest(tables), find_end_of_behaviour(tables)
     if newest is None or end is None:
         return
-    _require_reached(as_of, end, what="transactions and events", name=name)
     age = (as_of - newest) / pd.Timedelta(hours=1)
     if stale_hours is not None and age > stale_hours:
         msg = (
@@ -237,7 +241,8 @@ def require_fresh(
             f"{stale_hours:g} of the limits: the tables have not landed; start again when they "
             "have, name the date that the data is of, or set stale_hours in the file of --limits"
         )
-        raise ConfigError(msg)
+        raise NotReadyError(msg)
+    _require_reached(as_of, end, what="transactions and events", name=name)
 
 
 def tell_late_reviews(

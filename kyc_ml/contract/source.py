@@ -13,6 +13,7 @@ from kyc_ml.contract.binding import note_mapping_faults, select_sql
 from kyc_ml.contract.bound_source import BoundSource, bind_tables
 from kyc_ml.contract.checks import RowRules, raw_name, typed_sql
 from kyc_ml.contract.contracted import ReadSource, StoredTables
+from kyc_ml.contract.control import check_control
 from kyc_ml.contract.files import open_files
 from kyc_ml.contract.folder import (
     digest_files,
@@ -26,7 +27,7 @@ from kyc_ml.contract.plain import make_plain
 from kyc_ml.contract.sinks import ParquetSink
 from kyc_ml.contract.syntax import files_named_in
 from kyc_ml.contract.tables import CONTRACT
-from kyc_ml.errors import Faults, SourceError, hint_path
+from kyc_ml.errors import Faults, NotReadyError, SourceError, hint_path
 from kyc_ml.storage import connect, private_folder
 
 
@@ -156,7 +157,8 @@ def _require_folder(data: Path, subject: str) -> None:
     if not data.is_dir():
         near = hint_path(data.name, [each.name for each in data.parent.glob("*") if each.is_dir()])
         msg = f"{subject}: data folder {data} does not exist{near}"
-        raise SourceError(msg)
+        # a folder for each delivery is made when it comes
+        raise (NotReadyError if data.absolute().parent.is_dir() else SourceError)(msg)
 
 
 def _needed_files(mapping: SourceMapping, chosen: Mapping[str, TableMapping]) -> set[str]:
@@ -204,7 +206,18 @@ def _opened(
                 connect(data=None, threads=threads, memory=memory, scratch=scratch, files=readable)
             )
         )
-        opened = open_files(connection, plain, faults=faults)
+        opened = open_files(connection, plain, faults=faults, pages=digested)
+        digests = digest_files(found.values()) if digested else {}
+        if mapping.control is not None and digested and tables is None:
+            opened.business_dates = check_control(
+                connection,
+                mapping.control,
+                data=data,
+                found=found,
+                opened=opened,
+                digests=digests,
+                faults=faults,
+            )
         unread = set(mapping.files) - opened.views
         bound = bind_tables(
             connection, chosen, opened, unread=unread, mapping=mapping, faults=faults
@@ -215,6 +228,6 @@ def _opened(
             mapping=mapping,
             bound=bound,
             files=opened,
-            digests=digest_files(found.values()) if digested else {},
+            digests=digests,
         )
     require_unchanged(state, file_states(found.values()), subject=subject)

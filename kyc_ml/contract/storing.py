@@ -15,7 +15,7 @@ from kyc_ml.contract.quality import read_quality, write_quality
 from kyc_ml.contract.reading import tell_quality, tell_refused
 from kyc_ml.contract.source import digest_source, store_source
 from kyc_ml.display import ProgressReporter
-from kyc_ml.errors import ContractError, GateError, KycMlError, OutputError, SourceError
+from kyc_ml.errors import ContractError, GateError, KycMlError, NotReadyError, OutputError
 from kyc_ml.storage import Checkpoints, RunDirectory, hold
 
 TABLES: Final = "tables"
@@ -71,7 +71,9 @@ class SourceOnDisk:
         GateError
             If too many rows break the contract.
         SourceError
-            If the mapping and the files do not fit, or a file changed meanwhile.
+            If the mapping and the files do not fit.
+        NotReadyError
+            If a file is not there yet, or changed meanwhile.
         """
         if self.given is not None:
             return self.given
@@ -116,7 +118,7 @@ class SourceOnDisk:
             raise GateError(str(error)) from None
         if tables.digests != digests:
             msg = f"source {self.mapping.name!r}: a file changed while it was read: start again"
-            raise SourceError(msg)
+            raise NotReadyError(msg)
         reporter.progress("reading", 1, 1)
         tell_quality(tables.quality, reporter)
         files = {name: str(path.relative_to(work)) for name, path in tables.files.items()}
@@ -170,7 +172,11 @@ def read_once(
         except KycMlError:
             held.keep(())  # the input is faulty: nothing of this can be used
             raise
-        yield tables
+        try:
+            yield tables
+        except NotReadyError:
+            held.keep(())  # the next attempt reads other files
+            raise
         quarantine = held.work / QUARANTINE
         if quarantine.is_dir():
             target = place.with_name(QUARANTINE)

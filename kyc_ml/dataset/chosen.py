@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kyc_ml.config import Unit
+from kyc_ml.config import Unit, a_day_before
 from kyc_ml.contract import (
     EVENT_TIME,
     KNOWN_AT,
@@ -64,15 +64,15 @@ class ChosenObservations:
 
     @classmethod
     def by_default(
-        cls, unit: Unit, *, since: pd.Timestamp | None, as_of: pd.Timestamp
+        cls, unit: Unit, *, since: pd.Timestamp | None, as_of: pd.Timestamp, zone: str
     ) -> ChosenObservations:
         """Choose the transactions of the day before `as_of`, or all reviews, without `since`.
 
         Transactions count from when they became known, however late: consecutive nights score
-        each transaction exactly once.
+        each transaction exactly once, also where clocks change in the `zone` of the source.
         """
         if unit == "fraud" and since is None:
-            since = as_of - pd.Timedelta(days=1)
+            since = a_day_before(as_of, zone)
         return cls(unit=unit, since=since, as_of=as_of)
 
     @property

@@ -62,7 +62,9 @@ def run_features(
     tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     moment = end_of_data(tables) if as_of is None else as_of
     require_fresh(moment, tables)
-    chosen = ChosenObservations.by_default(run.unit, since=since, as_of=moment)
+    chosen = ChosenObservations.by_default(
+        run.unit, since=since, as_of=moment, zone=tables.timezone
+    )
     observations = choose_observations(tables, chosen)
     tell = partial(reporter.progress, "building features")
     threads = run.model.n_jobs

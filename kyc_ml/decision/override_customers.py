@@ -35,9 +35,9 @@ def require_known_customers(
     ConfigError
         If there are more; each is named by its place in the file, never by its customer.
     """
-    last = chosen.as_of.date()
+    last = chosen.as_of.tz_convert(tables.timezone).date()
     first = date.min if chosen.since is None and chosen.unit == "fraud" else last
-    first = first if chosen.since is None else chosen.since.date()
+    first = first if chosen.since is None else chosen.since.tz_convert(tables.timezone).date()
     asked = {
         place: entry.customer_id
         for place, entry in enumerate(book.overrides, start=1)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import matplotlib as mpl
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from kyc_ml.config import TEST
@@ -222,6 +223,8 @@ def render_page(story: PageStory) -> str:
     template = template_environment().get_template(_TEMPLATE)
     return template.render(
         story=story,
+        running=f"Internal only 内部资料 · {story.title}",
+        page="page",
         drawings=drawings,
         totals=_totals(story.flow),
         glossary=[each for each in GLOSSARY if each.on_page],
@@ -238,8 +241,19 @@ def template_environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= _FILTERS
+    environment.filters |= {**_FILTERS, "css": css_string}
     return environment
+
+
+def css_string(text: str) -> Markup:
+    r"""Return text as a string of CSS; what is not a letter or digit is escaped.
+
+    Examples
+    --------
+    >>> print(css_string('a"<'))
+    "a\22 \3c "
+    """
+    return Markup('"' + "".join(c if c.isalnum() else f"\\{ord(c):x} " for c in text) + '"')  # noqa: S704  escaped here
 
 
 def save_page(story: PageStory, path: Path) -> None:

@@ -9,35 +9,59 @@ import pandas as pd
 from scipy import stats
 
 from kyc_ml.metrics.arrays import Floats, Ints
-from kyc_ml.metrics.intervals import jeffreys_interval, poisson_interval
+from kyc_ml.metrics.clustering import dependence
+from kyc_ml.metrics.intervals import jeffreys_interval
+from kyc_ml.metrics.level import observed_over_expected
 from kyc_ml.metrics.significance import SignificanceTest
 
 
-def compute_reliability(target: Floats, proba: Floats, *, n_bins: int = 20) -> pd.DataFrame:
+def compute_reliability(
+    target: Floats, proba: Floats, *, n_bins: int = 20, groups: Ints | None = None
+) -> pd.DataFrame:
     """Compare predicted with observed rates in bins of equal mass.
 
     Rows of equal probability share a bin, so the table does not depend on the order of rows;
     there are fewer bins than asked for where probabilities repeat.
 
+    Parameters
+    ----------
+    groups : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
+
     Returns
     -------
     DataFrame
-        One row a bin: bin, n, mean_proba, event_rate, ci_low, ci_high.
+        One row a bin: bin, n, mean_proba, event_rate, ci_low, ci_high (95 %, as of
+        `observed_over_expected`; after Jeffreys where a bin's probabilities are 0).
     """
     place = _equal_mass(proba, n_bins)
-    n = np.bincount(place)
-    hits = np.bincount(place, weights=target)
-    low, high = jeffreys_interval(hits, n)
+    n, said, rate = _rates(target, proba, place)
+    low, high = jeffreys_interval(rate * n, n)
+    for each in np.flatnonzero(said > 0.0):
+        here = place == each
+        found = observed_over_expected(
+            target[here], proba[here], None if groups is None else groups[here]
+        )
+        # rounding can put an end on the wrong side of a rate of 0 or 1
+        low[each] = min(found.low * said[each], rate[each])
+        high[each] = max(found.high * said[each], rate[each])
     return pd.DataFrame(
         {
             "bin": np.arange(1, n.size + 1),
             "n": n,
-            "mean_proba": np.bincount(place, weights=proba) / n,
-            "event_rate": hits / n,
+            "mean_proba": said,
+            "event_rate": rate,
             "ci_low": low,
             "ci_high": high,
         }
     )
+
+
+def _rates(target: Floats, proba: Floats, place: Ints) -> tuple[Ints, Floats, Floats]:
+    """Count the rows of each bin, with its mean probability and its observed rate."""
+    n = np.bincount(place)
+    said = np.bincount(place, weights=proba) / n
+    return n, said, np.bincount(place, weights=target) / n
 
 
 def _equal_mass(proba: Floats, n_bins: int) -> Ints:
@@ -73,42 +97,9 @@ def largest_calibration_error(target: Floats, proba: Floats, *, n_bins: int = 20
     return float(_gaps(target, proba, n_bins)[0].max())
 
 
-def _gaps(target: Floats, proba: Floats, n_bins: int) -> tuple[pd.Series, pd.Series]:
-    bins = compute_reliability(target, proba, n_bins=n_bins)
-    return (bins["event_rate"] - bins["mean_proba"]).abs(), bins["n"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedOverExpected:
-    """Positives observed over positives expected: 1 where the level is right.
-
-    Attributes
-    ----------
-    ratio : float
-        Above 1 where risk is under-predicted; NaN where none are expected.
-    low, high : float
-        Its exact Poisson interval at 95 %; a little too wide, as positives vary less than
-        a Poisson count. Rows count as independent.
-    """
-
-    ratio: float
-    low: float
-    high: float
-
-
-def observed_over_expected(target: Floats, proba: Floats) -> ObservedOverExpected:
-    """Compare how many rows are positive with how many should be.
-
-    Parameters
-    ----------
-    target : array of 0 and 1, shape (n,)
-    proba : array of shape (n,), in [0, 1]
-    """
-    count, expected = int(target.sum()), float(proba.sum())
-    if expected == 0.0:
-        return ObservedOverExpected(ratio=np.nan, low=np.nan, high=np.nan)
-    low, high = poisson_interval(count)
-    return ObservedOverExpected(ratio=count / expected, low=low / expected, high=high / expected)
+def _gaps(target: Floats, proba: Floats, n_bins: int) -> tuple[Floats, Ints]:
+    n, said, rate = _rates(target, proba, _equal_mass(proba, n_bins))
+    return np.abs(rate - said), n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +145,7 @@ def decompose_brier(target: Floats, proba: Floats, *, n_bins: int | None = None)
         resolution of probabilities that hardly repeat are both large, by chance.
     """
     place = _number(proba) if n_bins is None else _equal_mass(proba, n_bins)
-    n = np.bincount(place)
-    said = np.bincount(place, weights=proba) / n
-    rate = np.bincount(place, weights=target) / n
+    n, said, rate = _rates(target, proba, place)
     prevalence = float(target.mean())
     uncertainty = prevalence * (1.0 - prevalence)
     off = proba - said[place]
@@ -171,14 +160,19 @@ def decompose_brier(target: Floats, proba: Floats, *, n_bins: int | None = None)
     )
 
 
-def spiegelhalter(target: Floats, proba: Floats) -> SignificanceTest:
+def spiegelhalter(target: Floats, proba: Floats, groups: Ints | None = None) -> SignificanceTest:
     """Test, by the Brier score, whether every probability is right.
 
     z = sum (y - p)(1 - 2p) / sqrt(sum p (1 - p)(1 - 2p)^2), two-sided: the distance of the
     Brier score from its expectation, in standard deviations. Above 0 it is worse than
-    expected. Rows count as independent; shifts near 0.5 are not seen.
+    expected. Shifts near 0.5 are not seen.
 
-    Source: Spiegelhalter 1986, Statistics in Medicine 5, 421-433.
+    Source: Spiegelhalter 1986, Statistics in Medicine 5, 421-433; see `dependence`.
+
+    Parameters
+    ----------
+    groups : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
 
     Returns
     -------
@@ -186,47 +180,87 @@ def spiegelhalter(target: Floats, proba: Floats) -> SignificanceTest:
         NaN where every probability is 0, 0.5 or 1.
     """
     weight = 1.0 - 2.0 * proba
-    spread = float((proba * (1.0 - proba) * weight**2).sum())
+    own = (target - proba) * weight
+    hangs = dependence(own, groups)
+    spread = float((proba * (1.0 - proba) * weight**2).sum()) * hangs.effect
     if spread == 0.0:
         return SignificanceTest(statistic=np.nan, p_value=np.nan)
-    z = float(((target - proba) * weight).sum()) / float(np.sqrt(spread))
-    return SignificanceTest(statistic=z, p_value=float(2.0 * stats.norm.sf(abs(z))))
+    z = float(own.sum()) / float(np.sqrt(spread))
+    return SignificanceTest(statistic=z, p_value=float(2.0 * stats.t.sf(abs(z), hangs.degrees)))
 
 
 def hosmer_lemeshow(
-    target: Floats, proba: Floats, *, n_bins: int = 10, fitted: bool = False
+    target: Floats,
+    proba: Floats,
+    groups: Ints | None = None,
+    *,
+    n_bins: int = 10,
+    fewest: float = 5.0,
+    fitted: bool = False,
 ) -> SignificanceTest:
-    """Test whether observed rates are those predicted, bin by bin of equal mass.
+    """Test whether observed counts are those expected, bin by bin of rising probability.
 
-    H = sum (O - n p)^2 / (n p (1 - p)) over bins, p a bin's mean probability. Of many rows it
-    finds departures that do not matter, and of a rare class it needs about five positives
-    expected in each bin. Rows count as independent.
+    H = sum (O - E)^2 / V over bins, E and V the mean and variance of a bin's count if its
+    probabilities are right. Bins expect equally many positives: of a rare class, bins of equally
+    many rows would expect next to none. H is compared with the multiple of a chi-squared variable
+    that has its mean and variance, as counts of few positives are not normal. Of many rows it finds
+    departures that do not matter.
 
     Source: Hosmer and Lemeshow 1980, Communications in Statistics A9, 1043-1069; as many
     degrees of freedom as bins on rows the model was not fitted on: Hosmer, Lemeshow and
-    Sturdivant 2013, Applied Logistic Regression, section 5.2.2.
+    Sturdivant 2013, Applied Logistic Regression, section 5.2.2; two moments after Satterthwaite
+    1946, Biometrics Bulletin 2, 110-114; see `dependence`.
 
     Parameters
     ----------
+    groups : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
+    n_bins : int
+        Most bins.
+    fewest : float
+        Positives, and negatives, that a bin expects at least; fewer bins where they are too few.
     fitted : bool
         Whether the probabilities were fitted on these very rows, which costs two degrees.
 
     Returns
     -------
     SignificanceTest
-        NaN without degrees of freedom. A bin that says 0 or 1 throughout and is wrong makes
-        the statistic infinite.
+        NaN without degrees of freedom. A probability of 0 or 1 that is wrong makes the statistic
+        infinite.
     """
-    bins = compute_reliability(target, proba, n_bins=n_bins)
+    place = _equal_expectation(proba, n_bins, fewest)
+    bins = int(place.max(initial=-1)) + 1
     # two degrees fewer where the probabilities were fitted on these rows
-    degrees = len(bins) - 2 * fitted
+    degrees = bins - 2 * fitted
     if degrees < 1:
         return SignificanceTest(statistic=np.nan, p_value=np.nan, degrees=degrees)
-    n, said = bins["n"].to_numpy(), bins["mean_proba"].to_numpy()
-    squared = (n * (bins["event_rate"].to_numpy() - said)) ** 2
-    spread = n * said * (1.0 - said)
-    # infinite where a probability of 0 or 1 was wrong, 0 where it was right
-    terms = np.where(squared > 0.0, np.inf, 0.0)
+    own = proba * (1.0 - proba)
+    spread, fourth = (
+        np.bincount(place, weights=each, minlength=bins) for each in (own, own * (1.0 - 6.0 * own))
+    )
+    squared = np.bincount(place, weights=target - proba, minlength=bins) ** 2
+    terms, excess = np.zeros((2, bins))
     np.divide(squared, spread, out=terms, where=spread > 0.0)
-    h = float(terms.sum())
-    return SignificanceTest(statistic=h, p_value=float(stats.chi2.sf(h, degrees)), degrees=degrees)
+    np.divide(fourth, spread**2, out=excess, where=spread > 0.0)
+    scaled = (target - proba) / np.sqrt(np.where(spread > 0.0, spread, np.inf))[place]
+    cells = None if groups is None else _number(place * (int(groups.max()) + 1) + groups)
+    h = float(terms.sum()) / dependence(scaled, cells).effect
+    if ((own == 0.0) & (target != proba)).any():
+        h = np.inf
+    # variance over twice the mean, of all bins
+    scale = max(1.0 + float(excess.mean()) / 2.0, np.finfo(np.float64).eps)
+    return SignificanceTest(
+        statistic=h, p_value=float(stats.chi2.sf(h / scale, degrees / scale)), degrees=degrees
+    )
+
+
+def _equal_expectation(proba: Floats, n_bins: int, fewest: float) -> Ints:
+    """Return each row its bin of rising probability; bins expect about equally many positives."""
+    value, inverse, n = np.unique(proba, return_inverse=True, return_counts=True)
+    expected = value * n
+    total = float(expected.sum())
+    scarce = min(total, proba.size - total)
+    bins = min(n_bins, int(scarce / fewest)) if fewest else n_bins
+    # a probability that many rows share is put where its middle row is
+    middle = (np.cumsum(expected) - expected / 2.0) / (total or 1.0)
+    return _number(np.minimum(middle * max(bins, 1), max(bins, 1) - 1e-9).astype(np.int64)[inverse])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr, stdtrit
 
 from kyc_ml.metrics.arrays import Floats, Ints
-from kyc_ml.metrics.calibration import ObservedOverExpected
-from kyc_ml.metrics.intervals import poisson_interval
+from kyc_ml.metrics.intervals import CONFIDENCE
 
 
 def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> Floats:
@@ -15,8 +17,8 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
 
     In part k it is sum_c (sum of c's residuals)^2 / sum of squared residuals, at least 1. Counts
     divided by it have about the variance that a test of independent rows takes for granted.
-    Residuals must be about the level that was observed, see `residual_at_observed_level`: a
-    level that is wrong for all customers alike would else pass for dependence of their rows.
+    Residuals must be about the level that was observed: a level that is wrong for all customers
+    alike would else pass for dependence of their rows.
     Of few customers with positives it comes out too low.
 
     Source: Rao and Scott 1992, Biometrics 48, 577-585.
@@ -55,28 +57,61 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
     return np.maximum(ratio, 1.0)
 
 
-def residual_at_observed_level(target: Floats, proba: Floats, *, part: Ints, parts: int) -> Floats:
-    """Return outcomes less expectations that are scaled to the positives each part has.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependence:
+    """How much more an estimate varies because rows of one customer are not independent.
 
-    Source: as for `design_effect`, which takes residuals about the observed rate.
+    Attributes
+    ----------
+    effect : float
+        Its variance over that of independent rows, at least 1.
+    degrees : float
+        Degrees of freedom: only the share of the variance beyond independent rows is estimated;
+        infinite without such a share.
+    """
+
+    effect: float
+    degrees: float
+
+    @property
+    def reach(self) -> float:
+        """Standard errors that an interval at 95 % reaches to each side."""
+        return float(stdtrit(self.degrees, 0.5 + CONFIDENCE / 2))
+
+    @property
+    def confidence(self) -> float:
+        """Confidence of a normal interval that reaches as far."""
+        return float(2.0 * ndtr(self.reach) - 1.0)
+
+
+def dependence(own: Floats, groups: Ints | None) -> Dependence:
+    """Measure the dependence of rows by what each row adds to an estimate.
+
+    Source: Rao and Scott 1992, Biometrics 48, 577-585; degrees of freedom after Satterthwaite
+    1946, Biometrics Bulletin 2, 110-114.
 
     Parameters
     ----------
-    target : array of 0 and 1, shape (n,)
-    proba : array of shape (n,), in [0, 1]
-    part, parts
-        See `design_effect`.
+    own : float64 array of shape (n,)
+        Residual of each row, times its weight in the estimate.
+    groups : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
 
-    Returns
-    -------
-    float64 array of shape (n,)
-        Sums to 0 in each part in which something is expected.
+    Examples
+    --------
+    >>> dependence(np.array([0.5, 0.5, -0.5, -0.5]), np.array([0, 0, 1, 1])).effect
+    3.0
     """
-    observed = np.bincount(part, weights=target, minlength=parts)
-    expected = np.bincount(part, weights=proba, minlength=parts)
-    ratio = np.ones(parts)
-    np.divide(observed, expected, out=ratio, where=expected > 0.0)
-    return np.asarray(target - ratio[part] * proba)
+    alone = float((own**2).sum())
+    if groups is None or not alone:
+        return Dependence(effect=1.0, degrees=np.inf)
+    total = np.bincount(groups, weights=own)
+    square = float((total**2).sum())
+    clusters = square**2 / max(float((total**4).sum()), np.finfo(np.float64).tiny)
+    excess = max(square / alone - 1.0, 0.0) * clusters / max(clusters - 1.0, 0.5)
+    share = excess / (1.0 + excess)
+    degrees = max(clusters - 1.0, 1.0) / share**2 if share else np.inf
+    return Dependence(effect=1.0 + excess, degrees=degrees)
 
 
 def effective_customers(groups: Ints) -> float:
@@ -99,37 +134,3 @@ def effective_size(count: npt.ArrayLike) -> float:
     """Return Kish's effective number of groups from the number of rows of each; 0 without rows."""
     sizes = np.asarray(count, np.float64)
     return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
-
-
-def clustered_observed_over_expected(
-    target: Floats, proba: Floats, groups: Ints
-) -> ObservedOverExpected:
-    """Compare positives with what was predicted; customers, not rows, are the evidence.
-
-    The interval is Garwood's for counts divided by their design effect; see `design_effect`.
-    Where less than a handful of customers have positives, its upper end is too low.
-
-    Parameters
-    ----------
-    target : array of 0 and 1, shape (n,)
-    proba : array of shape (n,), in [0, 1]
-    groups : int64 array of shape (n,)
-        The customer of each row, as a number from 0.
-
-    Returns
-    -------
-    ObservedOverExpected
-        NaN where nothing is expected.
-    """
-    expected = float(proba.sum())
-    if not expected:
-        return ObservedOverExpected(ratio=np.nan, low=np.nan, high=np.nan)
-    whole = np.zeros(target.size, np.int64)
-    residual = residual_at_observed_level(target, proba, part=whole, parts=1)
-    effect = float(design_effect(residual, groups, part=whole, parts=1)[0])
-    low, high = poisson_interval(float(target.sum()) / effect)
-    return ObservedOverExpected(
-        ratio=float(target.sum()) / expected,
-        low=low * effect / expected,
-        high=high * effect / expected,
-    )

@@ -15,22 +15,6 @@ NORMAL_REACH: Final = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
 """Standard errors that the interval of a normal estimate reaches to each side."""
 
 
-def poisson_interval(count: float) -> tuple[float, float]:
-    """Exact 95 % interval of a Poisson mean after observing `count`.
-
-    Source: Garwood 1936, Biometrika 28, 437-442.
-
-    Examples
-    --------
-    >>> [round(bound, 3) for bound in poisson_interval(10)]
-    [4.795, 18.39]
-    """
-    tail = (1.0 - CONFIDENCE) / 2
-    # chi-squared with 0 degrees is not defined: the lower end is 0
-    low = float(stats.chi2.ppf(tail, 2 * count) / 2) if count else 0.0
-    return low, float(stats.chi2.ppf(1.0 - tail, 2 * count + 2) / 2)
-
-
 def jeffreys_interval(
     positives: npt.ArrayLike, rows: npt.ArrayLike, *, confidence: float = CONFIDENCE
 ) -> tuple[Floats, Floats]:

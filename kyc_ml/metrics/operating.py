@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.metrics import ranking
-from kyc_ml.metrics.arrays import Floats, Ints
+from kyc_ml.metrics.arrays import Floats, Ints, Mask
 from kyc_ml.metrics.capacity import CapturedPositives, ReviewQueue
+from kyc_ml.metrics.clustering import dependence
 from kyc_ml.metrics.intervals import jeffreys_interval
 from kyc_ml.metrics.resampling import Strata, bootstrap, percentile_interval
 
@@ -51,8 +52,7 @@ class ThresholdRates:
     rows, flagged : int
     recall, fpr, precision : float
         Share of positives flagged, of negatives flagged, and of flagged that are positive;
-        each with its interval at 95 % after Jeffreys, for which rows count as independent.
-        NaN where the share is of no rows.
+        each with its interval at 95 %. NaN where the share is of no rows.
     """
 
     threshold: float
@@ -69,39 +69,104 @@ class ThresholdRates:
     precision_high: float
 
 
-def rates_at_threshold(target: Floats, score: Floats, *, threshold: float) -> ThresholdRates:
+def threshold_error(
+    target: Floats, score: Floats, groups: Ints | None = None, *, threshold: float
+) -> float:
+    """Return the variance of the false-positive rate of a threshold on the rows it was chosen on.
+
+    On other rows its rate differs from the one it was chosen for by the errors of both.
+
+    Parameters
+    ----------
+    groups : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
+    """
+    negative = target == 0
+    flagged = score[negative] >= threshold
+    if not flagged.size:
+        return np.nan
+    rate = float(flagged.mean())
+    found = dependence(
+        np.asarray(flagged - rate, np.float64), None if groups is None else groups[negative]
+    )
+    return float(rate * (1.0 - rate) * found.effect / flagged.size)
+
+
+def rates_at_threshold(
+    target: Floats,
+    score: Floats,
+    groups: Ints | None = None,
+    *,
+    threshold: float,
+    error: float = 0.0,
+) -> ThresholdRates:
     """Compute recall, realised false-positive rate and precision at a frozen threshold.
+
+    Intervals are Jeffreys' of counts divided by the design effect of customers. Those of recall
+    and false-positive rate also allow for the error of the threshold: of recall, along the slope
+    of the ROC curve at the threshold.
+
+    Source: Brown, Cai and DasGupta 2001, Statistical Science 16, 101-133; see `dependence`.
 
     Parameters
     ----------
     target : array of 0 and 1, shape (n,)
     score : array of shape (n,)
+    groups : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
     threshold : float
         Such as that of `threshold_at_fpr` on rows of validation.
+    error : float
+        Variance of its false-positive rate; see `threshold_error`. 0 for a threshold that was not
+        chosen on rows.
     """
     flagged, positive = score >= threshold, target == 1
-    hits = int((flagged & positive).sum())
-    n, chosen, positives = target.size, int(flagged.sum()), int(positive.sum())
-    above = np.array([hits, chosen - hits, hits])
-    below = np.array([positives, n - positives, chosen])
-    some = below > 0
-    rate = np.full(3, np.nan)
-    np.divide(above, below, out=rate, where=some)
-    low, high = (np.where(some, bound, np.nan) for bound in jeffreys_interval(above, below))
+    slope = _roc_slope(score[positive], score[~positive], threshold)
+    rates: dict[str, tuple[float, float, float]] = {
+        name: _rate(hit[among], None if groups is None else groups[among], error=extra)
+        for name, hit, among, extra in (
+            ("recall", flagged, positive, slope**2 * error),
+            ("fpr", flagged, ~positive, error),
+            ("precision", positive, flagged, 0.0),
+        )
+    }
     return ThresholdRates(
         threshold=threshold,
-        rows=n,
-        flagged=chosen,
-        recall=float(rate[0]),
-        recall_low=float(low[0]),
-        recall_high=float(high[0]),
-        fpr=float(rate[1]),
-        fpr_low=float(low[1]),
-        fpr_high=float(high[1]),
-        precision=float(rate[2]),
-        precision_low=float(low[2]),
-        precision_high=float(high[2]),
+        rows=int(target.size),
+        flagged=int(flagged.sum()),
+        **{
+            f"{name}{end}": value
+            for name, found in rates.items()
+            for end, value in zip(("", "_low", "_high"), found, strict=True)
+        },
     )
+
+
+def _rate(hit: Mask, groups: Ints | None, *, error: float) -> tuple[float, float, float]:
+    """Return a rate with its interval; `error` is a variance that is added to its own."""
+    if not hit.size:
+        return np.nan, np.nan, np.nan
+    rate = float(hit.mean())
+    found = dependence(np.asarray(hit - rate, np.float64), groups)
+    binomial = rate * (1.0 - rate)
+    rows = hit.size / found.effect
+    if binomial:
+        rows = binomial / (binomial / rows + error)
+    low, high = jeffreys_interval([rate * rows], [rows], confidence=found.confidence)
+    return rate, float(low[0]), float(high[0])
+
+
+def _roc_slope(positives: Floats, negatives: Floats, threshold: float) -> float:
+    """Return the slope of the ROC curve at a threshold, over a fifth of its rate to each side."""
+    if not (positives.size and negatives.size and np.isfinite(threshold)):
+        return 0.0
+    rate = float((negatives >= threshold).mean())
+    if not 0.0 < rate < 1.0:
+        return 0.0
+    ends = np.quantile(negatives, [1.0 - min(1.2 * rate, 1.0), 1.0 - 0.8 * rate])
+    steps = [(class_[:, None] >= ends).mean(axis=0) for class_ in (positives, negatives)]
+    rise, run = (float(step[0] - step[1]) for step in steps)
+    return rise / run if run > 0.0 else 0.0
 
 
 def compute_operating_points(

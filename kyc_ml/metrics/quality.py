@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
+from kyc_ml.metrics.areas import auc_interval
 from kyc_ml.metrics.arrays import Floats, Ints
-from kyc_ml.metrics.calibration import calibration_error, observed_over_expected
-from kyc_ml.metrics.clustering import clustered_observed_over_expected
-from kyc_ml.metrics.discrimination import auc_interval, average_precision_interval, recall_at_fpr
+from kyc_ml.metrics.calibration import calibration_error
+from kyc_ml.metrics.discrimination import average_precision_interval, recall_at_fpr
+from kyc_ml.metrics.level import observed_over_expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +63,8 @@ def compute_metrics(
         What ranks, such as the margin: a calibrator may give equal probabilities.
     proba : array of shape (n,), in [0, 1]
     customers : int64 array of shape (n,), optional
-        The customer of each row, as a number from 0: the interval of observed over expected
-        then allows for rows of one customer; see `clustered_observed_over_expected`.
+        The customer of each row, as a number from 0: intervals then allow for rows of one
+        customer.
     draws : int
         Bootstrap samples of customers, or without them of rows, for the interval of average
         precision; 0 for none.
@@ -72,17 +73,13 @@ def compute_metrics(
     """
     positives = int(target.sum())
     both = 0 < positives < target.size
-    auc, low, high = auc_interval(target, score) if both else (np.nan, np.nan, np.nan)
+    auc, low, high = auc_interval(target, score, customers) if both else (np.nan, np.nan, np.nan)
     lowest, highest = np.nan, np.nan
     if both and draws:
         # without customers each row is a cluster
         groups = np.arange(target.size) if customers is None else customers
         lowest, highest = average_precision_interval(target, score, groups, draws=draws, seed=seed)
-    ratio = (
-        observed_over_expected(target, proba)
-        if customers is None
-        else clustered_observed_over_expected(target, proba, customers)
-    )
+    ratio = observed_over_expected(target, proba, customers)
     return ModelMetrics(
         rows=int(target.size),
         positives=positives,

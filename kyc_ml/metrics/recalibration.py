@@ -8,8 +8,8 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit, logit
 
-from kyc_ml.metrics.arrays import Floats
-from kyc_ml.metrics.intervals import NORMAL_REACH
+from kyc_ml.metrics.arrays import Floats, Ints
+from kyc_ml.metrics.clustering import dependence
 
 _NEWTON_STEPS = 50
 _SINGULAR = 1e12
@@ -23,9 +23,10 @@ class CalibrationLine:
     ----------
     intercept, slope : float
     intercept_low, intercept_high, slope_low, slope_high : float
-        Wald intervals at 95 %; rows count as independent.
+        Wald intervals at 95 %, by customer.
     p_value : float
-        Of the likelihood-ratio test, with two degrees of freedom, of the line 0, 1.
+        Of the likelihood-ratio test, with two degrees of freedom, of the line 0, 1; its statistic
+        is divided by the mean design effect of both coefficients.
     """
 
     intercept: float
@@ -54,16 +55,21 @@ def calibration_line(target: Floats, proba: Floats) -> tuple[float, float]:
     return line.intercept, line.slope
 
 
-def fit_calibration_line(target: Floats, proba: Floats) -> CalibrationLine:
+def fit_calibration_line(
+    target: Floats, proba: Floats, groups: Ints | None = None
+) -> CalibrationLine:
     """Fit the line of `calibration_line`, with intervals and a test of calibration.
 
     Source: Cox 1958, Biometrika 45, 562-565; the joint test after Miller, Hui and Tierney
-    1991, Statistics in Medicine 10, 1213-1226.
+    1991, Statistics in Medicine 10, 1213-1226; design effects after Rao and Scott 1987, Annals
+    of Statistics 15, 385-397.
 
     Parameters
     ----------
     target : array of 0 and 1, shape (n,)
     proba : array of shape (n,), in (0, 1)
+    groups : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
 
     Returns
     -------
@@ -72,14 +78,19 @@ def fit_calibration_line(target: Floats, proba: Floats) -> CalibrationLine:
     """
     design = np.column_stack([np.ones_like(proba), logit(proba)])
     line, curvature = _likeliest_line(target, design)
-    error = np.full(2, np.nan)
+    reach = np.full(2, np.nan)
     p_value = np.nan
     if curvature is not None:
-        error = np.sqrt(np.diag(np.linalg.inv(curvature)))
+        inverse = np.linalg.inv(curvature)
+        # what each row adds to the coefficients
+        own = (target - expit(design @ line))[:, None] * (design @ inverse)
+        found = [dependence(each, groups) for each in own.T]
+        effect = np.array([each.effect for each in found])
+        reach = np.sqrt(np.diag(inverse) * effect) * [each.reach for each in found]
         gain = _loss(target, design, np.array([0.0, 1.0])) - _loss(target, design, line)
         # rounding can make the gain of a perfect line slightly negative
-        p_value = float(stats.chi2.sf(2.0 * max(gain, 0.0), 2))
-    low, high = line - NORMAL_REACH * error, line + NORMAL_REACH * error
+        p_value = float(stats.chi2.sf(2.0 * max(gain, 0.0) / effect.mean(), 2))
+    low, high = line - reach, line + reach
     return CalibrationLine(
         intercept=float(line[0]),
         intercept_low=float(low[0]),

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kyc_ml.errors import ConfigError
+from kyc_ml.errors import BundleError, ConfigError, RegistryError
 from kyc_ml.registry.governance.chain import Entry, Kind, LogAnchor
 from kyc_ml.registry.governance.log import AuditLog
 from kyc_ml.registry.governance.promotion import champions
+from kyc_ml.registry.governance.standing import promotion_of
+from kyc_ml.registry.governance.words import say_other_bundle
 from kyc_ml.registry.tracking.promoting import fetch_anchors, fetch_champions, keep_anchor
+from kyc_ml.registry.tracking.registry import digest_registered
 from kyc_ml.storage import load_json
 
 
@@ -36,7 +39,10 @@ class AuditLogResult:
 
 
 def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -> AuditLogResult:
-    """Check the chain, the anchors in the registry, receipts, and that champions are logged.
+    """Check the chain, the anchors in the registry, receipts, and the champions.
+
+    The champions must be those of the log, and their bundles, byte for byte, those that were
+    promoted.
 
     Parameters
     ----------
@@ -66,6 +72,7 @@ def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -
     faults = [f"line {each.line} {each.text}" for each in audit.find_faults(anchors)]
     if not faults and not offline:  # who is champion can be read from a sound log only
         faults += _unlogged_champions(entries, made)
+        faults += _exchanged_bundles(entries)
     return AuditLogResult(
         path=log,
         entries=len(entries),
@@ -116,6 +123,26 @@ def _unlogged_champions(entries: Sequence[Entry], made: Mapping[str, str]) -> li
                 f"{_version(logged)} in the log: the alias was moved without kyc-ml, or a "
                 "promotion was interrupted; promote or roll back again"
             )
+    return faults
+
+
+def _exchanged_bundles(entries: Sequence[Entry]) -> list[str]:
+    """List champions, and those a rollback can go back to, that are not what was promoted."""
+    faults = []
+    for name in sorted({entry.model for entry in entries if entry.kind == "promotion"}):
+        for version in dict.fromkeys(champions(entries, model=name)):
+            promotion = promotion_of(entries, model=name, version=version)
+            if promotion is None:  # rolled back to by an older kyc_ml, which allowed it
+                faults.append(f"{name} v{version} is champion in the log, but was never promoted")
+                continue
+            promoted, label = promotion.facts["bundle_digest"], f"{name} v{version}"
+            try:
+                found = digest_registered(name, version)
+            except (BundleError, RegistryError) as error:
+                faults.append(f"{label}, which was promoted, cannot be compared: {error}")
+                continue
+            if found != promoted:
+                faults.append(say_other_bundle(label, promoted=promoted, found=found))
     return faults
 
 

@@ -56,7 +56,9 @@ _METRICS: Final = "metrics.json"
 _SEAL: Final = "manifest_sha256"
 _CONFIG: Final = "config.yaml"
 _TIERS: Final = "tiers.yaml"
-_LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+"""What a bundle was made with, and what MLflow lists as its requirements. Not kyc-ml: the
+name is not ours on any public index, so a stranger could publish a package there."""
 _RESTORE: Final = "restore it from the registry, never edit it"
 
 
@@ -194,6 +196,17 @@ def load_bundle(folder: FilePath, *, digest: str | None = None, cure: str = _RES
         raise BundleError(msg) from None
 
 
+def digest_bundle(folder: Path) -> str:
+    """Return the digest of a bundle, computed from all of its bytes.
+
+    Raises
+    ------
+    BundleError
+        If the folder is not a bundle, or differs from its manifest.
+    """
+    return _sha256(_checked_files(folder)[1][MANIFEST])
+
+
 def _load(folder: Path, *, digest: str | None) -> Bundle:
     manifest, raw = _checked_files(folder)
     found = _sha256(raw[MANIFEST])
@@ -320,7 +333,7 @@ def _manifest(bundle: Bundle, files: Mapping[str, str], version: int) -> str:
         "unit": bundle.config.unit,
         "code_version": installed[DISTRIBUTION],
         "python": python_version(),
-        "libraries": {name: installed[name] for name in _LIBRARIES},
+        "libraries": {name: installed[name] for name in LIBRARIES},
         "distributions_digest": digest_distributions(),
         "seeds": {
             name: section["seed"]

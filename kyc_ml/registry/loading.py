@@ -16,7 +16,7 @@ from kyc_ml.errors import BundleError, ConfigError, DatasetError, RegistryError
 from kyc_ml.features import FeatureSpec, FeatureTable, build_features
 from kyc_ml.registry.bundle import Bundle, load_bundle
 from kyc_ml.registry.score import graded_specs
-from kyc_ml.registry.tracking.registry import fetch_bundle
+from kyc_ml.registry.tracking.registry import FetchedBundle, fetch_bundle
 
 _RESTORE: Final = (
     "what the registry stores is damaged: restore its artifacts (mlruns/) from the backup; "
@@ -45,10 +45,23 @@ def load_model(model: str) -> tuple[Bundle, str]:
             raise BundleError(msg)
         bundle = load_bundle(Path(model))
         return bundle, f"{bundle.config.name} {bundle.digest[:12]}"
+    bundle, registered = load_registered(model)
+    return bundle, registered.label
+
+
+def load_registered(model: str) -> tuple[Bundle, FetchedBundle]:
+    """Load a bundle from the registry, with the version that its address means now.
+
+    Raises
+    ------
+    BundleError, RegistryError
+        If it does not exist or was changed.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        folder, digest, label = fetch_bundle(model, Path(scratch))
+        fetched = fetch_bundle(model, Path(scratch))
+        folder = fetched.folder
         try:
-            return load_bundle(folder, digest=digest, cure=_RESTORE), label
+            return load_bundle(folder, digest=fetched.digest, cure=_RESTORE), fetched
         except BundleError as error:
             # the temporary folder means nothing to a reader
             msg = str(error).replace(str(folder), f"of {model}")

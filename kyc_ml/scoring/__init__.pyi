@@ -1,13 +1,16 @@
 from .api import explain_one as explain_one
+from .earlier import night_before as night_before
 from .earlier import nights_before as nights_before
 from .explain_job import CustomerFacts as CustomerFacts
 from .explain_job import Explained as Explained
 from .explain_job import run_customer_safe as run_customer_safe
 from .explain_job import run_explain as run_explain
 from .one_observation import require_known_rows as require_known_rows
+from .recording import log_refusal as log_refusal
 from .request import ExplainRequest as ExplainRequest
 from .request import ScoringRequest as ScoringRequest
 from .score_job import ScoringResult as ScoringResult
+from .score_job import end_of_waiting as end_of_waiting
 from .score_job import load_limits as load_limits
 from .score_job import run_score as run_score
 from .tiers_moves_job import run_tiers_moves as run_tiers_moves

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,9 @@ from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.decision import Hysteresis, TierHistory, TierPolicy
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import DECISION_TIME
+from kyc_ml.scoring.extract_limits import NightBefore
 from kyc_ml.scoring.manifest import read_manifest, score_files
+from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.storage import MANIFEST
 
 _HISTORY: Final = (CUSTOMER_ID, DECISION_TIME, "tier_before_overrides", "tier_of_score")
@@ -50,15 +52,56 @@ def nights_before(
     if rule is None:
         return ()
     cooled = as_of - pd.Timedelta(days=rule.cool_down_days)
-    for path in (day / name for day in sorted(out.glob("????-??-??"), reverse=True)):
-        if not (path / MANIFEST).is_file():
-            continue
-        scored = pd.Timestamp(read_manifest(path).as_of)
-        if scored < as_of:
-            found.append(path)
-            if scored <= cooled and len(found) >= (rule.reviews or 1) - 1:
-                break
+    for path, scored in _nights(out, name, as_of=as_of):
+        found.append(path)
+        if scored <= cooled and len(found) >= (rule.reviews or 1) - 1:
+            break
     return tuple(found)
+
+
+def night_before(out: Path, name: str, *, as_of: pd.Timestamp) -> Path | None:
+    """Return the newest published night before a time; None without one.
+
+    Parameters
+    ----------
+    out, name
+        As in `nights_before`.
+
+    Raises
+    ------
+    ConfigError
+        If the manifest of a night is damaged.
+    """
+    return next((path for path, _ in _nights(out, name, as_of=as_of)), None)
+
+
+def tables_before(request: ScoringRequest, *, as_of: pd.Timestamp) -> NightBefore | None:
+    """Return what the night before a run has read; None without one, or if it kept no record.
+
+    Raises
+    ------
+    ConfigError
+        If the folder is not that of a published run.
+    """
+    folders = [path for path in request.previous if path.is_dir()]
+    if request.night_before is not None:
+        folders = [request.night_before]
+    read = [read_manifest(path) for path in folders]
+    runs = [(pd.Timestamp(each.as_of), each.extract) for each in read if each.extract]
+    earlier = [(when, tables) for when, tables in runs if when < as_of]
+    if not earlier:
+        return None
+    when, tables = max(earlier, key=lambda run: run[0])
+    return NightBefore(as_of=when, tables=tables)
+
+
+def _nights(out: Path, name: str, *, as_of: pd.Timestamp) -> Iterator[tuple[Path, pd.Timestamp]]:
+    """Yield the published nights before a time and when each was, the newest first."""
+    for path in (day / name for day in sorted(out.glob("????-??-??"), reverse=True)):
+        if (path / MANIFEST).is_file():
+            scored = pd.Timestamp(read_manifest(path).as_of)
+            if scored < as_of:
+                yield path, scored
 
 
 def last_as_of(previous: Sequence[Path]) -> pd.Timestamp:
@@ -73,8 +116,15 @@ def last_as_of(previous: Sequence[Path]) -> pd.Timestamp:
     return max(pd.Timestamp(read_manifest(path).as_of) for path in previous)
 
 
-def customers_not_due(previous: Sequence[Path], *, as_of: pd.Timestamp) -> frozenset[str]:
-    """List the customers whose latest earlier review set the next one after `as_of`.
+def customers_not_due(
+    previous: Sequence[Path], *, as_of: pd.Timestamp, zone: str
+) -> frozenset[str]:
+    """List the customers whose latest earlier review set the next one after the day of `as_of`.
+
+    Parameters
+    ----------
+    zone : str
+        Time zone of the source, whose days count.
 
     Raises
     ------
@@ -89,7 +139,9 @@ def customers_not_due(previous: Sequence[Path], *, as_of: pd.Timestamp) -> froze
         .drop_duplicates(CUSTOMER_ID, keep="last")
     )
     # a missing date of the next review compares as not later: the customer is due
-    later = pd.to_datetime(latest[_NEXT]) >= pd.Timestamp(as_of.date()) + pd.Timedelta(days=1)
+    later = pd.to_datetime(latest[_NEXT]) >= pd.Timestamp(
+        as_of.tz_convert(zone).date()
+    ) + pd.Timedelta(days=1)
     return frozenset(latest.loc[later, CUSTOMER_ID])
 
 

@@ -27,7 +27,7 @@ from kyc_ml.registry import (
     Bundle,
     explain_rows,
     features_of_bundle,
-    load_model,
+    load_in_use,
     reasons_of,
 )
 from kyc_ml.scoring.case import Case, make_case, make_sheet
@@ -133,7 +133,7 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
     """
     if request.sheet is not None:
         require_place(request.sheet)
-    bundle, label = load_model(request.model)
+    bundle, label = _load(request, reporter)
     form = load_section(request.source, SourceMapping).identifiers
     book = (
         NO_OVERRIDES if request.overrides is None else load_overrides(request.overrides, form=form)
@@ -172,7 +172,7 @@ def run_customer_safe(request: ExplainRequest, *, reporter: ProgressReporter) ->
     DatasetError
         If the source has no such observation.
     """
-    bundle, _ = load_model(request.model)
+    bundle, _ = _load(request, reporter)
     form = load_section(request.source, SourceMapping).identifiers
     tables, _ = read_tables(
         request.source,
@@ -185,6 +185,17 @@ def run_customer_safe(request: ExplainRequest, *, reporter: ProgressReporter) ->
         tables, in_form(request.observation, form), unit=bundle.config.unit
     )
     return list_customer_facts(bundle, features_of_bundle(bundle, tables, observations, reporter))
+
+
+def _load(request: ExplainRequest, reporter: ProgressReporter) -> tuple[Bundle, str]:
+    loaded = load_in_use(
+        request.model,
+        log=request.audit_log,
+        allow_unpromoted=request.allow_unpromoted,
+        job="explain",
+        reporter=reporter,
+    )
+    return loaded.bundle, loaded.label
 
 
 def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kyc_ml.config import LimitsConfig
@@ -11,6 +11,7 @@ from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, NOT_IN_CUSTOMERS, DataQualit
 from kyc_ml.errors import Faults, GateError
 from kyc_ml.model import DriftFound
 from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.extract_limits import ExtractFound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +25,14 @@ class RunFigures:
     ----------
     drift : DriftFound or None
         None if the model has no profile, or did not score.
+    extract : ExtractFound
+        What was read, and the limits that the extract itself exceeds.
     """
 
     quality: DataQualityReport
     counts: Counts
     drift: DriftFound | None
+    extract: ExtractFound = field(default_factory=ExtractFound)
 
     @property
     def drift_table(self) -> pd.DataFrame | None:
@@ -39,6 +43,7 @@ class RunFigures:
 def check_limits(figures: RunFigures, limits: LimitsConfig) -> tuple[str, ...]:
     """List the limits that a run exceeds; a figure equal to its limit is within it."""
     return (
+        *figures.extract.faults,
         *_check_tables(figures.quality, limits),
         *_check_customers(figures.quality, limits),
         *_check_categories(figures.counts, limits),

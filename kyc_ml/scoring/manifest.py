@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -20,6 +20,7 @@ from kyc_ml.contract import DataQualityReport, read_quality, write_quality
 from kyc_ml.errors import ConfigError
 from kyc_ml.model import DRIFT_COLUMNS
 from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.extract_profile import TableSummary
 from kyc_ml.scoring.schema import SCHEMA_VERSION
 from kyc_ml.storage import MANIFEST, digest_file, dump_json, load_json, write_whole
 
@@ -54,6 +55,11 @@ class Manifest:
     faults : tuple of str
         Limits exceeded; empty for a published run, unless the fallback replaced the scores.
     files : mapping of relative path to SHA-256
+    promotion : mapping
+        What the audit log said of the model when it was loaded, as `Standing.to_dict` gives it;
+        empty if no model was loaded, and in manifests of before December 2026.
+    extract : mapping of table to TableSummary
+        What the tables held before `as_of`; empty in a manifest of before December 2026.
     """
 
     identity: Mapping[str, str]
@@ -68,6 +74,8 @@ class Manifest:
     drift: pd.DataFrame | None
     faults: tuple[str, ...]
     files: Mapping[str, str]
+    promotion: Mapping[str, str] = field(default_factory=dict)
+    extract: Mapping[str, TableSummary] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -92,6 +100,7 @@ class Manifest:
             "run_id": self.run_id,
             "identity": dict(self.identity),
             "as_of": self.as_of,
+            "promotion": dict(self.promotion),
             "scored_by": self.scored_by,
             "reason": self.reason,
             "rows": {
@@ -103,6 +112,7 @@ class Manifest:
             },
             "not_scored": dict(self.not_scored),
             "quality": write_quality(self.quality),
+            "extract": {name: each.to_plain() for name, each in self.extract.items()},
             "counts": asdict(self.counts),
             "drift": write_drift(self.drift),
             "faults": list(self.faults),
@@ -127,6 +137,10 @@ class Manifest:
             drift=read_drift(content["drift"]),
             faults=tuple(content["faults"]),
             files=content["files"],
+            promotion=content.get("promotion", {}),
+            extract={
+                name: TableSummary.of(each) for name, each in content.get("extract", {}).items()
+            },
         )
 
     def write(self, folder: Path) -> None:

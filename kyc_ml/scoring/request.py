@@ -9,14 +9,15 @@ from typing import Literal
 
 import pandas as pd
 
-from kyc_ml.config import parse_time, read_path
+from kyc_ml.config import SourceMapping, load_section, parse_time, read_path
 from kyc_ml.decision import Language
+from kyc_ml.registry import AUDIT_LOG
 from kyc_ml.scoring.parts import PART_ROWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRequest:
-    """A scoring run; paths and times may be given as text.
+    """A scoring run; paths and times may be given as text, times in the zone of the source.
 
     Attributes
     ----------
@@ -34,6 +35,8 @@ class ScoringRequest:
         Score only what none of the runs in `previous` has scored; see `ChosenObservations`.
     previous : sequence of Path
         Earlier runs: tier history for the policy's hysteresis.
+    night_before : Path or None
+        Published run whose tables these must continue; None takes the latest of `previous`.
     overrides : Path or None
         Overrides entered for single customers.
     limits : Path or None
@@ -46,10 +49,17 @@ class ScoringRequest:
         What to write in addition to the scores.
     restart : bool
         Discard what an interrupted run has done.
+    wait : str or None
+        How long to wait for input that is not there yet: a duration such as 2h, or a clock time
+        of the source's zone such as 06:00; None does not wait.
     part_rows : int
         Rows scored and held in memory together.
     memory : str
         Memory limit of DuckDB.
+    audit_log : Path
+        Audit log of the registry: ``@champion`` must be its champion; see `load_in_use`.
+    allow_unpromoted : bool
+        Use a champion that the audit log does not confirm; log and manifest record this.
     """
 
     model: str
@@ -61,6 +71,7 @@ class ScoringRequest:
     full: bool = False
     incremental: bool = False
     previous: Sequence[Path] = ()
+    night_before: Path | None = None
     overrides: Path | None = None
     limits: Path | None = None
     fallback: Literal["rating"] | None = None
@@ -69,14 +80,21 @@ class ScoringRequest:
     csv: bool = False
     duckdb: bool = False
     restart: bool = False
+    wait: str | None = None
     part_rows: int = PART_ROWS
     memory: str = "512MB"
+    audit_log: Path = AUDIT_LOG
+    allow_unpromoted: bool = False
 
     def __post_init__(self) -> None:
         """Convert paths and times that were given as text."""
+        _convert_paths(self, "source", "data", "out", "night_before", "overrides", "limits")
+        _convert_paths(self, "config", "audit_log")
         for name in ("since", "as_of"):
-            object.__setattr__(self, name, parse_time(getattr(self, name), name=name))
-        _convert_paths(self, "source", "data", "out", "overrides", "limits", "config")
+            given = getattr(self, name)
+            as_text = isinstance(given, str)
+            zone = load_section(self.source, SourceMapping).timezone if as_text else "UTC"
+            object.__setattr__(self, name, parse_time(given, name=name, zone=zone))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +105,7 @@ class ExplainRequest:
     ----------
     observation : str
         A transaction id; for a risk model a review id, or CUSTOMER@DATE.
-    model, source, data, previous, overrides
+    model, source, data, previous, overrides, audit_log, allow_unpromoted
         As in `ScoringRequest`.
     reasons : int
         Number of reasons to list, the strongest first.
@@ -109,10 +127,12 @@ class ExplainRequest:
     sheet: Path | None = None
     language: Language = "en"
     quarantine: Path | None = None
+    audit_log: Path = AUDIT_LOG
+    allow_unpromoted: bool = False
 
     def __post_init__(self) -> None:
         """Convert paths that were given as text."""
-        _convert_paths(self, "source", "data", "overrides", "sheet", "quarantine")
+        _convert_paths(self, "source", "data", "overrides", "sheet", "quarantine", "audit_log")
 
 
 def _convert_paths(request: ScoringRequest | ExplainRequest, *names: str) -> None:

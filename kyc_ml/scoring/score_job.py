@@ -9,26 +9,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from kyc_ml.config import LimitsConfig, SourceMapping, load_section
-from kyc_ml.contract import QUARANTINE, SourceOnDisk, StoredTables
+from kyc_ml.config import LimitsConfig, SourceMapping, load_section, parse_wait
+from kyc_ml.contract import CONTRACT, QUARANTINE, SourceOnDisk, StoredTables, wait_for_input
 from kyc_ml.decision import require_known_customers
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import (
     ConfigError,
     GateError,
     KycMlError,
+    NotReadyError,
     OutputError,
     RegistryError,
     UnreachableError,
 )
-from kyc_ml.model import summarise_drift
-from kyc_ml.registry import NIGHTLY, NIGHTS, log_scoring, reach_store
+from kyc_ml.registry import NIGHTLY, NIGHTS, reach_store
 from kyc_ml.scoring.exports import DUCKDB
 from kyc_ml.scoring.identity import changes, identify_run, require_same
 from kyc_ml.scoring.manifest import Manifest, damaged, read_manifest
+from kyc_ml.scoring.recording import keep_record, log_kept, log_refusal, make_record
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.schema import MODEL
-from kyc_ml.scoring.scorers import Scorers, choose, load_scorers
+from kyc_ml.scoring.scorers import choose, load_scorers
 from kyc_ml.scoring.scoring_run import KEPT, KEPT_OF_REFUSED, ScoringRun, Stopwatch
 from kyc_ml.storage import MANIFEST, Checkpoints, RunDirectory, hold
 from kyc_ml.training import warn_of_odd_tiers
@@ -77,6 +78,8 @@ def run_score(
 
     Raises
     ------
+    NotReadyError
+        If the input is not there yet, at the end of `ScoringRequest.wait`.
     GateError
         If a limit is exceeded; nothing is published, and OUT.failed holds the reasons.
     OutputError
@@ -87,11 +90,48 @@ def run_score(
     """
     asked = None if request.as_of is None else request.as_of.isoformat()
     reporter.about(model=request.model, as_of=asked)
+    mapping, began = load_section(request.source, SourceMapping), time.time()
+    try:
+        return wait_for_input(
+            lambda: _score(request, mapping, reporter=reporter, tables=tables),
+            mapping=mapping,
+            data=request.data,
+            until=end_of_waiting(request.wait, mapping),
+            reporter=reporter,
+        )
+    except (KycMlError, KeyboardInterrupt, SystemExit) as error:
+        # who gives the tables may wait for them, and try again
+        if tables is None or not isinstance(error, NotReadyError):
+            log_refusal(request, error, zone=mapping.timezone, began=began, reporter=reporter)
+        raise
+
+
+def end_of_waiting(wait: str | None, mapping: SourceMapping) -> pd.Timestamp | None:
+    """Return the time until which a job waits for its input; None does not wait.
+
+    Raises
+    ------
+    ConfigError
+        If `wait` is neither a duration nor a time; see `ScoringRequest`.
+    """
+    if wait is None:
+        return None
+    now = pd.Timestamp.now(tz="UTC")
+    return parse_wait(wait, name="--wait", zone=mapping.timezone, now=now)
+
+
+def _score(
+    request: ScoringRequest,
+    mapping: SourceMapping,
+    *,
+    reporter: ProgressReporter,
+    tables: StoredTables | None,
+) -> ScoringResult:
+    """Score once; see `run_score`."""
     began = time.time()
     reach_store(request.model)
     _warn_if_not_logged(request, reporter)
     limits = load_limits(request.limits)
-    mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
     source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
     scorers = load_scorers(request, mapping=mapping, reporter=reporter)
@@ -117,6 +157,15 @@ def run_score(
             )
             manifest = _complete(run) or _run(run, source, inputs=inputs)
             place.keep(KEPT)
+            record = make_record(
+                manifest,
+                scorers,
+                out=place.goal,
+                zone=mapping.timezone,
+                seconds=stopwatch.seconds,
+                began=began,
+            )
+            keep_record(record, place.goal)
             place.publish()
     reporter.about(as_of=manifest.as_of)
     if was_there:
@@ -129,11 +178,10 @@ def run_score(
         seconds=stopwatch.seconds,
     )
     warn_of_odd_tiers(result.tiers, reporter)
-    if not was_there:
-        try:
-            _log(result, scorers, began=began)
-        except RegistryError as error:  # the scores are published: a scheduler must not repeat it
-            reporter.warning(f"published, but MLflow has no record of the run: {error}")
+    try:
+        log_kept(place.goal, reporter)
+    except RegistryError as error:  # the scores are published: a scheduler must not repeat it
+        reporter.warning(f"published, but MLflow has no record of the run: {error}")
     return result
 
 
@@ -145,7 +193,12 @@ def load_limits(path: Path | None) -> LimitsConfig:
     ConfigError
         If the file is faulty.
     """
-    return LimitsConfig() if path is None else load_section(path, LimitsConfig)
+    limits = LimitsConfig() if path is None else load_section(path, LimitsConfig)
+    strange = sorted(limits.tables.keys() - CONTRACT.keys())
+    if strange:
+        msg = f"{path}: tables: {', '.join(strange)}: not contracted: name {', '.join(CONTRACT)}"
+        raise ConfigError(msg)
+    return limits
 
 
 def _published(
@@ -278,32 +331,3 @@ def _warn_if_not_logged(request: ScoringRequest, reporter: ProgressReporter) -> 
         raise
     except RegistryError as error:
         reporter.warning(f"MLflow can be read, but will not record this run: {error}")
-
-
-def _log(result: ScoringResult, scorers: Scorers, *, began: float) -> None:
-    """Log the counts and the drift of a run to MLflow."""
-    manifest = result.manifest
-    tiers = {f"tier/{name}": float(rows) for name, rows in manifest.counts.tiers.items()}
-    log_scoring(
-        model=scorers.label,
-        day=manifest.as_of[:10],
-        metrics={
-            "rows/read": manifest.read,
-            "rows/quarantined": manifest.quarantined,
-            "rows/scored": manifest.counts.rows,
-            **tiers,
-            **({} if manifest.drift is None else summarise_drift(manifest.drift)),
-            **{f"seconds/{stage}": spent for stage, spent in result.seconds.items()},
-        },
-        tags={
-            "job": "score",
-            "unit": scorers.unit,
-            "model": scorers.label,
-            "bundle_digest": manifest.identity["bundle"],
-            "as_of": manifest.as_of,
-            "run_id": manifest.run_id,
-            "out": str(result.path),
-            "scored_by": manifest.scored_by,
-        },
-        began=began,
-    )

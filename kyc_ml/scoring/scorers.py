@@ -19,8 +19,8 @@ from kyc_ml.decision import (
     require_in_force,
 )
 from kyc_ml.display import ProgressReporter
-from kyc_ml.errors import BundleError, ConfigError, RegistryError
-from kyc_ml.registry import load_model
+from kyc_ml.errors import AuditError, BundleError, ConfigError, RegistryError
+from kyc_ml.registry import Standing, load_in_use
 from kyc_ml.scoring.by_model import ModelScorer
 from kyc_ml.scoring.by_rating import RatingScorer, card_of
 from kyc_ml.scoring.earlier import customers_not_due, last_as_of, read_history
@@ -44,6 +44,8 @@ class Scorers:
         The fallback; None without one.
     label : str
         Name and version of the model.
+    standing : Standing or None
+        What the audit log says of the model; None if it could not be loaded.
     """
 
     model: ModelScorer | None
@@ -52,6 +54,7 @@ class Scorers:
     label: str
     unit: Unit
     book: OverrideBook
+    standing: Standing | None = None
 
     def policy_of(self, who: str) -> TierPolicy:
         """Return the tier policy of one of them; `who` is a value of `scored_by`."""
@@ -68,8 +71,8 @@ def load_scorers(
 
     Raises
     ------
-    BundleError, RegistryError
-        If the model cannot be loaded and there is no fallback.
+    AuditError, BundleError, RegistryError
+        If the model cannot be loaded, or is not what was promoted, and there is no fallback.
     ConfigError
         If the fallback's configuration is absent, has no scorecard or is of another unit.
     """
@@ -79,15 +82,22 @@ def load_scorers(
         if request.overrides is None
         else load_overrides(request.overrides, form=mapping.identifiers)
     )
-    model, no_model, label = None, "", request.model
+    model, no_model, label, standing = None, "", request.model, None
     try:
-        bundle, label = load_model(request.model)
-    except (BundleError, RegistryError) as error:
+        loaded = load_in_use(
+            request.model,
+            log=request.audit_log,
+            allow_unpromoted=request.allow_unpromoted,
+            job="score",
+            reporter=reporter,
+        )
+    except (AuditError, BundleError, RegistryError) as error:
         if files is None:
             raise
         no_model = f"{request.model} {NO_MODEL}: {error}"
         reporter.warning(no_model)
     else:
+        bundle, label, standing = loaded.bundle, loaded.label, loaded.standing
         model = ModelScorer(
             bundle=bundle,
             label=label,
@@ -112,7 +122,13 @@ def load_scorers(
         msg = f"--config {request.config} is of another unit than {label}: name that of the model"
         raise ConfigError(msg)
     return Scorers(
-        model=model, no_model=no_model, rating=rating, label=label, unit=units.pop(), book=book
+        model=model,
+        no_model=no_model,
+        rating=rating,
+        label=label,
+        unit=units.pop(),
+        book=book,
+        standing=standing,
     )
 
 
@@ -139,11 +155,15 @@ def choose(
             unit=unit, since=request.since, as_of=as_of, planned=unit == "risk"
         )
     else:
-        chosen = ChosenObservations.by_default(unit, since=request.since, as_of=as_of)
+        chosen = ChosenObservations.by_default(
+            unit, since=request.since, as_of=as_of, zone=tables.timezone
+        )
     if request.incremental and unit == "fraud":
         chosen = replace(chosen, since=last_as_of(request.previous))
     elif request.incremental:
-        chosen = replace(chosen, not_due=customers_not_due(request.previous, as_of=as_of))
+        chosen = replace(
+            chosen, not_due=customers_not_due(request.previous, as_of=as_of, zone=tables.timezone)
+        )
     return chosen
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -18,12 +18,21 @@ from kyc_ml.contract import CUSTOMER_ID, QUARANTINE, StoredTables
 from kyc_ml.dataset import ChosenObservations, count_not_scored, store_observations
 from kyc_ml.decision import confidentiality
 from kyc_ml.display import ProgressReporter, say_count
+from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import FeatureSpec, build_features_in_buckets, find_time_bound
 from kyc_ml.metrics import effective_size
 from kyc_ml.model import PROBABILITY, DriftFound, compare_profiles
 from kyc_ml.registry import require_own, trained_until
 from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.earlier import tables_before
 from kyc_ml.scoring.exports import CSV, DUCKDB, export_csv, export_duckdb
+from kyc_ml.scoring.extract_limits import (
+    ExtractFound,
+    check_extract,
+    find_late_files,
+    find_late_tables,
+)
+from kyc_ml.scoring.extract_profile import profile_extract
 from kyc_ml.scoring.limits import RunFigures, check_limits, refuse
 from kyc_ml.scoring.manifest import Manifest, digest_published, read_drift, run_id, write_drift
 from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_parts
@@ -119,18 +128,16 @@ class ScoringRun:
             If a limit is exceeded and there is no fallback.
         """
         model, rating = self.scorers.model, self.scorers.rating
+        extract = self._examine(tables, chosen)
         observed = self._observe(tables, chosen)
         noted = self.steps.done(_FALLBACK)  # an earlier start has exceeded a limit
         if model is not None and noted is None:
-            figures = self._score(model, tables, observed, chosen)
+            figures = replace(self._score(model, tables, observed, chosen), extract=extract)
             faults = check_limits(figures, self.limits)
             if not faults:
                 return self._finish(figures, observed, chosen, scorer=model)
-            if rating is None:
-                self._write_manifest(
-                    figures, observed, chosen, scorer=model, faults=faults, kept=(QUARANTINE,)
-                )
-                refuse(faults, subject=f"scores of {model.label}")
+            if rating is None or extract.faults:
+                self._refuse(figures, observed, chosen, scorer=model, faults=faults)
             self.place.remove((SCORES, CONTRIBUTIONS))
             facts = {
                 "faults": list(faults),
@@ -143,8 +150,56 @@ class ScoringRun:
         # read from the checkpoint, so that the result does not depend on an interruption
         fallback = Fallback(reason=self.scorers.no_model) if noted is None else Fallback.of(noted)
         self.reporter.warning(f"the expert rating scores every row, because: {fallback.reason}")
-        figures = self._score(rating, tables, observed, chosen)
+        figures = replace(self._score(rating, tables, observed, chosen), extract=extract)
+        if extract.faults:  # a scorecard reads the same tables
+            self._refuse(figures, observed, chosen, scorer=rating, faults=extract.faults)
         return self._finish(figures, observed, chosen, scorer=rating, fallback=fallback)
+
+    def _refuse(
+        self,
+        figures: RunFigures,
+        observed: Mapping[str, Any],
+        chosen: ChosenObservations,
+        *,
+        scorer: PartScorer,
+        faults: Sequence[str],
+    ) -> None:
+        """Write the manifest of a run that exceeds limits, and raise GateError."""
+        self._write_manifest(
+            figures, observed, chosen, scorer=scorer, faults=faults, kept=(QUARANTINE,)
+        )
+        refuse(faults, subject=f"scores of {self.scorers.label}")
+
+    def _examine(self, tables: StoredTables, chosen: ChosenObservations) -> ExtractFound:
+        """Compare the tables with their own past and with the night before.
+
+        Raises
+        ------
+        ConfigError
+            If a table is older than its rhythm explains.
+        """
+        profiles = profile_extract(
+            tables, chosen.as_of, memory=self.request.memory, scratch=self.place.scratch
+        )
+        late = Faults("tables that have not landed", ConfigError)
+        late.extend(find_late_tables(profiles, chosen.as_of, self.limits))
+        late.extend(find_late_files(tables, chosen.as_of)).raise_if_any()
+        before = tables_before(self.request, as_of=chosen.as_of)
+        if before is None:
+            self.reporter.info(
+                "no night before to compare with: the tables are compared with their own past"
+            )
+        faults = check_extract(
+            profiles,
+            self.limits,
+            as_of=chosen.as_of,
+            timezone=tables.timezone,
+            before=before,
+            whole_day=self.request.as_of is not None,
+        )
+        self.stopwatch.note("examining")
+        summaries = {name: each.summary for name, each in profiles.items()}
+        return ExtractFound(tables=summaries, faults=tuple(faults))
 
     def _observe(self, tables: StoredTables, chosen: ChosenObservations) -> dict[str, Any]:
         """Write the observations to score, and count their customers."""
@@ -328,6 +383,8 @@ class ScoringRun:
             drift=figures.drift_table if fallback is None else fallback.drift,
             faults=tuple(faults),
             files=digest_published(self.place.work, kept),
+            promotion={} if self.scorers.standing is None else self.scorers.standing.to_dict(),
+            extract=figures.extract.tables,
         )
         manifest.write(self.place.work)
         return manifest

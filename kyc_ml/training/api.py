@@ -74,7 +74,7 @@ def train(
     require_contracted(source)
     config = on_source(config, source.attributes)
     require_named_features(config)
-    moment = known_until(source, parse_time(as_of, name="as_of"))
+    moment = known_until(source, parse_time(as_of, name="as_of", zone=source.timezone))
     facts = state_facts(data, source, as_of=moment)
     tell = progress or ProgressReporter().progress
     if isinstance(config.splits, CustomerFoldsConfig):
@@ -142,7 +142,7 @@ def tune(
     require_contracted(source)
     require_section(config, RunConfig, name="config")
     run = with_budget(config, trials=trials, minutes=minutes)
-    moment = known_until(source, parse_time(as_of, name="as_of"))
+    moment = known_until(source, parse_time(as_of, name="as_of", zone=source.timezone))
     with tempfile.TemporaryDirectory() as scratch:
         kept = None if study is None else read_path(study, name="study")
         tuned = tune_tables(
@@ -206,8 +206,8 @@ def fit_tiers(
     )
     require_contracted(source)
     require_currency(bundle, source)
-    first = parse_time(since, name="since")
-    moment = known_until(source, parse_time(as_of, name="as_of"))
+    first = parse_time(since, name="since", zone=source.timezone)
+    moment = known_until(source, parse_time(as_of, name="as_of", zone=source.timezone))
     in_force = bundle.policy if policy is None else policy
     return fit_policy(
         bundle,

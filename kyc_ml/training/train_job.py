@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, isoformat, section_digest
+from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, section_digest
 from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_late_reviews
 from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
 from kyc_ml.display import PageStory, ProgressReporter, render_page
@@ -102,7 +102,7 @@ class TrainRequest:
         """The command of this request, without the folders above each name."""
         data = self.data.resolve().name
         words = ["--config", self.config.name, "--source", self.source.name, "--data", data]
-        words += [] if self.as_of is None else ["--as-of", isoformat(self.as_of)]
+        words += [] if self.as_of is None else ["--as-of", self.as_of.isoformat()]
         return shlex.join(["kyc-ml", "train", *words])
 
 

@@ -16,6 +16,8 @@ from .report.page import run_report as run_report
 from .result import CheckResult as CheckResult
 from .result import DataIdentity as DataIdentity
 from .result import Report as Report
+from .sign_off.policy_job import PolicyApproval as PolicyApproval
+from .sign_off.policy_job import run_approve_policy as run_approve_policy
 from .sign_off.promote_job import PromotionResult as PromotionResult
 from .sign_off.promote_job import run_promote as run_promote
 from .sign_off.promote_job import run_rollback as run_rollback

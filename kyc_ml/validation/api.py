@@ -21,7 +21,9 @@ from kyc_ml.validation.compare_job import compare_bundles, tuned_settings
 from kyc_ml.validation.comparison.comparing import Comparison
 from kyc_ml.validation.comparison.settings import ComparisonSettings
 from kyc_ml.validation.policy import ValidationPolicy, load_policy
+from kyc_ml.validation.report.arranging import panels
 from kyc_ml.validation.report.drawing import draw
+from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.result import CheckResult, DataIdentity, Report
 from kyc_ml.validation.run.models import Champion, ReviewedModel, card_of_policy
 from kyc_ml.validation.run.review import Review, review_model
@@ -74,8 +76,8 @@ def compare(
         challenger,
         champion,
         source,
-        since=parse_time(since, name="since"),
-        as_of=known_until(source, parse_time(as_of, name="as_of")),
+        since=parse_time(since, name="since", zone=source.timezone),
+        as_of=known_until(source, parse_time(as_of, name="as_of", zone=source.timezone)),
         settings=settings or tuned_settings(champion),
         reporter=ProgressReporter(),
     )
@@ -157,8 +159,8 @@ def validate(
             digest=digest_together(source.digests),
         ),
         policy=gates,
-        since=parse_time(since, name="since"),
-        as_of=known_until(source, parse_time(as_of, name="as_of")),
+        since=parse_time(since, name="since", zone=source.timezone),
+        as_of=known_until(source, parse_time(as_of, name="as_of", zone=source.timezone)),
         rows=rows,
         only=tuple(only),
         champion=None if champion is None else Champion(champion, champion.config.name),
@@ -174,7 +176,8 @@ def plot_check(result: CheckResult, *, language: Language = "en") -> tuple[Figur
     Returns
     -------
     tuple of Figure
-        One for each plot of the check; plots without a row to draw are left out.
+        One for each plot of the check, or for each attribute where a plot compares the groups of
+        several; plots without a row to draw are left out.
 
     Examples
     --------
@@ -183,5 +186,10 @@ def plot_check(result: CheckResult, *, language: Language = "en") -> tuple[Figur
         report = kyc_ml.validate(bundle, tables, policy=policy, only=["calibration"])
         kyc_ml.plot_check(report.result("calibration.reliability"))[0]
     """
-    drawn = (draw(plot, result.table(plot.table), language=language) for plot in result.plots)
+    naming = Naming(language=language)
+    drawn = (
+        draw(panel, rows, naming=naming)
+        for plot in result.plots
+        for _, panel, rows in panels(plot, result.table(plot.table), naming=naming)
+    )
     return tuple(figure for figure in drawn if figure is not None)

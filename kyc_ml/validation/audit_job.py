@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract import (
-    KNOWN_IMMEDIATELY,
     ContractedTables,
     known_until,
     observable_until,
@@ -49,6 +48,8 @@ class LabelProbes:
         Observations probed; negatives are a sample where there are many.
     single : DataFrame
         feature, auc; the highest first. Empty where the probe was not run.
+    pure : DataFrame
+        Values that nearly only positives have; see `pure_values`.
     shuffled : ShuffledLabels or None
         None if the probe was not run.
     """
@@ -56,6 +57,7 @@ class LabelProbes:
     rows: int
     positives: int
     single: pd.DataFrame
+    pure: pd.DataFrame
     shuffled: ShuffledLabels | None
     not_run: str = ""
 
@@ -67,7 +69,8 @@ class LabelProbes:
     @property
     def passed(self) -> bool:
         """True if no probe raised an alarm; a probe that was not run does not raise one."""
-        return self.alarms.empty and (self.shuffled is None or self.shuffled.passed)
+        quiet = self.alarms.empty and self.pure.empty
+        return quiet and (self.shuffled is None or self.shuffled.passed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,9 +160,7 @@ def run_audit(
         labels=labels,
         seconds=seconds,
         path=out,
-        unseen="; ".join(
-            str(each) for each in tables.quality.warnings if each.rule == KNOWN_IMMEDIATELY
-        ),
+        unseen="; ".join(map(str, tables.quality.doubts)),
     )
     if out is not None:
         write_whole(out, json.dumps(_as_json(result), indent=2).encode())
@@ -185,7 +186,9 @@ def probe_labels(
             f"positives and {negatives:,} negatives"
         )
         empty = pd.DataFrame({"feature": [], "auc": np.zeros(0)})
-        return LabelProbes(rows=0, positives=positives, single=empty, shuffled=None, not_run=why)
+        return LabelProbes(
+            rows=0, positives=positives, single=empty, pure=empty, shuffled=None, not_run=why
+        )
     rows = _sample_labelled(target, seed=seed)
     features = build_features(
         tables,
@@ -194,15 +197,23 @@ def probe_labels(
         threads=run.model.n_jobs,
         progress=lambda done, total: reporter.progress("building labelled features", done, total),
     )
-    single, shuffled = probe(
-        features, target[rows], config=run.model, seed=seed, tell=reporter.progress
+    found = probe(
+        features,
+        target[rows],
+        negatives=negatives,
+        config=run.model,
+        seed=seed,
+        tell=reporter.progress,
     )
     return LabelProbes(
         rows=rows.size,
         positives=positives,
-        single=single,
-        shuffled=shuffled,
-        not_run="" if shuffled else "shuffled labels: half of the customers have one class only",
+        single=found.single,
+        pure=found.pure,
+        shuffled=found.shuffled,
+        not_run=""
+        if found.shuffled
+        else "shuffled labels: half of the customers have one class only",
     )
 
 
@@ -238,6 +249,7 @@ def _as_json(result: AuditResult) -> dict[str, Any]:
             "positives": labels.positives,
             "highest_auc_allowed": HIGHEST_AUC,
             "single_feature_auc": labels.single.to_dict("records"),
+            "values_of_positives_alone": labels.pure.to_dict("records"),
             "shuffled_labels": None
             if shuffled is None
             else {

@@ -1,4 +1,4 @@
-"""Probe labels for leaks: rank by each feature alone, and learn from shuffled labels."""
+"""Probe labels for leaks: each feature alone, each of its values, and shuffled labels."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ CONFIDENCE: Final = 0.999
 FEWEST: Final = 20
 """Positives, and negatives, below which a high AUC can be chance (convention)."""
 
+PURE: Final = 0.9
+"""Share of positives above which a value says the label, where positives are rare (convention)."""
+
+_RARE: Final = 0.1
+_LEAST_CUSTOMERS: Final = 15
+"""With half of them positive in truth, 15 of 15 occur once in 30,000 samples."""
+_LEAST_OF_ALL: Final = 0.05
+"""Convention: fewer of all positives may be a typology that one instrument or product has alone."""
+_MOST_VALUES: Final = 50
+"""Convention: a number of fewer different values is a code, a flag or a count."""
+_OF_CASES: Final = "label_history"
+"""Family that counts past cases: a place where all goes wrong is honestly known after a while."""
+
 _FOLDS: Final = 5
 _PRIOR_ROWS: Final = 5.0
 _MOST_ROUNDS: Final = 50
@@ -48,30 +61,102 @@ class ShuffledLabels:
         return self.low <= 0.5 <= self.high
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """What `probe` found: see `single_feature_auc`, `pure_values` and `shuffled_label_auc`."""
+
+    single: pd.DataFrame
+    pure: pd.DataFrame
+    shuffled: ShuffledLabels | None
+
+
 def probe(
     features: FeatureTable,
     target: Floats,
     *,
+    negatives: int,
     config: ModelConfig,
     seed: int,
     tell: StageProgress,
-) -> tuple[pd.DataFrame, ShuffledLabels | None]:
-    """Run both probes on rows whose labels are mature.
+) -> Probes:
+    """Run all probes on rows whose labels are mature.
+
+    `negatives` is the number of negatives of which those in `target` are a sample.
+    """
+    customers = customers_of(features.keys)
+    tell("probing labels", 0, 3)
+    single = single_feature_auc(features, target, customers=customers)
+    tell("probing labels", 1, 3)
+    pure = pure_values(features, target, customers=customers, negatives=negatives)
+    tell("probing labels", 2, 3)
+    shuffled = shuffled_label_auc(features, target, customers=customers, config=config, seed=seed)
+    tell("probing labels", 3, 3)
+    return Probes(single=single, pure=pure, shuffled=shuffled)
+
+
+def pure_values(
+    features: FeatureTable, target: Floats, *, customers: Names, negatives: int
+) -> pd.DataFrame:
+    """List single values that nearly only positives have, where at most a tenth are positive.
+
+    Values are those of categories, of numbers of up to 50 different values, and "missing". A value
+    is listed if at least `PURE` of its rows, and of its customers, are positive, if these are at
+    least `FEWEST` rows of 15 customers, and a twentieth of all positives. The AUC of a feature
+    does not show such a value if few positives have it. Features of label history are left out.
+
+    Parameters
+    ----------
+    negatives : int
+        Number of all negatives; those in `target` are a sample of them.
 
     Returns
     -------
-    single : DataFrame
-        See `single_feature_auc`.
-    shuffled : ShuffledLabels or None
-        See `shuffled_label_auc`.
+    DataFrame
+        feature, value, rows, positives, customers, of_all (share of all positives); the value with
+        most positives first.
     """
-    customers = customers_of(features.keys)
-    tell("probing labels", 0, 2)
-    single = single_feature_auc(features, target, customers=customers)
-    tell("probing labels", 1, 2)
-    shuffled = shuffled_label_auc(features, target, customers=customers, config=config, seed=seed)
-    tell("probing labels", 2, 2)
-    return single, shuffled
+    positive = target == 1
+    found = []
+    weight = negatives / max(1, int((~positive).sum()))
+    if positive.sum() <= _RARE * (positive.sum() + negatives):
+        who = pd.factorize(customers)[0]
+        for column, spec in enumerate(features.specs):
+            if spec.family == _OF_CASES:
+                continue
+            codes, values = _values_of(features, column)
+            # only values that positives have are looked at
+            counts = np.bincount(codes[positive], minlength=len(values))
+            for value in np.flatnonzero(counts >= max(FEWEST, _LEAST_OF_ALL * positive.sum())):
+                here = codes == value
+                ill, well = (np.unique(who[here & each]).size for each in (positive, ~positive))
+                other = weight * int((here & ~positive).sum())
+                if (
+                    counts[value] >= PURE * (counts[value] + other)
+                    and ill >= PURE * (ill + weight * well)
+                    and ill >= _LEAST_CUSTOMERS
+                ):
+                    share = counts[value] / positive.sum()
+                    rows = int(here.sum())
+                    found.append((spec.name, values[value], rows, int(counts[value]), ill, share))
+    columns = ["feature", "value", "rows", "positives", "customers", "of_all"]
+    table = pd.DataFrame(found, columns=columns)
+    return table.sort_values(
+        ["positives", "feature", "value"], ascending=[False, True, True], ignore_index=True
+    )
+
+
+def _values_of(features: FeatureTable, column: int) -> tuple[Ints, list[str]]:
+    """Return codes of a feature's values and these as text; of many numbers, missing or not."""
+    spec = features.specs[column]
+    if spec.kind == "category":
+        codes, names = pd.factorize(features.categories[spec.name].to_pandas())
+        return np.where(codes < 0, len(names), codes), [*map(str, names), "missing"]
+    numbers = features.numbers[:, column]
+    codes, values = pd.factorize(numbers)
+    texts = [f"{each:g}" for each in values]
+    if len(values) > _MOST_VALUES:
+        codes, texts = np.where(np.isnan(numbers), -1, 0), ["present"]
+    return np.where(codes < 0, len(texts), codes), [*texts, "missing"]
 
 
 def single_feature_auc(features: FeatureTable, target: Floats, *, customers: Names) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -257,6 +257,9 @@ class RowsUsed:
         Evaluated, compared with, and learned from.
     rows, judged, positives, customers : int
         All rows, those with a mature outcome, and positives and customers among these.
+    amount : float or None
+        Sum of the amounts of all rows, in the currency of the source; None if rows have none, or
+        an older version wrote the report.
     """
 
     role: Literal["current", "reference", "train"]
@@ -267,6 +270,7 @@ class RowsUsed:
     judged: int
     positives: int
     customers: int
+    amount: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +285,16 @@ class PolicyIdentity:
         A report older than this promotes no model.
     finding_due_days : int
         Days from the report to the due date of a finding, unless the sign-off names a date.
+    default_gates : int
+        Gates of the policy that comes with kyc_ml; 0 in older reports, which did not compare.
+    left_out : tuple of str
+        Those of them that this policy lacks or bounds less strictly, as check/figure/severity.
+    weaker : tuple of str
+        Settings with which the checks see less than with the default's, each with both values.
+    changed : bool
+        True if it has name and version of the default, but other gates or settings.
+    relaxed : tuple of str
+        Rules of promotion that are less strict than by default.
     """
 
     name: str
@@ -288,6 +302,21 @@ class PolicyIdentity:
     digest: str
     report_valid_days: int
     finding_due_days: int
+    default_gates: int = 0
+    left_out: tuple[str, ...] = ()
+    weaker: tuple[str, ...] = ()
+    changed: bool = False
+    relaxed: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name and version, marked if they are the default's and the content is not."""
+        return f"{self.name} v{self.version}" + (" (changed)" if self.changed else "")
+
+    @property
+    def critical_left_out(self) -> tuple[str, ...]:
+        """Those of `left_out` that would fail a model."""
+        return tuple(each for each in self.left_out if each.endswith("/red"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +369,8 @@ class Report:
     created_at : str
         ISO, UTC. With `seconds`, here and in results, the only thing that differs from run
         to run on the same model, data, policy and code.
+    features : mapping of feature to its description in English and Chinese
+        Of the model's features; empty in a report of an older version.
     place : ReportPlace or None
         None where nothing was written. It is not part of ``report.json``.
     """
@@ -359,6 +390,7 @@ class Report:
     environment: Mapping[str, object]
     created_at: str
     seconds: Mapping[str, float]
+    features: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     place: ReportPlace | None = None
 
     @property
@@ -403,7 +435,8 @@ class Report:
             f"{say_count(current.positives, 'positive')}, "
             f"{say_count(current.customers, 'customer')}; {current.origin.en}",
             "checks": ", ".join(f"{n} {str(name).replace('_', ' ')}" for name, n in counts.items()),
-            "policy": f"{self.policy.name} v{self.policy.version}",
+            "policy": self.policy.label,
+            "default gates left out": f"{len(self.policy.left_out)} of {self.policy.default_gates}",
             "validator": self.validator,
             **{finding.id: finding.text.en for finding in self.findings},
             **{stage: f"{spent:.1f} s" for stage, spent in self.seconds.items()},

@@ -207,6 +207,7 @@ class ScoredRows:
             judged=int(self.evaluated.sum()),
             positives=int(self.target.sum()),
             customers=int(pd.unique(self.evaluated_customers).size),
+            amount=float(self.amount.sum()) if np.isfinite(self.amount).all() else None,
         )
 
 

@@ -60,28 +60,26 @@ NOTICES: Final = texts_of(read_packaged(Path(__file__).with_name("notices.yaml")
 def name_value(value: str) -> Text:
     """Translate a value of a table: a category, tier or segment, or a phrase of several.
 
-    English keeps the value. Chinese keeps a value without a translation, such as a name that
-    only this bank uses.
+    A value without a translation, such as a name that only this bank uses, is kept.
 
     Examples
     --------
-    >>> name_value("high below medium_high").zh
-    '高 低于 中高'
+    >>> name_value("high below medium_high")
+    Text(en='High below Medium-high', zh='高 低于 中高')
     """
     if value in _VALUES:
-        return Text(value, _VALUES[value])
-    parts = [_chinese(part) for part in _JOINTS.split(value)]
-    if any(" " in part.strip() and part.isascii() for part in parts):
-        return Text(
-            value, value
-        )  # a sentence: translating single words of it would mix the languages
-    return Text(value, "".join(parts))
+        return _VALUES[value]
+    split = _JOINTS.split(value)
+    parts = [_VALUES.get(part, Text(part, _chinese(part))) for part in split]
+    if any(" " in part.zh.strip() and part.zh.isascii() for part in parts):
+        return Text(value, value)  # a sentence: single words of it would mix the languages
+    return Text(*("".join(getattr(part, which) for part in parts) for which in ("en", "zh")))
 
 
 def _chinese(part: str) -> str:
     for pattern, written in _NUMBERS:
         part = pattern.sub(written, part)
-    return _CHINESE_JOINTS.get(part) or _VALUES.get(part, part)
+    return _CHINESE_JOINTS.get(part, part)
 
 
 _CHINESE_JOINTS: Final = {
@@ -90,8 +88,21 @@ _CHINESE_JOINTS: Final = {
 _NUMBERS: Final = (
     (re.compile(r"([\d.]+) or more"), r"\1 及以上"),
     (re.compile(r"^below ([\d.]+)"), r"低于 \1"),
+    (re.compile(r"^([\d.]+) to ([\d.]+)"), r"\1 至 \2"),
 )
-_JOINTS: Final = re.compile(f"({'|'.join(_CHINESE_JOINTS)})")
+_JOINTS: Final = re.compile(
+    # ' to ' between numbers belongs to a range
+    f"({'|'.join(joint.replace(' to ', '(?<![0-9]) to ') for joint in _CHINESE_JOINTS)})"
+)
 
 
-_VALUES: Final[dict[str, str]] = read_packaged(Path(__file__).with_name("values.yaml"))
+def _name(value: str, names: str | Mapping[str, str]) -> Text:
+    if isinstance(names, str):
+        return Text(value.replace("_", " "), names)
+    return Text(names["en"], names["zh"])
+
+
+_VALUES: Final = {
+    value: _name(value, names)
+    for value, names in read_packaged(Path(__file__).with_name("values.yaml")).items()
+}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from kyc_ml.config import isoformat, section_digest
+from kyc_ml.config import section_digest
 from kyc_ml.contract import digest_together, known_until, read_tables
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError
@@ -204,7 +204,7 @@ def _command(asked: ValidationRequest, rows: ChosenPart, as_of: pd.Timestamp, ch
         "--policy": asked.policy,
         "--rows": rows,
         "--as-of": as_of.isoformat(),
-        "--since": None if asked.since is None else isoformat(asked.since),
+        "--since": None if asked.since is None else asked.since.isoformat(),
         "--champion": asked.champion,
     }
     words = ["kyc-ml", "validate", asked.model]

@@ -44,7 +44,9 @@ def main() -> None:
         bundle, _ = load_model(f"models:/demo-{name}@challenger")
         now = end_of_data(tables).floor("D")
         since = None if days is None else now - pd.Timedelta(days=days)
-        chosen = ChosenObservations.by_default(bundle.config.unit, since=since, as_of=now)
+        chosen = ChosenObservations.by_default(
+            bundle.config.unit, since=since, as_of=now, zone=tables.timezone
+        )
         observations = choose_observations(tables, chosen)
         features, facts = features_and_facts(bundle, tables, observations, ProgressReporter())
         scores = score_features(bundle, features, facts=facts).to_pylist()

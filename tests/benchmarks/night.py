@@ -22,7 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 
 MILLION = 1_000_000
-STAGES = ("reading", "choosing", "features", "scoring and explaining", "publishing")
+STAGES = ("reading", "examining", "choosing", "features", "scoring and explaining", "publishing")
 CHILD = (
     "import resource, sys\n"
     "from typer.testing import CliRunner\n"
@@ -73,7 +73,9 @@ def night(folder: Path, bundle: Path, source: Path, *, last, days: int) -> dict:
         *("--data", str(folder / "data"), "--as-of", until.isoformat(), *period),
         *("--out", str(folder / "out"), "--limits", str(folder / "limits.yaml")),
     ]
-    (folder / "limits.yaml").write_text("drift: {score: null}\n")  # copies are no new population
+    (folder / "limits.yaml").write_text(
+        "drift: {score: null, features_drifted: null}\n"
+    )  # copies are no new population
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, env=environment, cwd=folder

@@ -69,6 +69,7 @@ def test_the_commands_are_those_promised():
         "promote",
         "rollback",
         "withdraw",
+        "approve-policy",
         "findings",
         "audit-log",
     ]
@@ -121,7 +122,7 @@ def test_every_command_has_help_and_an_example_that_parses(name):
 
 EXAMPLE = re.compile(r"Example(?:, after (?P<after>[^:]+))?:\n\n\x08\nkyc-ml (?P<line>.+)")
 EXAMPLES = {name: EXAMPLE.fullmatch(each.epilog).groupdict() for name, each in COMMANDS.items()}
-WRITTEN = {"out", "log"}
+WRITTEN = {"out", "log", "audit_log"}
 LEFT = {
     None: {"configs"},
     "make demo": {
@@ -304,7 +305,7 @@ def test_a_command_told_to_be_quiet_hands_it_on(monkeypatch, name):
 
 
 def test_commands_that_take_time_can_be_quiet():
-    told = {"findings", "report", "sign-off", "promote", "rollback", "withdraw"}
+    told = {"findings", "report", "sign-off", "approve-policy", "promote", "rollback", "withdraw"}
     looked_up = {name for name in COMMANDS if name.partition(" ")[2] in {"list", "show", "verify"}}
     assert set(COMMANDS) - set(HUSHED) == told | looked_up | {
         "config",
@@ -416,7 +417,7 @@ def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(
     result = SimpleNamespace(
         manifest=SimpleNamespace(
             scored_by="model", reason="", run_id="r", customers=1_234, not_scored={},
-            read=562_557, quarantined=0,
+            read=562_557, quarantined=0, promotion={"status": "not_promoted"},
         ),
         tiers=pd.DataFrame({"tier": ["low"]}), rows=7_690,
         seconds={"reading": 15.04}, path=Path("o"), was_there=False,
@@ -425,7 +426,8 @@ def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(
     done = run(*SCORE)
     assert last_line(done)["facts"] == {
         "read": 562_557, "quarantined": 0, "scored": 7_690, "customers": 1_234,
-        "scored by": "model", "run": "r", "reading": 15.04, "published": "o",
+        "scored by": "model", "promotion": "not promoted", "run": "r", "reading": 15.04,
+        "published": "o",
     }  # fmt: skip
     for text in ("562,557 rows", "7,690 observations", "15.0 s"):
         assert text in done.stdout
@@ -520,7 +522,13 @@ def test_the_project_offers_every_command():
         "register",
         "tiers show",
     }  # for a person at a terminal
-    decided = {"sign-off", "promote", "rollback", "withdraw"}  # by a person, who is named
+    decided = {
+        "sign-off",
+        "approve-policy",
+        "promote",
+        "rollback",
+        "withdraw",
+    }  # by a person, who is named
     looked_up = {"report", "findings", "audit-log verify", "audit-log show"}
     commands = set(COMMANDS) - shown - decided - looked_up
     assert {entry.replace("_", " ") for entry in ENTRIES} == commands

@@ -247,7 +247,7 @@ def texts(node):
 
 def printed():
     """List titles, headings and names of facts in the code of the commands."""
-    frame = {CLI / name for name in ("help.py", "usage.py", "key_reference.py")}
+    frame = {CLI / name for name in ("help.py", "usage.py", "key_reference.py", "outcome.py")}
     for path in [*sorted({*CLI.glob("*.py")} - frame), CLI / "terminal" / "results.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:

@@ -16,7 +16,7 @@ import pytest
 from kyc_ml.config import SourceMapping
 from kyc_ml.contract import made_names, packing, parquet_files
 from kyc_ml.contract.source import digest_source, read_source, store_source
-from kyc_ml.errors import BusyError, ContractError, SourceError
+from kyc_ml.errors import ContractError, NotReadyError, SourceError
 
 CSV = "id,who,day,value\n" + "".join(f"t{i},客{i},2024-01-0{i + 1},{i}.5\n" for i in range(4))
 COLUMNS = {"transaction_id": "id", "customer_id": "who", "event_time": "day", "amount": "value"}
@@ -537,13 +537,13 @@ def test_a_duckdb_file_in_use_asks_to_try_again_later(data, tmp_path):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:  # noqa: S603  our own line
         assert other.stdout.readline()
         mapped = mapping("b.duckdb", "duckdb", table="tx")
-        with pytest.raises(BusyError, match="writing"):
+        with pytest.raises(NotReadyError, match="writing"):
             read_source(mapped, data=data)
         # beside a fault that no waiting cures it is a fault like any other
         broken = mapped.model_copy(
-            update={"files": {**mapped.files, "gone": mapping("gone.csv").files["tx"]}}
+            update={"files": {**mapped.files, "gone": mapping("../gone.csv").files["tx"]}}
         )
         with pytest.raises(SourceError) as told:
             read_source(broken, data=data)
-        assert not isinstance(told.value, BusyError)
+        assert not isinstance(told.value, NotReadyError)
         other.communicate(b"")

@@ -198,6 +198,11 @@ def test_the_sheet_is_one_page_that_fetches_nothing_and_escapes_what_it_says(she
     assert "nan" not in page.split("</style>")[1].lower().replace("finance", "")
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_nobody_is_kept_out_of_the_sheet(sheet, language, find_barriers):
+    assert find_barriers(render_sheet(replace(sheet, language=language))) == []
+
+
 def test_a_chinese_sheet_is_chinese_throughout(sheet):
     chinese = replace(
         sheet,

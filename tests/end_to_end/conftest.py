@@ -312,7 +312,7 @@ def night(tmp_path_factory, place, bundle, small):
         "quarantined_share": 0.05,
         "unknown_categories_share": 1.0,
         "unknown_customers_share": 1.0,
-        "drift": {"score": None},
+        "drift": {"score": None, "features_drifted": None},
     }
     (home / "limits.yaml").write_text(yaml.safe_dump(limits))
     config = yaml.safe_load((home / "configs" / "fraud.yaml").read_text())

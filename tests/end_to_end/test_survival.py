@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from kyc_ml.cli.options import exit_code_of
 from kyc_ml.contract.storing import read_once
 from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, SourceError
 from kyc_ml.model import PROBABILITY
@@ -221,7 +220,7 @@ def test_a_device_that_fails_at_each_operation_costs_nothing(
         try:
             night.score(out)
         except OutputError as error:
-            refused.append((exit_code_of(error), str(error)))
+            refused.append((error.exit_code, str(error)))
         if len(device.failed) == before:
             break  # it came to its end, and every operation had failed once
     device.disarm()
@@ -434,7 +433,7 @@ def test_a_limit_passed_publishes_nothing_and_explains(night, tmp_path, gate):
     for _ in range(2):  # the second start is refused alike
         with pytest.raises(GateError) as refused:
             mine.score(out)
-        assert exit_code_of(refused.value) == 1
+        assert refused.value.exit_code == 1
         assert said in str(refused.value)
         assert str(tmp_path / "scores.failed") in str(refused.value)
         assert left_beside(tmp_path) == ["mine", "scores.failed"]
@@ -584,7 +583,7 @@ def test_a_night_whose_tables_have_not_landed_is_refused(night, tmp_path):
     assert landed.rows
     with pytest.raises(ConfigError, match=r"30.0.*stale_hours \b24\b") as refused:
         night.score(tmp_path / "missing", as_of="2024-04-11", since=None)
-    assert exit_code_of(refused.value) == 2
+    assert refused.value.exit_code == 2
     assert not list(tmp_path.glob("*missing*"))
     mine, _ = with_limits(night, tmp_path / "mine", lambda _: ({"stale_hours": 30}, ""))
     assert mine.score(tmp_path / "allowed", as_of="2024-04-11", full=True).rows

@@ -6,13 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.metrics import (
-    clustered_observed_over_expected,
     compute_drift,
     design_effect,
     effective_customers,
     jeffreys_p,
-    observed_over_expected,
-    residual_at_observed_level,
 )
 
 ONE = {"parts": 1}
@@ -44,20 +41,6 @@ def test_parts_have_effects_of_their_own_and_empty_ones_have_none():
     assert design_effect(residual, groups, part=part, parts=3).tolist() == [2.0, 1.0, 1.0]
 
 
-def test_without_clusters_the_interval_is_that_of_rows():
-    rng = np.random.default_rng(0)
-    proba = rng.uniform(0.01, 0.3, 500)
-    target = (rng.random(500) < proba).astype(float)
-    rows = observed_over_expected(target, proba)
-    found = clustered_observed_over_expected(target, proba, np.arange(500))
-    assert (found.ratio, found.low, found.high) == pytest.approx((rows.ratio, rows.low, rows.high))
-
-
-def test_nothing_expected_is_undefined():
-    found = clustered_observed_over_expected(np.ones(2), np.zeros(2), np.arange(2))
-    assert np.isnan(found.ratio)
-
-
 def test_counts_by_customer_keep_the_level_where_rows_do_not():
     """Outcomes of a customer's five rows are one draw; the rate is right on average."""
     rng = np.random.default_rng(1)
@@ -73,38 +56,6 @@ def test_counts_by_customer_keep_the_level_where_rows_do_not():
         by_customer += float(jeffreys_p(hits / effect, n / effect, rate)[0]) < 0.05
     assert by_rows / draws > 0.15
     assert by_customer / draws == pytest.approx(0.05, abs=0.02)
-
-
-@given(n=st.integers(1, 40), seed=st.integers(0, 100))
-def test_residuals_sum_to_nothing_in_each_part(n, seed):
-    rng = np.random.default_rng(seed)
-    target, proba, part = (rng.random(n) < 0.3) * 1.0, rng.random(n), rng.integers(0, 3, n)
-    residual = residual_at_observed_level(target, proba, part=part, parts=3)
-    assert np.bincount(part, weights=residual, minlength=3) == pytest.approx(0.0, abs=1e-9)
-
-
-def test_where_nothing_is_expected_the_outcome_is_left():
-    residual = residual_at_observed_level(
-        np.array([1.0, 0.0]), np.zeros(2), part=np.zeros(2, np.int64), parts=1
-    )
-    assert residual.tolist() == [1.0, 0.0]
-
-
-def test_a_level_that_is_wrong_is_no_dependence_of_rows():
-    """24 positives are expected of 200 customers with twelve rows each, and none came."""
-    groups = np.repeat(np.arange(200), 12)
-    found = clustered_observed_over_expected(np.zeros(2400), np.full(2400, 0.01), groups)
-    assert (found.ratio, found.low) == (0.0, 0.0)
-    assert found.high == pytest.approx(
-        observed_over_expected(np.zeros(2400), np.full(2400, 0.01)).high
-    )
-    rng = np.random.default_rng(2)
-    target = (rng.random(2400) < 0.6).astype(float)
-    whole = np.zeros(2400, np.int64)
-    level = residual_at_observed_level(target, np.full(2400, 0.3), part=whole, parts=1)
-    assert design_effect(level, groups, part=whole, parts=1)[0] < 1.3
-    # about the expectation it would be taken for dependence
-    assert design_effect(target - 0.3, groups, part=whole, parts=1)[0] > 3.0
 
 
 @given(count=st.lists(st.integers(1, 9), min_size=1, max_size=30))
@@ -135,25 +86,3 @@ def test_drift_keeps_its_level_where_some_customers_have_most_of_the_rows():
         by_customers.append(plain.p_value)
     assert np.mean(np.array(by_effective) < 0.05) == pytest.approx(0.05, abs=0.02)
     assert np.mean(np.array(by_customers) < 0.05) > 0.4
-
-
-@pytest.mark.parametrize(
-    ("customers", "rate", "least", "most"), [(500, 0.01, 0.05, 0.10), (50, 0.01, 0.18, 0.29)]
-)
-def test_over_prediction_is_reported_too_often_of_few_customers(customers, rate, least, most):
-    """What the limits of the check say: rows of a customer depend on each other."""
-    rng = np.random.default_rng(4)
-    dependence, false_alarms = 0.3, 0
-    weight = (1.0 - dependence) / dependence
-    for _ in range(2_000):
-        groups = np.repeat(np.arange(customers), rng.poisson(11, customers) + 1)
-        own = rng.beta(rate * weight, (1.0 - rate) * weight, customers)
-        target = (rng.random(groups.size) < own[groups]).astype(float)
-        whole = np.zeros(groups.size, np.int64)
-        residual = residual_at_observed_level(
-            target, np.full(groups.size, rate), part=whole, parts=1
-        )
-        effect = design_effect(residual, groups, part=whole, parts=1)[0]
-        over = jeffreys_p(target.sum() / effect, groups.size / effect, rate)[1]
-        false_alarms += float(over) < 0.05
-    assert least < false_alarms / 2_000 < most

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from kyc_ml.metrics import auc_decline, auc_interval, compare_aucs, ks_statistic, partial_auc
+from kyc_ml.metrics.areas import _Area
 from kyc_ml.metrics.discrimination import recall_at_fpr
 
 DELONG_Y = np.array([0.0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0])
@@ -42,13 +44,14 @@ def test_the_auc_is_the_share_of_pairs_in_the_right_order(rows):
     above, below = score[target == 1][:, None], score[target == 0][None, :]
     pairs = (above > below).mean() + 0.5 * (above == below).mean()
     assert auc_interval(target, score)[0] == pytest.approx(pairs, abs=1e-12)
-    assert auc_interval(target, score)[0] == roc_auc_score(target, score)
+    assert auc_interval(target, score)[0] == pytest.approx(roc_auc_score(target, score))
 
 
 @given(rows=judged())
 def test_the_interval_holds_the_auc_and_stays_a_share(rows):
     auc, low, high = auc_interval(*rows)
-    assert 0.0 <= low <= auc <= high <= 1.0
+    assert 0.0 <= low <= auc + 1e-12
+    assert auc <= high + 1e-12 <= 1.0 + 1e-12
 
 
 @given(rows=judged(least=2))
@@ -59,26 +62,46 @@ def test_a_reversed_score_mirrors_the_interval(rows):
     assert mirrored == pytest.approx((1 - auc, 1 - high, 1 - low), abs=1e-12)
 
 
+def in_log_odds(auc, variance, degrees):
+    slope = auc * (1 - auc)
+    reach = stats.t.isf(0.025, degrees) * np.sqrt(variance) / slope
+    return auc, expit(logit(auc) - reach), expit(logit(auc) + reach)
+
+
 @pytest.mark.parametrize(
     ("score", "auc", "variance"),
     [(DELONG_A, 0.859375, 0.014811197916666666), (DELONG_B, 0.78125, 0.029947916666666668)],
 )
-def test_the_interval_is_delongs(score, auc, variance):
-    reach = Z95 * np.sqrt(variance)
-    expected = (auc, auc - reach, min(1.0, auc + reach))
-    assert auc_interval(DELONG_Y, score) == pytest.approx(expected, abs=1e-12)
+def test_the_interval_has_delongs_variance_in_log_odds(score, auc, variance):
+    # Source: published golden numbers, "delong".
+    area = _Area.of(DELONG_Y, score, None)
+    assert area.variance == pytest.approx(variance, abs=1e-12)
+    assert auc_interval(DELONG_Y, score) == pytest.approx(in_log_odds(auc, variance, area.degrees))
 
 
-def test_delongs_variance_with_ties_is_that_of_the_pairs():
+def test_the_variance_by_customer_is_that_of_all_pairs_of_rows_of_a_customer():
+    """Obuchowski's sums over pairs of rows, by brute force."""
     rng = np.random.default_rng(1)
-    target = np.repeat([1.0, 0.0], [30, 70])
-    score = rng.integers(0, 5, 100).astype(float)
-    above, below = score[:30, None], score[None, 30:]
-    wins = (above > below) + 0.5 * (above == below)
-    variance = wins.mean(1).var(ddof=1) / 30 + wins.mean(0).var(ddof=1) / 70
-    auc, low, high = auc_interval(target, score)
-    assert (high - low) / 2 == pytest.approx(Z95 * np.sqrt(variance), abs=1e-12)
-    assert auc == pytest.approx(wins.mean(), abs=1e-12)
+    target = rng.permutation(np.repeat([1.0, 0.0], [30, 70]))
+    score, groups = rng.integers(0, 5, 100).astype(float), rng.integers(0, 25, 100)
+    above, below = np.flatnonzero(target == 1), np.flatnonzero(target == 0)
+    win = np.sign(score[above][:, None] - score[below][None, :]) / 2 + 0.5
+    auc = win.mean()
+    share = np.zeros(100)
+    share[above], share[below] = (win.mean(1) - auc) / 30, (win.mean(0) - auc) / 70
+    for rows in (above, below):
+        customers = len(set(groups[rows]))
+        share[rows] *= np.sqrt(customers / (customers - 1))
+    together = groups[:, None] == groups[None, :]
+    variance = (share[:, None] * share[None, :])[together].sum()
+    assert _Area.of(target, score, groups).variance == pytest.approx(variance)
+
+
+def test_rows_that_repeat_a_customer_are_no_evidence_of_their_own():
+    target, score = np.repeat(DELONG_Y, 4), np.repeat(DELONG_A, 4)
+    found = auc_interval(target, score, np.repeat(np.arange(12), 4))
+    assert found == pytest.approx(auc_interval(DELONG_Y, DELONG_A))
+    assert found[1] < auc_interval(target, score)[1]
 
 
 def test_one_positive_says_nothing_of_the_auc():
@@ -178,33 +201,62 @@ def test_equal_scores_have_no_difference_and_no_p_value():
 # --- decline against the initial validation -------------------------------------------
 
 
-def test_the_decline_is_the_distance_in_delongs_standard_errors():
-    got = auc_decline(DELONG_Y, DELONG_A, initial=0.95)
-    error = np.sqrt(0.014811197916666666)  # Source: published golden numbers, "delong"
-    assert (got.current, got.error) == pytest.approx((0.859375, error), abs=1e-12)
-    assert got.statistic == pytest.approx((0.95 - 0.859375) / error)
-    assert got.p_value == pytest.approx(1.0 - stats.norm.cdf((0.95 - 0.859375) / error))
+def declines(first, later, groups=None):
+    """Test the decline from some rows, outcome and score, to others."""
+    target, score = (np.concatenate(pair) for pair in zip(first, later, strict=True))
+    which = np.arange(target.size) >= first[0].size
+    rows = np.arange(target.size) if groups is None else groups
+    return auc_decline(target, score, rows, later=which)
 
 
-@given(rows=judged(least=2), low=st.floats(0, 1), high=st.floats(0, 1))
-def test_the_better_it_was_the_surer_the_decline(rows, low, high):
-    low, high = sorted((low, high))
-    before, after = (auc_decline(*rows, initial=initial) for initial in (low, high))
-    assert after.p_value <= before.p_value
-    assert 0.0 <= after.p_value <= 1.0
+def test_the_decline_is_the_distance_in_the_errors_of_both_areas():
+    got = declines((DELONG_Y, DELONG_A), (DELONG_Y, DELONG_B))
+    one, two = _Area.of(DELONG_Y, DELONG_A, None), _Area.of(DELONG_Y, DELONG_B, None)
+    assert (got.initial, got.current) == pytest.approx((0.859375, 0.78125))
+    ends = got.initial_low, got.initial_high, got.current_low, got.current_high
+    alone = (*auc_interval(DELONG_Y, DELONG_A)[1:], *auc_interval(DELONG_Y, DELONG_B)[1:])
+    assert ends == pytest.approx(alone)
+    error = np.sqrt(
+        sum(each.variance / (each.value * (1 - each.value)) ** 2 for each in (one, two))
+    )
+    statistic = (logit(0.859375) - logit(0.78125)) / error
+    own = np.concatenate([each.in_log_odds().own for each in (one, two)])
+    degrees = 2 * (own**2).sum() ** 2 / (own**4).sum() - 1
+    assert got.p_value == pytest.approx(stats.t.sf(statistic, degrees))
+    reach = np.hypot(got.initial - got.initial_low, got.current_high - got.current)
+    assert (got.drop, got.low) == pytest.approx((0.078125, 0.078125 - reach))
 
 
-def test_an_area_without_variance_is_judged_by_its_sign():
+def test_the_same_rows_of_the_same_customers_did_not_decline():
+    rows = DELONG_Y, DELONG_A
+    got = declines(rows, rows, np.tile(np.arange(12), 2))
+    assert (got.drop, got.p_value) == (0.0, 0.5)
+    # errors in common cancel out: as far as both ends differ from each other
+    assert got.high < declines(rows, rows).high
+
+
+@given(rows=judged(least=2), shift=st.floats(0.0, 1.0))
+def test_the_better_it_was_the_surer_the_decline(rows, shift):
+    target, score = rows
+    early = declines((target, score + shift * target), rows)
+    level = declines(rows, rows)
+    assert level.p_value == pytest.approx(0.5)
+    assert early.p_value <= 0.5 + 1e-12
+
+
+def test_areas_without_variance_are_compared_by_their_sign():
     target = np.array([1.0, 1, 0, 0])
-    for initial, expected in ((0.6, 0.0), (0.5, 0.5), (0.4, 1.0)):
-        assert auc_decline(target, np.zeros(4), initial=initial).p_value == expected
+    best, none, worst = target, np.zeros(4), -target
+    for later, expected in ((none, 0.0), (best, 0.5)):
+        assert declines((target, best), (target, later)).p_value == expected
+    assert declines((target, worst), (target, none)).p_value == 1.0
 
 
 @pytest.mark.parametrize("positives", [0, 1, 4, 5])
-def test_too_few_rows_of_a_class_cannot_decline(positives):
+def test_too_few_customers_of_a_class_cannot_decline(positives):
     target = np.repeat([1.0, 0.0], [positives, 5 - positives])
-    got = auc_decline(target, np.arange(5.0), initial=0.7)
-    assert np.isnan([got.current, got.error, got.statistic, got.p_value]).all()
+    got = declines((DELONG_Y, DELONG_A), (target, np.arange(5.0)))
+    assert np.isnan([got.drop, got.low, got.high, got.p_value]).all()
 
 
 # --- Kolmogorov-Smirnov, partial area --------------------------------------------------
@@ -260,7 +312,7 @@ def test_a_monotone_transformation_changes_no_ranking_figure(rows):
     for fpr in (0.05, 0.3):
         assert partial_auc(target, bent, max_fpr=fpr) == partial_auc(target, score, max_fpr=fpr)
         assert recall_at_fpr(target, bent, fpr=fpr) == recall_at_fpr(target, score, fpr=fpr)
-    first, second = (auc_decline(target, values, initial=0.7) for values in (score, bent))
+    first, second = (declines((target, values), (target, -values)) for values in (score, bent))
     assert first == second
 
 

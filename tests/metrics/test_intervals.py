@@ -6,29 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kyc_ml.metrics import jeffreys_interval, poisson_interval
+from kyc_ml.metrics import jeffreys_interval
 from kyc_ml.metrics.intervals import ratio_upper
-
-
-@pytest.mark.parametrize(
-    ("count", "low", "high"),
-    [  # Source: Garwood 1936, as tabled in every text on exact Poisson limits.
-        (0, 0.0, 3.6889),
-        (1, 0.0253, 5.5716),
-        (5, 1.6235, 11.6683),
-        (10, 4.7954, 18.3904),
-        (100, 81.3640, 121.6268),
-    ],
-)
-def test_the_poisson_interval_is_garwoods(count, low, high):
-    assert poisson_interval(count) == pytest.approx((low, high), abs=1e-4)
-
-
-@given(count=st.integers(1, 10_000))
-def test_poisson_bounds_leave_a_fortieth_in_each_tail(count):
-    low, high = poisson_interval(count)
-    assert stats.poisson.sf(count - 1, low) == pytest.approx(0.025, rel=1e-6)
-    assert stats.poisson.cdf(count, high) == pytest.approx(0.025, rel=1e-6)
 
 
 @given(n=st.integers(1, 5000), data=st.data())

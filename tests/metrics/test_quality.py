@@ -6,9 +6,9 @@ from sklearn.metrics import average_precision_score
 
 from kyc_ml.metrics import (
     calibration_error,
-    clustered_observed_over_expected,
     compute_metrics,
     compute_reliability,
+    observed_over_expected,
 )
 
 DELONG_Y = np.array([0.0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0])
@@ -63,7 +63,7 @@ def test_rows_of_one_customer_widen_the_interval_of_observed_over_expected():
     proba = np.full(target.size, 0.2)
     alone = compute_metrics(target, proba, proba)
     together = compute_metrics(target, proba, proba, customers=customers)
-    found = clustered_observed_over_expected(target, proba, customers)
+    found = observed_over_expected(target, proba, customers)
     assert together.observed_over_expected == alone.observed_over_expected
     assert together.observed_over_expected_low == found.low
     assert together.observed_over_expected_high == found.high

@@ -42,22 +42,33 @@ def assert_powerful(p_values, least=0.8):
 # --- discrimination ---------------------------------------------------------------------
 
 SHIFT = 1.2
-TRUE_AUC = stats.norm.cdf(SHIFT / np.sqrt(2))
 BOTH = np.repeat([1.0, 0.0], [100, 400])
 
 
-def declines(initial, draws, seed):
+def declines(positives, draws, seed, *, worse=0.0, rows=1):
+    """Draw rows of two periods; those of a customer share half the variance of their score."""
     rng = np.random.default_rng(seed)
-    return [
-        auc_decline(BOTH, rng.normal(size=500) + SHIFT * BOTH, initial=initial).p_value
-        for _ in range(draws)
-    ]
+    target = np.repeat([1.0, 0.0], [positives, 5 * positives])
+    groups = np.arange(2 * target.size) // rows
+    later = np.repeat([False, True], target.size)
+    for _ in range(draws):
+        own = rng.normal(size=(2, later.size))
+        own[1] = own[1][groups] if rows > 1 else own[1]
+        score = own.sum(axis=0) / np.sqrt(2) + np.tile(SHIFT * target, 2) * (1 - worse * later)
+        yield auc_decline(np.tile(target, 2), score, groups, later=later)
 
 
-def test_auc_decline():
-    assert_nominal(declines(TRUE_AUC, DRAWS, seed=1))
-    assert_powerful(declines(TRUE_AUC + 0.08, 300, seed=2))
-    assert np.mean(np.array(declines(TRUE_AUC - 0.05, 300, seed=3)) < LEVEL) < 0.01
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("positives", [20, 67])
+def test_auc_decline(positives, rows):
+    found = list(declines(positives, 600, seed=positives + rows, rows=rows))
+    rejected = np.mean([each.p_value < LEVEL for each in found])
+    assert 0.03 <= rejected <= 0.07 + 0.5 * np.sqrt(LEVEL / 600), rejected
+    assert 0.925 <= np.mean([each.low <= 0.0 <= each.high for each in found]) <= 0.985
+
+
+def test_an_auc_that_declined_is_found():
+    assert_powerful([each.p_value for each in declines(150, 200, seed=2, worse=0.4)])
 
 
 def test_two_correlated_aucs():

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 from sqlalchemy.exc import OperationalError
 
-from kyc_ml.cli.options import BAD_INPUT, TRY_LATER, exit_code_of
+from kyc_ml.cli.options import BAD_INPUT, TRY_LATER
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.registry import fetch_champion, fetch_record, reach_store
 from kyc_ml.registry.tracking.registry import fetch_bundle, resolve
@@ -73,7 +73,7 @@ def test_what_may_pass_by_itself_is_worth_another_try(monkeypatch, tmp_path, err
     with pytest.raises(RegistryError) as told, connected():
         raise error
     assert isinstance(told.value, UnreachableError) == away
-    assert exit_code_of(told.value) == (TRY_LATER if away else BAD_INPUT)
+    assert told.value.exit_code == (TRY_LATER if away else BAD_INPUT)
     assert ("later" in str(told.value)) == away
     assert "SECRET" not in str(told.value)
     assert "MLFLOW_TRACKING_URI" in str(told.value)
@@ -126,7 +126,7 @@ def test_a_lost_store_is_refused_and_none_is_made_in_its_place(monkeypatch, tmp_
     with pytest.raises(UnreachableError):
         reach_store("build/model", "models:/fraud@champion")
     assert f" {lost} " in str(told.value)
-    assert exit_code_of(told.value) == TRY_LATER
+    assert told.value.exit_code == TRY_LATER
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,7 +158,7 @@ def test_files_of_a_model_that_are_not_mounted_are_no_model_of_another_make(
         with pytest.raises(UnreachableError, match="files") as told:
             fetch()
         assert re.search(f" {re.escape(what)}, .* {re.escape(str(gone))}", str(told.value))
-        assert exit_code_of(told.value) == TRY_LATER
+        assert told.value.exit_code == TRY_LATER
     assert not gone.exists()
 
 

@@ -33,13 +33,13 @@ def reviews(tmp_path):
 )
 def test_a_customer_is_due_on_the_day_of_the_next_review(reviews, following, due):
     path = reviews(("a", "2024-01-01", following), ("b", "2024-01-01", "2030-01-01"))
-    assert customers_not_due([path], as_of=AS_OF) == ({"b"} if due else {"a", "b"})
+    assert customers_not_due([path], as_of=AS_OF, zone="UTC") == ({"b"} if due else {"a", "b"})
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_latest_review_counts(reviews, order):
     runs = [reviews(("a", "2024-01-01", "2030-01-01")), reviews(("a", "2024-02-01", "2024-05-01"))]
-    assert customers_not_due(runs[::order], as_of=AS_OF) == frozenset()
+    assert customers_not_due(runs[::order], as_of=AS_OF, zone="UTC") == frozenset()
 
 
 def test_scores_that_cannot_be_read_are_one_error(tmp_path):
@@ -47,14 +47,14 @@ def test_scores_that_cannot_be_read_are_one_error(tmp_path):
     pd.DataFrame({"customer_id": ["a"]}).to_parquet(tmp_path / "b.parquet")
     for name in ("a.parquet", "b.parquet", "absent.parquet"):
         with pytest.raises(ConfigError, match=name):
-            customers_not_due([tmp_path / name], as_of=AS_OF)
+            customers_not_due([tmp_path / name], as_of=AS_OF, zone="UTC")
 
 
 def test_a_first_run_has_nothing_to_go_on_from():
     with pytest.raises(ConfigError, match="--previous"):
         last_as_of([])
     with pytest.raises(ConfigError, match="--previous"):
-        customers_not_due([], as_of=AS_OF)
+        customers_not_due([], as_of=AS_OF, zone="UTC")
 
 
 @pytest.fixture

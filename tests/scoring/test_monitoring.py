@@ -186,7 +186,7 @@ def test_few_customers_prove_no_drift(rows):
 def test_without_limits_drift_is_only_told(rows):
     profile = learned(*rows())
     counts = profile.count(*rows(shift=2.0, seed=1))
-    none = DriftLimits(score=None)
+    none = DriftLimits(score=None, features_drifted=None)
     found = compare_profiles(profile, counts, effective_customers=2000, limits=none)
     assert (found.faults, found.drifted) == ((), ["number"])
 

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kyc_ml.features import Latest
-from kyc_ml.metrics import matrix_weighted_bandwidth
+from kyc_ml.metrics import holm, matrix_weighted_bandwidth, observed_over_expected
 from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.evidence import ChampionScores, Retrained
 from kyc_ml.validation.policy import Gate
@@ -42,11 +41,11 @@ VERDICTS = {
     "calibration.brier": ("pass", "not_judged", "not_applicable"),
     "calibration.spiegelhalter": ("information", "information", "not_applicable"),
     "calibration.hosmer_lemeshow": ("information", "information", "not_applicable"),
-    "calibration.jeffreys": ("finding", "finding", "not_applicable"),
+    "calibration.jeffreys": ("pass", "finding", "not_applicable"),
     "calibration.binomial": ("information", "information", "not_applicable"),
     "calibration.segments": ("pass", "finding", "not_applicable"),
     "tiers.ordering": ("pass", "pass", "not_applicable"),
-    "tiers.concentration": ("pass", "pass", "pass"),
+    "tiers.concentration": ("information", "information", "information"),
     "tiers.migration": ("not_applicable", "not_applicable", "not_applicable"),
     "tiers.overrides": ("pass", "pass", "pass"),
     "stability.score_psi": ("pass", "pass", "pass"),
@@ -54,7 +53,7 @@ VERDICTS = {
     "stability.importance": ("pass", "pass", "pass"),
     "stability.reasons": ("pass", "pass", "pass"),
     "robustness.noise": ("pass", "not_applicable", "not_applicable"),
-    "robustness.missing_columns": ("finding", "not_applicable", "not_applicable"),
+    "robustness.missing_columns": ("information", "not_applicable", "not_applicable"),
     "robustness.weak_spots": ("pass", "not_applicable", "not_applicable"),
     "robustness.overfit": ("pass", "not_applicable", "not_applicable"),
     "robustness.training_range": ("pass", "pass", "pass"),
@@ -77,20 +76,14 @@ VERDICTS = {
 }
 WITHOUT_SIGNAL = {
     # what a model finds that ranks at random, check by check
-    "discrimination.auc": ("auc_low_by_customer/red",),
+    "discrimination.auc": ("auc/amber", "auc_low_by_customer/red"),
     "discrimination.ranking": ("lift/amber",),
     "discrimination.recall_at_fpr": ("fpr_frozen/amber",),
     "discrimination.auc_decline": ("drop/red",),
     "discrimination.typologies": ("lowest_high/amber",),
-    "calibration.overall": ("slope/amber",),
-    "calibration.brier": (
-        "skill/amber",
-        "skill_high/red",
-    ),
-    "calibration.jeffreys": (
-        "under_p/red",
-        "over_p/amber",
-    ),
+    "calibration.overall": ("slope_high/amber",),
+    "calibration.brier": ("skill_high/red",),
+    "calibration.jeffreys": ("missed_share/red", "surplus_share/amber"),
     "robustness.weak_spots": (
         "highest_low/amber",
         "lowest_high/amber",
@@ -261,6 +254,42 @@ def test_overrides_are_counted_by_direction(evidence, check):
     assert [finding.id for finding in findings] == ["tiers.overrides/rate/amber"]
 
 
+def test_each_row_of_a_tier_in_force_was_set_by_its_last_step(evidence, check):
+    grades, rows = evidence.current.grades, evidence.current
+    rated, final = grades.model.copy(), grades.model.copy()
+    rated[:900] = 2  # the expert rating sets these, where the model did not give the same tier
+    final[:] = rated
+    final[800:1000] = 4  # and an override sets these
+    graded = replace(grades, of_score=rated, before=rated, tier=final)
+    result, _ = check(
+        "tiers.concentration", replace(evidence, current=replace(rows, grades=graded))
+    )
+    table = result.table("in_force")
+    steps = table[["by_model", "by_rating", "by_history", "by_override"]]
+    assert (steps.sum(axis=1) == table["rows"]).all()
+    assert table["rows"].sum() == len(rows)
+    assert steps.iloc[4].to_dict() == {
+        "by_model": (grades.model[np.r_[0:800, 1000 : len(rows)]] == 4).sum()
+        - (grades.model[:800] == 4).sum()
+        + (rated[800:1000] == 4).sum(),
+        "by_rating": 0,
+        "by_history": 0,
+        "by_override": (rated[800:1000] != 4).sum(),
+    }
+    assert steps["by_rating"].sum() == (grades.model[:800] != 2).sum()
+    assert table["positives"].sum() == rows.target.sum()
+    assert table["expected"].sum() == pytest.approx(rows.evaluated_probability.sum())
+    assert (table["customers"] <= table["rows"]).all()
+
+
+def test_the_counts_of_each_period_add_up_to_the_whole(evidence, check):
+    rows, result = evidence.current, check("discrimination.periods", evidence)[0]
+    table = result.table("auc")
+    assert len(table) > 1
+    assert table["positives"].sum() == rows.target.sum()
+    assert table["expected"].sum() == pytest.approx(rows.evaluated_probability.sum())
+
+
 def test_a_worse_model_than_the_champion_fails(evidence, check):
     noise = np.random.default_rng(0).normal(size=len(evidence.current)) * 2
     rows = replace(evidence.current, margin=evidence.current.margin + noise)
@@ -372,7 +401,7 @@ def test_fairness_names_the_groups_and_leaves_small_ones_out(evidence, check):
     assert set(rates["feature"]) == {"segment", "plain"}
     small = rates["positives"] < 300
     assert small.any()
-    assert rates["value"].isna().equals(small)
+    assert rates["rate"].isna().equals(small)
     said = " ".join(note.en for note in result.notes)
     assert all(name in said for name in rates.loc[small, "group"])
 
@@ -393,7 +422,7 @@ def test_a_group_of_few_positives_has_a_false_positive_rate(evidence, check):
         ]
     )
     assert rates.loc["private", "positives"] == 0
-    assert rates.loc["private", "value"] == pytest.approx(flagged[private].mean(), abs=2e-3)
+    assert rates.loc["private", "rate"] == pytest.approx(flagged[private].mean(), abs=2e-3)
 
 
 def test_a_part_that_expects_few_is_judged_for_too_low_probabilities(evidence, check):
@@ -409,26 +438,30 @@ def test_a_part_that_expects_few_is_judged_for_too_low_probabilities(evidence, c
     table = result.table("segments").set_index("segment")
     assert table.loc["segment = corporate", "expected"] == pytest.approx(8.0)
     assert values(result)["highest_low"] == table.loc["segment = corporate", "low"]
-    assert "calibration.segments/highest_low/amber" in {each.id for each in findings}
+    assert "calibration.segments/missed_share/red" in {each.id for each in findings}
     result, findings = check("fairness.calibration", worse, fewest=20)
     assert values(result)["highest_low"] == table.loc["segment = corporate", "low"]
 
 
-def test_jeffreys_of_all_rows_is_the_beta_mass_below_the_mean_probability(evidence, check):
+def test_the_level_of_all_rows_and_of_each_tier_is_tested_by_customer(evidence, check):
     rows = evidence.current
-    alone = np.array([f"c{row}" for row in range(len(rows))])  # a row a customer: no clusters
-    keys = rows.features.keys
-    place = keys.column_names.index("customer_id")
-    features = replace(rows.features, keys=keys.set_column(place, "customer_id", pa.array(alone)))
-    found = values(
-        check(
-            "calibration.jeffreys",
-            replace(evidence, current=replace(rows, features=features)),
-        )[0]
+    result = check("calibration.jeffreys", evidence)[0]
+    found, table = values(result), result.table("tiers")
+    whole = observed_over_expected(
+        rows.target, rows.evaluated_probability, rows.evaluated_customers
     )
-    positives, n = rows.target.sum(), rows.target.size
-    mass = stats.beta.cdf(rows.evaluated_probability.mean(), positives + 0.5, n - positives + 0.5)
-    assert found["under_p_all"] == pytest.approx(mass)
+    assert (found["under_p_all"], found["over_p_all"]) == (whole.under_p, whole.over_p)
+    tier = rows.grades.model[rows.evaluated]
+    under = [
+        observed_over_expected(
+            rows.target[tier == each],
+            rows.evaluated_probability[tier == each],
+            rows.evaluated_customers[tier == each],
+        ).under_p
+        for each in range(len(table))
+    ]
+    assert found["under_p"] == np.nanmin(holm(under))
+    assert table["level_under"].to_numpy() == pytest.approx(holm(under), nan_ok=True)
 
 
 def test_savings_take_the_policys_costs_before_the_models_own(evidence, check):

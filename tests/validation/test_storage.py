@@ -65,6 +65,16 @@ def test_json_gives_the_report_back_to_the_last_bit(report):
     assert to_json(from_json(text, subject="it")) == text
 
 
+def test_a_report_of_an_older_version_has_no_descriptions_and_no_amounts(report):
+    content = json.loads(to_json(report))
+    del content["features"]
+    for rows in content["rows"]:
+        del rows["amount"]
+    read = from_json(json.dumps(content), subject="it")
+    assert read.features == {}
+    assert {each.amount for each in read.rows} == {None}
+
+
 def test_json_is_standard_and_holds_every_figure(report):
     content = json.loads(to_json(report), parse_constant=pytest.fail)
     figures = sum(len(result["figures"]) for result in content["results"])

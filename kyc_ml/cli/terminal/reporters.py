@@ -26,6 +26,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from kyc_ml.cli.language import translate
+from kyc_ml.cli.outcome import Outcome
 from kyc_ml.cli.terminal.quantity import to_json
 from kyc_ml.cli.terminal.sheets import Sheet
 from kyc_ml.cli.terminal.wrapping import show_controls, wrap
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _WIDTH_WITHOUT_TERMINAL = 140
 _MANY = 100
+_DEFECT = "unexpected error, please report it"
 _REFRESHED = 4
 """Times a second: each writes a line of control codes."""
 
@@ -96,6 +98,7 @@ class Terminal(ProgressReporter):
 
     def __init__(self, *, quiet: bool = False, several: bool = False) -> None:
         self._quiet, self._several = quiet, several
+        self.outcome = Outcome()
         self._about: dict[str, str] = {}
         self._err = _console(stderr=True)
         self._out = self._results()
@@ -169,16 +172,23 @@ class Terminal(ProgressReporter):
 
     def failed(self, message: str) -> None:
         """Write why a job ended without its result."""
+        self._note_reason(message)
         self._write(self._err, translate(f"error: {message}"))
 
     def crashed(self, trace: str) -> None:
         """Write the traceback of a defect."""
-        said = translate("unexpected error, please report it")
-        typer.echo(f"{said}:\n{show_controls(trace)}", err=True)
+        self._note_reason(_DEFECT)
+        typer.echo(f"{translate(_DEFECT)}:\n{show_controls(trace)}", err=True)
 
     def stopped(self) -> None:
         """Write that a person stopped the job."""
+        self._note_reason("stopped")
         typer.echo(translate("stopped"), err=True)
+
+    def _note_reason(self, message: str) -> None:
+        """Keep why a job ended, and for which model, for its outcome."""
+        model = self._about.get("model")
+        self.outcome.reasons.append({"text": message, **({"model": model} if model else {})})
 
     def info(self, line: str) -> None:
         """Write one line to standard error; a terminal has it broken between words."""
@@ -266,14 +276,17 @@ class JsonLines(Terminal):
 
     def failed(self, message: str) -> None:
         """Log why a job ended without its result."""
+        self._note_reason(message)
         self._log("error", "error", text=message)
 
     def crashed(self, trace: str) -> None:
         """Log the traceback of a defect."""
-        self._log("error", "error", text="unexpected error, please report it", traceback=trace)
+        self._note_reason(_DEFECT)
+        self._log("error", "error", text=_DEFECT, traceback=trace)
 
     def stopped(self) -> None:
         """Log that a person stopped the job."""
+        self._note_reason("stopped")
         self._log("error", "error", text="stopped")
 
     def _log(self, level: str, event: str, **content: object) -> None:

@@ -104,6 +104,7 @@ def show_tuning(terminal: Terminal, result: Tuned) -> None:
 def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
     """Sum up a scoring run: tiers, counts and where the scores are."""
     manifest = result.manifest
+    terminal.outcome.rows[manifest.identity["model"]] = result.rows
     terminal.show("tiers", result.tiers)
     facts: dict[str, object] = {
         "read": Quantity(manifest.read, "rows"),
@@ -116,6 +117,8 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
         },
         "scored by": manifest.scored_by,
     }
+    if manifest.promotion:
+        facts["promotion"] = manifest.promotion["status"].replace("_", " ")
     if manifest.reason:
         facts["because"] = manifest.reason
     facts |= {
@@ -252,6 +255,8 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
         terminal.draw(draw_frame("features that moved", audit.moved))
     if not labels.alarms.empty:
         terminal.draw(draw_frame("features that know the label alone", labels.alarms))
+    if not labels.pure.empty:
+        terminal.draw(draw_frame("values that nearly only positives have", labels.pure))
     facts: dict[str, object] = {
         "decision times": ", ".join(f"{each:%Y-%m-%d %H:%M}" for each in audit.decision_times),
         "observations": f"{audit.observations:,}",
@@ -261,6 +266,9 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
         facts["features that moved"] = ", ".join(dict.fromkeys(audit.moved["feature"]))
     if not labels.alarms.empty:
         facts["features that know the label alone"] = ", ".join(labels.alarms["feature"])
+    if not labels.pure.empty:
+        known = labels.pure["feature"] + " = " + labels.pure["value"]
+        facts["values that nearly only positives have"] = ", ".join(known)
     if labels.rows:
         best = labels.single.iloc[0]
         facts["labels"] = f"{labels.rows:,} probed, {labels.positives:,} positives"

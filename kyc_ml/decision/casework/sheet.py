@@ -119,6 +119,8 @@ def render_sheet(sheet: CaseSheet) -> str:
         .get_template(_TEMPLATE)
         .render(
             sheet=sheet,
+            running=f"{write('internal_short')} · {sheet.model} · {sheet.score['observation_id']}",
+            page=write("page"),
             score=sheet.score,
             chinese=language == "zh",
             write=write,

@@ -81,22 +81,22 @@ _SHOWN_DPI: Final = 96
 
 
 def format_rate(value: float) -> str:
-    """Write a rate in per cent, with a no-break space; NaN as a dash.
+    """Write a rate in per cent; NaN as a dash.
 
     Examples
     --------
-    >>> [format_rate(v).replace(chr(160), " ") for v in (0.5, 0.0123, 0.00012, 0.0, float("nan"))]
-    ['50.0 %', '1.23 %', '0.012 %', '0 %', '–']
+    >>> [format_rate(v) for v in (0.5, 0.0123, 0.00012, 0.0, float("nan"))]
+    ['50.0%', '1.23%', '0.012%', '0%', '–']
     """
     if np.isnan(value):
         return "–"
     percent = 100.0 * value
     if percent == 0:
-        return "0\N{NO-BREAK SPACE}%"
+        return "0%"
     if percent < 0.001:
-        return "<\N{NO-BREAK SPACE}0.001\N{NO-BREAK SPACE}%"
+        return "< 0.001%"
     decimals = 1 if percent >= 10 else 2 if percent >= 0.1 else 3
-    return f"{percent:.{decimals}f}\N{NO-BREAK SPACE}%"
+    return f"{percent:.{decimals}f}%"
 
 
 class Drawing(Figure):
@@ -195,7 +195,7 @@ def log_rates(
     ticks = np.sort(np.outer(decades, steps).ravel())
     bottom = float(ticks[ticks <= low * 1.0001].max())
     ticks = ticks[(ticks >= bottom) & (ticks <= min(1.0, 1.6 * high))]
-    labels = [f"{100 * tick:.6g}\N{NO-BREAK SPACE}%" for tick in ticks]
+    labels = [f"{100 * tick:.6g}%" for tick in ticks]
     place = bottom / 10**0.5
     if zero:
         ticks, labels = np.append(place, ticks), ["0", *labels]
@@ -238,7 +238,7 @@ def log_odds_axis(axes: Axes, places: Floats) -> None:
     known = places[np.isfinite(places)]
     low, high = (float(known.min()), float(known.max())) if known.size else (-7.0, 7.0)
     ticks = [rate for rate in _ODDS_TICKS if low - 0.5 <= logit(rate) <= high + 0.5]
-    labels = [f"{100 * rate:.6g}\N{NO-BREAK SPACE}%" for rate in ticks]
+    labels = [f"{100 * rate:.6g}%" for rate in ticks]
     axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
     axes.set_xticks([float(logit(rate)) for rate in ticks], labels=labels)
 
@@ -294,9 +294,7 @@ _LEGEND_CHARACTERS: Final = 52
 def percent_axis(axes: Axes, which: Literal["x", "y"]) -> None:
     """Write the ticks of an axis of shares in per cent."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{100 * value:.4g}\N{NO-BREAK SPACE}%")
-    )
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}%"))
 
 
 _SHARES: Final = frozenset(

@@ -20,7 +20,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, get_args
 
-Kind = Literal["verdict", "sign_off", "promotion", "refusal", "rollback", "withdrawal"]
+Kind = Literal[
+    "verdict", "sign_off", "promotion", "refusal", "rollback", "withdrawal", "policy_approval",
+    "unpromoted_use",
+]  # fmt: skip
 """What an entry records."""
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)

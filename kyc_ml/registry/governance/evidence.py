@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -44,6 +43,8 @@ class ReportFacts:
         Of the limits of its validation policy.
     finding_due_days : int
         Longest time from the report to the day a finding is closed.
+    positives, negatives : int
+        Evaluated rows of each class.
     """
 
     digest: str
@@ -58,6 +59,8 @@ class ReportFacts:
     policy_digest: str
     finding_due_days: int
     findings: tuple[ReportFinding, ...]
+    positives: int
+    negatives: int
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -91,18 +94,3 @@ class Candidate:
     champion: str
     previous: str
     trained_at: str = ""
-
-
-def is_among(name: str, others: Iterable[str]) -> bool:
-    """Return whether a name is one of several, apart from case and spaces.
-
-    Examples
-    --------
-    >>> is_among(" Ann  Lee", ["ann lee"])
-    True
-    """
-    return _plain(name) in map(_plain, others)
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().split())

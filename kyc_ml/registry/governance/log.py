@@ -40,6 +40,8 @@ from kyc_ml.registry.governance.chain import (
 )
 from kyc_ml.storage import sync_folder
 
+AUDIT_LOG: Final = Path("audit.jsonl")
+"""Where the log is by default: in the working folder."""
 _NOBODY_ELSE: Final = 0o640  # owner and group; an entry names people
 
 

@@ -22,8 +22,9 @@ class PromotionPolicy(Section):
     require_sign_off: bool = False
     """Whether a report without findings needs a validator's sign-off too; one with findings
     always needs it, for the owners and due dates."""
-    validator_may_approve: bool = True
-    """Whether who made the report, or signed it off, may also approve the promotion."""
+    validator_may_approve: bool = False
+    """Whether who made the report, or signed it off, may also approve the promotion. By default
+    another person must (four eyes). If set, the page and each promotion record it."""
     distinct_accounts: bool = False
     """Whether validating and promoting must come from other accounts of the operating
     system than training. Names alone are claims; set it where people have accounts."""

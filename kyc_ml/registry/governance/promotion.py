@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from kyc_ml.registry.governance.chain import Entry
-from kyc_ml.registry.governance.evidence import Candidate, ReportFacts, is_among
+from kyc_ml.registry.governance.evidence import Candidate, ReportFacts
+from kyc_ml.registry.governance.names import is_among, is_named
 from kyc_ml.registry.governance.policy import PromotionPolicy
 from kyc_ml.registry.governance.sign_off import SignOff, latest_sign_off
 
@@ -24,6 +25,7 @@ def find_refusals(
     policy: PromotionPolicy,
     policy_digest: str,
     valid_days: int,
+    fewest: int,
     now: datetime,
     despite: str = "",
 ) -> tuple[str, ...]:
@@ -39,14 +41,18 @@ def find_refusals(
         Of the gates in force: a report made with others does not count.
     valid_days : int
         Oldest report that still counts.
+    fewest : int
+        Evaluated positives, and negatives, without which hardly a gate can be broken.
     despite : str
-        Why the version may pass although the same bundle failed or was rejected before.
+        Why the version may pass although the same bundle failed or was rejected before, or few
+        rows were evaluated.
     """
     signed = latest_sign_off(entries, report=report.digest)
     sign_off = None if signed is None else signed[1]
     return (
         *_about_identity(candidate, report),
         *_about_verdict(report, sign_off, policy),
+        *(() if despite.strip() else _about_rows(report, fewest)),
         *_about_findings(report, sign_off, now),
         *_about_log(report, entries),
         *(() if despite.strip() else _about_the_past(report, entries)),
@@ -61,8 +67,9 @@ def find_refusals(
 def champions(entries: Sequence[Entry], *, model: str) -> tuple[str, ...]:
     """List the versions a rollback can go back to, the champion of today last.
 
-    A promotion puts a version on top, a rollback takes one off, a withdrawal all. A champion
-    that was set without the log counts from the promotion that found it.
+    A promotion puts a version on top, a rollback takes one off, a withdrawal all. Only the log
+    counts: a champion that was set without it is nothing to go back to, and a promotion that
+    did not move the alias is passed over by the next one.
     """
     stack: list[str] = []
     for entry in entries:
@@ -70,10 +77,11 @@ def champions(entries: Sequence[Entry], *, model: str) -> tuple[str, ...]:
             continue
         if entry.kind == "promotion":
             before = entry.facts["previous_champion"]
-            if before != (stack[-1] if stack else ""):
-                stack = [before] if before else []
-            stack.append(entry.version)
-        elif entry.kind == "rollback":
+            while before in stack and stack[-1] != before:
+                stack.pop()
+            if stack[-1:] != [entry.version]:  # a promotion that was interrupted is run again
+                stack.append(entry.version)
+        elif entry.kind == "rollback" and stack:
             stack.pop()
         elif entry.kind == "withdrawal":
             stack.clear()
@@ -108,6 +116,15 @@ def _about_verdict(
         yield "the report is not signed off: kyc-ml sign-off (promotion.require_sign_off)"
     if sign_off is not None and sign_off.conclusion == "reject":
         yield "the validator rejected the model in the sign-off of this report"
+
+
+def _about_rows(report: ReportFacts, fewest: int) -> Iterator[str]:
+    """Refuse a report on too few rows for its gates to be broken."""
+    if min(report.positives, report.negatives) < fewest:
+        yield (
+            f"the report evaluated {report.positives} positives and {report.negatives} negatives, "
+            f"fewer than {fewest}: validate on more rows, or {_ANSWER}"
+        )
 
 
 def _about_findings(report: ReportFacts, sign_off: SignOff | None, now: datetime) -> Iterator[str]:
@@ -147,9 +164,8 @@ def _about_the_past(report: ReportFacts, entries: Sequence[Entry]) -> Iterator[s
     A validation that failed before, or was rejected, has to be answered in words.
     """
     own = [each for each in entries if each.facts.get("bundle_digest") == report.bundle_digest]
-    until = max(
-        (each.sequence for each in own if each.facts["report_sha256"] == report.digest), default=0
-    )
+    of_report = [each for each in own if each.facts.get("report_sha256") == report.digest]
+    until = max((each.sequence for each in of_report), default=0)
     for entry in own:
         if entry.kind == "verdict" and entry.facts["verdict"] == "fail":
             if entry.sequence < until:  # a later entry refuses by itself
@@ -186,7 +202,7 @@ def _about_trainer(candidate: Candidate, report: ReportFacts) -> Iterator[str]:
     if not candidate.trainers:
         yield "the registry does not record who trained the version: independence cannot be shown"
     trainers = (*candidate.trainers, *report.trainers)
-    if not report.validator.strip():
+    if not is_named(report.validator):
         yield "the report does not say who made it"
     elif is_among(report.validator, trainers):
         yield f"{report.validator} trained the version and made the report: someone else must"
@@ -200,12 +216,16 @@ def _about_approver(
     signed: tuple[Entry, SignOff] | None,
 ) -> Iterator[str]:
     validators = [report.validator, *([] if signed is None else [signed[0].actor])]
-    if not approver.strip():
+    if not is_named(approver):
         yield "--approver must name a person"
     elif is_among(approver, (*candidate.trainers, *report.trainers)):
         yield f"{approver} trained the version and cannot approve it: someone else must"
     elif not policy.validator_may_approve and is_among(approver, validators):
-        yield f"{approver} validated the version: the policy wants another approver"
+        yield (
+            f"{approver} validated the version and cannot approve it (four eyes): name another "
+            "person with --approver; a policy may allow it with promotion.validator_may_approve, "
+            "which the log then records"
+        )
 
 
 def _about_accounts(

@@ -10,7 +10,8 @@ from typing import Any, Literal, Self
 from kyc_ml.config import parse_day
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.registry.governance.chain import Entry
-from kyc_ml.registry.governance.evidence import ReportFacts, is_among
+from kyc_ml.registry.governance.evidence import ReportFacts
+from kyc_ml.registry.governance.names import is_among, is_named
 
 Decision = Literal["approve", "approve_with_conditions", "reject"]
 
@@ -130,7 +131,7 @@ def latest_sign_off(entries: Sequence[Entry], *, report: str) -> tuple[Entry, Si
 
 
 def _person_faults(validator: str, trainers: Sequence[str]) -> list[str]:
-    if not validator.strip():
+    if not is_named(validator):
         return ["--validator must name a person"]
     if is_among(validator, trainers):
         return [f"{validator} trained the model and cannot sign it off: someone else must"]
@@ -169,7 +170,7 @@ def _finding_faults(
         if name not in known
     ]
     for name, (owner, due) in owners.items():
-        if not owner.strip():
+        if not is_named(owner):
             faults.append(f"--finding {name}: the owner is missing; write {name}=OWNER,YYYY-MM-DD")
         faults += _due_faults(name, due or last.isoformat(), today=today, last=last)
     if conclusion != "reject":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from kyc_ml.registry.governance.chain import Entry
 
@@ -17,11 +18,16 @@ def describe(entry: Entry) -> str:
         return f"sign-off: {facts['conclusion']}, {len(facts['findings'])} finding(s) owned"
     if entry.kind == "promotion":
         return f"champion after {facts['previous_champion'] or 'none'}: {facts['reason']}"
-    if entry.kind == "rollback":
-        return f"champion again, in place of {facts['from']}: {facts['reason']}"
-    if entry.kind == "withdrawal":
-        return f"champion no longer, and none in its place: {facts['reason']}"
-    return f"{facts['command']} refused: {len(facts['refusals'])} reason(s)"
+    return _SAID[entry.kind].format(count=len(facts.get("refusals", ())), **facts)
+
+
+_SAID: Final[dict[str, str]] = {
+    "rollback": "champion again, in place of {from}: {reason}",
+    "withdrawal": "champion no longer, and none in its place: {reason}",
+    "policy_approval": "policy v{policy_version} approved: {reason}",
+    "unpromoted_use": "{command} with --allow-unpromoted: {reason}",
+    "refusal": "{command} refused: {count} reason(s)",
+}
 
 
 def say_no_rollback(entries: Sequence[Entry], *, model: str) -> str:
@@ -43,4 +49,14 @@ def say_no_rollback(entries: Sequence[Entry], *, model: str) -> str:
     return (
         f"{model} has no champion: v{last.version} was withdrawn (entry {last.sequence} of "
         f"{last.time}), which a rollback does not undo; {cure}"
+    )
+
+
+def say_other_bundle(model: str, *, promoted: str, found: str) -> str:
+    """Return that a version's bundle is not the one that was promoted, and what to do."""
+    return (
+        f"{model} was promoted with bundle {promoted[:12]}, but the registry now holds "
+        f"{found[:12]}: it was exchanged after the promotion; find out who can write to the "
+        "registry, restore its artifacts (mlruns/) from the backup, and run kyc-ml audit-log "
+        "verify"
     )

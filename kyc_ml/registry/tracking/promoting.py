@@ -13,11 +13,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_USER
 from kyc_ml.errors import RegistryError
 from kyc_ml.registry.governance.chain import LogAnchor
 from kyc_ml.registry.governance.evidence import Candidate
+from kyc_ml.registry.governance.standing import CHAMPION
 from kyc_ml.registry.tracking.listing import list_models, list_versions
 from kyc_ml.registry.tracking.registry import DIGEST, TRAINED_BY, resolve
 from kyc_ml.registry.tracking.server import connected
 
-CHAMPION: Final = "champion"
 PREVIOUS_CHAMPION: Final = "previous_champion"
 _ANCHOR: Final = "kyc_ml.audit_anchor"
 

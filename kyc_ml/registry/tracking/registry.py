@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import mlflow
 
-from kyc_ml.errors import RegistryError, UnreachableError
-from kyc_ml.registry.bundle import MANIFEST
+from kyc_ml.errors import BundleError, RegistryError, UnreachableError
+from kyc_ml.registry.bundle import MANIFEST, digest_bundle
 from kyc_ml.registry.tracking.server import connected
 from kyc_ml.registry.tracking.store import is_here, path_of_files
 
@@ -49,22 +50,37 @@ class RegisteredModel:
         return f"models:/{self.name}/{self.version}"
 
 
-def fetch_bundle(uri: str, into: Path) -> tuple[Path, str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedBundle:
+    """A registered bundle in a local folder.
+
+    Attributes
+    ----------
+    digest : str
+        The digest that was registered, as the version's tag has it.
+    alias : str
+        The alias by which it was asked for; '' where its number was named.
+    """
+
+    folder: Path
+    digest: str
+    name: str
+    version: str
+    alias: str
+
+    @property
+    def label(self) -> str:
+        """Name and version, for the score table."""
+        return f"{self.name} v{self.version}"
+
+
+def fetch_bundle(uri: str, into: Path) -> FetchedBundle:
     """Bring a registered bundle to a local folder.
 
     Parameters
     ----------
     uri : str
         ``models:/name@alias`` or ``models:/name/version``.
-
-    Returns
-    -------
-    folder : Path
-        The bundle.
-    digest : str
-        The digest that was registered.
-    version : str
-        Name and version, for the score table.
 
     Raises
     ------
@@ -92,7 +108,33 @@ def fetch_bundle(uri: str, into: Path) -> tuple[Path, str, str]:
             "cannot be trusted; register it again with kyc-ml train"
         )
         raise RegistryError(msg)
-    return manifests[0].parent, tags[DIGEST], f"{name} v{number}"
+    return FetchedBundle(
+        folder=manifests[0].parent,
+        digest=tags[DIGEST],
+        name=name,
+        version=number,
+        alias=uri.removeprefix(f"models:/{name}").removeprefix("@") if "@" in uri else "",
+    )
+
+
+def digest_registered(name: str, version: str) -> str:
+    """Return the digest of a version's bundle, computed from its files and not from the tag.
+
+    Raises
+    ------
+    BundleError
+        If the files differ from their manifest.
+    RegistryError
+        If there is no such version, or the server cannot be reached.
+    """
+    uri = f"models:/{name}/{version}"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = fetch_bundle(uri, Path(scratch)).folder
+        try:
+            return digest_bundle(folder)
+        except BundleError as error:
+            # the temporary folder means nothing to a reader
+            raise BundleError(str(error).replace(str(folder), f"of {uri}")) from None
 
 
 def fetch_record(run: str, into: Path) -> tuple[str, Path]:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import mlflow
 import pandas as pd
@@ -90,14 +90,40 @@ class ChildRecord:
 
 
 def log_scoring(
-    *, model: str, day: str, metrics: Mapping[str, float], tags: Mapping[str, str], began: float
+    *,
+    model: str,
+    day: str,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    began: float,
+    ended: float,
+    status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED",
 ) -> str:
-    """Log the counts of a scoring run of a day; returns the run's id."""
-    title = f"score {model} {day}"
-    with connected(), start_run(experiment_of(NIGHTLY), title, view=NIGHTS, began=began) as run:
-        mlflow.set_tags(dict(tags))  # first, so that an interrupted run shows what it was about
-        mlflow.log_metrics(dict(metrics))
+    """Log the counts of a scoring run of a day; returns the run's id.
+
+    Parameters
+    ----------
+    began, ended : float
+        In seconds since 1970; a run may be logged long after it.
+    """
+    title = f"score {model} {day}".rstrip()
+    with connected():
+        with start_run(experiment_of(NIGHTLY), title, view=NIGHTS, began=began) as run:
+            mlflow.set_tags(dict(tags))  # first, so that an interrupted run shows its subject
+            mlflow.log_metrics(dict(metrics))
+        mlflow.MlflowClient().set_terminated(run.info.run_id, status, end_time=int(ended * 1000))
     return str(run.info.run_id)
+
+
+def is_scoring_logged(run_id: str, *, out: str) -> bool:
+    """Return whether MLflow has a scoring run, by the identifier of its manifest and its folder."""
+    with connected():
+        found = mlflow.search_runs(
+            experiment_names=[experiment_of(NIGHTLY)],
+            filter_string=f"tags.run_id = '{run_id}'",
+            output_format="list",
+        )
+    return any(run.data.tags.get("out") == out for run in found)
 
 
 def log_job(job: str, name: str, record: RunRecord, trials: Sequence[ChildRecord] = ()) -> str:

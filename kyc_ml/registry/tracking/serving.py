@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,12 +16,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from kyc_ml.contract import CUSTOMER_ID
-from kyc_ml.errors import DatasetError, Faults
+from kyc_ml.errors import BundleError, DatasetError, Faults
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
 from kyc_ml.metrics import Mask
 from kyc_ml.registry.bundle import Bundle, load_bundle
 from kyc_ml.registry.score import policy_facts, score_features
 
+_PINNED: Final = "KYC_ML_BUNDLE_DIGEST"
 USABLE: Final = "usable"
 INPUT_FLAGS: Final = "input_flags"
 _FIRST: Final = ("probability", "margin", USABLE, INPUT_FLAGS)
@@ -157,8 +160,31 @@ def _mask(values: pa.Array) -> Mask:
 
 
 def load_pyfunc(path: str) -> Scorer:
-    """Load a bundle for `mlflow.pyfunc`; the name is MLflow's."""
-    return Scorer(load_bundle(Path(path)))
+    """Load a bundle for `mlflow.pyfunc`; the name is MLflow's.
+
+    A server has no audit log. Its bundle must have the digest that MLflow logged beside it and,
+    where the variable KYC_ML_BUNDLE_DIGEST is set, that one: the ``bundle_digest`` of the
+    promotion's entry, which whoever can write to the registry cannot change.
+
+    Raises
+    ------
+    BundleError
+        If the bundle was changed or exchanged.
+    """
+    folder = Path(path)
+    beside = folder.parents[1] / "MLmodel"
+    content = beside.read_text(encoding="utf-8") if beside.is_file() else ""
+    logged = re.search(r"bundle_digest: (\w+)", content)
+    bundle = load_bundle(folder, digest=None if logged is None else logged[1])
+    pinned = os.environ.get(_PINNED)
+    if pinned and pinned != bundle.digest:
+        msg = (
+            f"the bundle to serve has digest {bundle.digest[:12]}, but {_PINNED} is "
+            f"{pinned[:12]}: it is another model, or it was exchanged; compare with kyc-ml "
+            "audit-log verify"
+        )
+        raise BundleError(msg)
+    return Scorer(bundle)
 
 
 def features_from_frame(frame: pd.DataFrame, *, specs: Sequence[FeatureSpec]) -> FeatureTable:

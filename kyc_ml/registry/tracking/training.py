@@ -23,7 +23,7 @@ from mlflow.types.schema import DataType
 
 from kyc_ml.errors import RegistryError
 from kyc_ml.features import FeatureSpec
-from kyc_ml.registry.bundle import MANIFEST, Bundle
+from kyc_ml.registry.bundle import LIBRARIES, MANIFEST, Bundle
 from kyc_ml.registry.score import policy_facts
 from kyc_ml.registry.tracking.keeping import (
     CARD,
@@ -240,7 +240,7 @@ def _log_bundle(bundle: Bundle, folder: Path) -> ModelInfo:
                 inputs=_inputs(bundle.inputs, policy_facts(bundle)), outputs=_outputs(scored)
             ),
             input_example=example,
-            pip_requirements=[f"kyc-ml=={version('kyc-ml')}"],
+            pip_requirements=[f"{name}=={version(name)}" for name in LIBRARIES],
             metadata={"bundle_digest": bundle.digest},
         )
         return logged

@@ -18,6 +18,7 @@ from kyc_ml.metrics import (
     compare_aucs,
     compute_costs,
     log_losses,
+    number_customers,
     paired_differences,
     pays,
     recall_at_fpr_of_ranks,
@@ -138,7 +139,10 @@ def compute_differences(
         for name, value in found.items()
     ]
     delong = compare_aucs(
-        rows.target, challenger.margin[rows.evaluated], champion.margin[rows.evaluated]
+        rows.target,
+        challenger.margin[rows.evaluated],
+        champion.margin[rows.evaluated],
+        number_customers(rows.customers),
     )
     lines.insert(
         1, _line("auc", before["auc"], found["auc"], delong.low, delong.high, method=DELONG)

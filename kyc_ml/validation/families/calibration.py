@@ -12,50 +12,57 @@ from kyc_ml.metrics import (
     Ints,
     bootstrap,
     calibration_error,
-    clustered_observed_over_expected,
     compute_grade_calibration,
     compute_reliability,
     decompose_brier,
-    design_effect,
     fit_calibration_line,
     holm,
     hosmer_lemeshow,
-    jeffreys_p,
     largest_calibration_error,
     percentile_interval,
-    residual_at_observed_level,
     spiegelhalter,
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.levels import level_at, level_note, surest_levels
+from kyc_ml.validation.levels import (
+    bound_levels,
+    compare_parts,
+    level_at,
+    level_note,
+    material_levels,
+    surest_levels,
+)
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
-from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import segments
 from kyc_ml.validation.text import notice
 
 _NO_ROWS: Final = not_applicable("no_mature_outcome")
+_OF_TIERS: Final = (
+    "expected", "o_e", "missed", "missed_share", "surplus_share", "low", "high", "design_effect",
+    "level_under", "level_over",
+)  # fmt: skip
 
 
 def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
-    """Compute O/E and the line of recalibration."""
+    """Compute O/E, what it means in positives, and the line of recalibration."""
     rows = evidence.current
-    ratio = clustered_observed_over_expected(
-        rows.target, rows.evaluated_probability, rows.evaluated_customers
-    )
-    line = fit_calibration_line(rows.target, rows.evaluated_probability)
+    whole = compare_parts(rows, [("", np.ones(rows.target.size, np.bool_))])
+    ratio = whole.iloc[0]
+    line = fit_calibration_line(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(
         values={
-            "o_e": Value(ratio.ratio, ratio.low, ratio.high),
-            "o_e_low": ratio.low,
-            "o_e_high": ratio.high,
+            "o_e": Value(ratio["o_e"], ratio["low"], ratio["high"]),
+            "o_e_low": ratio["low"],
+            "o_e_high": ratio["high"],
+            **material_levels(whole),
             "intercept": Value(line.intercept, line.intercept_low, line.intercept_high),
             "slope": Value(line.slope, line.slope_low, line.slope_high),
+            "slope_low": line.slope_low,
+            "slope_high": line.slope_high,
             "p_value": line.p_value,
         },
-        notes=(notice("interval_by_customer"),),
     )
 
 
@@ -71,7 +78,11 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome:
             "mce": largest_calibration_error(rows.target, proba, n_bins=settings.bins),
             "ece_over_prevalence": ece / prevalence if prevalence else np.nan,
         },
-        tables={"reliability": compute_reliability(rows.target, proba, n_bins=settings.bins)},
+        tables={
+            "reliability": compute_reliability(
+                rows.target, proba, n_bins=settings.bins, groups=rows.evaluated_customers
+            )
+        },
     )
 
 
@@ -106,14 +117,14 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome:
 def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test whether the Brier score is as expected of correct probabilities."""
     rows = evidence.current
-    found = spiegelhalter(rows.target, rows.evaluated_probability)
+    found = spiegelhalter(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(values={"z": found.statistic, "p_value": found.p_value})
 
 
 def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test observed against expected counts by groups of probability."""
     rows = evidence.current
-    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, n_bins=10)
+    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     degrees = np.nan if found.degrees is None else float(found.degrees)
     return Outcome(
         values={"statistic": found.statistic, "degrees": degrees, "p_value": found.p_value}
@@ -121,18 +132,21 @@ def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
 
 
 def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome:
-    """Test the level of each tier with Jeffreys' test."""
+    """Test the level of each tier, by customer and with Jeffreys' test by rows."""
     rows = evidence.current
-    table = _with_clusters(evidence, _grades(evidence))
+    table, tier = _grades(evidence), rows.grades.model[rows.evaluated]
+    parts = compare_parts(rows, [(name, tier == at) for at, name in enumerate(table["grade"])])
+    whole = level_at(rows, np.ones(rows.target.size, np.bool_))
     return Outcome(
         values={
-            "under_p": smallest(table, "jeffreys_under_clustered", named="grade"),
-            "over_p": smallest(table, "jeffreys_over_clustered", named="grade"),
-            "under_p_all": _under_p_of_all(rows),
+            **material_levels(parts),
+            "under_p_all": whole["under_p"],
+            "over_p_all": whole["over_p"],
             "under_p_rows": smallest(table, "jeffreys_under_holm", named="grade"),
             "over_p_rows": smallest(table, "jeffreys_over_holm", named="grade"),
         },
-        tables={"tiers": table},
+        tables={"tiers": _with_levels(table, parts)},
+        parts=parts,
         notes=(notice("tiers_by_probability"),),
     )
 
@@ -163,20 +177,17 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     found = list(segments(rows, settings.segments))
     if not found:
         return not_applicable("no_segment")
-    lines = []
-    for segment in found:
-        here = segment.rows[rows.evaluated]
-        if here.any():
-            lines.append({"segment": segment.label, **level_at(rows, here)})
-    if not lines:
+    parts = compare_parts(rows, [(each.label, each.rows[rows.evaluated]) for each in found])
+    if parts.empty:
         return _NO_ROWS
-    table = pd.DataFrame(lines)
     return Outcome(
         values={
-            **surest_levels(table, named="segment", fewest=settings.fewest),
-            "judged": int(table["low"].notna().sum()),
+            **surest_levels(bound_levels(parts, named="part", fewest=settings.fewest)),
+            **material_levels(parts),
+            "judged": int(parts["low"].notna().sum()),
         },
-        tables={"segments": table},
+        tables={"segments": parts.rename(columns={"part": "segment"})},
+        parts=parts,
         notes=(level_note(settings.fewest),),
     )
 
@@ -192,40 +203,10 @@ def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
     )
 
 
-def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFrame:
-    """Add each tier's design effect, and Jeffreys' p-values of counts divided by it."""
-    rows = evidence.current
-    effect, under, over = _jeffreys_by_customer(rows, rows.grades.model[rows.evaluated], table)
-    return table.assign(
-        design_effect=effect,
-        jeffreys_under_clustered=holm(under),
-        jeffreys_over_clustered=holm(over),
+def _with_levels(table: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
+    """Add each tier's level, and replace the interval of its rate by that of its level."""
+    own = parts.set_index("part").rename(columns={"under_p": "level_under", "over_p": "level_over"})
+    joined = table.drop(columns=["low", "high"]).join(own[list(_OF_TIERS)], on="grade")
+    return joined.assign(
+        low=joined["expected_rate"] * joined["low"], high=joined["expected_rate"] * joined["high"]
     )
-
-
-def _under_p_of_all(rows: ScoredRows) -> float:
-    """Return Jeffreys' p-value of under-prediction for all rows together, by customer."""
-    whole = pd.DataFrame(
-        {
-            "positives": [rows.target.sum()],
-            "rows": [rows.target.size],
-            "expected_rate": [rows.evaluated_probability.mean()],
-        }
-    )
-    _, under, _ = _jeffreys_by_customer(rows, np.zeros(rows.target.size, np.int64), whole)
-    return float(under[0])
-
-
-def _jeffreys_by_customer(
-    rows: ScoredRows, part: Ints, table: pd.DataFrame
-) -> tuple[Floats, Floats, Floats]:
-    """Return the design effect and both p-values of each part, that is each row of `table`."""
-    parts = len(table)
-    residual = residual_at_observed_level(
-        rows.target, rows.evaluated_probability, part=part, parts=parts
-    )
-    effect = design_effect(residual, rows.evaluated_customers, part=part, parts=parts)
-    under, over = jeffreys_p(
-        table["positives"] / effect, table["rows"] / effect, table["expected_rate"]
-    )
-    return effect, np.asarray(under), np.asarray(over)

@@ -7,44 +7,48 @@ from typing import Final, cast
 import numpy as np
 import pandas as pd
 
+from kyc_ml.dataset import customers_of
 from kyc_ml.metrics import (
+    ThresholdRates,
     auc_decline,
     auc_interval,
     compute_operating_points,
     compute_precision_recall,
     compute_ranking_figures,
     compute_roc,
+    number_customers,
     rates_at_threshold,
     threshold_at_fpr,
+    threshold_error,
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.families import discrimination_by_part as parts
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.ranked import FPR, draws_of, one_class
+from kyc_ml.validation.ranked import FPR, area, draws_of, one_class
+from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import Text, notice
 
 _POINTS: Final = 200
 """Points of a drawn curve: more cannot be distinguished on a screen."""
 
 
-def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome:
-    """Compute the AUC with both intervals, and the curves."""
+def run_auc(evidence: ReviewEvidence, _: Settings) -> Outcome:
+    """Compute the AUC with its interval by customer, and the curves."""
     rows = evidence.current
-    auc, low, high = auc_interval(rows.target, rows.evaluated_margin)
-    drawn = _ranking(evidence, settings)["auc"]
+    auc, low, high = auc_interval(rows.target, rows.evaluated_margin, rows.evaluated_customers)
     roc = _thin(compute_roc(rows.target, rows.evaluated_margin))
     given = rows.evaluated_probability
     return Outcome(
         values={
             "auc": Value(auc, low, high),
             "gini": Value(2 * auc - 1, 2 * low - 1, 2 * high - 1),
-            "auc_low_by_customer": drawn.low,
-            "auc_of_probability": auc_interval(rows.target, given)[0],
+            "auc_low_by_customer": low,
+            "auc_of_probability": area(rows.target, given),
             "distinct": int(np.unique(given).size),
         },
         tables={"roc": roc},
-        notes=(notice("bootstrap_by_customer"), notice("ranked_by_margin")),
+        notes=(notice("ranked_by_margin"),),
     )
 
 
@@ -114,47 +118,61 @@ def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
 def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compute recall at 5% false positives, at a current threshold and at an earlier one."""
     rows, before = evidence.current, evidence.reference
-    own = threshold_at_fpr(rows.target, rows.evaluated_margin, fpr=FPR)
-    now = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=own)
+    now = _at_fpr(rows, rows)
     values: dict[str, Value | float] = {
         "recall": Value(now.recall, now.recall_low, now.recall_high),
         "recall_frozen": np.nan,
         "fpr_frozen": np.nan,
+        "fpr_frozen_low": np.nan,
     }
     notes = [notice("threshold_source", origin=before.origin)]
     if one_class(before) is None:
-        frozen = threshold_at_fpr(before.target, before.evaluated_margin, fpr=FPR)
-        then = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=frozen)
+        then = _at_fpr(rows, before)
         values["recall_frozen"] = Value(then.recall, then.recall_low, then.recall_high)
         values["fpr_frozen"] = Value(then.fpr, then.fpr_low, then.fpr_high)
+        values["fpr_frozen_low"] = then.fpr_low
     else:
         notes = [notice("no_frozen_threshold")]
     return Outcome(values=values, notes=tuple(notes))
 
 
+def _at_fpr(rows: ScoredRows, chosen_on: ScoredRows) -> ThresholdRates:
+    """Compute the rates of some rows at the threshold chosen on others, or on themselves."""
+    chosen = chosen_on.target, chosen_on.evaluated_margin
+    threshold = threshold_at_fpr(*chosen, fpr=FPR)
+    return rates_at_threshold(
+        rows.target,
+        rows.evaluated_margin,
+        rows.evaluated_customers,
+        threshold=threshold,
+        error=threshold_error(*chosen, chosen_on.evaluated_customers, threshold=threshold),
+    )
+
+
 def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
-    """Compare the AUC with the one recorded at training."""
-    rows = evidence.current
+    """Compare the AUC with that of the rows of the initial validation."""
+    now, first = evidence.current, evidence.reference
     if evidence.current_is_recorded or not evidence.recorded_part:
         return not_applicable("same_as_initial")
-    initial = evidence.bundle.metrics[evidence.recorded_part].get("auc", np.nan)
-    if not np.isfinite(initial):
+    if one_class(first) is not None:
         return not_applicable("no_initial_auc")
-    found = auc_decline(rows.target, rows.evaluated_margin, initial=initial)
-    reach = 1.959964 * found.error
+    # numbered together: errors of customers with rows in both periods are not independent
+    names = [customers_of(each.features.keys)[each.evaluated] for each in (first, now)]
+    found = auc_decline(
+        np.concatenate([first.target, now.target]),
+        np.concatenate([first.evaluated_margin, now.evaluated_margin]),
+        number_customers(np.concatenate(names)),
+        later=np.repeat([False, True], [first.target.size, now.target.size]),
+    )
     return Outcome(
         values={
-            "initial": found.initial,
-            "current": Value(
-                found.current, max(0.0, found.current - reach), min(1.0, found.current + reach)
-            ),
-            "drop": Value(
-                found.initial - found.current,
-                found.initial - found.current - reach,
-                found.initial - found.current + reach,
-            ),
+            "initial": Value(found.initial, found.initial_low, found.initial_high),
+            "current": Value(found.current, found.current_low, found.current_high),
+            "drop": Value(found.drop, found.low, found.high),
+            "drop_low": found.low,
             "p_value": found.p_value,
-        }
+        },
+        notes=(notice("initial_rows", origin=first.origin),),
     )
 
 

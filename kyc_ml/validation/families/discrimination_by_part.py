@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from kyc_ml.metrics import Mask, auc_interval, design_effect, jeffreys_interval, threshold_at_fpr
+from kyc_ml.metrics import Mask, auc_interval, dependence, jeffreys_interval, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.ranked import FPR, one_class
+from kyc_ml.validation.ranked import FPR, area, one_class
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import segments
 from kyc_ml.validation.text import notice
@@ -50,13 +50,13 @@ def run_typologies(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     for name in sorted(set(kind[known])):
         here = known & (kind == name)
         n, hits = int(here.sum()), int(caught[here].sum())
-        effect = design_effect(
-            caught[here] - hits / n,
-            rows.evaluated_customers[here],
-            part=np.zeros(n, np.int64),
-            parts=1,
-        )[0]
-        low, high = (float(end) for end in jeffreys_interval(hits / effect, n / effect))
+        hangs = dependence(caught[here] - hits / n, rows.evaluated_customers[here])
+        low, high = (
+            float(end)
+            for end in jeffreys_interval(
+                hits / hangs.effect, n / hangs.effect, confidence=hangs.confidence
+            )
+        )
         lines.append(
             {"typology": str(name), "positives": n, "found": hits, "recall": hits / n,
              "low": low, "high": high}
@@ -80,7 +80,7 @@ def _by_part(
 ) -> Outcome | NotApplicable:
     if (refused := one_class(rows)) is not None:
         return refused
-    whole = auc_interval(rows.target, rows.evaluated_margin)[0]
+    whole = area(rows.target, rows.evaluated_margin)
     table = pd.DataFrame([{column: name, **_figures(rows, here, settings)} for name, here in parts])
     enough = table[table["auc"].notna()]
     shortfall = enough.assign(shortfall=np.maximum(whole - enough["high"], 0.0))
@@ -98,10 +98,11 @@ def _by_part(
 def _figures(rows: ScoredRows, here: Mask, settings: Settings) -> dict[str, float]:
     target, score = rows.target[here], rows.evaluated_margin[here]
     positives = int(target.sum())
-    found = {"rows": int(target.size), "positives": positives}
+    expected = float(rows.evaluated_probability[here].sum())
+    found = {"rows": int(target.size), "positives": positives, "expected": expected}
     if min(positives, target.size - positives) < settings.fewest:
         undefined = dict.fromkeys(("auc", "low", "high", "average_precision"), np.nan)
         return {**found, **undefined}
-    auc, low, high = auc_interval(target, score)
+    auc, low, high = auc_interval(target, score, rows.evaluated_customers[here])
     precision = float(average_precision_score(target, score))
     return {**found, "auc": auc, "low": low, "high": high, "average_precision": precision}

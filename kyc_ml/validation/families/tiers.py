@@ -10,7 +10,6 @@ import pandas as pd
 from kyc_ml.dataset import POSITIVE, customers_of
 from kyc_ml.metrics import (
     Ints,
-    clustered_observed_over_expected,
     compute_ordering,
     concentration_change,
     design_effect,
@@ -18,6 +17,7 @@ from kyc_ml.metrics import (
     jeffreys_interval,
     matrix_weighted_bandwidth,
     migration_z,
+    observed_over_expected,
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
@@ -109,9 +109,9 @@ def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame
             "rows": size,
             "positives": hits,
             "rate": np.where(some, rate, np.nan),
-            "design_effect": effect,
             "low": np.where(some, low, np.nan),
             "high": np.where(some, high, np.nan),
+            "design_effect": effect,
         }
     )
 
@@ -142,7 +142,38 @@ def run_concentration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApp
             "largest_share": Value(value=float(share[at]), about=names[at]),
             "unreached": Value(value=len(unreached), about=", ".join(unreached)),
         },
-        tables={"shares": table},
+        tables={"shares": table, "in_force": _in_force(evidence.current, names)},
+    )
+
+
+def _in_force(rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame:
+    """Count each tier in force: what set it, and the outcomes expected and observed.
+
+    The last step that changed a row's tier has set it; the model where no step did.
+    """
+    grades, size = rows.grades, len(names)
+    steps = {
+        "by_override": grades.tier != grades.before,
+        "by_history": grades.before != grades.of_score,
+        "by_rating": grades.of_score != grades.model,
+        "by_model": np.ones(len(rows), dtype=np.bool_),
+    }
+    counted, left = {}, np.ones(len(rows), dtype=np.bool_)
+    for name, changed in steps.items():
+        counted[name] = np.bincount(rows.tier[left & changed], minlength=size)
+        left = left & ~changed
+    here = rows.tier[rows.evaluated]
+    distinct = pd.Series(rows.customers).groupby(rows.tier).nunique()
+    return pd.DataFrame(
+        {
+            "tier": names,
+            "rows": np.bincount(rows.tier, minlength=size),
+            "customers": distinct.reindex(range(size), fill_value=0).to_numpy(dtype=np.int64),
+            **{name: counted[name] for name in reversed(steps)},
+            "judged": np.bincount(here, minlength=size),
+            "expected": np.bincount(here, weights=rows.evaluated_probability, minlength=size),
+            "positives": np.bincount(here, weights=rows.target, minlength=size).astype(np.int64),
+        }
     )
 
 
@@ -191,11 +222,7 @@ def run_overrides(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplica
     raised = grades.tier > grades.before
     here = moved & rows.evaluated
     target, proba = rows.target[moved[rows.evaluated]], rows.probability[here]
-    ratio = (
-        clustered_observed_over_expected(target, proba, rows.customers[here])
-        if target.size
-        else None
-    )
+    ratio = observed_over_expected(target, proba, rows.customers[here]) if target.size else None
     table = (
         pd.DataFrame(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -33,38 +34,52 @@ from kyc_ml.display import (
     shorten,
 )
 from kyc_ml.metrics import Floats
+from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.result import Plot
-from kyc_ml.validation.text import Language, name_value, say
 
 _COLOURS: Final = (MODEL, OTHER, *FAMILIES[2:])
 _UPRIGHT: Final = 7  # more categories than this, or longer names, are drawn as rows
 _LONG: Final = 9
-_NAME: Final = 34
+_NAME: Final = {"en": 38, "zh": 19}  # characters of a name in one line; it has two at most
 _ROW: Final = 0.27  # height of a category as a row, in inches
-_MOST: Final = 24  # categories that one plot can show as rows
+_SECOND_LINE: Final = 0.1  # more of it where names have two lines, and the plot is wider
+_WIDER: Final = 0.7
+_MOST: Final = 15  # categories that one plot can show as rows
 _DODGE: Final = 0.7  # share of a category's width for its groups
+_FEWEST_PERIODS: Final = 3  # with fewer there is no course over time to see
+TIER: Final = ("tier", "grade")
+"""Columns of tiers."""
 
 
-def draw(plot: Plot, table: pd.DataFrame, *, language: Language) -> Figure | None:
-    """Draw a plot; return None if no row of its table is complete."""
-    needed = [name for name in (plot.x, plot.y, plot.value) if name]
-    rows = table.dropna(subset=needed)
-    if rows.empty:
+def complete(plot: Plot, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table that a plot can draw."""
+    return table.dropna(subset=[name for name in (plot.x, plot.y, plot.value) if name])
+
+
+def draw(plot: Plot, table: pd.DataFrame, *, naming: Naming) -> Figure | None:
+    """Draw a plot; return None if no row of its table is complete, or there are too few periods."""
+    rows = complete(plot, table)
+    if rows.empty or (_is_course(rows, plot) and rows[plot.x].nunique() < _FEWEST_PERIODS):
         return None
     if plot.kind == "heatmap":
         figure, axes = new_figure(size=_heatmap_size(rows, plot))
-        _heatmap(axes, rows, plot, language)
-        axes.set(xlabel=say(plot.x_label, language), ylabel=say(plot.y_label, language))
+        _heatmap(axes, rows, plot, naming)
+        axes.set(xlabel=naming.say(plot.x_label), ylabel=naming.say(plot.y_label))
     elif _is_lying(rows, plot):
-        figure, axes = _lying(rows, plot, language)
+        figure, axes = _lying(rows, plot, naming)
     else:
         figure, axes = new_figure()
-        _upright(axes, rows, plot, language)
-        axes.set(xlabel=say(plot.x_label, language), ylabel=say(plot.y_label, language))
+        _upright(axes, rows, plot, naming)
+        axes.set(xlabel=naming.say(plot.x_label), ylabel=naming.say(plot.y_label))
     return finish(figure)
 
 
-def _groups(rows: pd.DataFrame, plot: Plot) -> list[tuple[str, pd.DataFrame]]:
+def _is_course(rows: pd.DataFrame, plot: Plot) -> bool:
+    return plot.x == "period" or _is_time(rows[plot.x])
+
+
+def groups_of(rows: pd.DataFrame, plot: Plot) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each line or bar of a plot with its name; '' where it has only one."""
     if not plot.group:
         return [("", rows)]
     return [(str(name), part) for name, part in rows.groupby(plot.group, sort=False)]
@@ -75,10 +90,12 @@ def _is_numeric(values: pd.Series) -> bool:
 
 
 def _is_lying(rows: pd.DataFrame, plot: Plot) -> bool:
-    """Return whether categories are drawn as rows: if they are many, or their names are long."""
+    """Return whether categories are drawn as rows: tiers, many categories, or long names."""
     values = rows[plot.x]
     if plot.kind not in ("bar", "interval") or _is_numeric(values) or _is_time(values):
         return False
+    if plot.x in TIER:
+        return True
     names = values.astype(str).unique()
     return len(names) > _UPRIGHT or max(map(len, names)) > _LONG
 
@@ -93,13 +110,13 @@ def _places(values: pd.Series, names: Sequence[str]) -> Floats:
 
 
 def _layers(
-    rows: pd.DataFrame, plot: Plot, language: Language, *, names: Sequence[str] | None
+    rows: pd.DataFrame, plot: Plot, naming: Naming, *, names: Sequence[str] | None
 ) -> list[Layer]:
     found = []
-    for number, (name, part) in enumerate(_groups(rows, plot)):
+    for number, (name, part) in enumerate(groups_of(rows, plot)):
         found.append(
             Layer(
-                label=_name(name, language),
+                label=naming.value(name),
                 colour=_COLOURS[number % len(_COLOURS)],
                 at=part[plot.x].to_numpy() if names is None else _places(part[plot.x], names),
                 heights=_numbers(part[plot.y]),
@@ -119,19 +136,24 @@ def _names(values: pd.Series) -> list[str]:
     return [str(name) for name in dict.fromkeys(values.astype(str))]
 
 
-def _lying(rows: pd.DataFrame, plot: Plot, language: Language) -> tuple[Figure, Axes]:
+def _lying(rows: pd.DataFrame, plot: Plot, naming: Naming) -> tuple[Figure, Axes]:
     names = _names(rows[plot.x])[:_MOST]
     rows = rows[rows[plot.x].astype(str).isin(names)]
-    layers = _layers(rows, plot, language, names=names)
-    height = 0.9 + _ROW * len(names) * max(1.0, 0.55 * len(layers))
-    figure, axes = new_figure(size=(SIZE[0], max(1.8, height)))
+    layers = _layers(rows, plot, naming, names=names)
+    labels = _ticks(names, naming)
+    long = any("\n" in label for label in labels)
+    row = _ROW + _SECOND_LINE * long
+    height = 0.9 + row * len(names) * max(1.0, 0.55 * len(layers))
+    figure, axes = new_figure(size=(SIZE[0] + _WIDER * long, max(1.8, height)))
     width = _DODGE / len(layers)
     for number, layer in enumerate(layers):
         at = layer.at + (number - (len(layers) - 1) / 2) * width
         _lying_marks(axes, layer, at, plot=plot, width=width)
-    label_rows(axes, np.arange(len(names)), _ticks(names, language))
+    label_rows(axes, np.arange(len(names)), labels)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set(xlabel=say(plot.y_label, language))
+    axes.set(xlabel=naming.say(plot.y_label))
+    if is_share(plot.y):
+        percent_axis(axes, "x")
     if plot.reference in ("zero", "one"):
         axes.axvline(float(plot.reference == "one"), color=MUTED, linewidth=0.9, linestyle="--")
     if len(layers) > 1:
@@ -150,18 +172,16 @@ def _lying_marks(axes: Axes, layer: Layer, at: Floats, *, plot: Plot, width: flo
         axes.plot(layer.heights, at, "o", color=layer.colour, markersize=4.2, label=layer.label)
 
 
-def _name(value: str, language: Language) -> str:
-    return say(name_value(value), language).replace("_", " ")
+def _ticks(names: Sequence[str], naming: Naming) -> list[str]:
+    width = _NAME[naming.language]
+    shown = (shorten(naming.value(name).replace("_", " "), 2 * width - 4) for name in names)
+    return ["\n".join(textwrap.wrap(each, width)[:2]) or each for each in shown]
 
 
-def _ticks(names: Sequence[str], language: Language) -> list[str]:
-    return [shorten(_name(name, language), _NAME) for name in names]
-
-
-def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> None:
+def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, naming: Naming) -> None:
     values = rows[plot.x]
     names = None if _is_numeric(values) or _is_time(values) else _names(values)
-    layers = _layers(rows, plot, language, names=names)
+    layers = _layers(rows, plot, naming, names=names)
     if plot.kind == "interval" and plot.reference == "diagonal" and names is None:
         draw_reliability(axes, layers)
         return
@@ -182,7 +202,7 @@ def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> 
         if is_share(column) and _is_numeric(rows[column]):
             percent_axis(axes, which)
     if names is not None:
-        axes.set_xticks(range(len(names)), labels=_ticks(names, language))
+        axes.set_xticks(range(len(names)), labels=_ticks(names, naming))
         axes.set_xlim(-0.7, len(names) - 0.3)
         axes.grid(visible=False, axis="x")
     if _is_time(values):
@@ -242,9 +262,9 @@ def _heatmap_size(rows: pd.DataFrame, plot: Plot) -> tuple[float, float]:
     return max(3.4, min(7.5, 1.4 + 0.7 * across)), max(2.2, min(7.5, 1.0 + 0.42 * down))
 
 
-def _heatmap(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> None:
+def _heatmap(axes: Axes, rows: pd.DataFrame, plot: Plot, naming: Naming) -> None:
     """Draw cells with the value in each; larger values have a stronger tint."""
-    across, down = _names(rows[plot.x]), _names(rows[plot.y])
+    across, down = _names(rows[plot.x]), _names(rows[plot.y])[::-1]
     values = rows[plot.value].to_numpy(dtype=np.float64)
     largest = float(np.abs(values).max()) or 1.0
     shares = bool(((values >= 0) & (values <= 1)).all())
@@ -263,8 +283,8 @@ def _heatmap(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> 
         axes.text(x, y, text, ha="center", va="center", fontsize=SMALL - 0.5)
     axes.set_xlim(-0.5, len(across) - 0.5)
     axes.set_ylim(len(down) - 0.5, -0.5)
-    axes.set_xticks(range(len(across)), labels=_ticks(across, language))
-    axes.set_yticks(range(len(down)), labels=_ticks(down, language))
+    axes.set_xticks(range(len(across)), labels=_ticks(across, naming))
+    axes.set_yticks(range(len(down)), labels=_ticks(down, naming))
     axes.tick_params(length=0)
     axes.grid(visible=False)
     for spine in axes.spines.values():

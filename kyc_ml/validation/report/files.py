@@ -28,6 +28,8 @@ def read_report(path: Path) -> tuple[Report, ReportFacts]:
         msg = f"report {path} is not UTF-8 text, so it is not a report.json of kyc-ml validate"
         raise ConfigError(msg) from None
     model = report.model
+    current = [rows for rows in report.rows if rows.role == "current"]
+    positives = sum(rows.positives for rows in current)
     return report, ReportFacts(
         digest=hashlib.sha256(content).hexdigest(),
         model=model.name,
@@ -44,6 +46,8 @@ def read_report(path: Path) -> tuple[Report, ReportFacts]:
             ReportFinding(id=each.id, severity=each.severity, text=each.text.en)
             for each in report.findings
         ),
+        positives=positives,
+        negatives=sum(rows.judged for rows in current) - positives,
     )
 
 

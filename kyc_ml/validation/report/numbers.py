@@ -15,6 +15,7 @@ from kyc_ml.validation.result import AppliedGate, Figure
 
 DASH: Final = "–"
 _TINY_P: Final = 0.0001
+_P_VALUES: Final = ("p", "jeffreys", "binomial")  # first words of columns of p-values
 
 
 def write_number(value: float | None, unit: Unit) -> str:
@@ -97,7 +98,9 @@ def sort_key(value: object) -> str:
 
 def _write_float(value: float, column: str) -> str:
     words = column.split("_")
-    if column == "p" or "p_value" in column or words[0] == "p":
+    if column == "expected":
+        return f"{value:,.1f}"
+    if column == "p" or "p_value" in column or words[0] in _P_VALUES:
         return _p_value(value)
     if is_share(column) and 0 <= value <= 1:
         return format_rate(value)

@@ -6,16 +6,24 @@ allows nothing but this script and style, by their hashes.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from kyc_ml.display import GLOSSARY, template_environment
-from kyc_ml.registry import Entry, SignOff
+from kyc_ml.registry import Entry, SignOff, is_among
 from kyc_ml.validation.report.changes import Changes, find_changes
 from kyc_ml.validation.report.inline import source_hash
+from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import write_change, write_interval, write_number
+from kyc_ml.validation.report.permission import say_asked, valid_until, view_permitted
+from kyc_ml.validation.report.portfolio import (
+    say_finding,
+    say_level,
+    view_periods,
+    view_tiers,
+)
 from kyc_ml.validation.report.view import (
     VERDICTS,
     FamilyView,
@@ -32,6 +40,7 @@ from kyc_ml.validation.result import Report
 from kyc_ml.validation.text import Language, say
 
 _TEMPLATE = "report.html.j2"
+_NAMED = 8
 
 
 def render_report(
@@ -42,31 +51,41 @@ def render_report(
     signed: Entry | None = None,
 ) -> str:
     """Write a report as HTML; every value in it is escaped."""
-    environment = template_environment()
-    style = environment.get_template("style.css.j2").render()
+    environment, naming = template_environment(), Naming.of(report, language)
+    style = environment.get_template("style.css.j2").render(
+        running=_running(report, language), page=word("page", language)
+    )
     style += environment.get_template("report.css.j2").render()
     script = environment.get_template("report.js.j2").render()
     families = view_families(report, language)
     return environment.get_template(_TEMPLATE).render(
         language=language,
         t=lambda key: word(key, language),
-        say=lambda text: say(text, language),
+        say=naming.text,
+        name=naming.value,
         anchor_of=anchor_of,
         figures_of=lambda result: [
-            view_figure(figure, result.gates, language) for figure in result.figures
+            view_figure(figure, result.gates, naming) for figure in result.figures
         ],
-        plots_of=lambda result: list(view_plots(result, language)),
+        plots_of=lambda result: list(view_plots(result, naming)),
         tables_of=lambda result: [
-            view_table(table, result.check.id, language) for table in result.tables
+            view_table(table, result.check.id, naming) for table in result.tables
         ],
+        absent=[each for each in report.results if each.verdict == "not_applicable"],
         report=report,
         identity=_identity(report, language),
         families=families,
         counts=_counts(families),
+        level=say_level(report, naming),
         summary=_summary(report, families, language),
+        warnings=_warnings(report, language),
+        tiers=view_tiers(report, naming),
+        periods=view_periods(report, naming),
+        asked=say_asked(report, signed, language),
+        permitted=view_permitted(report, signed, naming),
         verdicts=VERDICTS,
-        tiles=view_tiles(report, previous, language),
-        findings=_findings(report, signed, language),
+        tiles=view_tiles(report, previous, naming),
+        findings=_findings(report, signed, naming),
         changes=None if previous is None else _changes(previous, report, language),
         rows=view_rows(report, language),
         signed=None if signed is None else _signed(signed, language),
@@ -112,29 +131,53 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
         for rows in report.rows
         if rows.role == "current"
     ]
-    return lines + _level(report, language)
+    return lines
 
 
-def _level(report: Report, language: Language) -> list[str]:
-    """Write how many positives there were per predicted one, if that was computed."""
-    overall = (each for each in report.results if each.check.id == "calibration.overall")
-    figure = next((each for one in overall for each in one.figures if each.name == "o_e"), None)
-    if figure is None or figure.value is None or figure.low is None or figure.high is None:
-        return []
-    meaning = "low" if figure.low > 1 else "high" if figure.high < 1 else "right"
-    return [
-        word("said_level", language).format(
-            ratio=write_number(figure.value, figure.measure.unit),
-            interval=write_interval(figure),
-            meaning=word(f"said_level_{meaning}", language),
+def _shortened(names: Sequence[str]) -> list[str]:
+    """Return the first names, those of critical gates before others."""
+    ordered = sorted(names, key=lambda each: not each.endswith("/red"))
+    return [*ordered[:_NAMED], *(["…"] if len(names) > _NAMED else [])]
+
+
+def _warnings(report: Report, language: Language) -> list[str]:
+    """Write what a reader must know of policy and people before the figures."""
+    policy, trainers = report.policy, report.model.trainer.split(", ")
+    listed = word("comma", language).join
+    facts = {
+        "changed": policy.changed,
+        "left_out": policy.left_out,
+        "weaker": policy.weaker,
+        "relaxed": policy.relaxed,
+    }
+    found = [
+        word(f"warned_policy_{key}", language).format(
+            name=policy.name,
+            version=policy.version,
+            count=len(policy.left_out),
+            total=policy.default_gates,
+            critical=len(policy.critical_left_out),
+            names=listed(_shortened(value)) if isinstance(value, tuple) else "",
         )
+        for key, value in facts.items()
+        if value
     ]
+    if is_among(report.validator, trainers):
+        warned = word("warned_validator_trained", language)
+        found.append(warned.format(validator=report.validator))
+    return found
+
+
+def _running(report: Report, language: Language) -> str:
+    """Return the line at the top of each printed page."""
+    model = report.model
+    version = f" v{model.version}" if model.version else f" {model.digest[:12]}"
+    return word("internal_short", language) + f" · {model.name}{version}"
 
 
 def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:
     model, policy = report.model, report.policy
     made = pd.Timestamp(report.created_at)
-    until = made + timedelta(days=policy.report_valid_days)
     took = sum(report.seconds.values())
     facts = [
         ("model", model.name, False),
@@ -151,8 +194,8 @@ def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]
         ("validator", report.validator, False),
         ("created_at", f"{made:%Y-%m-%d %H:%M}", False),
         ("as_of", report.as_of[:10], False),
-        ("gates", f"{policy.name} v{policy.version} ({policy.digest[:12]})", False),
-        ("valid_until", f"{until:%Y-%m-%d}", False),
+        ("gates", f"{policy.label} ({policy.digest[:12]})", False),
+        ("valid_until", valid_until(report), False),
         ("data_source", report.data.source, False),
         ("data", report.data.digest, True),
         ("code", _code(report), False),
@@ -169,18 +212,20 @@ def _code(report: Report) -> str:
     return f"kyc-ml {found.get('code_version', '')} ({str(found.get('code_digest', ''))[:12]})"
 
 
-def _findings(report: Report, signed: Entry | None, language: Language) -> list[dict[str, str]]:
+def _findings(report: Report, signed: Entry | None, naming: Naming) -> list[dict[str, str]]:
     owned = {} if signed is None else {
         each.id: each for each in SignOff.from_facts(signed.facts).findings
     }  # fmt: skip
     ordered = sorted(report.findings, key=lambda each: each.severity != "red")
+    said = {each.id: say_finding(each, report, naming) for each in ordered}
     return [
         {
             "id": each.id,
             "anchor": anchor_of(each.check),
             "severity": each.severity,
-            "severity_word": word(each.severity, language),
-            "text": say(each.text, language),
+            "severity_word": word(each.severity, naming.language),
+            "text": said[each.id] or naming.text(each.text),
+            "detail": naming.text(each.text) if said[each.id] else "",
             "owner": owned[each.id].owner if each.id in owned else "",
             "due": owned[each.id].due if each.id in owned else "",
         }

@@ -195,5 +195,10 @@ def _value(kind: Any, content: Any) -> Any:  # noqa: ANN401  a type annotation, 
     return tuple(_value(of, each) for of, each in zip(inner, content, strict=True))
 
 
-_OPTIONAL: Final = frozenset({"place", "source_zh"})
+_OPTIONAL: Final = frozenset(
+    {
+        *("place", "source_zh", "features", "amount"),
+        *("default_gates", "left_out", "weaker", "changed", "relaxed"),
+    }
+)
 """Fields that `report.json` never has, and those that older versions did not write."""

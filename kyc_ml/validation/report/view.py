@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.validation.check import FAMILIES
+from kyc_ml.validation.report.arranging import describe, high_first, panels
 from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
+from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import (
     sort_key,
     write_bounds,
@@ -22,7 +24,7 @@ from kyc_ml.validation.report.numbers import (
 )
 from kyc_ml.validation.report.words import name_column, word
 from kyc_ml.validation.result import AppliedGate, CheckResult, Figure, Report, Table, Verdict
-from kyc_ml.validation.text import Language, name_value, say
+from kyc_ml.validation.text import Language, say
 
 MOST_ROWS: Final = 60
 """Most rows of a table on the page; its Parquet file has all rows."""
@@ -30,6 +32,9 @@ MOST_ROWS: Final = 60
 VERDICTS: Final[tuple[Verdict, ...]] = (
     "fail", "finding", "pass", "not_judged", "information", "not_applicable",
 )  # fmt: skip
+SIGNIFICANT: Final = 0.05
+"""A p-value below this is significant, in the words of the page."""
+
 _BROKEN: Final = {"finding": "amber", "fail": "red"}
 _STATES: Final = {"pass": "kept", **dict.fromkeys(_BROKEN, "broken")}
 
@@ -60,11 +65,14 @@ class FigureView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableView:
-    """A table with cells as (text, key to sort by); `note` names rows that are not shown."""
+    """A table with cells as (text, key to sort by, name of a feature that the text describes).
+
+    `note` names rows that are not shown.
+    """
 
     title: str
     columns: tuple[tuple[str, bool], ...]
-    rows: tuple[tuple[tuple[str, str], ...], ...]
+    rows: tuple[tuple[tuple[str, str, str], ...], ...]
     note: str
 
 
@@ -84,6 +92,8 @@ class Tile:
 
     Attributes
     ----------
+    value, detail : str
+        The figure with its interval; of a p-value whether it is significant, and the p-value.
     before : str
         Value of the previous version; '' for none.
     state : str
@@ -98,6 +108,8 @@ class Tile:
     check: str
     anchor: str
     figure: FigureView
+    value: str
+    detail: str
     before: str
     state: str
     severity: str
@@ -122,15 +134,16 @@ def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
     return tuple(found)
 
 
-def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language) -> FigureView:
+def view_figure(figure: Figure, gates: Sequence[AppliedGate], naming: Naming) -> FigureView:
     """Return the view of a figure with its gates."""
+    language = naming.language
     own = [gate for gate in gates if gate.figure == figure.name]
     broken = [gate for gate in own if gate.broken]
     severity = "red" if any(gate.severity == "red" for gate in broken) else "amber"
     undefined = figure.value is None
     return FigureView(
         label=say(figure.measure.label, language),
-        about=say(name_value(figure.about), language),
+        about=naming.value(figure.about),
         value=word("undefined", language)
         if undefined
         else write_number(figure.value, figure.measure.unit),
@@ -139,8 +152,7 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
             GateView(
                 text=write_bounds(gate, figure.measure.unit),
                 severity=word(gate.severity, language),
-                source=(language == "zh" and gate.source_zh)
-                or say(name_value(gate.source), language),
+                source=(language == "zh" and gate.source_zh) or naming.value(gate.source),
                 broken=gate.broken,
                 note=say(gate.note, language),
             )
@@ -151,12 +163,13 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
     )
 
 
-def view_tiles(report: Report, before: Report | None, language: Language) -> tuple[Tile, ...]:
+def view_tiles(report: Report, before: Report | None, naming: Naming) -> tuple[Tile, ...]:
     """Return the tiles of the key figures that were computed.
 
     If another figure of the check is outside its threshold, the tile shows that figure: a key
     figure within its threshold would hide the finding.
     """
+    language = naming.language
     results = {result.check.id: result for result in report.results}
     tiles: dict[tuple[str, str], Tile] = {}
     for check, key in report.headline:
@@ -166,7 +179,7 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
             continue
         figure = _decisive(result, figure)
         name = figure.name
-        shown = view_figure(figure, result.gates, language)
+        shown = view_figure(figure, result.gates, naming)
         # another figure of the check may be outside its threshold: a green tile would hide that
         speaks = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
         tiles[check, name] = Tile(
@@ -174,12 +187,21 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
             check=say(result.check.title, language),
             anchor=anchor_of(check),
             figure=shown,
+            **_say_first(figure, shown, language),
             before=_value_before(before, check, name),
             state=shown.state if speaks else _STATES.get(result.verdict, "free"),
             severity=shown.severity or _BROKEN.get(result.verdict, ""),
             standing="" if speaks else word(f"standing_{result.verdict}", language),
         )
     return tuple(tiles.values())
+
+
+def _say_first(figure: Figure, shown: FigureView, language: Language) -> dict[str, str]:
+    """Return value and detail of a tile: words come before a p-value."""
+    if figure.measure.unit != "p-value" or figure.value is None:
+        return {"value": shown.value, "detail": shown.interval}
+    significant = "significant" if figure.value < SIGNIFICANT else "not_significant"
+    return {"value": word(significant, language), "detail": f"p {shown.value}"}
 
 
 def _decisive(result: CheckResult, figure: Figure) -> Figure:
@@ -227,18 +249,23 @@ def _value_before(before: Report | None, check: str, name: str) -> str:
     return "" if figure is None else write_number(figure.value, figure.measure.unit)
 
 
-def view_plots(result: CheckResult, language: Language) -> Iterator[tuple[str, str]]:
-    """Yield title and SVG of each plot of a check; plots without a row to draw are left out."""
+def view_plots(result: CheckResult, naming: Naming) -> Iterator[tuple[str, str, str]]:
+    """Yield title, message and SVG of each plot of a check, if there is something to draw."""
     for plot in result.plots:
-        figure = draw(plot, result.table(plot.table), language=language)
-        if figure is not None:
-            prefix = f"{anchor_of(result.check.id)}-{plot.name.replace('_', '-')}-"
-            yield say(plot.title, language), strict_svg(figure, prefix=prefix)
+        for number, (title, each, rows) in enumerate(
+            panels(plot, result.table(plot.table), naming=naming)
+        ):
+            figure = draw(each, rows, naming=naming)
+            if figure is not None:
+                prefix = f"{anchor_of(result.check.id)}-{plot.name.replace('_', '-')}-{number}-"
+                message = describe(each, rows, naming=naming)
+                yield title, message, strict_svg(figure, prefix=prefix)
 
 
-def view_table(table: Table, check: str, language: Language) -> TableView:
+def view_table(table: Table, check: str, naming: Naming) -> TableView:
     """Return the first `MOST_ROWS` rows of a table, and where the rest is."""
-    shown = table.frame.head(MOST_ROWS)
+    language = naming.language
+    shown = high_first(table.frame).head(MOST_ROWS)
     total = len(table.frame)
     note = ""
     if total > len(shown):
@@ -255,10 +282,16 @@ def view_table(table: Table, check: str, language: Language) -> TableView:
     shown = shown.assign(**whole)
     return TableView(
         title=say(table.title, language),
-        columns=tuple((name_column(name, language), _is_number(shown[name])) for name in names),
+        columns=tuple(
+            (name_column(name, language, check=check), _is_number(shown[name])) for name in names
+        ),
         rows=tuple(
             tuple(
-                (_cell(value, written, language), sort_key(value))
+                (
+                    _cell(value, written, naming),
+                    sort_key(value),
+                    value if value in naming.features else "",
+                )
                 for written, value in zip(written_as, row, strict=True)
             )
             for row in shown.itertuples(index=False)
@@ -267,10 +300,10 @@ def view_table(table: Table, check: str, language: Language) -> TableView:
     )
 
 
-def _cell(value: object, column: str, language: Language) -> str:
+def _cell(value: object, column: str, naming: Naming) -> str:
     """Write a cell; a text may be the name of a category, which has a translation."""
     if isinstance(value, str):
-        return say(name_value(value), language)
+        return naming.value(value)
     return write_cell(value, column)
 
 

@@ -22,7 +22,8 @@ def word(key: str, language: Language) -> str:
     return say(WORDS[key], language)
 
 
-def name_column(column: str, language: Language) -> str:
-    """Return the head of a column of a table."""
+def name_column(column: str, language: Language, *, check: str = "") -> str:
+    """Return the head of a column of a table; a check may have its own."""
     plain = column.replace("_", " ")
-    return say(COLUMNS.get(column, Text(plain, plain)), language)
+    head = COLUMNS.get(f"{check}.{column}") or COLUMNS.get(column, Text(plain, plain))
+    return say(head, language)

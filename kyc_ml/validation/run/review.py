@@ -149,6 +149,11 @@ def review_model(
         environment=asdict(Environment.current()),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=dict(zip(_STAGES, spent, strict=True)),
+        features={
+            spec.name: (spec.description, spec.description_zh)
+            for table in (rows.current.features, rows.current.facts)
+            for spec in table.specs
+        },
     )
 
 

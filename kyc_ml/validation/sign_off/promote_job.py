@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,23 @@ from kyc_ml.registry import (
     ReportFacts,
     champions,
     current_account,
+    digest_registered,
     fetch_anchors,
     fetch_candidate,
     fetch_champion,
     find_refusals,
+    is_named,
     latest_sign_off,
+    promotion_of,
     record_entry,
     say_no_rollback,
+    say_other_bundle,
     set_champion,
     withdraw_champion,
 )
-from kyc_ml.validation.policy import ValidationPolicy
+from kyc_ml.validation.policy import ValidationPolicy, default_policy
 from kyc_ml.validation.report.files import read_report
+from kyc_ml.validation.sign_off.policy_job import find_approval, refuse_policy
 from kyc_ml.validation.sign_off.sign_job import SIGN_OFF, readable_entry
 
 
@@ -51,6 +56,12 @@ class PromotionResult:
         validation until one passes is visible.
     receipt : str
         ``COUNT:HASH`` of the entry in the audit log.
+    relaxed : tuple of str
+        Rules of promotion that the policy relaxes.
+    left_out : int
+        Gates of the default policy that the policy lacks or bounds less strictly.
+    accounts : tuple of str
+        Accounts of the operating system that validated, signed off and promoted.
     """
 
     model: str
@@ -60,6 +71,9 @@ class PromotionResult:
     refusals: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ()
+    relaxed: tuple[str, ...] = ()
+    left_out: int = 0
+    accounts: tuple[str, ...] = ()
 
 
 def run_promote(
@@ -96,8 +110,14 @@ def run_promote(
     """
     in_force = load_section(policy, ValidationPolicy)
     candidate = fetch_candidate(model_address(model))
-    _, facts = read_report(report)
+    # from the files: whoever may write to the registry can change the tag
+    digest = digest_registered(candidate.name, candidate.version)
+    candidate = replace(candidate, digest=digest)
+    content, facts = read_report(report)
     entries = AuditLog(log).require_sound(fetch_anchors())
+    gates = in_force.identity()
+    involved = (approver, facts.validator, *candidate.trainers, *facts.trainers)
+    approval = find_approval(gates, entries, involved=involved)
     refusals = (
         *_absent(approver=approver, reason=reason),
         *find_refusals(
@@ -107,11 +127,13 @@ def run_promote(
             approver=approver,
             account=current_account(),
             policy=in_force.promotion,
-            policy_digest=in_force.identity().digest,
+            policy_digest=gates.digest,
             valid_days=in_force.report_valid_days,
+            fewest=default_policy().settings.fewest,
             now=datetime.now(UTC),
             despite=despite,
         ),
+        *refuse_policy(gates, approval),
         *_changed_sign_off(report.with_name(SIGN_OFF), entries, facts),
     )
     signed = latest_sign_off(entries, report=facts.digest)
@@ -137,6 +159,15 @@ def run_promote(
             "validator": facts.validator,
             "trainers": list(candidate.trainers),
             "policy_digest": facts.policy_digest,
+            "policy": {
+                "name": gates.label,
+                "left_out": list(gates.left_out),
+                "weaker": list(gates.weaker),
+                "relaxed": list(gates.relaxed),
+                "approval": "" if approval is None else str(approval.anchor),
+            },
+            "rows": [asdict(rows) for rows in content.rows if rows.role == "current"],
+            "accounts": sorted({current_account(), *_accounts(entries, facts)}),
             "sign_off": "" if signed is None else signed[0].hash,
             "findings": [] if signed is None else [asdict(each) for each in signed[1].findings],
             "conditions": list(agreed),
@@ -144,7 +175,9 @@ def run_promote(
         },
         log=log,
     )
-    set_champion(candidate.name, candidate.version, previous=candidate.champion)
+    stack = champions([*entries, entry], model=candidate.name)
+    previous = stack[-2] if len(stack) > 1 else ""
+    set_champion(candidate.name, candidate.version, previous=previous)
     return PromotionResult(
         model=candidate.name,
         version=candidate.version,
@@ -152,6 +185,9 @@ def run_promote(
         conditions=agreed,
         verdicts=verdicts,
         receipt=str(entry.anchor),
+        relaxed=gates.relaxed,
+        left_out=len(gates.left_out),
+        accounts=tuple(entry.facts["accounts"]),
     )
 
 
@@ -286,9 +322,20 @@ def _verdicts(entries: Sequence[Entry], candidate: Candidate) -> tuple[str, ...]
     )
 
 
+def _accounts(entries: Sequence[Entry], report: ReportFacts) -> set[str]:
+    """Return the accounts from which a report was made and signed off."""
+    return {
+        each.account for each in entries
+        if each.kind in ("verdict", "sign_off") and each.facts["report_sha256"] == report.digest
+    }  # fmt: skip
+
+
 def _absent(*, approver: str, reason: str) -> list[str]:
-    given = {"--approver must name a person": approver, "--reason must say why": reason}
-    return [rule for rule, text in given.items() if not text.strip()]
+    named = {
+        "--approver must name a person": is_named(approver),
+        "--reason must say why": reason.strip(),
+    }
+    return [rule for rule, given in named.items() if not given]
 
 
 def _changed_sign_off(path: Path, entries: Sequence[Entry], report: ReportFacts) -> list[str]:
@@ -304,12 +351,11 @@ def _changed_sign_off(path: Path, entries: Sequence[Entry], report: ReportFacts)
 
 
 def _other_bundle(entries: Sequence[Entry], *, model: str, version: str) -> list[str]:
-    """Refuse a version whose bundle is not the one that was promoted."""
-    promoted = [
-        each for each in entries
-        if (each.kind, each.model, each.version) == ("promotion", model, version)
-    ]  # fmt: skip
-    found = fetch_candidate(f"models:/{model}/{version}").digest
-    if promoted and promoted[-1].facts["bundle_digest"] != found:
-        return [f"v{version} no longer has the bundle with which it was promoted"]
-    return []
+    """Refuse a version that was never promoted, or whose bundle is not what was promoted."""
+    promotion = promotion_of(entries, model=model, version=version)
+    if promotion is None:
+        return [f"v{version} was never promoted: promote a version instead"]
+    promoted, found = promotion.facts["bundle_digest"], digest_registered(model, version)
+    if promoted == found:
+        return []
+    return [say_other_bundle(f"{model} v{version}", promoted=promoted, found=found)]

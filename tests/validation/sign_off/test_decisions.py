@@ -13,7 +13,14 @@ from typer.testing import CliRunner
 
 from kyc_ml.cli import app
 from kyc_ml.config import load_section
-from kyc_ml.registry import AuditLog, RunRecord, fetch_report, log_validation
+from kyc_ml.registry import (
+    AuditLog,
+    RunRecord,
+    current_account,
+    fetch_report,
+    log_validation,
+    save_bundle,
+)
 from kyc_ml.validation import ValidationPolicy
 from kyc_ml.validation.report.files import record_verdict
 from kyc_ml.validation.report.storage import write_report
@@ -26,11 +33,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload``"),
 ]
 FINDING = "stability.psi/psi/amber"
-DIGESTS = {"1": "1" * 64, "2": "2" * 64, "3": "3" * 64}
+DIGESTS = {}
+"""Of the bundle of each version; see `store`."""
 
 
 @pytest.fixture(scope="module")
-def store(make_store, tmp_path_factory):
+def store(make_store, tmp_path_factory, bundle):
     """A registry with three versions of one model, all trained by wang."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
@@ -41,9 +49,11 @@ def store(make_store, tmp_path_factory):
         client.create_registered_model("fraud")
         experiment = client.create_experiment("e", artifact_location=str(folder / "artifacts"))
         run = client.create_run(experiment, tags={"mlflow.user": "wang"}).info.run_id
-        for digest in DIGESTS.values():
-            tags = {"kyc_ml.bundle_digest": digest, "kyc_ml.trained_by": "svc-train"}
-            client.create_model_version("fraud", f"file://{folder}/x", run_id=run, tags=tags)
+        for version in ("1", "2", "3"):
+            kept = folder / f"bundle-{version}"
+            DIGESTS[version] = save_bundle(replace(bundle, metrics={"n": {version: 1.0}}), kept)
+            tags = {"kyc_ml.bundle_digest": DIGESTS[version], "kyc_ml.trained_by": "svc-train"}
+            client.create_model_version("fraud", f"file://{kept}", run_id=run, tags=tags)
     return folder / "mlflow.db"
 
 
@@ -457,3 +467,120 @@ def test_bad_input_is_one_message_and_exit_code_2(desk, arguments, said):
     code, told = desk.run(*arguments, *more, "--log", desk.log)
     assert code == 2
     assert said in told
+
+
+def small_policy(desk, *, author="li na", **changes):
+    """Write a policy of one gate under a name of its own, and take it for all that follows."""
+    content = yaml.safe_load(desk.policy.read_text())
+    content |= {"name": "one gate", "version": 7, "author": author, "gates": content["gates"][-1:]}
+    content |= changes
+    desk.policy = desk.folder / "small.yaml"
+    desk.policy.write_text(yaml.safe_dump(content, allow_unicode=True))
+    identity = load_section(desk.policy, ValidationPolicy).identity()
+    desk.report = replace(desk.report, policy=identity)
+    return identity
+
+
+def approve_policy(desk, approver, *more):
+    return desk.run(
+        "approve-policy", desk.policy, "--approver", approver, "--reason", "a small book",
+        "--log", desk.log, *more,
+    )  # fmt: skip
+
+
+def test_a_policy_of_one_gate_promotes_nothing_until_another_person_approves_it(desk):
+    identity = small_policy(desk)
+    path = desk.validated("1")
+    code, said = desk.promote("1", path)
+    assert code == 1
+    assert "approve-policy" in said
+    assert identity.critical_left_out[0] in said
+    # not: its author, who promotes, who validated, who trained
+    code, said = approve_policy(desk, "Na Li")
+    assert code == 2
+    for involved in ("Zhao Min", "lin.hua", "wang"):
+        assert approve_policy(desk, involved)[0] == 0
+        assert desk.promote("1", path)[0] == 1
+    assert desk.aliases == {}
+    code, said = approve_policy(desk, "Sun Li")
+    assert code == 0, said
+    entry = AuditLog(desk.log).require_sound()[-1]
+    assert (entry.kind, entry.actor, len(entry.facts["left_out"])) == (
+        "policy_approval", "Sun Li", len(identity.left_out),
+    )  # fmt: skip
+    code, said = desk.promote("1", path)
+    assert code == 0, said
+    facts = AuditLog(desk.log).require_sound()[-1].facts
+    assert facts["policy"]["approval"] == str(entry.anchor)
+    assert facts["policy"]["left_out"] == list(identity.left_out)
+    assert facts["rows"][0]["positives"] == 321
+    assert str(len(identity.left_out)) in said
+    assert desk.verify()[0] == 0
+
+
+def test_an_approval_is_of_these_very_gates(desk):
+    small_policy(desk)
+    assert approve_policy(desk, "Sun Li")[0] == 0
+    small_policy(desk, finding_due_days=3_650)
+    code, said = desk.promote("1", desk.validated("1"))
+    assert code == 1
+    assert "finding_due_days: 3650" in said
+
+
+@pytest.mark.parametrize("changes", [{}, {"settings": {"fewest": 100_000}}])
+def test_gates_under_the_name_of_the_default_promote_nothing_even_approved(desk, changes):
+    content = yaml.safe_load(desk.policy.read_text())
+    kept = {} if "settings" not in changes else {"gates": content["gates"]}
+    identity = small_policy(desk, name="default", version=1, **changes, **kept)
+    assert identity.changed
+    code, said = approve_policy(desk, "Sun Li")
+    assert code == 2
+    assert "default v1" in said
+    code, said = desk.promote("1", desk.validated("1"))
+    assert code == 1
+    assert "default v1" in said
+
+
+@pytest.mark.parametrize("text", [" ", "\u200b"])
+def test_a_policy_is_approved_by_somebody_for_a_reason(desk, text):
+    small_policy(desk)
+    assert approve_policy(desk, text)[0] == 2
+    assert approve_policy(desk, "Sun Li", "--reason", text[:1].strip("\u200b"))[0] == 2
+    assert not desk.log.exists()
+
+
+def test_the_validator_approves_only_where_the_policy_relaxes_it_and_that_is_recorded(desk):
+    path = desk.validated("1")
+    code, said = desk.promote("1", path, "LIN.HUA ")
+    assert code == 1
+    assert "promotion.validator_may_approve" in said
+    content = yaml.safe_load(desk.policy.read_text())
+    content["promotion"]["validator_may_approve"] = True
+    desk.policy = desk.folder / "relaxed.yaml"
+    desk.policy.write_text(yaml.safe_dump(content, allow_unicode=True))
+    code, said = desk.promote("1", path, "lin.hua")
+    assert code == 0, said
+    assert "promotion.validator_may_approve" in said
+    facts = AuditLog(desk.log).require_sound()[-1].facts
+    assert facts["policy"]["relaxed"] == ["promotion.validator_may_approve"]
+    assert facts["accounts"] == [current_account()]
+
+
+def test_a_report_of_three_positives_needs_a_reason(desk):
+    (rows,) = desk.report.rows
+    path = desk.validated("1", rows=(replace(rows, positives=3),))
+    code, said = desk.promote("1", path)
+    assert code == 1
+    assert "--despite" in said
+    assert desk.promote("1", path, "Zhao Min", "--despite", "a new product")[0] == 0
+
+
+def test_a_bundle_exchanged_before_its_promotion_is_refused(desk, bundle, tmp_path):
+    path = desk.validated("1")
+    digest = save_bundle(replace(bundle, metrics={"n": {"forged": 1.0}}), tmp_path / "forged")
+    tags = {"kyc_ml.bundle_digest": DIGESTS["1"], "kyc_ml.trained_by": "svc-train"}
+    made = desk.client.create_model_version("fraud", f"file://{tmp_path}/forged", tags=tags)
+    code, said = desk.promote(made.version, path)
+    assert code == 1
+    assert digest[:12] in said
+    assert desk.aliases == {}

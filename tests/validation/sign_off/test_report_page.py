@@ -15,6 +15,7 @@ from kyc_ml.registry.governance.chain import GENESIS
 from kyc_ml.validation.report.changes import find_changes
 from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
+from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import write_cell, write_number
 from kyc_ml.validation.report.page import write_page
 from kyc_ml.validation.report.render import render_report
@@ -22,6 +23,7 @@ from kyc_ml.validation.report.view import MOST_ROWS, view_tiles
 from kyc_ml.validation.report.words import COLUMNS, WORDS
 from kyc_ml.validation.result import Figure
 
+ENGLISH, CHINESE = Naming(language="en"), Naming(language="zh")
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
@@ -62,6 +64,10 @@ def page(request, base_report):
 @pytest.fixture(scope="module")
 def read(page):
     return Reader(page)
+
+
+def test_nobody_is_kept_out_of_the_report(page, find_barriers):
+    assert find_barriers(page) == []
 
 
 def text_of(read):
@@ -129,7 +135,7 @@ def test_no_word_is_missing_in_either_language():
     for key, text in WORDS.items():
         assert text.en.strip(), key
         assert text.zh.strip(), key
-        if key not in ("comma", "colon", "seconds"):
+        if key not in ("comma", "colon", "seconds", "listing", "semicolon", "alt_one"):
             assert re.search("[\u4e00-\u9fff]", text.zh), key
     for entry in GLOSSARY:
         assert re.search("[\u4e00-\u9fff]", entry.text_zh), entry.term
@@ -216,7 +222,7 @@ def test_the_sign_off_stands_on_the_page(undrawn):
         digest="r" * 64, model="fraud", version="3", bundle_digest="d" * 64, validator="Lin Hua",
         trainers=(), verdict="pass_with_findings", complete=True,
         created_at=pd.Timestamp(undrawn.created_at), policy_digest="p" * 64,
-        finding_due_days=90,
+        finding_due_days=90, positives=67, negatives=933,
         findings=(ReportFinding(id="stability.psi/psi/amber", severity="amber", text="x"),),
     )  # fmt: skip
     today = pd.Timestamp("2026-11-23").date()
@@ -245,7 +251,7 @@ def test_a_rejection_stands_beside_the_verdict(undrawn):
         ).to_facts(),
     ).sealed()  # fmt: skip
     page = render_report(undrawn, signed=rejected)
-    first_screen = page[page.index('id="glance"') : page.index('class="tiles')]
+    first_screen = page[page.index('id="glance"') : page.index('class="first"')]
     assert "Rejected" in first_screen
     assert "positives" in first_screen
     assert "Rejected" not in render_report(undrawn)
@@ -254,7 +260,7 @@ def test_a_rejection_stands_beside_the_verdict(undrawn):
 def test_every_kind_of_plot_is_drawn_but_one_without_rows(base_report):
     result = base_report.results[0]
     for plot in result.plots:
-        figure = draw(plot, result.table(plot.table), language="zh")
+        figure = draw(plot, result.table(plot.table), naming=CHINESE)
         assert (figure is None) == (plot.name == "empty"), plot.name
         if figure is not None:
             svg = strict_svg(figure, prefix="p-")
@@ -267,7 +273,7 @@ def test_without_a_chinese_font_the_text_is_written_all_the_same(base_report, mo
     monkeypatch.setattr("kyc_ml.display.plots.style.font_names", lambda: ("DejaVu Sans",))
     result = base_report.results[0]
     plot = next(plot for plot in result.plots if plot.name != "empty")
-    figure = draw(plot, result.table(plot.table), language="zh")
+    figure = draw(plot, result.table(plot.table), naming=CHINESE)
     assert re.search("[\u4e00-\u9fff]", strict_svg(figure, prefix="p-"))  # and no warning
 
 
@@ -278,7 +284,7 @@ def test_without_a_chinese_font_the_text_is_written_all_the_same(base_report, mo
         (float("nan"), "rate", "–"),
         (True, "x", "✓"),
         (1234, "rows", "1,234"),
-        (0.0123, "observed_rate", "1.23\N{NO-BREAK SPACE}%"),
+        (0.0123, "observed_rate", "1.23%"),
         (1.5, "rate", "1.500"),
         (0.5, "average_precision", "0.500"),
         (0.00001, "p_value", "< 0.0001"),
@@ -313,13 +319,44 @@ def test_a_tile_is_not_green_where_another_figure_of_its_check_is_broken(undrawn
     changed = replace(psi, gates=(kept, other))
     results = tuple(changed if each is psi else each for each in undrawn.results)
     report = replace(undrawn, results=results, headline=((psi.check.id, gate.figure),))
-    (tile,) = view_tiles(report, None, "en")
+    (tile,) = view_tiles(report, None, ENGLISH)
     assert (tile.state, tile.severity) == ("broken", "amber")
     assert tile.standing == WORDS["standing_finding"].en  # it was not computed, so it has no tile
     measure = replace(psi.check.measures[0], name="another")
     computed = replace(changed, figures=(*changed.figures, Figure(measure=measure, value=0.7)))
     shown = tuple(computed if each is changed else each for each in results)
-    (tile,) = view_tiles(replace(report, results=shown), None, "en")
+    (tile,) = view_tiles(replace(report, results=shown), None, ENGLISH)
     assert (tile.figure.value, tile.state, tile.standing) == ("0.700", "broken", "")
-    (tile,) = view_tiles(replace(report, results=undrawn.results), None, "en")
+    (tile,) = view_tiles(replace(report, results=undrawn.results), None, ENGLISH)
     assert (tile.state, tile.severity, tile.standing) == ("broken", "amber", "")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_first_screen_says_what_the_policy_leaves_out_and_who_may_approve(undrawn, language):
+    names = ("a.b/c/amber", "calibration.jeffreys/under_p/red")
+    hollow = replace(
+        undrawn.policy, default_gates=69, left_out=names, weaker=("settings.fewest: 9, not 2",),
+        changed=True, relaxed=("promotion.validator_may_approve",),
+    )  # fmt: skip
+
+    def first_screen(report):
+        page = render_report(report, language=language)
+        return text_of(Reader(page.partition('<div class="tiles')[0]))
+
+    def said(key):
+        text = WORDS[key].en if language == "en" else WORDS[key].zh
+        return max(re.split(r"\{\w+\}", text), key=len).strip()
+
+    shown = first_screen(replace(undrawn, policy=hollow))
+    warned = [key for key in WORDS if key.startswith("warned_policy")]
+    assert len(warned) == 4
+    assert [key for key in warned if said(key) not in shown] == []
+    assert shown.index(names[1]) < shown.index(names[0])  # critical gates first
+    assert "69" in shown
+    assert "default v1 (changed)" in shown
+    assert said("asked_four_eyes") not in shown
+    plain = first_screen(undrawn)
+    assert [key for key in warned if said(key) in plain] == []
+    assert said("asked_four_eyes") in plain
+    assert said("warned_validator_trained") not in plain
+    assert said("warned_validator_trained") in first_screen(replace(undrawn, validator="WANG"))

@@ -1,0 +1,115 @@
+"""Tables whose mapping reads the file of the cases, or what decides an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import duckdb
+
+from kyc_ml.config import SourceMapping, TableMapping
+from kyc_ml.contract.binding import select_sql
+from kyc_ml.contract.quality import RuleFinding
+from kyc_ml.contract.syntax import files_named_in, parse_select
+from kyc_ml.contract.tables import (
+    ACCOUNTS,
+    AMOUNT,
+    CASES,
+    CONTRACT,
+    CUSTOMERS,
+    EVENT_TIME,
+    KNOWN_AT,
+    OUTCOME,
+    REVIEWS,
+    TRANSACTIONS,
+    TYPOLOGY,
+)
+
+_OF_ALL: Final = (CUSTOMERS, ACCOUNTS, TRANSACTIONS, REVIEWS)
+"""Tables whose rows do not exist because of an outcome: a file that is one of them is not of cases
+alone, but for example of payments with a mark on the frauds."""
+
+
+def find_case_readers(
+    connection: duckdb.DuckDBPyConnection, mapping: SourceMapping, *, digests: Mapping[str, str]
+) -> list[RuleFinding]:
+    """Find tables that read the files of the cases, and so may know an outcome too early.
+
+    Parameters
+    ----------
+    mapping : SourceMapping
+        Its SQL binds. Of a source without files nothing is found.
+    digests : mapping of path to SHA-256
+        Of the files: a copy of a file is the same file.
+    """
+    tables = mapping.completed
+    cases = tables.get(CASES)
+    if cases is None or not mapping.files:
+        return []
+    names = mapping.files
+    same = {name: (digests.get(file.path, file.path), file.table) for name, file in names.items()}
+
+    def read(sql: str) -> set[tuple[str, str | None]]:
+        return {same[each] for each in files_named_in(connection, sql, names) or ()}
+
+    of_cases = read(select_sql(cases))
+    plain = {
+        same[table.from_.strip()]
+        for name, table in tables.items()
+        if name in _OF_ALL and table.from_.strip() in same
+    }
+    decides = _deciding(connection, cases)
+    found = []
+    for name, table in tables.items():
+        if name == CASES:
+            continue
+        shared = read(select_sql(table)) & of_cases
+        if shared - plain:
+            found.append(RuleFinding.of("reads the cases", name))
+        elif shared:
+            met = sorted(decides & _columns_read(connection, name, table))
+            if met:
+                found.append(RuleFinding.of("reads the outcome", name, columns=", ".join(met)))
+    return found
+
+
+def _deciding(connection: duckdb.DuckDBPyConnection, cases: TableMapping) -> set[str]:
+    """Return the columns of files, in lower case, that decide whether and which outcome a row has.
+
+    Not those that say whose case it is.
+    """
+    own = cases.columns
+    asked = [own[name] for name in (OUTCOME, TYPOLOGY) if name in own]
+    asked += [] if cases.where is None else [cases.where]
+    whose = [own[name] for name in own if CONTRACT[CASES].column(name).identifier]
+    return _columns_of(connection, asked) - _columns_of(connection, whose)
+
+
+def _columns_read(
+    connection: duckdb.DuckDBPyConnection, name: str, table: TableMapping
+) -> set[str]:
+    """Return the columns that become facts of a table's rows: not keys, times and amounts.
+
+    A `where` of cases may read those too.
+    """
+    contract = CONTRACT[name]
+    asked = [
+        sql
+        for column, sql in table.expressions.items()
+        if column not in contract.names
+        or not (contract.column(column).identifier or column in {EVENT_TIME, KNOWN_AT, AMOUNT})
+    ]
+    if name not in _OF_ALL:
+        asked += [] if table.where is None else [table.where]
+    rows = f"SELECT 1 FROM {table.from_}\n"
+    return _columns_of(connection, asked) | _columns_in(connection, rows)
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, expressions: list[str]) -> set[str]:
+    listed = ", ".join(f"(\n{sql}\n)" for sql in expressions)
+    return _columns_in(connection, f"SELECT {listed}") if listed else set()
+
+
+def _columns_in(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    nodes = parse_select(connection, sql) or []  # what is nested too deeply is refused already
+    return {node["column_names"][-1].lower() for node in nodes if node.get("class") == "COLUMN_REF"}

@@ -1,0 +1,134 @@
+"""Load the model of a job that decides: what was promoted is what scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import AuditError, BundleError, KycMlError, RegistryError, UnreachableError
+from kyc_ml.registry.audit_trail import record_entry
+from kyc_ml.registry.bundle import Bundle
+from kyc_ml.registry.governance.log import AuditLog, current_account
+from kyc_ml.registry.governance.names import is_among
+from kyc_ml.registry.governance.standing import (
+    CHAMPION,
+    Standing,
+    find_standing,
+    promotion_of,
+)
+from kyc_ml.registry.governance.words import say_other_bundle
+from kyc_ml.registry.loading import load_model, load_registered
+from kyc_ml.registry.tracking.promoting import fetch_anchors
+from kyc_ml.registry.tracking.refusing import REGISTERED
+from kyc_ml.registry.tracking.registry import FetchedBundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInUse:
+    """A model, its name for the score table, and what the audit log says of it."""
+
+    bundle: Bundle
+    label: str
+    standing: Standing
+
+
+def load_in_use(
+    model: str, *, log: Path, allow_unpromoted: bool, job: str, reporter: ProgressReporter
+) -> ModelInUse:
+    """Load a model and compare its bundle, byte for byte, with the one that was promoted.
+
+    ``@champion`` must be the champion of a sound audit log. Other addresses, for rehearsals, are
+    compared with the log if there is one.
+
+    Parameters
+    ----------
+    log : Path
+        The audit log of the registry.
+    allow_unpromoted : bool
+        Use a champion that the log does not confirm. The log, where it can be written, and the
+        result record this. A bundle that differs from what was promoted is still refused.
+    job : str
+        Command that uses the model, for the log.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is not the one that was promoted, or was changed.
+    RegistryError
+        If there is no such model, or the alias is at a version that was not promoted.
+    AuditError
+        If the log is not intact or, for the champion, absent.
+    """
+    if not model.startswith(REGISTERED):
+        bundle, label = load_model(model)
+        return ModelInUse(bundle=bundle, label=label, standing=Standing(status="not_promoted"))
+    bundle, registered = load_registered(model)
+    try:
+        standing = _confirm(registered, digest=bundle.digest, log=AuditLog(log))
+    except UnreachableError:
+        raise
+    except (AuditError, RegistryError) as error:
+        if not allow_unpromoted:
+            raise
+        standing = _allowed(registered, bundle, log=log, job=job, why=error, reporter=reporter)
+    return ModelInUse(bundle=bundle, label=registered.label, standing=standing)
+
+
+def _confirm(registered: FetchedBundle, *, digest: str, log: AuditLog) -> Standing:
+    # as a person reads the alias: MLflow takes letters of any script, and some stores any case
+    as_champion = is_among(registered.alias, [CHAMPION])
+    if as_champion:
+        log.require_kept()
+    elif not log.path.exists():
+        return Standing(status="not_compared")
+    entries = log.require_sound()
+    promotion = promotion_of(entries, model=registered.name, version=registered.version)
+    if promotion is not None and promotion.facts["bundle_digest"] != digest:
+        raise BundleError(
+            say_other_bundle(
+                registered.label, promoted=promotion.facts["bundle_digest"], found=digest
+            )
+        )
+    # the anchors are fetched first: an entry that is added meanwhile is not a fault
+    entries = log.require_sound(fetch_anchors())
+    standing = find_standing(entries, model=registered.name, version=registered.version)
+    if as_champion and standing.status != "champion":
+        msg = (
+            f"{registered.label} is under the alias {registered.alias}, but by the audit log "
+            f"{log.path} it is not champion ({standing.status}): the alias was set without "
+            "kyc-ml, or a promotion was interrupted; run kyc-ml promote or rollback, which set "
+            f"it, or for a rehearsal name the version, {REGISTERED}{registered.name}/"
+            f"{registered.version}; --allow-unpromoted uses it and is recorded"
+        )
+        raise RegistryError(msg)
+    return standing
+
+
+def _allowed(
+    registered: FetchedBundle,
+    bundle: Bundle,
+    *,
+    log: Path,
+    job: str,
+    why: KycMlError,
+    reporter: ProgressReporter,
+) -> Standing:
+    """Record that a model is used although the log does not confirm it."""
+    reason = str(why).splitlines()[0]
+    reporter.warning(f"--allow-unpromoted: {registered.label} is used although {why}")
+    try:
+        record_entry(
+            "unpromoted_use",
+            actor=current_account(),
+            model=registered.name,
+            version=registered.version,
+            facts={"command": job, "reason": reason, "bundle_digest": bundle.digest},
+            log=log,
+        )
+        entries = AuditLog(log).require_sound()
+    except KycMlError as error:  # the job was allowed; that the log cannot say so is said here
+        reporter.warning(f"the audit log does not record this use: {error}")
+        return Standing(status="not_compared", allowed=reason)
+    standing = find_standing(entries, model=registered.name, version=registered.version)
+    return replace(standing, allowed=reason)
