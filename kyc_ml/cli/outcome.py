@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kyc_ml.errors import ConfigError, KycMlError
-from kyc_ml.storage import dump_json, require_place, written_whole
+from kyc_ml.storage import dump_json, load_json, require_place, written_whole
 
 _HOOK_SECONDS: Final = 60
 """Convention: the exit code must reach the scheduler, also if the command does not end."""
@@ -162,7 +162,7 @@ def _last_success(heartbeat: Path) -> float | None:
     try:
         text = heartbeat.read_text(encoding="utf-8")
         if heartbeat.suffix != ".prom":
-            found = json.loads(text)[_SUCCESS]
+            found = load_json(text)[_SUCCESS]
             return None if found is None else float(found)
         line = re.search(rf"^kyc_ml_{_SUCCESS}{{.*}} (\S+)$", text, flags=re.MULTILINE)
         return None if line is None else float(line[1])

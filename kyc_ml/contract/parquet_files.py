@@ -19,7 +19,7 @@ from kyc_ml.errors import Faults
 from kyc_ml.storage import quote_list, quote_name, quote_text
 
 _MOST_ROWS_A_BYTE: Final = 100
-_ALWAYS_READ: Final = 10_000_000
+_ALWAYS_READ: Final = 1_000_000
 """Convention: rows with different keys need far more than a bit each. A file of 5 KB may
 declare a billion rows of one value, and fill the disk before the first row is read."""
 _MAGIC: Final = b"PAR1"

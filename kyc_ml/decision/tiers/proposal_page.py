@@ -133,9 +133,9 @@ def _ask(
                           names=listed))  # fmt: skip
     elif proposal.targets:
         asked.append(_say("met", language, targets=proposal.targets))
-    for row in table[table["rows"] == 0].itertuples():
-        tier, cut = names[str(row.tier)], say_cut(float(row.proposed))
-        segment = _say("all", language) if row.segment == WHOLE else row.segment
+    for row in table[table["rows"] == 0].to_dict("records"):
+        tier, cut = names[row["tier"]], say_cut(row["proposed"])
+        segment = _say("all", language) if row["segment"] == WHOLE else row["segment"]
         asked.append(_say("empty", language, tier=tier, segment=segment, cut=cut))
     return asked
 
