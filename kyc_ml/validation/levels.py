@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
 import pandas as pd
 
-from kyc_ml.metrics import Floats, Ints, Mask, observed_over_expected
+from kyc_ml.metrics import Floats, Ints, Mask, holm, observed_over_expected
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import Value
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import Text, notice
+
+_LEVEL: Final = (
+    "rows", "positives", "expected", "o_e", "low", "high", "under_p", "over_p", "design_effect",
+)  # fmt: skip
+_EVIDENT: Final = 0.05
+"""Corrected p-value below which a part is shown before parts that deviate more (convention)."""
 
 
 def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]:
@@ -16,9 +26,9 @@ def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]
 
     Returns
     -------
-    dict of rows, positives, expected, o_e, low, high, under_p and over_p
-        Observed over expected with its interval at 95%; see `observed_over_expected`. NaN where
-        no positive is expected.
+    dict of rows, positives, expected, o_e, low, high, under_p, over_p and design_effect
+        Observed over expected with its interval at 95% and its tests; see
+        `observed_over_expected`. NaN where no positive is expected.
     """
     ratio = observed_over_expected(target, proba, customers)
     return {
@@ -30,6 +40,7 @@ def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]
         "high": ratio.high,
         "under_p": ratio.under_p,
         "over_p": ratio.over_p,
+        "design_effect": ratio.design_effect,
     }
 
 
@@ -40,23 +51,100 @@ def level_at(rows: ScoredRows, here: Mask) -> dict[str, float]:
     )
 
 
-def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str, Value]:
+def compare_parts(rows: ScoredRows, parts: Iterable[tuple[str, Mask]]) -> pd.DataFrame:
+    """Return the level of each part, and what its deviation means for all rows.
+
+    A tier with half as many positives again as expected matters little with 3 of 200 positives,
+    and much with 90 of them.
+
+    Parameters
+    ----------
+    parts : iterable of name and mask of the evaluated rows
+
+    Returns
+    -------
+    DataFrame
+        One row for each part that has rows: part; the figures of `level_of`, with p-values
+        corrected by Holm for the number of parts; missed, the positives above expectation (below
+        0 if there are fewer); missed_share, of all positives; surplus_share, the expected
+        positives above the observed ones, of all that are expected.
+    """
+    lines = [{"part": name, **level_at(rows, here)} for name, here in parts if here.any()]
+    table = pd.DataFrame(lines, columns=["part", *_LEVEL])
+    return table.assign(
+        under_p=holm(table["under_p"]),
+        over_p=holm(table["over_p"]),
+        missed=table["positives"] - table["expected"],
+        missed_share=_shares(table["positives"] - table["expected"], float(rows.target.sum())),
+        surplus_share=_shares(
+            table["expected"] - table["positives"], float(rows.evaluated_probability.sum())
+        ),
+    )
+
+
+def material_levels(parts: pd.DataFrame) -> dict[str, Value]:
+    """Return the figures that decide how severe a wrong level is; see `compare_parts`.
+
+    Parts whose deviation is evident come first, then the largest deviation.
+    """
+    under, over = (
+        parts[parts[name] <= _EVIDENT] if (parts[name] <= _EVIDENT).any() else parts
+        for name in ("under_p", "over_p")
+    )
+    return {
+        "missed": largest(under, "missed", named="part"),
+        "missed_share": largest(under, "missed_share", named="part"),
+        "surplus_share": largest(over, "surplus_share", named="part"),
+        "under_p": smallest(parts, "under_p", named="part"),
+        "over_p": smallest(parts, "over_p", named="part"),
+    }
+
+
+def bound_levels(table: pd.DataFrame, *, named: str, fewest: float) -> pd.DataFrame:
+    """Return the ends of the intervals of parts that overlap or do not cover all rows.
+
+    Every part is checked for too low probabilities: a minimum of expected positives would exclude
+    the very parts whose probabilities are too low. A part is checked for too high probabilities
+    only if it expects `fewest` positives: no positive among the rows of one customer is too
+    little evidence, and the upper end of few positives is too low.
+
+    `table` has one row for each part: `named`, and the figures of `level_of`.
+
+    Returns
+    -------
+    DataFrame
+        part, highest_low, lowest_high, and under_p and over_p corrected by Holm; NaN where a part
+        is not checked.
+    """
+    enough = table["expected"] >= fewest
+    return pd.DataFrame(
+        {
+            "part": table[named],
+            "highest_low": table["low"],
+            "lowest_high": table["high"].where(enough),
+            "under_p": holm(table["under_p"]),
+            "over_p": holm(table["over_p"].where(enough)),
+        }
+    )
+
+
+def surest_levels(parts: pd.DataFrame) -> dict[str, Value]:
     """Find the strongest evidence of a part with too low, and of one with too high, probabilities.
 
-    Every part is checked for too low probabilities: the interval is right also for few positives,
-    and a minimum of expected positives would exclude the very parts whose probabilities are too
-    low. A part is checked for too high probabilities only if it expects `fewest` positives: no
-    positive among the rows of one customer is too little evidence.
-
-    `table` has one row for each part: `named`, expected, low and high of `level_of`.
+    `parts` are those of `bound_levels`.
     """
-    enough = table[table["expected"] >= fewest].reset_index(drop=True)
     return {
-        "highest_low": largest(table, "low", named=named),
-        "lowest_high": smallest(enough, "high", named=named),
+        "highest_low": largest(parts, "highest_low", named="part"),
+        "lowest_high": smallest(parts, "lowest_high", named="part"),
+        "under_p": smallest(parts, "under_p", named="part"),
+        "over_p": smallest(parts, "over_p", named="part"),
     }
 
 
 def level_note(fewest: float) -> Text:
-    """Return a note on the parts that `surest_levels` checks."""
+    """Return a note on the parts that `bound_levels` checks."""
     return notice("level_rule", fewest=fewest)
+
+
+def _shares(counts: pd.Series, of: float) -> pd.Series:
+    return counts / of if of else counts * np.nan

@@ -35,10 +35,15 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Figures and tables by name; labels and titles are declared in the YAML of the family."""
+    """Figures and tables by name; labels and titles are declared in the YAML of the family.
+
+    `parts` has a row for each tier, segment or feature: its name in the column part, and figures
+    of the check in columns of their names. A gate on such figures is on every part.
+    """
 
     values: Mapping[str, Value | float]
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    parts: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: tuple[Text, ...] = ()
 
     def figures(self, procedure: Procedure) -> tuple[Figure, ...]:

@@ -39,7 +39,10 @@ class _Bounded(Section):
 
 
 class GateCondition(_Bounded):
-    """A condition for a gate: another figure of the same check must be within bounds."""
+    """A condition for a gate: another figure of the same check must be within bounds.
+
+    If that figure is a p-value, its bound is the gate's share of the policy's `budget`.
+    """
 
     def holds(self, value: float) -> bool:
         """Return whether a figure is within the bounds; an equal one is."""
@@ -50,7 +53,9 @@ class GateCondition(_Bounded):
 class Gate(_Bounded):
     """A threshold for a figure; a figure equal to it passes.
 
-    An undefined figure does not break a gate; the report shows that it is undefined.
+    An undefined figure does not break a gate; the report shows that it is undefined. If a check
+    gives a figure by part (tier, segment or feature), and the condition as well, both must be of
+    the same part, and the gate is on every part.
     """
 
     check: str
@@ -74,6 +79,19 @@ class Gate(_Bounded):
             msg = f"the gate on {self.check}/{self.figure}: or_figure needs at_most as well"
             raise ValueError(msg)
         return self
+
+
+class Budget(Section):
+    """How often all tests of a severity together may raise an alarm where nothing is wrong.
+
+    The p-values in the gates of a severity sum to this at most, whatever the dependence between
+    the tests (Bonferroni's inequality).
+    """
+
+    amber: Annotated[float, Field(gt=0.0, le=1.0)]
+    """Share of correct models that may get a warning by chance."""
+    red: Annotated[float, Field(gt=0.0, le=1.0)]
+    """Share of correct models that may fail by chance."""
 
 
 class Group(Section):
@@ -157,6 +175,8 @@ class ValidationPolicy(Section):
     settings: Settings = Settings()
     headline: tuple[tuple[str, str], ...] = ()
     """Key figures for the first screen: check and figure."""
+    budget: Budget | None = None
+    """Limits of the sum of the p-values in gates; null: no limit."""
     gates: tuple[Gate, ...] = Field(min_length=1)
     """The gates that decide the verdict."""
 
@@ -178,7 +198,7 @@ class ValidationPolicy(Section):
             default_gates=len(default.gates),
             left_out=tuple(f"{each.check}/{each.figure}/{each.severity}" for each in left_out),
             weaker=_weaker(self, default),
-            changed=(self.name.casefold().strip(), self.version) == (default.name, default.version)
+            changed=self.name.casefold().strip() == default.name
             and digest != default.digest(),
             relaxed=("promotion.validator_may_approve",)
             if self.promotion.validator_may_approve
@@ -252,7 +272,8 @@ def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:
     Raises
     ------
     ConfigError
-        If the file breaks its rules or names an unknown check or figure; all faults are listed.
+        If the file breaks its rules, names an unknown check or figure, or spends more than its
+        budget; all faults are listed.
     """
     policy = load_section(path, ValidationPolicy)
     require_known_checks(policy, checks=checks, subject=str(path))
@@ -287,6 +308,26 @@ def require_known_checks(
         if count > 1
     )
     faults.raise_if_any()
+    for severity, spent in spent_budget(policy, checks=checks).items():
+        allowed = None if policy.budget is None else getattr(policy.budget, severity)
+        if allowed is not None and spent > allowed * (1.0 + 1e-9):  # rounding of the sum
+            faults.add(
+                f"budget.{severity}: the p-values of the {severity} gates sum to {spent:.4g}, "
+                f"above {allowed:g}: lower them, or raise the budget"
+            )
+    faults.raise_if_any()
+
+
+def spent_budget(policy: ValidationPolicy, *, checks: Mapping[str, Check]) -> dict[Severity, float]:
+    """Return the sum of the p-values that the gates of each severity ask for."""
+    spent: dict[Severity, float] = {"amber": 0.0, "red": 0.0}
+    for gate in policy.gates:
+        units = {measure.name: measure.unit for measure in checks[gate.check].measures}
+        if units[gate.figure] == "p-value":
+            spent[gate.severity] += gate.at_least or 0.0
+        elif gate.only_if is not None and units[gate.only_if.figure] == "p-value":
+            spent[gate.severity] += gate.only_if.at_most or 0.0
+    return spent
 
 
 def _numbered(policy: ValidationPolicy) -> list[tuple[int, Gate]]:

@@ -41,11 +41,11 @@ VERDICTS = {
     "calibration.brier": ("pass", "not_judged", "not_applicable"),
     "calibration.spiegelhalter": ("information", "information", "not_applicable"),
     "calibration.hosmer_lemeshow": ("information", "information", "not_applicable"),
-    "calibration.jeffreys": ("finding", "finding", "not_applicable"),
+    "calibration.jeffreys": ("pass", "finding", "not_applicable"),
     "calibration.binomial": ("information", "information", "not_applicable"),
     "calibration.segments": ("pass", "finding", "not_applicable"),
     "tiers.ordering": ("pass", "pass", "not_applicable"),
-    "tiers.concentration": ("pass", "pass", "pass"),
+    "tiers.concentration": ("information", "information", "information"),
     "tiers.migration": ("not_applicable", "not_applicable", "not_applicable"),
     "tiers.overrides": ("pass", "pass", "pass"),
     "stability.score_psi": ("pass", "pass", "pass"),
@@ -53,7 +53,7 @@ VERDICTS = {
     "stability.importance": ("pass", "pass", "pass"),
     "stability.reasons": ("pass", "pass", "pass"),
     "robustness.noise": ("pass", "not_applicable", "not_applicable"),
-    "robustness.missing_columns": ("finding", "not_applicable", "not_applicable"),
+    "robustness.missing_columns": ("information", "not_applicable", "not_applicable"),
     "robustness.weak_spots": ("pass", "not_applicable", "not_applicable"),
     "robustness.overfit": ("pass", "not_applicable", "not_applicable"),
     "robustness.training_range": ("pass", "pass", "pass"),
@@ -76,20 +76,14 @@ VERDICTS = {
 }
 WITHOUT_SIGNAL = {
     # what a model finds that ranks at random, check by check
-    "discrimination.auc": ("auc_low_by_customer/red",),
+    "discrimination.auc": ("auc/amber", "auc_low_by_customer/red"),
     "discrimination.ranking": ("lift/amber",),
     "discrimination.recall_at_fpr": ("fpr_frozen/amber",),
     "discrimination.auc_decline": ("drop/red",),
     "discrimination.typologies": ("lowest_high/amber",),
-    "calibration.overall": ("slope/amber",),
-    "calibration.brier": (
-        "skill/amber",
-        "skill_high/red",
-    ),
-    "calibration.jeffreys": (
-        "under_p/red",
-        "over_p/amber",
-    ),
+    "calibration.overall": ("slope_high/amber",),
+    "calibration.brier": ("skill_high/red",),
+    "calibration.jeffreys": ("missed_share/red", "surplus_share/amber"),
     "robustness.weak_spots": (
         "highest_low/amber",
         "lowest_high/amber",
@@ -444,7 +438,7 @@ def test_a_part_that_expects_few_is_judged_for_too_low_probabilities(evidence, c
     table = result.table("segments").set_index("segment")
     assert table.loc["segment = corporate", "expected"] == pytest.approx(8.0)
     assert values(result)["highest_low"] == table.loc["segment = corporate", "low"]
-    assert "calibration.segments/highest_low/amber" in {each.id for each in findings}
+    assert "calibration.segments/missed_share/red" in {each.id for each in findings}
     result, findings = check("fairness.calibration", worse, fewest=20)
     assert values(result)["highest_low"] == table.loc["segment = corporate", "low"]
 

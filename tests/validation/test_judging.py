@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kyc_ml.validation.check import Check, FigureText
 from kyc_ml.validation.policy import Gate, GateCondition
@@ -66,7 +69,41 @@ def test_a_condition_must_hold_for_a_gate_to_count(p, broken):
     rule = gate(at_most=0.1, only_if=GateCondition(figure="p", at_most=0.05))
     (found,) = apply_gates([rule], figures(psi=0.2, p=p))
     assert found.broken == broken
-    assert bool(found.note.en) != broken
+    assert "0.05" in found.note.en
+    assert "0.05" in found.note.zh
+
+
+PARTS = st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)), min_size=1, max_size=6)
+
+
+@given(PARTS)
+def test_size_and_evidence_must_be_of_the_same_part(parts):
+    table = pd.DataFrame(
+        [(f"part {at}", psi, p) for at, (psi, p) in enumerate(parts)], columns=["part", "psi", "p"]
+    )
+    largest, least = table["psi"].max(), table["p"].min()
+    rule = gate(at_most=0.1, only_if=GateCondition(figure="p", at_most=0.05))
+    (found,) = apply_gates([rule], figures(psi=largest, p=least), parts=table)
+    both = table[(table["psi"] > 0.1) & (table["p"] <= 0.05)]
+    assert found.broken == (not both.empty)
+    if found.broken:
+        worst = both.loc[both["psi"].idxmax()]
+        assert found.value == worst["psi"]
+        assert table.set_index("part")["psi"][found.about] == worst["psi"]
+
+
+@given(PARTS, st.integers(0, 5), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_more_of_it_or_better_evidence_never_mends_a_gate(parts, at, more, surer):
+    rule = gate(at_most=0.1, only_if=GateCondition(figure="p", at_most=0.05))
+    table = pd.DataFrame(parts, columns=["psi", "p"]).assign(part="x")
+    worse = table.copy()
+    row = at % len(table)
+    worse.loc[row, "psi"] = max(more, table.loc[row, "psi"])
+    worse.loc[row, "p"] = min(surer, table.loc[row, "p"])
+    before, after = (
+        apply_gates([rule], figures(psi=0.0, p=1.0), parts=each)[0] for each in (table, worse)
+    )
+    assert after.broken >= before.broken
 
 
 def test_an_undefined_figure_breaks_no_gate_and_says_so():

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from kyc_ml.metrics import observed_over_expected
-from kyc_ml.validation.levels import level_of, surest_levels
+from kyc_ml.validation.levels import bound_levels, level_of, surest_levels
 
 
 def test_the_level_of_a_part_is_that_of_its_counts():
@@ -43,9 +43,13 @@ def test_few_expected_positives_are_enough_to_be_understated_and_not_to_be_overs
     table = pd.DataFrame(
         {"name": ["few", "many"], "expected": [5.0, 60.0], "low": [2.1, 0.9], "high": [3.0, 1.2]}
     )
-    found = surest_levels(table, named="name", fewest=20)
+    table = table.assign(under_p=[0.001, 0.6], over_p=[0.999, 0.4])
+    parts = bound_levels(table, named="name", fewest=20)
+    found = surest_levels(parts)
     assert (found["highest_low"].value, found["highest_low"].about) == (2.1, "few")
     assert (found["lowest_high"].value, found["lowest_high"].about) == (1.2, "many")
+    assert found["under_p"].value == pytest.approx(0.002)
+    assert (found["over_p"].value, found["over_p"].about) == (pytest.approx(0.4), "many")
 
 
 def test_a_part_that_expects_nothing_has_no_level():

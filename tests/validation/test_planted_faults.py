@@ -74,19 +74,19 @@ def late_labels(world, score, evidence):
 
 
 CAUGHT = [
-    (shifted_prior, "calibration.overall", "o_e_low", "red", ""),
-    (shifted_prior, "calibration.jeffreys", "under_p", "red", ""),
+    (shifted_prior, "calibration.overall", "missed_share", "red", ""),
+    (shifted_prior, "calibration.jeffreys", "missed_share", "red", ""),
     (dropped_feature, "data.missingness", "emptied", "red", "signal"),
     (dropped_feature, "stability.feature_csi", "highest", "red", "signal"),
     (permuted_tiers, "tiers.ordering", "lowest_p", "red", "medium_high below medium"),
-    (drifted_segment, "calibration.segments", "highest_low", "amber", "segment = corporate"),
+    (drifted_segment, "calibration.segments", "missed_share", "red", "segment = corporate"),
     (drifted_segment, "fairness.calibration", "highest_low", "amber", "segment = corporate"),
     (drifted_feature, "stability.feature_csi", "highest", "red", "other"),
     (drifted_feature, "robustness.weak_spots", "lowest_high", "amber", ""),
     (leaked_label, "data.leakage", "highest_auc", "red", "plain"),
     (worn_out_signal, "discrimination.auc_decline", "drop", "red", ""),
     (flattered_figures, "implementation.recorded_figures", "largest_difference", "red", "auc"),
-    (late_labels, "data.label_maturity", "known_at_maturity", "amber", ""),
+    (late_labels, "data.label_maturity", "known_at_maturity_high", "amber", ""),
 ]
 
 
@@ -127,12 +127,15 @@ def test_no_honest_check_fails(evidence, check):
 
 def test_findings_speak_both_languages_and_name_the_bound(plant, check):
     _, findings = check("calibration.overall", plant(shifted_prior))
-    said = {finding.id: finding.text for finding in findings}["calibration.overall/o_e/amber"]
-    assert "observed" in said.en
-    assert "0.8 to 1.25" in said.en
-    assert "0.8 至 1.25" in said.zh
+    said = {finding.id: finding.text for finding in findings}[
+        "calibration.overall/missed_share/red"
+    ]
+    assert "positives" in said.en
+    assert "0.2" in said.en
+    assert "正样本" in said.zh
+    assert "0.2" in said.zh
 
 
 def test_red_takes_the_place_of_amber(plant, check):
     _, findings = check("calibration.jeffreys", plant(shifted_prior))
-    assert [finding.severity for finding in findings if "/under_p/" in finding.id] == ["red"]
+    assert [finding.severity for finding in findings if "/missed_share/" in finding.id] == ["red"]

@@ -10,7 +10,7 @@ from kyc_ml.registry import PromotionPolicy
 from kyc_ml.validation import CHECKS, load_policy
 from kyc_ml.validation import policy as policy_module
 from kyc_ml.validation.check import FAMILIES
-from kyc_ml.validation.policy import GateCondition
+from kyc_ml.validation.policy import GateCondition, spent_budget
 
 
 @pytest.fixture
@@ -125,7 +125,6 @@ def first(shipped, **wanted):
         ({"at_least": True, "at_most": False}, {"at_least": -1e308}, False),
         ({"at_least": True, "at_most": False}, {"at_least": 0.999}, True),
         ({"or_figure": False, "at_most": True}, {"severity": "amber"}, None),
-        ({"or_figure": True}, {"or_figure": None}, True),
         ({"only_if": True}, {"only_if": None}, True),
     ],
 )
@@ -178,12 +177,37 @@ def test_longer_periods_are_named_and_shorter_ones_not(shipped, key):
 
 @pytest.mark.parametrize(
     ("name", "version", "changed"),
-    [("default", 1, True), (" Default", 1, True), ("default", 2, False), ("mine", 1, False)],
+    [("default", 1, True), (" Default", 2, True), ("default", 9, True), ("mine", 1, False)],
 )
-def test_only_the_default_itself_may_have_its_name_and_version(shipped, name, version, changed):
+def test_only_the_default_itself_may_have_its_name(shipped, name, version, changed):
     update = {"name": name, "version": version, "gates": shipped.gates[:1]}
     found = shipped.model_copy(update=update).identity()
     assert found.changed == changed
     assert len(found.left_out) == len(shipped.gates) - 1
     assert found.label.startswith(f"{name} v{version}")
     assert (found.label != f"{name} v{version}") == changed
+
+
+def test_the_gates_may_not_spend_more_than_the_budget(load, shipped):
+    spent = spent_budget(shipped, checks=CHECKS)
+    assert shipped.budget is not None
+    assert spent["amber"] <= shipped.budget.amber * (1 + 1e-9)
+    assert spent["red"] <= shipped.budget.red
+    assert load(budget={"amber": 1.0, "red": 0.01}).budget.amber == 1.0
+    assert load(budget=None).budget is None
+    with pytest.raises(ConfigError, match=r"budget\.amber.*0\.01[^.].*lower") as refused:
+        load(budget={"amber": 0.01, "red": 0.001})
+    assert "budget.red" in str(refused.value)
+
+
+def test_the_budget_is_spent_by_p_values_alone(load):
+    gates = [
+        {"check": "calibration.overall", "figure": "missed_share", "at_most": 0.2,
+         "severity": "red", "source": "x", "only_if": {"figure": "under_p", "at_most": 0.03}},
+        {"check": "tiers.ordering", "figure": "lowest_p", "at_least": 0.02, "severity": "red",
+         "source": "x"},
+        {"check": "stability.score_psi", "figure": "psi", "at_most": 0.3, "severity": "amber",
+         "source": "x"},
+    ]  # fmt: skip
+    spent = spent_budget(load(gates=gates, budget=None), checks=CHECKS)
+    assert spent == {"red": pytest.approx(0.05), "amber": 0.0}

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision import rate
@@ -177,7 +178,16 @@ def _against(
             "auc_difference": Value(area.difference, area.low, area.high),
             "ap_difference": value["ap"],
             "ap_difference_high": found.high["ap"],
+            "worse_p": _chance_of_no_loss(value["ap"]),
             "log_loss_difference": value["log_loss"],
         },
         notes=notes,
     )
+
+
+def _chance_of_no_loss(difference: Value) -> float:
+    """Return the one-sided p-value of a difference of 0 or more, from its bootstrap interval."""
+    error = (difference.high - difference.low) / (2.0 * norm.isf(0.025))
+    if not error > 0.0:  # equal scores, or too few rows
+        return np.nan
+    return float(norm.cdf(difference.value / error))

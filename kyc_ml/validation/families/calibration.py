@@ -19,13 +19,19 @@ from kyc_ml.metrics import (
     holm,
     hosmer_lemeshow,
     largest_calibration_error,
-    observed_over_expected,
     percentile_interval,
     spiegelhalter,
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.levels import level_at, level_note, surest_levels
+from kyc_ml.validation.levels import (
+    bound_levels,
+    compare_parts,
+    level_at,
+    level_note,
+    material_levels,
+    surest_levels,
+)
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
@@ -33,20 +39,24 @@ from kyc_ml.validation.segments import segments
 from kyc_ml.validation.text import notice
 
 _NO_ROWS: Final = not_applicable("no_mature_outcome")
+_OF_TIERS: Final = (
+    "expected", "o_e", "missed", "missed_share", "surplus_share", "low", "high", "design_effect",
+    "level_under", "level_over",
+)  # fmt: skip
 
 
 def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
-    """Compute O/E and the line of recalibration."""
+    """Compute O/E, what it means in positives, and the line of recalibration."""
     rows = evidence.current
-    ratio = observed_over_expected(
-        rows.target, rows.evaluated_probability, rows.evaluated_customers
-    )
+    whole = compare_parts(rows, [("", np.ones(rows.target.size, np.bool_))])
+    ratio = whole.iloc[0]
     line = fit_calibration_line(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(
         values={
-            "o_e": Value(ratio.ratio, ratio.low, ratio.high),
-            "o_e_low": ratio.low,
-            "o_e_high": ratio.high,
+            "o_e": Value(ratio["o_e"], ratio["low"], ratio["high"]),
+            "o_e_low": ratio["low"],
+            "o_e_high": ratio["high"],
+            **material_levels(whole),
             "intercept": Value(line.intercept, line.intercept_low, line.intercept_high),
             "slope": Value(line.slope, line.slope_low, line.slope_high),
             "slope_low": line.slope_low,
@@ -122,22 +132,21 @@ def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
 
 
 def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome:
-    """Test the level of each tier and of all rows; Jeffreys' tests by rows beside it."""
+    """Test the level of each tier, by customer and with Jeffreys' test by rows."""
     rows = evidence.current
-    table = _with_levels(evidence, _grades(evidence))
-    whole = observed_over_expected(
-        rows.target, rows.evaluated_probability, rows.evaluated_customers
-    )
+    table, tier = _grades(evidence), rows.grades.model[rows.evaluated]
+    parts = compare_parts(rows, [(name, tier == at) for at, name in enumerate(table["grade"])])
+    whole = level_at(rows, np.ones(rows.target.size, np.bool_))
     return Outcome(
         values={
-            "under_p": smallest(table, "level_under", named="grade"),
-            "over_p": smallest(table, "level_over", named="grade"),
-            "under_p_all": whole.under_p,
-            "over_p_all": whole.over_p,
+            **material_levels(parts),
+            "under_p_all": whole["under_p"],
+            "over_p_all": whole["over_p"],
             "under_p_rows": smallest(table, "jeffreys_under_holm", named="grade"),
             "over_p_rows": smallest(table, "jeffreys_over_holm", named="grade"),
         },
-        tables={"tiers": table},
+        tables={"tiers": _with_levels(table, parts)},
+        parts=parts,
         notes=(notice("tiers_by_probability"),),
     )
 
@@ -168,20 +177,17 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     found = list(segments(rows, settings.segments))
     if not found:
         return not_applicable("no_segment")
-    lines = []
-    for segment in found:
-        here = segment.rows[rows.evaluated]
-        if here.any():
-            lines.append({"segment": segment.label, **level_at(rows, here)})
-    if not lines:
+    parts = compare_parts(rows, [(each.label, each.rows[rows.evaluated]) for each in found])
+    if parts.empty:
         return _NO_ROWS
-    table = pd.DataFrame(lines)
     return Outcome(
         values={
-            **surest_levels(table, named="segment", fewest=settings.fewest),
-            "judged": int(table["low"].notna().sum()),
+            **surest_levels(bound_levels(parts, named="part", fewest=settings.fewest)),
+            **material_levels(parts),
+            "judged": int(parts["low"].notna().sum()),
         },
-        tables={"segments": table},
+        tables={"segments": parts.rename(columns={"part": "segment"})},
+        parts=parts,
         notes=(level_note(settings.fewest),),
     )
 
@@ -197,21 +203,10 @@ def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
     )
 
 
-def _with_levels(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFrame:
-    """Add each tier's tests of the level, and replace the interval of its rate by theirs."""
-    rows = evidence.current
-    tier = rows.grades.model[rows.evaluated]
-    found = [
-        observed_over_expected(
-            rows.target[here], rows.evaluated_probability[here], rows.evaluated_customers[here]
-        )
-        for here in (tier == place for place in range(len(table)))
-    ]
-    rate = table["expected_rate"].to_numpy()
-    return table.assign(
-        low=rate * [each.low for each in found],
-        high=rate * [each.high for each in found],
-        design_effect=[each.design_effect for each in found],
-        level_under=holm([each.under_p for each in found]),
-        level_over=holm([each.over_p for each in found]),
+def _with_levels(table: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
+    """Add each tier's level, and replace the interval of its rate by that of its level."""
+    own = parts.set_index("part").rename(columns={"under_p": "level_under", "over_p": "level_over"})
+    joined = table.drop(columns=["low", "high"]).join(own[list(_OF_TIERS)], on="grade")
+    return joined.assign(
+        low=joined["expected_rate"] * joined["low"], high=joined["expected_rate"] * joined["high"]
     )

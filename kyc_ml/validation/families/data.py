@@ -11,9 +11,9 @@ import pandas as pd
 from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE
 from kyc_ml.features import audit_features, build_features
-from kyc_ml.metrics import Mask, compute_drift, effective_customers
+from kyc_ml.metrics import Mask, compute_drift, effective_customers, holm, jeffreys_interval
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.extremes import largest, most_drifted
+from kyc_ml.validation.extremes import largest, most_drifted, smallest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.perturbing import draw_evaluated
 from kyc_ml.validation.policy import Settings
@@ -107,14 +107,24 @@ def run_representativeness(evidence: ReviewEvidence, settings: Settings) -> Outc
             }
             for name, b, a in zip(names, before, after, strict=True)
         ]
-    worst = most_drifted(pd.DataFrame(drifts), "psi", named="segment")
+    shifts = pd.DataFrame(drifts)
+    worst = most_drifted(shifts, "psi", named="segment")
+    parts = pd.DataFrame(
+        {
+            "part": shifts["segment"],
+            "highest_psi": shifts["psi"],
+            "p_value": holm(shifts["p_value"]),
+        }
+    )
     return Outcome(
         values={
             "highest_psi": worst["drift"],
             "critical_95": worst["critical_95"],
+            "p_value": smallest(parts, "p_value", named="part"),
             "unseen": float(unseen.mean()),
         },
         tables={"segments": pd.DataFrame(lines)},
+        parts=parts,
         notes=(notice("training_sample", rows=len(train)),),
     )
 
@@ -122,24 +132,40 @@ def run_representativeness(evidence: ReviewEvidence, settings: Settings) -> Outc
 def run_missingness(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare missing shares by feature."""
     before, now = evidence.reference, evidence.current
+    sizes = [effective_customers(rows.customers) for rows in (before, now)]
     lines = []
     for place, spec in enumerate(now.features.specs):
-        one, two = (float(_missing(rows, place).mean()) for rows in (before, now))
+        gone = [_missing(rows, place) for rows in (before, now)]
+        one, two = (float(each.mean()) for each in gone)
+        drift = compute_drift(
+            *(np.bincount(each, minlength=2) for each in gone),
+            n_expected=sizes[0],
+            n_actual=sizes[1],
+        )
         lines.append(
             {"feature": spec.name, "family": spec.family, "reference": one, "current": two,
-             "rise": two - one}
+             "rise": two - one, "p_value": drift.p_value}
         )  # fmt: skip
     table = pd.DataFrame(lines).sort_values(
         ["rise", "feature"], ascending=[False, True], ignore_index=True
+    )
+    parts = pd.DataFrame(
+        {
+            "part": table["feature"],
+            "largest_rise": table["rise"],
+            "p_value": holm(table["p_value"]),
+        }
     )
     emptied = table[(table["current"] == 1.0) & (table["reference"] < 1.0)]
     return Outcome(
         values={
             "emptied": Value(value=len(emptied), about=", ".join(emptied["feature"].head(5))),
             "largest_rise": largest(table, "rise", named="feature"),
+            "p_value": smallest(parts, "p_value", named="part"),
             "features": len(table),
         },
         tables={"features": table},
+        parts=parts,
     )
 
 
@@ -152,7 +178,11 @@ def run_label_maturity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAp
     limit = evidence.bundle.config.dataset.label_delay.days
     days = before.arrival_days[np.isfinite(before.arrival_days)]
     by_definition = evidence.bundle.config.unit == "risk"
-    known = float((days <= limit).mean()) if days.size and not by_definition else np.nan
+    known = Value(np.nan)
+    if days.size and not by_definition:
+        hits = int((days <= limit).sum())
+        low, high = jeffreys_interval(hits, days.size)
+        known = Value(hits / days.size, float(low), float(high))
     states = pd.Series(rows.status).value_counts()
     table = pd.DataFrame({"state": states.index.astype(str), "rows": states.to_numpy()})
     grid = np.unique(np.linspace(0, max(limit, days.max(initial=0.0)), 41).round(2))
@@ -164,6 +194,7 @@ def run_label_maturity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAp
             "immature": float((rows.status == IMMATURE).mean()),
             "open": float((rows.status == OPEN_CASE).mean()),
             "known_at_maturity": known,
+            "known_at_maturity_high": known.high,
         },
         tables={"states": table, "arrival": curve},
         notes=(

@@ -11,13 +11,16 @@ from kyc_ml.decision import rank_reasons
 from kyc_ml.metrics import Ints
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.perturbing import add_noise
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import notice
 
 _ROUNDING: Final = 1e-9
 """Largest step of the margin that counts as rounding. Convention."""
+
+_HEAD, _MOST_OF_HEAD = 100, 2_000
+"""The reasons described are those of one in so many rows, the highest scores. Convention."""
 
 _FINE: Final = 0.1
 """Size of the disturbance, as a share of the policy's noise. Convention."""
@@ -116,9 +119,44 @@ def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
         values={
             "overlap": float((common / (2 * k - common)).mean()),
             "first_kept": float((before[:, 0] == after[:, 0]).mean()),
+            **_reasons_of_the_head(evidence),
         },
         notes=(notice("rows_drawn", rows=rows.size),),
     )
+
+
+def _reasons_of_the_head(evidence: ReviewEvidence) -> dict[str, Value]:
+    """Describe the reasons of the rows with the highest scores, which analysts read."""
+    rows, usual = evidence.of_the_model.current, evidence.bundle.reference
+    most = min(max(len(rows) // _HEAD, 1), _MOST_OF_HEAD)
+    places = np.argsort(-rows.margin, kind="stable")[:most]
+    part = evidence.bundle.model.contributions(rows.matrix[places], threads=evidence.threads)
+    values = part.values  # noqa: PD011  no pandas object
+    reasons = evidence.attributed.reasons[places].astype(np.int64)
+    above = values.sum(axis=1)
+    named = np.take_along_axis(values, reasons, axis=1).sum(axis=1)
+    ordinary = np.zeros(values.shape)
+    for at, spec in enumerate(rows.features.specs):
+        if spec.kind == "category":
+            mode = usual.modes.get(spec.name)
+            ordinary[:, at] = [each == mode for each in rows.category(spec.name)[places]]
+            continue
+        quartiles = usual.quartiles(spec.name)
+        number = rows.matrix[places, at]
+        ordinary[:, at] = (
+            np.nan if quartiles is None else (number >= quartiles[0]) & (number <= quartiles[1])
+        )
+    names = evidence.attributed.names
+    first = np.bincount(reasons[:, 0], minlength=len(names))
+    return {
+        "usual": Value(float(np.take_along_axis(ordinary, reasons, axis=1).mean())),
+        "commonest_first": Value(float(first.max()) / most, about=names[int(first.argmax())]),
+        "covered": Value(
+            float((named[above > 0.0] / above[above > 0.0]).mean())
+            if (above > 0.0).any()
+            else np.nan
+        ),
+    }
 
 
 def _sample(evidence: ReviewEvidence, most: int, settings: Settings) -> Ints:

@@ -12,7 +12,7 @@ import pandas as pd
 from kyc_ml.metrics import Mask, Names, compute_fairness, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.levels import level_at, level_note, surest_levels
+from kyc_ml.validation.levels import bound_levels, level_at, level_note, surest_levels
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Run, not_applicable
 from kyc_ml.validation.policy import Group, Settings
 from kyc_ml.validation.ranked import FPR, draws_of
@@ -120,12 +120,11 @@ def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
         return _NO_GROUP
     rates = pd.DataFrame(lines)
     named = rates.assign(named=rates["feature"] + " = " + rates["group"])
+    parts = bound_levels(named, named="named", fewest=settings.fewest)
     return Outcome(
-        values={
-            **surest_levels(named, named="named", fewest=settings.fewest),
-            "groups": int(rates["low"].notna().sum()),
-        },
+        values={**surest_levels(parts), "groups": int(rates["low"].notna().sum())},
         tables={"rates": rates},
+        parts=parts,
         notes=(*notes, level_note(settings.fewest)),
     )
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from kyc_ml.dataset import POSITIVE
 from kyc_ml.features import find_time_bound_beyond_the_clock
-from kyc_ml.metrics import observed_over_expected
+from kyc_ml.metrics import compare_aucs, observed_over_expected
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.families import robustness_by_region as regions
@@ -25,6 +25,7 @@ _LEVELS: Final = (0.5, 1.0, 2.0)
 def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Add noise to numbers and score again."""
     sample = Sample.of(evidence, most=settings.perturbed_rows, seed=settings.seed)
+    customers = np.unique(evidence.current.customers[sample.rows], return_inverse=True)[1]
     whole = area(sample.target, sample.margin)
     lines = []
     for level in _LEVELS:
@@ -41,12 +42,15 @@ def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome:
                 "mean_change": float(np.abs(proba - sample.probability).mean()),
             }
         )
+        if level == 1.0:
+            drop = compare_aucs(sample.target, sample.margin, margin, customers)
     table = pd.DataFrame(lines)
     usual = table.iloc[_LEVELS.index(1.0)]
     return Outcome(
         values={
             "auc": whole,
-            "auc_drop": whole - float(usual["auc"]),
+            "auc_drop": Value(drop.difference, drop.low, drop.high),
+            "auc_drop_low": drop.low,
             "moved": float(usual["moved"]),
         },
         tables={"noise": table},

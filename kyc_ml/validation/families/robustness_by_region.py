@@ -7,12 +7,13 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from kyc_ml.dataset import POSITIVE
 from kyc_ml.metrics import Floats, Ints, Mask, auc_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
-from kyc_ml.validation.levels import level_note, level_of, surest_levels
+from kyc_ml.validation.levels import bound_levels, level_note, level_of, surest_levels
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import area, one_class
@@ -43,13 +44,15 @@ def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
         return not_applicable("no_regions")
     table = _tabulate_regions(rows, slices, fewest=settings.fewest)
     least = settings.fewest / 2  # the search used the other half of the customers
+    parts = bound_levels(table, named="region", fewest=least)
     return Outcome(
         values={
-            **surest_levels(table, named="region", fewest=least),
+            **surest_levels(parts),
             "lowest_auc": smallest(table, "auc", named="region"),
             "regions": int(table["low"].notna().sum()),
         },
         tables={"regions": table.sort_values("o_e", ascending=False, ignore_index=True)},
+        parts=parts,
         notes=(level_note(least),),
     )
 
@@ -95,10 +98,12 @@ def run_overfit(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     table = pd.DataFrame(lines)
     regions = table.iloc[1:]
     known = regions[regions["gap"].notna()].reset_index(drop=True)
+    reach = norm.isf(0.025 / max(len(known), 1)) / norm.isf(0.025)
+    known["surely"] = known["gap"] - (known["gap"] - known["low"]) * reach
     return Outcome(
         values={
             "gap": Value(whole["gap"], whole["low"], whole["high"]),
-            "largest_low": largest(known, "low", named="region"),
+            "largest_low": largest(known, "surely", named="region"),
             "regions": len(known),
         },
         tables={"gaps": table},

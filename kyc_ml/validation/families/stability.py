@@ -9,10 +9,10 @@ import pandas as pd
 from scipy import stats
 
 from kyc_ml.features import find_time_bound_beyond_the_clock
-from kyc_ml.metrics import Drift, FrozenBins, Ints, compute_drift, effective_customers
+from kyc_ml.metrics import Drift, FrozenBins, Ints, compute_drift, effective_customers, holm
 from kyc_ml.validation.attribution import Attribution
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.extremes import SHIFT, largest, most_drifted
+from kyc_ml.validation.extremes import SHIFT, largest, most_drifted, smallest
 from kyc_ml.validation.outcome import Outcome
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import Text, notice
@@ -76,6 +76,12 @@ def run_feature_csi(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     first = table[table["leading"] & ~moves_alone]
     moving = table[table["leading"] & moves_alone]
     worst, worst_moving = (most_drifted(part, "csi", named="feature") for part in (first, moving))
+    parts = pd.concat(
+        [
+            _corrected(first, "highest", "p_value"),
+            _corrected(moving, "highest_time_bound", "p_value_time_bound"),
+        ]
+    )
     return Outcome(
         values={
             "highest": worst["drift"],
@@ -83,11 +89,21 @@ def run_feature_csi(evidence: ReviewEvidence, settings: Settings) -> Outcome:
             "critical_95": worst["critical_95"],
             "critical_99": worst["critical_99"],
             "critical_99_time_bound": worst_moving["critical_99"],
+            "p_value": smallest(parts, "p_value", named="part"),
+            "p_value_time_bound": smallest(parts, "p_value_time_bound", named="part"),
             "above_amber": int((first["csi"] > SHIFT).sum()),
             "highest_of_all": largest(table, "csi", named="feature"),
         },
         tables={"features": table},
+        parts=parts,
         notes=(_compared(evidence),),
+    )
+
+
+def _corrected(table: pd.DataFrame, drift: str, p_value: str) -> pd.DataFrame:
+    """Return the drift of each feature, and its p-value corrected for their number."""
+    return pd.DataFrame(
+        {"part": table["feature"], drift: table["csi"], p_value: holm(table["p_value"])}
     )
 
 
@@ -127,6 +143,7 @@ def run_reasons(evidence: ReviewEvidence, _: Settings) -> Outcome:
         values={
             "psi": drift.psi,
             "critical_95": drift.critical_95,
+            "p_value": drift.p_value,
             "largest_change": largest(table, "change", named="bin"),
         },
         tables={"reasons": table.rename(columns={"bin": "feature"})},

@@ -66,6 +66,7 @@ def run_check(
     gates = apply_gates(
         (gate for gate in policy.gates if gate.check == check.id),
         {figure.name: figure for figure in figures},
+        parts=outcome.parts,
     )
     return (
         CheckResult(

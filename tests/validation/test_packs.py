@@ -1,0 +1,112 @@
+"""Whole packs: a perfect model passes without a warning; what is missed decides severity."""
+
+import sys
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kyc_ml.validation.catalogue import PROCEDURES
+from kyc_ml.validation.run.gates import apply_gates
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def packs():
+    """Load the benchmark, which draws the packs."""
+    sys.path.insert(0, str(BENCHMARKS))
+    yield import_module("packs")
+    sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.fixture(scope="module")
+def draw(packs):
+    """Draw later rows of one law, whose probabilities are the truth."""
+
+    def make(positives, *, rows_a_customer=1, seed=1):
+        law = packs.Law(positives=positives, rows_a_customer=rows_a_customer)
+        return packs.draw_evidence(law, seed=seed)
+
+    return make
+
+
+def observe(rows, wanted, *, where=None):
+    """Give some rows so many positives, the most probable ones first: the count alone matters."""
+    here = np.ones(len(rows), np.bool_) if where is None else where
+    status = rows.status.copy()
+    places = np.flatnonzero(here)
+    status[places] = "negative"
+    status[places[np.argsort(-rows.probability[places], kind="stable")[:wanted]]] = "positive"
+    return replace(rows, status=status)
+
+
+def severities(packs, evidence, rows, *only):
+    """Return the broken gates of some checks with other current rows."""
+    found = packs.run_pack(replace(evidence, current=rows), only=only)
+    return {
+        (result.check.id, gate.figure, gate.severity)
+        for result in found
+        for gate in result.gates
+        if gate.broken
+    }
+
+
+@pytest.mark.parametrize("rows_a_customer", [1, 10])
+def test_a_perfect_model_passes_the_whole_pack_without_a_warning(packs, draw, rows_a_customer):
+    evidence = draw(280, rows_a_customer=rows_a_customer)
+    results = list(packs.run_pack(evidence))
+    broken = [
+        (each.check.id, gate.figure) for each in results for gate in each.gates if gate.broken
+    ]
+    assert broken == []
+    # the pack is whole: hardly anything but what needs a source is left out
+    assert sum(each.verdict == "pass" for each in results) >= 30
+
+
+def test_a_portfolio_with_two_fifths_more_positives_than_expected_fails(packs, draw):
+    evidence = draw(40)
+    rows = evidence.current
+    wanted = round(1.41 * rows.probability.sum())
+    found = severities(packs, evidence, observe(rows, wanted), "calibration.overall")
+    assert ("calibration.overall", "missed_share", "red") in found
+
+
+def test_a_tier_that_misses_one_per_cent_of_all_positives_is_a_warning(packs, draw):
+    evidence = draw(2_000)
+    rows = evidence.current
+    here = rows.grades.model == 4
+    expected, total = rows.probability[here].sum(), rows.target.sum()
+    wrong = observe(rows, round(expected + 0.012 * total), where=here)
+    found = severities(packs, evidence, wrong, "calibration")
+    assert found == {("calibration.jeffreys", "missed_share", "amber")}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "broken"), [(1.03, set()), (1.1, {"amber"}), (1.3, {"amber", "red"})]
+)
+def test_what_is_missed_decides_where_every_deviation_is_certain(packs, ratio, broken):
+    n, rate = 200_000, 0.1
+    rows = SimpleNamespace(
+        target=(np.arange(n) < round(ratio * rate * n)).astype(np.float64),
+        evaluated_probability=np.full(n, rate),
+        evaluated_customers=np.arange(n),
+    )
+    procedure = PROCEDURES["calibration.overall"]
+    figures = {
+        each.name: each
+        for each in procedure.run(SimpleNamespace(current=rows), packs.shipped().settings).figures(
+            procedure
+        )
+    }
+    assert figures["under_p"].value < 1e-5
+    assert figures["missed"].value == pytest.approx((ratio - 1) * rate * n)
+    assert figures["missed_share"].value == pytest.approx(1 - 1 / ratio)
+    gates = [each for each in packs.shipped().gates if each.check == procedure.check.id]
+    applied = apply_gates(gates, figures)
+    assert {
+        each.severity for each in applied if each.broken and each.figure == "missed_share"
+    } == broken
