@@ -75,6 +75,11 @@ class Ladder:
             expected=np.concatenate([[0.0], np.cumsum(np.diff(rows) * self.values)]),
         )
 
+    @property
+    def top(self) -> float:
+        """Highest probability; NaN without rows."""
+        return float(self.values[-1]) if self.values.size else np.nan
+
     def cut(self, step: int) -> float:
         """Return the shortest number above all values below a step, and at most its value."""
         below = self.values[step - 1]
