@@ -198,8 +198,7 @@ class ValidationPolicy(Section):
             default_gates=len(default.gates),
             left_out=tuple(f"{each.check}/{each.figure}/{each.severity}" for each in left_out),
             weaker=_weaker(self, default),
-            changed=self.name.casefold().strip() == default.name
-            and digest != default.digest(),
+            changed=self.name.casefold().strip() == default.name and digest != default.digest(),
             relaxed=("promotion.validator_may_approve",)
             if self.promotion.validator_may_approve
             else (),
