@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from fnmatch import fnmatch
+from pathlib import PurePath
+from typing import Any, Final, TypeAlias
 
 import duckdb
 
-from kyc_ml.config import SourceMapping, TableMapping
+from kyc_ml.config import FileSource, SourceMapping, TableMapping
 from kyc_ml.contract.binding import select_sql
-from kyc_ml.contract.files import files_named_in
 from kyc_ml.contract.quality import RuleFinding
 from kyc_ml.contract.tables import (
     ACCOUNTS,
@@ -30,6 +32,9 @@ _OF_ALL: Final = (CUSTOMERS, ACCOUNTS, TRANSACTIONS, REVIEWS)
 """Tables whose rows do not exist because of an outcome: a file that is one of them is not of cases
 alone, but for example of payments with a mark on the frauds."""
 
+_Content: TypeAlias = tuple[str, str | None]
+"""Digest of a file, and the table inside a duckdb file."""
+
 
 def find_case_readers(
     connection: duckdb.DuckDBPyConnection, mapping: SourceMapping, *, digests: Mapping[str, str]
@@ -47,18 +52,33 @@ def find_case_readers(
     cases = tables.get(CASES)
     if cases is None or not mapping.files:
         return []
-    names = mapping.files
-    same = {name: (digests.get(file.path, file.path), file.table) for name, file in names.items()}
+    held = {name: _held(file, digests) for name, file in mapping.files.items()}
 
-    def read(sql: str) -> set[tuple[str, str | None]]:
-        return {same[each] for each in files_named_in(connection, sql, names) or ()}
+    def read(sql: str) -> set[_Content]:
+        tree = json.loads(_parsed(connection, sql))
+        named = {name.lower() for name in _tables(tree)}
+        # a function such as read_parquet or query_table names a file in a text
+        texts = " ".join(_texts_of_functions(tree)).lower()
+        met = [
+            content
+            for name, content in held.items()
+            if name.lower() in named
+            or any(
+                re.search(rf"\b{re.escape(word.lower())}\b", text)
+                for word in (name, PurePath(mapping.files[name].path).name)
+                for text in (texts, *(each for each in named if "." in each))
+            )
+        ]
+        return set[_Content]().union(*met)
 
     of_cases = read(select_sql(cases))
-    plain = {
-        same[table.from_.strip()]
-        for name, table in tables.items()
-        if name in _OF_ALL and table.from_.strip() in same
-    }
+    plain = set[_Content]().union(
+        *(
+            held[table.from_.strip()]
+            for name, table in tables.items()
+            if name in _OF_ALL and table.from_.strip() in held
+        )
+    )
     decides = _deciding(connection, cases)
     found = []
     for name, table in tables.items():
@@ -112,17 +132,39 @@ def _columns_of(connection: duckdb.DuckDBPyConnection, expressions: list[str]) -
 
 
 def _columns_in(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
-    text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
-    return {name.lower() for name in _references(json.loads(text))}
+    nodes = _nodes(json.loads(_parsed(connection, sql)))
+    return {each["column_names"][-1].lower() for each in nodes if each.get("class") == "COLUMN_REF"}
 
 
-def _references(node: object) -> Iterator[str]:
-    """Walk DuckDB's syntax tree for the columns it names."""
+def _held(file: FileSource, digests: Mapping[str, str]) -> set[_Content]:
+    """Return what a file source holds: a copy under another name holds the same."""
+    met = {digest for path, digest in digests.items() if fnmatch(path, file.path)}
+    return {(digest, file.table) for digest in met or {file.path}}
+
+
+def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    text: str = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
+    return text
+
+
+def _tables(tree: object) -> list[str]:
+    return [each["table_name"] for each in _nodes(tree) if each.get("type") == "BASE_TABLE"]
+
+
+def _texts_of_functions(tree: object) -> Iterator[str]:
+    for function in _nodes(tree):
+        if function.get("type") == "TABLE_FUNCTION":
+            for node in _nodes(function):
+                if node.get("class") == "CONSTANT":
+                    yield node.get("literal", {}).get("text", "")
+
+
+def _nodes(node: object) -> Iterator[dict[str, Any]]:
+    """Walk DuckDB's syntax tree."""
     if isinstance(node, dict):
-        if node.get("class") == "COLUMN_REF":
-            yield node["column_names"][-1]
+        yield node
         for child in node.values():
-            yield from _references(child)
+            yield from _nodes(child)
     elif isinstance(node, list):
         for child in node:
-            yield from _references(child)
+            yield from _nodes(child)
