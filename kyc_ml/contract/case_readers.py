@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import PurePath
 from typing import Any, Final, TypeAlias
@@ -14,6 +14,7 @@ import duckdb
 from kyc_ml.config import FileSource, SourceMapping, TableMapping
 from kyc_ml.contract.binding import select_sql
 from kyc_ml.contract.quality import RuleFinding
+from kyc_ml.contract.syntax import parse_select
 from kyc_ml.contract.tables import (
     ACCOUNTS,
     AMOUNT,
@@ -55,10 +56,11 @@ def find_case_readers(
     held = {name: _held(file, digests) for name, file in mapping.files.items()}
 
     def read(sql: str) -> set[_Content]:
-        tree = json.loads(_parsed(connection, sql))
-        named = {name.lower() for name in _tables(tree)}
+        nodes = parse_select(connection, sql) or []
+        tables_read = [each["table_name"] for each in nodes if each.get("type") == "BASE_TABLE"]
+        named = {name.lower() for name in tables_read}
         # a function such as read_parquet or query_table names a file in a text
-        texts = " ".join(_texts_of_functions(tree)).lower()
+        texts = " ".join(_texts_of_functions(nodes)).lower()
         met = [
             content
             for name, content in held.items()
@@ -132,8 +134,8 @@ def _columns_of(connection: duckdb.DuckDBPyConnection, expressions: list[str]) -
 
 
 def _columns_in(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
-    nodes = _nodes(json.loads(_parsed(connection, sql)))
-    return {each["column_names"][-1].lower() for each in nodes if each.get("class") == "COLUMN_REF"}
+    nodes = parse_select(connection, sql) or []  # what is nested too deeply is refused already
+    return {node["column_names"][-1].lower() for node in nodes if node.get("class") == "COLUMN_REF"}
 
 
 def _held(file: FileSource, digests: Mapping[str, str]) -> set[_Content]:
@@ -142,29 +144,7 @@ def _held(file: FileSource, digests: Mapping[str, str]) -> set[_Content]:
     return {(digest, file.table) for digest in met or {file.path}}
 
 
-def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
-    text: str = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
-    return text
-
-
-def _tables(tree: object) -> list[str]:
-    return [each["table_name"] for each in _nodes(tree) if each.get("type") == "BASE_TABLE"]
-
-
-def _texts_of_functions(tree: object) -> Iterator[str]:
-    for function in _nodes(tree):
-        if function.get("type") == "TABLE_FUNCTION":
-            for node in _nodes(function):
-                if node.get("class") == "CONSTANT":
-                    yield node.get("literal", {}).get("text", "")
-
-
-def _nodes(node: object) -> Iterator[dict[str, Any]]:
-    """Walk DuckDB's syntax tree."""
-    if isinstance(node, dict):
-        yield node
-        for child in node.values():
-            yield from _nodes(child)
-    elif isinstance(node, list):
-        for child in node:
-            yield from _nodes(child)
+def _texts_of_functions(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for node in nodes:
+        if node.get("type") == "TABLE_FUNCTION":
+            yield from re.findall(r'"text": "((?:[^"\\]|\\.)*)"', json.dumps(node))

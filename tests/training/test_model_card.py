@@ -145,6 +145,11 @@ def test_an_empty_tier_has_no_rate(card, tiers):
     assert body(card, "Tiers").count("| 0.00 % | – | – |") == len(empty)
 
 
+def test_the_highest_tier_is_on_top(card, tiers):
+    rows = [line for line in body(card, "Tiers").splitlines() if line.startswith("|")][2:]
+    assert [row.split()[1] for row in rows] == tiers["tier"].tolist()[::-1]
+
+
 def test_every_table_has_as_many_cells_in_a_row_as_in_its_head(card):
     for heading, text in card.sections:
         rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -35,7 +35,7 @@ def show_training(terminal: Terminal, result: TrainingResult) -> None:
     added = result.trained.added_value
     terminal.draw(draw_frame("what the model adds (95 % intervals)", added.table))
     terminal.draw(added.sentence)
-    terminal.draw(draw_frame("tiers on the same rows", result.tiers))
+    terminal.draw(draw_frame("tiers on the same rows", result.tiers.iloc[::-1]))
     facts: dict[str, object] = {
         "model": f"{result.registered.uri} (alias challenger)",
         "bundle": result.bundle.digest,
@@ -105,7 +105,7 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
     """Sum up a scoring run: tiers, counts and where the scores are."""
     manifest = result.manifest
     terminal.outcome.rows[manifest.identity["model"]] = result.rows
-    terminal.show("tiers", result.tiers)
+    terminal.show("tiers", result.tiers.iloc[::-1])
     facts: dict[str, object] = {
         "read": Quantity(manifest.read, "rows"),
         "quarantined": Quantity(manifest.quarantined, "rows"),
@@ -302,7 +302,9 @@ def show_demo(terminal: Terminal, result: DemoResult) -> None:
     for training, _, story in result.models.values():
         terminal.draw(draw_quality(story.figures, f"{story.title}: quality on the test period"))
         terminal.draw(story.added_sentence)
-        terminal.draw(draw_frame(f"{story.name}: tiers on the test period", training.tiers))
+        terminal.draw(
+            draw_frame(f"{story.name}: tiers on the test period", training.tiers.iloc[::-1])
+        )
         for example in story.examples:
             terminal.draw(f"  {_say_example(example)}")
             for line in example.reasons:

@@ -20,7 +20,8 @@ _OF_MODEL: Final = "probability alone"
 
 _STEPS: Final = ("by_model", "by_rating", "by_history", "by_override")
 
-_UNDER: Final = frozenset({"calibration.jeffreys/under_p", "calibration.jeffreys/over_p"})
+_LEVEL: Final = frozenset({"o_e", "o_e_low", "o_e_high", "missed", "missed_share", "surplus_share"})
+"""Figures of `calibration.overall` that the counts of the whole portfolio explain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,22 +188,22 @@ def _with_ends(line: dict[Any, Any]) -> str:
 
 def say_finding(finding: Finding, report: Report, naming: Naming) -> str:
     """Write a finding in counts instead of a p-value; '' where its own text has no better one."""
-    figure = finding.id.rpartition("/")[0]
-    if figure in ("calibration.overall/o_e", "calibration.jeffreys/under_p_all"):
+    check, name = finding.id.split("/")[:2]
+    if (check == "calibration.overall" and name in _LEVEL) or name == "under_p_all":
         return say_level(report, naming)
-    if figure in ("tiers.ordering/lowest_p_in_force", "tiers.ordering/lowest_p"):
-        which = _IN_FORCE if figure.endswith("in_force") else _OF_MODEL
+    if check == "tiers.ordering":
+        which = _IN_FORCE if name.endswith("in_force") else _OF_MODEL
         return " ".join(_inversions(report, naming, which))
-    if figure in _UNDER:
-        return _tier_level(report, figure.rpartition("/")[2], naming)
+    if check == "calibration.jeffreys":
+        return _tier_level(report, name, naming)
     return ""
 
 
 def _tier_level(report: Report, name: str, naming: Naming) -> str:
-    """Write the counts of the tier to which a figure of Jeffreys' test belongs."""
-    figure = next(each for each in _figures(report, "calibration.jeffreys") if each.name == name)
+    """Write the counts of the tier to which a figure of the test by tier belongs."""
+    figure = next((f for f in _figures(report, "calibration.jeffreys") if f.name == name), None)
     table = _table(report, "calibration.jeffreys", "tiers")
-    if table is None or figure.about not in set(table["grade"]):
+    if table is None or figure is None or figure.about not in set(table["grade"]):
         return ""
     tier = table.set_index("grade").loc[figure.about]
     return word("said_tier", naming.language).format(
@@ -211,7 +212,6 @@ def _tier_level(report: Report, name: str, naming: Naming) -> str:
         expected=f"{tier['rows'] * tier['expected_rate']:,.1f}",
         rows=f"{int(tier['rows']):,}",
         outcomes=word(f"outcomes_{report.model.unit}", naming.language),
-        p=write_number(figure.value, "p-value"),
     )
 
 

@@ -148,8 +148,10 @@ def test_a_finding_is_told_in_counts_and_its_p_value_follows(undrawn):
     finding = Finding(id="tiers.ordering/lowest_p_in_force/amber", check="tiers.ordering",
                       severity="amber", text=Text("p", "p"))  # fmt: skip
     assert say_finding(finding, report, ENGLISH) == view_tiers(report, ENGLISH).remarks[0]
-    level = replace(finding, id="calibration.overall/o_e/red")
-    assert say_finding(level, report, ENGLISH) == say_level(report, ENGLISH)
+    for figure in ("o_e", "missed_share"):
+        level = replace(finding, id=f"calibration.overall/{figure}/red")
+        assert say_finding(level, report, ENGLISH) == say_level(report, ENGLISH)
+    assert say_finding(replace(finding, id="calibration.overall/slope/red"), report, ENGLISH) == ""
     grades = pd.DataFrame(
         {"grade": TIERS, "rows": [100, 20, 0], "positives": [9, 3, 0],
          "expected_rate": [0.02, 0.1, np.nan]}
@@ -160,7 +162,7 @@ def test_a_finding_is_told_in_counts_and_its_p_value_follows(undrawn):
     )  # fmt: skip
     under = replace(finding, id="calibration.jeffreys/under_p/red")
     said = say_finding(under, replace(report, results=(*report.results, jeffreys)), ENGLISH)
-    assert re.findall(r"\d[\d.]*", said) == ["9", "100", "2.0", "0.0030"]
+    assert re.findall(r"\d[\d.]*", said) == ["9", "100", "2.0"]
     assert say_finding(replace(finding, id="stability.psi/psi/amber"), report, ENGLISH) == ""
 
 
