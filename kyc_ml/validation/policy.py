@@ -198,8 +198,7 @@ class ValidationPolicy(Section):
             default_gates=len(default.gates),
             left_out=tuple(f"{each.check}/{each.figure}/{each.severity}" for each in left_out),
             weaker=_weaker(self, default),
-            changed=self.name.casefold().strip() == default.name
-            and digest != default.digest(),
+            changed=self.name.casefold().strip() == default.name and digest != default.digest(),
             relaxed=("promotion.validator_may_approve",)
             if self.promotion.validator_may_approve
             else (),
@@ -230,14 +229,24 @@ _EMPTY_IS_WEAKER: Final = ("segments", "groups")
 
 def _covers(own: Gate, default: Gate) -> bool:
     """Return whether a gate is broken wherever a default one is, and at least as severe."""
-    low, high = default.at_least, default.at_most
+    applies, condition = own.only_if, default.only_if
     return (
-        (own.check, own.figure) == (default.check, default.figure)
+        own.check == default.check
         and own.severity in ("red", default.severity)
-        and (low is None or (own.at_least is not None and own.at_least >= low))
-        and (high is None or (own.at_most is not None and own.at_most <= high))
+        and _is_within(own, default)
         and own.or_figure in (None, default.or_figure)
-        and own.only_if in (None, default.only_if)
+        # a condition that is met wherever the default's is
+        and (applies is None or (condition is not None and _is_within(condition, applies)))
+    )
+
+
+def _is_within(inner: _Bounded, outer: _Bounded) -> bool:
+    """Return whether both bound the same figure, and the first is at least as strict."""
+    low, high = outer.at_least, outer.at_most
+    return (
+        inner.figure == outer.figure
+        and (low is None or (inner.at_least is not None and inner.at_least >= low))
+        and (high is None or (inner.at_most is not None and inner.at_most <= high))
     )
 
 

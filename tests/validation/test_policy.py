@@ -126,6 +126,8 @@ def first(shipped, **wanted):
         ({"at_least": True, "at_most": False}, {"at_least": 0.999}, True),
         ({"or_figure": False, "at_most": True}, {"severity": "amber"}, None),
         ({"only_if": True}, {"only_if": None}, True),
+        ({"only_if": True}, {"p": 2.0}, True),  # it applies to more p-values
+        ({"only_if": True}, {"p": 0.5}, False),
     ],
 )
 def test_a_gate_covers_the_default_if_it_breaks_wherever_that_one_does(
@@ -134,6 +136,9 @@ def test_a_gate_covers_the_default_if_it_breaks_wherever_that_one_does(
     gate = first(shipped, **kept)
     if covers is None:
         gate, covers = next(each for each in shipped.gates if each.severity == "red"), False
+    if "p" in changes:
+        moved = {"at_most": gate.only_if.at_most * changes["p"]}
+        changes = {"only_if": gate.only_if.model_copy(update=moved)}
     gates = tuple(
         each.model_copy(update=changes) if each is gate else each for each in shipped.gates
     )
