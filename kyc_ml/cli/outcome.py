@@ -22,7 +22,7 @@ from kyc_ml.errors import ConfigError, KycMlError
 from kyc_ml.storage import dump_json, load_json, require_place, written_whole
 
 _HOOK_SECONDS: Final = 60
-"""Convention: a scheduler should hear of a failure, and not wait for the one who is told."""
+"""Convention: the exit code must reach the scheduler, also if the command does not end."""
 _READABLE_BY_ALL: Final = 0o644
 _SUCCESS: Final = "last_success_timestamp_seconds"
 _METRICS: Final = {
@@ -41,8 +41,8 @@ class Outcome:
     Attributes
     ----------
     code : int
-        Exit code of a job that ends without an error of its own, such as a night in which one of
-        several models is refused.
+        Exit code of a job that raises no error, such as a night in which one of several models is
+        refused.
     reasons : list
         Each message of a failure, with its model if it has one.
     rows : dict of model to rows

@@ -254,7 +254,7 @@ def _tiers(tiers: pd.DataFrame) -> str:
             if row["rows"]
             else _NONE,
         ]
-        for row in tiers.to_dict("records")
+        for row in tiers.iloc[::-1].to_dict("records")
     ]
     return _table(head, rows)
 
