@@ -23,8 +23,8 @@ class KycMlError(Exception):
     Attributes
     ----------
     exit_code : int
-        2; 1 if a limit was exceeded; 4 if a service is not available; 5 if the input is not there
-        yet.
+        2; 1 if a limit was exceeded; 4 if a service is not available; 5 if the input has not
+        arrived yet.
     """
 
     exit_code: ClassVar[int] = 2
@@ -39,7 +39,7 @@ class SourceError(KycMlError, ValueError):
 
 
 class NotReadyError(SourceError):
-    """The input is not there yet: late, still being copied or in use.
+    """The input has not arrived yet: late, still being copied or in use.
 
     The same job may succeed later without a change by anyone here. Input that only its sender
     can correct is a `SourceError`.

@@ -5,7 +5,7 @@ the Python of the environment in KYC_HOME. Settings of a bank are environment va
 worker (`Settings`), and so is MLFLOW_TRACKING_URI.
 
 The run of 3:00 in KYC_TIMEZONE scores the day that ended at midnight there. A run that was killed,
-that could not reach MLflow (exit code 4), or whose input was not there yet (5), is tried again and
+that could not reach MLflow (exit code 4), or whose input had not arrived (5), is tried again and
 resumes where it stopped. A run that was refused (exit code 1 or 2) is not tried again, because the
 same arguments would be refused again: see pipelines/README.md. With KYC_FIRST_NIGHT, Airflow runs
 the nights since then that it missed, one after another; without it, none before today.

@@ -4,7 +4,7 @@
         --data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml
 
 Exit codes: 0 done, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try
-again later, 5 the input is not there yet. All configurations are read before the first training,
+again later, 5 the input has not arrived yet. All configurations are read before the first training,
 so that a misspelt key is reported within seconds.
 """
 

@@ -17,7 +17,7 @@ scorecard of the run configuration that has the name of the model.
 
 Exit codes: 0 all published, 1 a limit was exceeded and the scores of at least one model are not
 published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try again
-later, 5 the input is not there yet: try again later, or give --wait. With several models it is
+later, 5 the input has not arrived yet: try again later, or give --wait. With several models it is
 the highest. --heartbeat and --on-failure report how the job ended to other programs.
 """
 
@@ -105,7 +105,7 @@ def main(
 
     Exit codes: 0 all published, 1 a limit was exceeded and the scores of at least one model are
     not published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try
-    again later, 5 the input is not there yet: try again later.
+    again later, 5 the input has not arrived yet: try again later.
     """
     reads = ["--source", "--data", "--limits", "--overrides", "--config", "--history"]
     with job(locals(), models=model, reads=reads, name="nightly") as terminal:
@@ -128,6 +128,7 @@ def main(
             overrides=overrides,
             limits=limits,
             restart=restart,
+            stands=True,
             audit_log=audit_log,
             allow_unpromoted=allow_unpromoted,
         )
@@ -143,7 +144,7 @@ def main(
                 refused(error, replace(night, model=uri))
         if len(model) > 1:
             terminal.about(model=None)  # the tables are read once for all models
-        if terminal.outcome.code == 0:  # else the scorecard may belong to a model not loaded
+        if terminal.outcome.code == 0:  # a scorecard may belong to a model that is not loaded
             _require_used(cards, requests)
         if requests:
             try:
@@ -198,7 +199,7 @@ def _score(
     Raises
     ------
     NotReadyError
-        If the tables are not there yet; for the input of one model alone only if the job waits.
+        If the tables have not arrived yet; for the input of one model alone only if the job waits.
     """
     from kyc_ml.cli.terminal.results import show_scoring
     from kyc_ml.contract import read_once
@@ -314,7 +315,7 @@ def _request(
         model=uri,
         out=night.out / name,
         previous=previous,
-        night_before=night_before(night.out.parent, name, as_of=as_of),
+        night_before=night_before(history or night.out.parent, name, as_of=as_of),
         fallback=None if card is None else "rating",
         config=card,
     )

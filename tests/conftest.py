@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 from playwright.sync_api import sync_playwright
@@ -341,3 +342,66 @@ def bundle(small, policy):
         metrics={"test": {"auc": 0.9, "auc_low": float("nan")}},
         data={"name": "small", "as_of": "2024-07-01", "base_currency": "CNY"},
     )
+
+
+UNTIL = pd.Timestamp("2024-06-26")
+"""End of the extract's last day, a Tuesday."""
+
+
+def _stream(rng, *, per_day, days=440):
+    """Draw times of what happens by day, less at weekends, none at night."""
+    day = pd.date_range(end=UNTIL - pd.Timedelta(days=1), periods=days, freq="D", unit="us")
+    rows = rng.poisson(per_day * np.where(day.day_of_week >= 5, 0.6, 1.0))
+    hours = 8 + 14 * rng.beta(2, 2, rows.sum())
+    when = day.repeat(rows) + pd.to_timedelta((hours * 3.6e9).astype("int64"), unit="us")
+    return when.sort_values()
+
+
+@pytest.fixture(scope="session")
+def extract(tmp_path_factory):
+    """Write a bank of 440 calm days as Parquet: payments, events, monthly reports, customers."""
+    rng = np.random.default_rng(11)
+    folder = tmp_path_factory.mktemp("extract")
+    when, seen = _stream(rng, per_day=150), _stream(rng, per_day=120)
+    n, m = len(when), len(seen)
+    months = pd.date_range(end=UNTIL, periods=14, freq="MS", unit="us").normalize()
+    reported = (months + pd.Timedelta(days=2)).repeat(80)
+    tables = {
+        "transactions": {
+            "transaction_id": [f"t{row:06d}" for row in range(n)],
+            "customer_id": [f"c{who:03d}" for who in rng.integers(0, 300, n)],
+            "event_time": when,
+            "amount": rng.lognormal(4, 1, n).round(2),
+            "direction": rng.choice(["in", "out"], n, p=[0.4, 0.6]),
+            "balance": rng.normal(5_000, 1_000, n).round(2),
+            "counterparty_id": rng.choice(["x1", "x2", "x3", None], n, p=[0.4, 0.3, 0.2, 0.1]),
+            "channel": rng.choice(["app", "branch", "web"], n, p=[0.5, 0.3, 0.2]),
+        },
+        "events": {
+            "event_id": [f"e{row:06d}" for row in range(m)],
+            "customer_id": [f"c{who:03d}" for who in rng.integers(0, 300, m)],
+            "event_time": seen,
+            "event_type": rng.choice(["login", "failed_login"], m, p=[0.9, 0.1]),
+        },
+        "third_party": {
+            "report_id": [f"r{row:05d}" for row in range(len(reported))],
+            "customer_id": [f"c{who:03d}" for who in rng.integers(0, 300, len(reported))],
+            "event_time": reported,
+            "provider": "bureau",
+            "item": "score",
+            "value": rng.normal(600, 50, len(reported)),
+        },
+        "customers": {
+            "customer_id": [f"c{who:03d}" for who in range(300)],
+            "event_time": [pd.Timestamp("2023-01-01")] * 300,
+            "customer_type": "person",
+            "pep_status": np.where(np.arange(300) < 60, "domestic", "none"),
+            "declared_income": rng.lognormal(11, 0.5, 300).round(),
+        },
+    }
+    for name, columns in tables.items():
+        table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+        utc = table["event_time"].cast(pa.timestamp("us", "UTC"))
+        table = table.set_column(table.column_names.index("event_time"), "event_time", utc)
+        pq.write_table(table, folder / f"{name}.parquet", write_page_checksum=True)
+    return folder

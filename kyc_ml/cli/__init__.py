@@ -1,7 +1,7 @@
 """The command line: parse, run a job, print one summary, exit.
 
 Exit codes: 0 success, 1 a check or a limit failed, 2 invalid input or configuration, 3 a defect
-of kyc_ml, 4 the model store does not answer, 5 the input is not there yet: try again later.
+of kyc_ml, 4 the model store does not answer, 5 the input has not arrived yet: try again later.
 """
 
 from __future__ import annotations

@@ -104,12 +104,13 @@ def audit(
     as_of: AsOfOption = None,
     times: Annotated[int, typer.Option(min=1)] = 5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    earlier: Path | None = None,
     out: Path | None = None,
     quarantine: Path | None = None,
     quiet: Quiet = False,
 ) -> None:
     """Test that no feature uses the future."""
-    with job(locals(), reads=["--config", "--source", "--data"]) as terminal:
+    with job(locals(), reads=["--config", "--source", "--data", "--earlier"]) as terminal:
         from kyc_ml.cli.terminal.results import show_audit
         from kyc_ml.validation import run_audit
 
@@ -120,6 +121,7 @@ def audit(
             as_of=in_zone_of(source, as_of, name="--as-of"),
             times=times,
             seed=seed,
+            earlier=earlier,
             out=out,
             quarantine=quarantine,
             reporter=terminal,

@@ -254,6 +254,7 @@ def show(
 
         import pandas as pd
 
+        from kyc_ml.cli.terminal.wrapping import show_controls
         from kyc_ml.errors import ConfigError
         from kyc_ml.registry import describe, run_audit_log_show
 
@@ -264,7 +265,8 @@ def show(
             msg = f"audit log {log} has no such entry: leave out the number, --model or --kind"
             raise ConfigError(msg)
         if sequence is not None:
-            typer.echo(json.dumps(entries[0].to_dict(), indent=1, ensure_ascii=False))
+            entry = json.dumps(entries[0].to_dict(), indent=1, ensure_ascii=False)
+            typer.echo(show_controls(entry))
             return
         rows = [
             {

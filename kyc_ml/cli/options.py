@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,6 +167,7 @@ def job(
             require_addresses()
         with made as terminal:
             yield terminal
+            _tell_uncached(terminal)
         code = made.outcome.code
     except (Exception, Terminated) as error:
         code = _report_end(error, made)
@@ -177,6 +179,18 @@ def job(
     if code:
         # the message or the traceback is written already
         raise typer.Exit(code=code)
+
+
+def _tell_uncached(terminal: Terminal) -> None:
+    """Report that a job compiled its code for itself alone: the next one takes as long."""
+    if "kyc_ml.storage.compiling" in sys.modules:
+        from kyc_ml.storage import find_cache
+
+        if find_cache() is None:
+            terminal.info(
+                "compiled code was not kept: no folder can be written by this user alone; name one "
+                "in NUMBA_CACHE_DIR"
+            )
 
 
 def _report_end(error: BaseException, terminal: Terminal) -> int:

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from kyc_ml.errors import ConfigError, KycMlError
-from kyc_ml.storage import dump_json, require_place, written_whole
+from kyc_ml.storage import dump_json, load_json, require_place, written_whole
 
 _HOOK_SECONDS: Final = 60
-"""Convention: a scheduler should hear of a failure, and not wait for the one who is told."""
+"""Convention: the exit code must reach the scheduler, also if the command does not end."""
 _READABLE_BY_ALL: Final = 0o644
 _SUCCESS: Final = "last_success_timestamp_seconds"
 _METRICS: Final = {
@@ -41,8 +41,8 @@ class Outcome:
     Attributes
     ----------
     code : int
-        Exit code of a job that ends without an error of its own, such as a night in which one of
-        several models is refused.
+        Exit code of a job that raises no error, such as a night in which one of several models is
+        refused.
     reasons : list
         Each message of a failure, with its model if it has one.
     rows : dict of model to rows
@@ -162,7 +162,7 @@ def _last_success(heartbeat: Path) -> float | None:
     try:
         text = heartbeat.read_text(encoding="utf-8")
         if heartbeat.suffix != ".prom":
-            found = json.loads(text)[_SUCCESS]
+            found = load_json(text)[_SUCCESS]
             return None if found is None else float(found)
         line = re.search(rf"^kyc_ml_{_SUCCESS}{{.*}} (\S+)$", text, flags=re.MULTILINE)
         return None if line is None else float(line[1])

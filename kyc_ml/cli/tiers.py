@@ -41,7 +41,7 @@ def fit(
     """Propose cut-offs from mature rows."""
     with job(locals(), reads=["--source", "--data", "--policy"]) as terminal:
         # imported here, so that `--help` does not wait for it
-        from kyc_ml.decision import proposal_table
+        from kyc_ml.decision import moves_table, proposal_table
         from kyc_ml.display import say_count
         from kyc_ml.training import TiersFitRequest, run_tiers_fit
 
@@ -58,9 +58,16 @@ def fit(
         )
         result = run_tiers_fit(request, reporter=terminal)
         terminal.show("proposed cut-offs", proposal_table(result.proposal))
+        terminal.show(
+            "rows by tier in force (lines) and proposed tier (columns)",
+            moves_table(result.proposal),
+        )
         for note in result.proposal.notes:
             terminal.info(note)
-        terminal.info(result.diff or "no difference from the policy in force")
+        for tier in result.proposal.unreached:
+            terminal.warning(f"no row would be in tier {tier}")
+        if not result.diff:
+            terminal.info("no difference from the policy in force")
         terminal.summary(
             "proposed; nothing was changed",
             {

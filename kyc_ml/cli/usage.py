@@ -110,10 +110,12 @@ def _report(error: Any, *, as_json: bool) -> None:  # noqa: ANN401  as typer has
         hint = f": try '{path} --help'" if path else ""
         JsonLines().failed(f"{error.format_message().rstrip('.')}{hint}")
         return
+    from kyc_ml.cli.terminal.wrapping import show_controls
+
     message = error.format_message()
     # a group of commands without a command shows its help
     is_help = message.startswith(frame("Usage: "))
     lines = [message if is_help else f"{frame('Error: ')}{message}"]
     if path and not is_help:
         lines = [error.ctx.get_usage(), frame("Try '{} --help' for help.").format(path), "", *lines]
-    typer.echo("\n".join(lines), err=True)
+    typer.echo(show_controls("\n".join(lines)), err=True)

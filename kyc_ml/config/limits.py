@@ -29,7 +29,7 @@ class ExtractLimits(Section):
     """How far a table may differ from its own past: its last day, and the whole since a night ago.
 
     Each limit can be null, which means no limit. None of the others applies to a table without
-    enough rows to tell a difference from chance; `pipelines/README.md` states each rule.
+    enough rows to show more than chance; `pipelines/README.md` states each rule.
     """
 
     may_be_empty: bool = False

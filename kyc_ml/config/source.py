@@ -270,6 +270,13 @@ class SourceMapping(Section):
         return self
 
     @property
+    def delivered(self) -> dict[str, FileSource]:
+        """All files that a delivery consists of: those of the tables, and the control file."""
+        if self.control is None:
+            return self.files
+        return {**self.files, "control": FileSource(path=self.control.path, format="csv")}
+
+    @property
     def completed(self) -> dict[str, TableMapping]:
         """The tables, with the columns and the reviews that `snapshot` defines."""
         if self.snapshot is None:

@@ -11,7 +11,7 @@ import duckdb
 
 from kyc_ml.config import ATTRIBUTE_TABLES, TableAttribute, TableMapping, zone_fault
 from kyc_ml.contract.checks import type_fault
-from kyc_ml.contract.files import files_named_in
+from kyc_ml.contract.syntax import changing_in, files_named_in
 from kyc_ml.contract.tables import CONTRACT, KNOWN_AT, TableContract
 from kyc_ml.errors import Faults, hint
 from kyc_ml.storage import NO_MEMORY, is_out_of_memory, quote_name
@@ -164,6 +164,12 @@ def bind_table(
             faults.add(f"table {table!r}: `from` or `where` {why}")
         return None
     before = len(faults)
+    changing = changing_in(connection, select_sql(mapping), [column for column, _ in present])
+    if changing:
+        faults.add(
+            f"table {table!r}: {', '.join(changing)} gives another value each time, so that no "
+            "result could be computed again: read a column of the file, or write a constant"
+        )
     # one statement for all is fast; one by one, below, finds the expression that fails
     types = _types_together(connection, columns, present, rows)
     for name, sql in columns.items():
@@ -186,6 +192,8 @@ def bind_table(
         fault = type_fault(contract.column(name), types[name])
         if fault:
             faults.add(f"{subject} {fault}")
+    if changing is None and len(faults) == before:
+        faults.add(f"table {table!r}: the SQL is nested too deeply: simplify it")
     if len(faults) > before or _absent(contract, columns):
         return None
     return BoundTable(

@@ -17,6 +17,7 @@ from kyc_ml.contract.dating import find_dating
 from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.followup import follow_up
 from kyc_ml.contract.links import cross_tables, refuse_orphans
+from kyc_ml.contract.marked_rows import find_marked_rows
 from kyc_ml.contract.quality import (
     DataQualityReport,
     RuleFinding,
@@ -123,13 +124,14 @@ class BoundSource:
         whole = set(mapping.completed) == read  # without one table any customer may be in it
         with sink.queried(self.connection) as (connection, views):
             crossed, orphans = cross_tables(connection, views, bound=self.bound, whole=whole)
-            dated = find_dating(
+            doubts = find_dating(
                 connection,
                 views,
                 bound=self.bound,
                 zone=mapping.timezone,
                 fastest_hours=mapping.fastest_case_hours,
             )
+            doubts += find_marked_rows(connection, views, bound=self.bound)
         followed = follow_up(
             sink.columns(),
             found,
@@ -139,7 +141,7 @@ class BoundSource:
             base_currency=mapping.base_currency,
         )
         readers = find_case_readers(self.connection, mapping, digests=self.digests)
-        warnings = (*followed, *readers, *dated, *noted, *crossed)
+        warnings = (*followed, *readers, *doubts, *noted, *crossed)
         quality = DataQualityReport(
             tables=tuple(found.values()),
             warnings=warnings,

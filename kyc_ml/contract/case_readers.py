@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import duckdb
 
 from kyc_ml.config import SourceMapping, TableMapping
 from kyc_ml.contract.binding import select_sql
-from kyc_ml.contract.files import files_named_in
 from kyc_ml.contract.quality import RuleFinding
+from kyc_ml.contract.syntax import files_named_in, parse_select
 from kyc_ml.contract.tables import (
     ACCOUNTS,
     AMOUNT,
@@ -112,17 +111,5 @@ def _columns_of(connection: duckdb.DuckDBPyConnection, expressions: list[str]) -
 
 
 def _columns_in(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
-    text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
-    return {name.lower() for name in _references(json.loads(text))}
-
-
-def _references(node: object) -> Iterator[str]:
-    """Walk DuckDB's syntax tree for the columns it names."""
-    if isinstance(node, dict):
-        if node.get("class") == "COLUMN_REF":
-            yield node["column_names"][-1]
-        for child in node.values():
-            yield from _references(child)
-    elif isinstance(node, list):
-        for child in node:
-            yield from _references(child)
+    nodes = parse_select(connection, sql) or []  # what is nested too deeply is refused already
+    return {node["column_names"][-1].lower() for node in nodes if node.get("class") == "COLUMN_REF"}

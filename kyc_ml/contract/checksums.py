@@ -64,9 +64,10 @@ def check_pages(path: Path) -> PageChecks:
                     broken = True
         finally:
             view.release()
-    if False in results or (broken and True in results):
+    # no writer leaves out the checksums of single pages: there a header has changed
+    if False in results or (True in results and (broken or None in results)):
         return PageChecks.WRONG
-    # without any checksum, a header of an unusual writer or an encrypted one is no fault
+    # without any checksum, unusual or encrypted headers are accepted
     return PageChecks.ABSENT if broken or None in results else PageChecks.SOUND
 
 
@@ -179,7 +180,7 @@ class _Header:
         byte = self._byte()
         size, kind = byte >> 4, byte & 15
         for _ in range(self._varint() if size == 15 else size):
-            if kind in {_TRUE, _FALSE}:  # in a list a truth value has a byte of its own
+            if kind in {_TRUE, _FALSE}:  # in a list a truth value takes one byte
                 self.at += 1
             else:
                 self._skip(kind)

@@ -1,7 +1,7 @@
 """Doubts about the dating of cases, and of rows that are dated from cases.
 
 A wrong known_at that is consistent moves nothing that an audit of features tampers with: labels,
-or facts that were found because of a label, then count before anybody knew them. What such
+or facts that were found because of a label, then count before they were known. What such
 dates look like is searched for in the rows alone. Findings hold counts and codes of events and
 items, never an identifier.
 """
@@ -42,7 +42,7 @@ _INSTANT_SHARE: Final = 0.99
 """Convention: few cases are found immediately; if nearly all are, the date is a different one."""
 
 _EARLY_SHARE, _EARLY_ROWS = 0.05, 10
-"""Convention: a process confirms a few cases at once, for example while the customer calls."""
+"""Convention: a process confirms a few cases immediately, for example while the customer calls."""
 
 _SAME_SHARE, _SAME_ROWS, _ASSUMED_HOURS = 0.5, 20, 168
 """Convention: half of at least 20 recorded lags are not equal to the second; who assumes a lag
@@ -130,8 +130,13 @@ class _Dating:
         """Return the doubts about cases, then those about other tables."""
         if CASES in self.views:
             yield from self._of_cases()
-            for table, column in self.kinds.items():
-                yield from self._of_rows(table, column)
+            ill = (
+                f"SELECT DISTINCT {CUSTOMER_ID} FROM {self.views[CASES]} "
+                f"WHERE list_contains({quote_list(ADVERSE_OUTCOMES)}, {OUTCOME}) LIMIT {_FEWEST}"
+            )
+            if len(self._rows(ill)) == _FEWEST:
+                for table, column in self.kinds.items():
+                    yield from self._of_rows(table, column)
 
     def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql).fetchall()
@@ -145,7 +150,7 @@ class _Dating:
         if instant and instant >= _INSTANT_SHARE * count:
             yield RuleFinding.of("known immediately", CASES, KNOWN_AT, count=instant)
             return
-        # without a time of day nobody knows how many hours passed
+        # without a time of day the hours that passed are unknown
         timed = " AND ".join(
             f"CAST(timezone({quote_text(self.zone)}, {name}) AS TIME) <> TIME '00:00:00'"
             for name in (EVENT_TIME, KNOWN_AT)

@@ -5,8 +5,7 @@ DuckDB's error texts can quote a cell, so none is passed on from here.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, TypeAlias, cast
@@ -135,27 +134,3 @@ def _say(error: Exception, files: FoundFiles) -> str:
         return f" {say_os_error(error)}"
     shown = ", ".join(repr(each) for each in files.names)
     return f": {shown} is not a readable {files.source.format} file"
-
-
-def files_named_in(
-    connection: duckdb.DuckDBPyConnection, sql: str, names: Collection[str]
-) -> set[str] | None:
-    """Which of `names` a SELECT reads; None if `sql` is not one SELECT statement."""
-    text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
-    tree = json.loads(text)
-    if tree["error"] or len(tree["statements"]) != 1:
-        return None
-    lowered = {name.lower(): name for name in names}
-    return {lowered[table.lower()] for table in _tables(tree) if table.lower() in lowered}
-
-
-def _tables(node: object) -> Iterator[str]:
-    """Walk DuckDB's syntax tree for the tables it names."""
-    if isinstance(node, dict):
-        if node.get("type") == "BASE_TABLE":
-            yield node["table_name"]
-        for child in node.values():
-            yield from _tables(child)
-    elif isinstance(node, list):
-        for child in node:
-            yield from _tables(child)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ _NEAR_MISS_FILES: Final = 2_000
 _COPIED_SECONDS: Final = 60.0
 """Convention: a file that is incomplete and was written to within this time may still be copied."""
 _ABANDONED_SECONDS: Final = 86_400.0
-"""Convention: an unfinished copy that nobody wrote to for a day is left over from a failed one."""
+"""Convention: an unfinished copy without a write for a day is left over from a failed one."""
 _UNFINISHED: Final = re.compile(
     r"(?P<by_ending>.+)\.(?:part|partial|filepart|tmp|temp|crdownload|inprogress|_COPYING_)"
     r"|\.(?P<by_rsync>.+)\.[A-Za-z0-9]{6}",
@@ -100,7 +101,11 @@ def find_files(
             files = (path for path in root.rglob("*") if path.is_file())
             present = [str(path.relative_to(root)) for path in islice(files, _NEAR_MISS_FILES)]
             near = hint_path(pattern, present)
-            faults.add(f"file {name!r}: no file {pattern!r} in the data folder{near}", passing=True)
+            # what has its name but is a folder, a pipe or a dead link is wrong, not late
+            strange = not globbed and os.path.lexists(root / pattern)
+            faults.add(
+                f"file {name!r}: no file {pattern!r} in the data folder{near}", passing=not strange
+            )
         for fault in _unfinished(root, source, paths):
             faults.add(f"file {name!r}: {fault}", passing=True)
         for path in paths:

@@ -19,9 +19,10 @@ from kyc_ml.errors import Faults
 from kyc_ml.storage import quote_list, quote_name, quote_text
 
 _MOST_ROWS_A_BYTE: Final = 100
-_ALWAYS_READ: Final = 10_000_000
+_ALWAYS_READ: Final = 1_000_000
 """Convention: rows with different keys need far more than a bit each. A file of 5 KB may
 declare a billion rows of one value, and fill the disk before the first row is read."""
+_MAGIC: Final = b"PAR1"
 _EXACT: Final = 2**53
 """Whole numbers up to here are exact as floats."""
 _NUMBERS: Final = {"whole number", "decimal", "float"}
@@ -59,7 +60,7 @@ def open_parquet(
         except (pa.ArrowException, OSError):
             faults.add(
                 f"file {name!r}: {shown!r} is truncated, corrupt or no Parquet file",
-                passing=may_be_copied(path),
+                passing=may_be_copied(path) and _begins_well(path),
             )
     if len(faults) > before:
         return []
@@ -79,6 +80,11 @@ def open_parquet(
         f"CREATE TEMP VIEW {quote_name(name)} AS SELECT *{_instants(shapes)} FROM {rows}"
     )
     return []
+
+
+def _begins_well(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(len(_MAGIC)) == _MAGIC
 
 
 def _instants(shapes: Mapping[str, _Shape]) -> str:

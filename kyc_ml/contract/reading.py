@@ -171,19 +171,20 @@ def known_until(tables: ContractedTables, as_of: pd.Timestamp | None) -> pd.Time
     """
     if as_of is None:
         return end_of_data(tables)
-    _require_reached(as_of, last_known(tables), what="the tables")
+    _require_reached(as_of, last_known(tables), what="the tables", zone=tables.timezone)
     return as_of
 
 
 def _require_reached(
-    time: pd.Timestamp, end: pd.Timestamp, *, what: str, name: str = "--as-of"
+    time: pd.Timestamp, end: pd.Timestamp, *, zone: str, what: str, name: str = "--as-of"
 ) -> None:
     """Raise if a time is more than a week after the data: customers would look inactive."""
     if time > end + _SILENCE:
+        time, end = time.tz_convert(zone), end.tz_convert(zone)
         msg = (
-            f"{name} is {time:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
-            "customers would look inactive in the days without rows; bring newer data or name an "
-            "earlier date"
+            f"{name} is {time:%Y-%m-%d %H:%M} {zone}, but {what} end before "
+            f"{end:%Y-%m-%d %H:%M}: customers would look inactive in the days without rows; bring "
+            "newer data or name an earlier date"
         )
         raise ConfigError(msg)
 
@@ -235,14 +236,16 @@ def require_fresh(
         return
     age = (as_of - newest) / pd.Timedelta(hours=1)
     if stale_hours is not None and age > stale_hours:
+        local, last = as_of.tz_convert(tables.timezone), newest.tz_convert(tables.timezone)
         msg = (
-            f"{name} is {as_of:%Y-%m-%d %H:%M}, but the newest transaction or event is of "
-            f"{newest:%Y-%m-%d %H:%M}: {age:.1f} hours older, above stale_hours "
+            f"{name} is {local:%Y-%m-%d %H:%M}, but the newest transaction or event is of "
+            f"{last:%Y-%m-%d %H:%M} {tables.timezone}: {age:.1f} hours older, above stale_hours "
             f"{stale_hours:g} of the limits: the tables have not landed; start again when they "
             "have, name the date that the data is of, or set stale_hours in the file of --limits"
         )
         raise NotReadyError(msg)
-    _require_reached(as_of, end, what="transactions and events", name=name)
+    what = "transactions and events"
+    _require_reached(as_of, end, what=what, name=name, zone=tables.timezone)
 
 
 def tell_late_reviews(

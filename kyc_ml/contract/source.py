@@ -14,7 +14,7 @@ from kyc_ml.contract.bound_source import BoundSource, bind_tables
 from kyc_ml.contract.checks import RowRules, raw_name, typed_sql
 from kyc_ml.contract.contracted import ReadSource, StoredTables
 from kyc_ml.contract.control import check_control
-from kyc_ml.contract.files import files_named_in, open_files
+from kyc_ml.contract.files import open_files
 from kyc_ml.contract.folder import (
     digest_files,
     file_states,
@@ -25,6 +25,7 @@ from kyc_ml.contract.folder import (
 from kyc_ml.contract.identifiers import Sought, seek
 from kyc_ml.contract.plain import make_plain
 from kyc_ml.contract.sinks import ParquetSink
+from kyc_ml.contract.syntax import files_named_in
 from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.errors import Faults, NotReadyError, SourceError, hint_path
 from kyc_ml.storage import connect, private_folder

@@ -73,7 +73,7 @@ class SourceOnDisk:
         SourceError
             If the mapping and the files do not fit.
         NotReadyError
-            If a file is not there yet, or changed meanwhile.
+            If a file has not arrived yet, or changed meanwhile.
         """
         if self.given is not None:
             return self.given

@@ -1,4 +1,4 @@
-"""Wait for input that is not there yet: try a job again when its files have changed."""
+"""Wait for input that has not arrived yet: try a job again when its files have changed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def wait_for_input(
     until: pd.Timestamp | None,
     reporter: ProgressReporter,
 ) -> T:
-    """Return the result of a job, which is tried again until its input is there.
+    """Return the result of a job, which is tried again until its input has arrived.
 
     A further attempt follows when a file was added, removed or written, and nothing was written
     for a minute; and a last one at the end.
@@ -47,7 +47,7 @@ def wait_for_input(
     """
     if until is None:
         return attempt()
-    tried, _ = watch_files(mapping.files, data=data)
+    tried, _ = watch_files(mapping.delivered, data=data)
     try:
         return attempt()
     except NotReadyError as error:
@@ -59,7 +59,7 @@ def wait_for_input(
     while (left := _seconds_to(until)) > 0:
         time.sleep(min(_POLLED, left))
         before = seen
-        seen, quiet = watch_files(mapping.files, data=data)
+        seen, quiet = watch_files(mapping.delivered, data=data)
         if not quiet or seen != before or seen == tried:
             continue
         tried = seen

@@ -35,6 +35,7 @@ from .tiers.disclosure import confidentiality as confidentiality
 from .tiers.disclosure import customer_safe as customer_safe
 from .tiers.disclosure import disclosable as disclosable
 from .tiers.display import migration_tables as migration_tables
+from .tiers.display import moves_table as moves_table
 from .tiers.display import policy_tables as policy_tables
 from .tiers.display import proposal_table as proposal_table
 from .tiers.display import say_path as say_path
@@ -58,6 +59,7 @@ from .tiers.proposal import CutOffProposal as CutOffProposal
 from .tiers.proposal import diff_policies as diff_policies
 from .tiers.proposal import propose as propose
 from .tiers.proposal import require_fit as require_fit
+from .tiers.proposal_page import render_proposal as render_proposal
 from .tiers.sections import EnteredOverride as EnteredOverride
 from .tiers.sections import Hysteresis as Hysteresis
 from .tiers.sections import OverrideBook as OverrideBook

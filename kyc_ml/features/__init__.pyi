@@ -1,3 +1,4 @@
+from .audit.extracts import compare_extracts as compare_extracts
 from .audit.movement import FeatureAudit as FeatureAudit
 from .audit.proof import audit_features as audit_features
 from .availability import report_unavailable as report_unavailable

@@ -26,7 +26,8 @@ class CalibrationLine:
         Wald intervals at 95 %, by customer.
     p_value : float
         Of the likelihood-ratio test, with two degrees of freedom, of the line 0, 1; its statistic
-        is divided by the mean design effect of both coefficients.
+        is divided by the mean design effect of the coefficients and compared with F, as that
+        effect is estimated.
     """
 
     intercept: float
@@ -86,10 +87,14 @@ def fit_calibration_line(
         own = (target - expit(design @ line))[:, None] * (design @ inverse)
         found = [dependence(each, groups) for each in own.T]
         effect = np.array([each.effect for each in found])
+        degrees = min(each.degrees for each in found)
         reach = np.sqrt(np.diag(inverse) * effect) * [each.reach for each in found]
         gain = _loss(target, design, np.array([0.0, 1.0])) - _loss(target, design, line)
         # rounding can make the gain of a perfect line slightly negative
-        p_value = float(stats.chi2.sf(2.0 * max(gain, 0.0) / effect.mean(), 2))
+        ratio = max(gain, 0.0) / _mean_effect(own, groups)
+        p_value = float(
+            stats.f.sf(ratio, 2, degrees) if np.isfinite(degrees) else stats.chi2.sf(2 * ratio, 2)
+        )
     low, high = line - reach, line + reach
     return CalibrationLine(
         intercept=float(line[0]),
@@ -100,6 +105,17 @@ def fit_calibration_line(
         slope_high=float(high[1]),
         p_value=p_value,
     )
+
+
+def _mean_effect(own: Floats, groups: Ints | None) -> float:
+    """Return the mean design effect of both coefficients and all their sums, at least 1."""
+    if groups is None:
+        return 1.0
+    total = np.column_stack([np.bincount(groups, weights=each) for each in own.T])
+    alone, together = own.T @ own, total.T @ total
+    if np.linalg.cond(alone) > _SINGULAR:
+        return 1.0
+    return max(float(np.trace(np.linalg.solve(alone, together))) / 2.0, 1.0)
 
 
 def _likeliest_line(target: Floats, design: Floats) -> tuple[Floats, Floats | None]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import AuditError, BundleError, KycMlError, RegistryError, UnreachableError
 from kyc_ml.registry.audit_trail import record_entry
 from kyc_ml.registry.bundle import Bundle
+from kyc_ml.registry.governance.chain import Entry
 from kyc_ml.registry.governance.log import AuditLog, current_account
 from kyc_ml.registry.governance.names import is_among
 from kyc_ml.registry.governance.standing import (
@@ -22,6 +26,9 @@ from kyc_ml.registry.loading import load_model, load_registered
 from kyc_ml.registry.tracking.promoting import fetch_anchors
 from kyc_ml.registry.tracking.refusing import REGISTERED
 from kyc_ml.registry.tracking.registry import FetchedBundle
+
+_MOVED_WITHIN: Final = timedelta(minutes=1)
+"""From the entry of a decision to the move of its alias (convention; usually under a second)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,8 @@ def load_in_use(
         If the bundle is not the one that was promoted, or was changed.
     RegistryError
         If there is no such model, or the alias is at a version that was not promoted.
+    UnreachableError
+        If a decision of the last minute may still be moving the alias: try again.
     AuditError
         If the log is not intact or, for the champion, absent.
     """
@@ -101,8 +110,22 @@ def _confirm(registered: FetchedBundle, *, digest: str, log: AuditLog) -> Standi
             f"it, or for a rehearsal name the version, {REGISTERED}{registered.name}/"
             f"{registered.version}; --allow-unpromoted uses it and is recorded"
         )
-        raise RegistryError(msg)
+        raise (UnreachableError if _is_moving(entries, registered) else RegistryError)(msg)
     return standing
+
+
+def _is_moving(entries: Sequence[Entry], registered: FetchedBundle) -> bool:
+    """Return whether the alias may be moved in a moment: the log comes first."""
+    moves = [
+        each for each in entries
+        if each.model == registered.name and each.kind in ("promotion", "rollback", "withdrawal")
+    ]  # fmt: skip
+    if not moves:
+        return False
+    last = moves[-1]
+    before = last.facts.get("previous_champion") or last.facts.get("from") or last.version
+    age = datetime.now(UTC) - datetime.fromisoformat(last.time)
+    return bool(before == registered.version) and age < _MOVED_WITHIN
 
 
 def _allowed(

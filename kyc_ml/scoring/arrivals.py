@@ -13,8 +13,9 @@ import numpy as np
 _Array: TypeAlias = np.ndarray[tuple[int], np.dtype[Any]]
 
 _LEVEL_DAYS: Final = 28
-_FEWEST_DAYS: Final = 28
+_FEWEST_DAYS: Final = 56
 """Days beyond those of the level without which no law is learned."""
+_FEWEST_WEEKS: Final = 4
 _MONTHS_DAYS: Final = 90
 """From here on a day of the month has its own effect: it was seen three times."""
 _YEAR_DAYS: Final = 300
@@ -64,7 +65,7 @@ class Arrivals:
 
     def _fewest(self, remainders: _Array, usual: _Array, beside: float = 0.0) -> float:
         past = remainders[usual]
-        if len(past) < _FEWEST_DAYS:
+        if len(past) < _FEWEST_DAYS // 2:  # most are holidays of one table or the other
             return 0.0
         below = _BELOW_LOWEST if len(past) >= _YEAR_DAYS else _BELOW_LOWEST_EARLY
         # 1.4826: of a normal distribution
@@ -81,10 +82,10 @@ def expect_arrivals(
 
     The level of a day is the mean of the 28 days before it. The logarithm of rows over level
     has an effect of the weekday and, from 90 days on, one of the day of the month (medians); what
-    remains is the spread. A day has too few rows if it lies, all at once, 4.5 robust deviations
-    below expectation, 15 % below the quietest remainder of the last 400 days (25 % with less
-    than 300 days), and in the lowest 0.0001 of a Poisson distribution. With less than 300 days and
-    no declared holidays it must also lie below 0.35 of the expectation.
+    remains is the spread. A day has too few rows if all of this is true: it lies 4.5 robust
+    deviations below expectation, 15 % below the quietest remainder of the last 400 days (25 % with
+    less than 300 days), and in the lowest 0.0001 of a Poisson distribution. With less than 300
+    days and no declared holidays it must also lie below 0.35 of the expectation.
     `tests/benchmarks/arrivals.py` measures how often this is wrong.
 
     Parameters
@@ -99,7 +100,7 @@ def expect_arrivals(
     Returns
     -------
     Arrivals or None
-        None with fewer than 57 days, and on a holiday.
+        None with fewer than 85 days or 4 of this weekday, and on a holiday.
     """
     n = np.asarray(rows, dtype=np.float64)
     days = len(n) - _LEVEL_DAYS
@@ -110,10 +111,12 @@ def expect_arrivals(
     level = _mean_before(n, usual)
     dates, usual = dates[:days], usual[:days]
     usual[0] = False
-    if not usual.any():
+    if usual[::7].sum() < _FEWEST_WEEKS:
         return None
     remainders = np.log((n[:days] + 0.5) / (level + 0.5))
-    effect = _effects(remainders, np.array([day.weekday() for day in dates]), usual, least=4)
+    effect = _effects(
+        remainders, np.array([day.weekday() for day in dates]), usual, least=_FEWEST_WEEKS
+    )
     if days >= _MONTHS_DAYS:
         of_month = np.array([day.day for day in dates])
         effect = effect + _effects(remainders - effect, of_month, usual, least=3)

@@ -14,7 +14,7 @@ from kyc_ml.scoring.extract_profile import TableProfile
 
 _LEAST_ROWS: Final = 20
 _LEAST_DAYS: Final = 10
-"""Convention: fewer rows of a day, or fewer such days, do not tell a difference from chance."""
+"""Convention: fewer rows of a day, or fewer such days, show no more than chance."""
 _WIDER: Final = 1.5
 """Convention: a day may differ half as much again as any day of the past did."""
 _ERRORS: Final = 5.0

@@ -57,8 +57,8 @@ def find_late_tables(
     """List the tables whose newest row is older than their own rhythm explains.
 
     A table's limit is `stale_days`, or else `stale_factor` times its second longest pause of the
-    last 400 days, at least `stale_hours`. A table with fewer than five pauses has no rhythm, and
-    no limit of its own. Profiles and accounts change when they do, so they have none either.
+    last 400 days, at least `stale_hours`. A table with fewer than five pauses has no rhythm and
+    no such limit. Profiles and accounts change when they do, so they have none either.
     """
     if limits.stale_hours is None:
         return []
@@ -146,7 +146,8 @@ def check_extract(
             if not own.may_be_empty:
                 faults.append(
                     f"empty: {name}: no row is known before {as_of:%Y-%m-%d %H:%M}: have the "
-                    "table delivered again; if there is none, leave it out of the mapping or set "
+                    "table delivered again; if the bank has no such rows, leave it out of the "
+                    "mapping or set "
                     f"tables: {{{name}: {{may_be_empty: true}}}} in the file of --limits"
                 )
             continue
@@ -174,7 +175,7 @@ def _check_arrivals(name: str, arrivals: Mapping[str, Arrivals], *, least: float
         yield (
             f"arrivals: {name}: {found.rows:,} rows became known in the last 24 hours, "
             f"{found.expected:,.0f} are expected and at least {needed:,.0f} needed: ask for the "
-            "rest; a day on which so few are correct belongs to `holidays` in the file of --limits"
+            "rest; a quiet day such as a holiday belongs to `holidays` in the file of --limits"
         )
 
 

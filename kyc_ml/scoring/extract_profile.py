@@ -51,7 +51,7 @@ _REPEATED_DAYS: Final = 29
 _MOST_VALUES: Final = 200
 """Convention: a text column with more values is free text."""
 _FEWEST_PAUSES: Final = 5
-"""Convention: fewer pauses between rows are no rhythm."""
+"""Convention: fewer pauses between rows show no rhythm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +320,7 @@ def arrivals_by_day(hours: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.i
 
 
 def _second_pause(hours: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float | None:
-    """Return the second longest pause between hours with rows; one outage is no rhythm."""
+    """Return the second longest pause between hours with rows; the longest may be an outage."""
     recent = hours[hours < DAYS * 24]
     pauses = np.sort(np.diff(recent))
     return float(pauses[-2]) if len(pauses) >= _FEWEST_PAUSES else None

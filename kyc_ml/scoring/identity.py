@@ -19,6 +19,8 @@ from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.scorers import NO_MODEL, Scorers
 from kyc_ml.storage import MANIFEST, digest_file
 
+INPUT: Final = "input "
+"""How the keys of the source's files begin."""
 _TIMES: Final = ("as of", "since")
 
 
@@ -57,7 +59,7 @@ def identify_run(
     if model is not None:
         named["policy"] = section_digest(model.policy)
     return {
-        **{f"input {name}": digest for name, digest in inputs.items()},
+        **{f"{INPUT}{name}": digest for name, digest in inputs.items()},
         **named,
         **identify_code(),
         "model": scorers.label,

@@ -26,7 +26,7 @@ from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.scorers import Scorers
 from kyc_ml.storage import MANIFEST, dump_json, write_whole
 
-_KEPT: Final = ".{}.unlogged"
+_KEPT: Final = ".{}.unlogged.json"
 _OURS: Final = 3_600.0
 _LONGEST_TAG: Final = 5_000
 _LIMIT: Final = re.compile(r"^  - ([a-z_.]+):", re.MULTILINE)
@@ -116,7 +116,7 @@ def log_kept(goal: Path, reporter: ProgressReporter) -> None:
 
 def _log_once(path: Path, reporter: ProgressReporter) -> bool:
     """Log a kept record and remove it; return whether MLflow did not have it yet."""
-    goal = path.with_name(path.name.removeprefix(".").removesuffix(".unlogged"))
+    goal = path.with_name(path.name.removeprefix(".").removesuffix(".unlogged.json"))
     try:
         record = ScoringRecord(**json.loads(path.read_text(encoding="utf-8")))
         run, out = record.tags["run_id"], record.tags["out"]

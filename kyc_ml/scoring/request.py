@@ -49,8 +49,11 @@ class ScoringRequest:
         What to write in addition to the scores.
     restart : bool
         Discard what an interrupted run has done.
+    stands : bool
+        A published run stands, with a warning, where only the input has changed since, such as
+        by rows that arrived later: a scheduler runs a night again. Otherwise that is an error.
     wait : str or None
-        How long to wait for input that is not there yet: a duration such as 2h, or a clock time
+        How long to wait for input that has not arrived yet: a duration such as 2h, or a clock time
         of the source's zone such as 06:00; None does not wait.
     part_rows : int
         Rows scored and held in memory together.
@@ -80,6 +83,7 @@ class ScoringRequest:
     csv: bool = False
     duckdb: bool = False
     restart: bool = False
+    stands: bool = False
     wait: str | None = None
     part_rows: int = PART_ROWS
     memory: str = "512MB"

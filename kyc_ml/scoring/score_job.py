@@ -24,7 +24,7 @@ from kyc_ml.errors import (
 )
 from kyc_ml.registry import NIGHTLY, NIGHTS, reach_store
 from kyc_ml.scoring.exports import DUCKDB
-from kyc_ml.scoring.identity import changes, identify_run, require_same
+from kyc_ml.scoring.identity import INPUT, changes, identify_run, require_same
 from kyc_ml.scoring.manifest import Manifest, damaged, read_manifest
 from kyc_ml.scoring.recording import keep_record, log_kept, log_refusal, make_record
 from kyc_ml.scoring.request import ScoringRequest
@@ -79,7 +79,7 @@ def run_score(
     Raises
     ------
     NotReadyError
-        If the input is not there yet, at the end of `ScoringRequest.wait`.
+        If the input has not arrived yet, at the end of `ScoringRequest.wait`.
     GateError
         If a limit is exceeded; nothing is published, and OUT.failed holds the reasons.
     OutputError
@@ -139,7 +139,7 @@ def _score(
     inputs = source.digests()
     identity = identify_run(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
     with hold(request.out) as place:
-        manifest = _published(place, identity, request)
+        manifest = _published(place, identity, request, reporter)
         was_there = manifest is not None
         if manifest is None:
             steps = _begin(place, identity, restart=request.restart, reporter=reporter)
@@ -202,7 +202,10 @@ def load_limits(path: Path | None) -> LimitsConfig:
 
 
 def _published(
-    place: RunDirectory, identity: Mapping[str, str], request: ScoringRequest
+    place: RunDirectory,
+    identity: Mapping[str, str],
+    request: ScoringRequest,
+    reporter: ProgressReporter,
 ) -> Manifest | None:
     """Return the manifest of this run if it is published already; None if not.
 
@@ -222,8 +225,13 @@ def _published(
         # other limits change no score of the model; but they may have caused a fallback
         before["limits"] = identity["limits"]
     differing = changes(before, identity)
-    if differing:
-        lines = "\n".join(f"  - {line}" for line in differing)
+    lines = "\n".join(f"  - {line}" for line in differing)
+    if differing and request.stands and all(line.startswith(INPUT) for line in differing):
+        reporter.warning(
+            f"{place.goal} is published and stands, but its input has changed since: score it to "
+            f"another --out to see what the change does, or move it away to replace it\n{lines}"
+        )
+    elif differing:
         msg = f"{place.goal} holds another run: name another --out for this one\n{lines}"
         raise OutputError(msg)
     broken = _broken(place.goal, manifest, request)

@@ -18,7 +18,7 @@ from kyc_ml.contract import CUSTOMER_ID, QUARANTINE, StoredTables
 from kyc_ml.dataset import ChosenObservations, count_not_scored, store_observations
 from kyc_ml.decision import confidentiality
 from kyc_ml.display import ProgressReporter, say_count
-from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.errors import Faults, NotReadyError
 from kyc_ml.features import FeatureSpec, build_features_in_buckets, find_time_bound
 from kyc_ml.metrics import effective_size
 from kyc_ml.model import PROBABILITY, DriftFound, compare_profiles
@@ -175,13 +175,13 @@ class ScoringRun:
 
         Raises
         ------
-        ConfigError
-            If a table is older than its rhythm explains.
+        NotReadyError
+            If a table is older than its rhythm explains, or a file than its control file says.
         """
         profiles = profile_extract(
             tables, chosen.as_of, memory=self.request.memory, scratch=self.place.scratch
         )
-        late = Faults("tables that have not landed", ConfigError)
+        late = Faults("tables that have not landed", NotReadyError)
         late.extend(find_late_tables(profiles, chosen.as_of, self.limits))
         late.extend(find_late_files(tables, chosen.as_of)).raise_if_any()
         before = tables_before(self.request, as_of=chosen.as_of)

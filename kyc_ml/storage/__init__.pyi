@@ -1,5 +1,6 @@
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import digest_file as digest_file
+from .compiling import find_cache as find_cache
 from .compiling import kernel as kernel
 from .delimited import save_csv as save_csv
 from .delimited import write_csv as write_csv
@@ -16,6 +17,7 @@ from .run_directory import RunDirectory as RunDirectory
 from .run_directory import hold as hold
 from .writing import dump_json as dump_json
 from .writing import load_json as load_json
+from .writing import make_private as make_private
 from .writing import require_place as require_place
 from .writing import sync_folder as sync_folder
 from .writing import why_unwritable as why_unwritable

@@ -1,8 +1,9 @@
 """Compile functions, and decide where the compiled code is kept.
 
 A cache of compiled code is a program that will run: Numba reads it as a pickle. So it is kept
-only in a folder that no other user can write. Without such a folder nothing is kept, and every
-process compiles again (about 30 seconds of processor time for all kernels).
+only in a folder that no other user can write, or exchange for another. Without such a folder
+nothing is kept, and every process compiles again (about 30 seconds of processor time for all
+kernels); the command line says so.
 
 The first usable folder of this list is taken:
 
@@ -87,8 +88,9 @@ def _require_own(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Numba puts compiled code into folders below this one: their permissions matter too
-        found = [folder, *(each for each in folder.iterdir() if each.is_dir())]
-        strange = [each for each in found if not _is_own(each.stat())]
+        found = [folder.resolve(), *(each for each in folder.iterdir() if each.is_dir())]
+        strange = [each for each in found if not _is_own(each.lstat())]
+        strange += _exchangeable(folder)
         writable = os.access(folder, os.W_OK | os.X_OK)
     except OSError as error:
         msg = f"NUMBA_CACHE_DIR {folder} cannot be used: {error.strerror}; name another folder"
@@ -96,7 +98,7 @@ def _require_own(folder: Path) -> None:
     if strange:
         msg = (
             f"NUMBA_CACHE_DIR: {strange[0]} can be written by other users or belongs to one, and "
-            "its files are run as a program: remove its files, then chmod go-w it, or name "
+            "what is below it is run as a program: remove its files, then chmod go-w it, or name "
             "another folder that only you can write"
         )
         raise ConfigError(msg)
@@ -142,9 +144,22 @@ def _made_private(folder: Path) -> bool:
         folder.parent.mkdir(exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()  # not followed: a link may lead to a folder that another user fills
-        return stat.S_ISDIR(found.st_mode) and _is_own(found) and os.access(folder, os.W_OK)
+        own = stat.S_ISDIR(found.st_mode) and _is_own(found) and not _exchangeable(folder)
+        return own and os.access(folder, os.W_OK)
     except OSError:
         return False
+
+
+def _exchangeable(folder: Path) -> list[Path]:
+    """List the folders above where another user could put another folder in this one's place.
+
+    In a folder with the sticky bit, such as the system's temporary one, only owners may.
+    """
+    return [
+        above
+        for above in dict.fromkeys((*folder.absolute().parents, *folder.resolve().parents))
+        if above.stat().st_mode & _OTHERS and not above.stat().st_mode & stat.S_ISVTX
+    ]
 
 
 def _is_own(found: os.stat_result) -> bool:

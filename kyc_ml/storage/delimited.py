@@ -16,9 +16,10 @@ import pyarrow.csv as pacsv
 _BOM: Final = "\ufeff".encode()
 """Without it Excel reads UTF-8 in the code page of the machine."""
 # Source: OWASP, "CSV Injection": cells that begin with one of these are formulas, full-width
-# ones in some languages. A number may have a sign and stays as it is.
-_FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"
-_NUMBER: Final = r"^[+-]?(\d+([.,]\d+)*([eE][+-]?\d+)?)?$"
+# ones in some languages, and programs that trim blanks find them behind those. A number may have a
+# sign and stays as it is.
+_FORMULA: Final = "^(?:[\\t\\r\\n]|[ \u00a0\u200b\u3000\ufeff]*[=+\\-@＝＋－＠])"
+_NUMBER: Final = r"^ *[+-]?(\d+([.,]\d+)*([eE][+-]?\d+)?)?$"
 
 
 def write_csv(handle: BinaryIO, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
@@ -33,8 +34,9 @@ def write_csv(handle: BinaryIO, schema: pa.Schema, tables: Iterable[pa.Table]) -
 
 
 def save_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a small table of any columns as `write_csv` does, without its index."""
+    """Write a small table of any columns as `write_csv` does, its header too, without its index."""
     safe = frame.map(lambda cell: _harmless_text(cell) if isinstance(cell, str) else cell)
+    safe.columns = [_harmless_text(str(name)) for name in safe.columns]
     safe.to_csv(path, index=False, encoding="utf-8-sig", quoting=csv.QUOTE_NONNUMERIC)
 
 

@@ -18,6 +18,12 @@ from kyc_ml.errors import CapacityError, OutputError
 
 _LEAST_ADDRESSES: Final = 120_000_000
 """Bytes of address space without which DuckDB 2.0.0 ends the process as it starts; measured."""
+_MOST_TIMES: Final = 200
+_ALWAYS_SPILLED: Final = 1 << 30
+"""Convention: what is spilled is at most the rows as text, and tables of text pack to a tenth,
+hardly ever to a hundredth. A file of 5 KB may hold one long value for a million rows."""
+_MOST_OF_DISK: Final = 0.9
+"""Share of the free space that DuckDB itself would use at most."""
 NO_MEMORY: Final = "does not fit into memory and scratch space: give more memory"
 """Message about anything that is too large, to write after its name."""
 
@@ -59,7 +65,8 @@ def connect(
         Where to spill; a folder only the user can read is made inside it and removed
         with the connection. None takes the system's temporary folder.
     files : collection of Path or None
-        Narrows the access further: only these files may be read.
+        Narrows the access further: only these files may be read, and no more is spilled than
+        their sizes explain.
 
     Raises
     ------
@@ -89,6 +96,8 @@ def connect(
         # no connection exists that would remove its folder when it ends
         shutil.rmtree(spill, ignore_errors=True)
         raise
+    # DuckDB 2.0.0 ignores this setting if it comes with the others
+    connection.execute(f"SET max_temp_directory_size = '{_most_spilled(spill, files)}B'")
     # on collection, not on close: the folder also goes when a caller forgets to close
     weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
     # DuckDB reads times without a zone in the session's zone, by default that of the machine
@@ -104,6 +113,15 @@ def connect(
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _most_spilled(spill: str, files: Collection[Path] | None) -> int:
+    """Return how many bytes may be spilled: a file that holds far more would fill the disk."""
+    free = int(_MOST_OF_DISK * shutil.disk_usage(spill).free)
+    if files is None:
+        return free
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    return min(free, max(_ALWAYS_SPILLED, _MOST_TIMES * size))
 
 
 def _require_address_space() -> None:

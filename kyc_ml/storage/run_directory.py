@@ -5,7 +5,7 @@ not at all; so a killed run leaves complete files and at most a few temporary on
 next start removes.
 
 Other users may be able to write next to the goal. So the hidden folder is opened once, only if it
-is a folder that this user made and nobody else could write; what is removed is removed through
+is a folder that this user made and no other user could write; what is removed is removed through
 that descriptor, and a link inside is never followed.
 """
 
@@ -240,7 +240,9 @@ def _open_own(work: Path) -> int:
     wider = found.st_mode & _OTHERS & ~ours.st_mode
     if found.st_uid != ours.st_uid or wider:
         os.close(number)
-        raise _strange(work, "can be written by other users" if wider else "is of another user")
+        raise _strange(
+            work, "can be written by other users" if wider else "belongs to another user"
+        )
     if found.st_mode & _ANYONE & ~ours.st_mode:
         os.fchmod(number, 0o700)
     return number
@@ -289,7 +291,7 @@ def _require_own_lock(lock: Path, number: int) -> None:
     """Raise unless this user made the lock: whoever did could hold it for ever."""
     found = os.fstat(number)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != _made_in(lock.parent).st_uid:
-        raise _strange(lock, "is of another user")
+        raise _strange(lock, "belongs to another user")
 
 
 def _names(path: Path, number: int) -> bool:

@@ -39,6 +39,22 @@ def why_unwritable(place: Path) -> int:
     return errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that only this user can read; one that is there stays as it is.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise _refused(folder, error) from None
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file next to `path`, and rename it once it is complete and on disk.
@@ -92,12 +108,12 @@ def dump_json(content: object) -> str:
 
 
 def load_json(content: str | bytes) -> Any:  # noqa: ANN401  what JSON holds
-    """Read JSON as `dump_json` writes it, of a file that somebody may have changed.
+    """Read JSON as `dump_json` writes it, of a file that may have been changed.
 
     Raises
     ------
     json.JSONDecodeError, UnicodeDecodeError
-        If it is no JSON, holds a number that is not finite, or is nested too deeply to read.
+        If it is not JSON, holds a number that is not finite, or is nested too deeply to read.
     """
     try:
         return json.loads(content, parse_float=_finite, parse_constant=_finite)

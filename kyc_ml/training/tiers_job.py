@@ -9,7 +9,7 @@ import pandas as pd
 
 from kyc_ml.config import dump_section, load_section
 from kyc_ml.contract import known_until, read_tables
-from kyc_ml.decision import TierPolicy, require_fit
+from kyc_ml.decision import Language, TierPolicy, render_proposal, require_fit
 from kyc_ml.display import ProgressReporter, say_count
 from kyc_ml.registry import load_model, require_currency
 from kyc_ml.storage import require_place, write_whole
@@ -36,7 +36,8 @@ class TiersFitRequest:
     policy : Path or None
         The policy in force; None is the bundle's own.
     out : Path or None
-        YAML file to write the proposed policy to.
+        YAML file to write the proposed policy to; a page for those who decide is beside it, in
+        English and Chinese (`pages_of`).
     """
 
     model: str
@@ -82,7 +83,27 @@ def run_tiers_fit(request: TiersFitRequest, *, reporter: ProgressReporter) -> Fi
     found = replace(found, model=label, path=request.out)
     if request.out is not None:
         write_whole(request.out, write_proposal(found).encode())
+        facts = {
+            "model": found.model,
+            "rows": f"{found.rows:,} ({found.positives:,} +)",
+            "decided": f"{found.since:%Y-%m-%d} – {found.until:%Y-%m-%d}",
+            "basis": found.basis,
+        }
+        for path, language in pages_of(request.out).items():
+            page = render_proposal(
+                found.proposal,
+                in_force=in_force,
+                evaluated=found.judged,
+                facts=facts,
+                language=language,
+            )
+            write_whole(path, page.encode())
     return found
+
+
+def pages_of(out: Path) -> dict[Path, Language]:
+    """Name the pages beside a proposed policy, by language: NAME.html and NAME.zh-CN.html."""
+    return {out.with_suffix(".html"): "en", out.with_suffix(".zh-CN.html"): "zh"}
 
 
 def write_proposal(found: FitResult) -> str:

@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 
 from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, section_digest
 from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_late_reviews
+from kyc_ml.dataset import customers_of
 from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
 from kyc_ml.display import PageStory, ProgressReporter, render_page
 from kyc_ml.features import report_unavailable
+from kyc_ml.metrics import number_customers
 from kyc_ml.registry import (
     BUNDLE,
     VERSION_MARK,
@@ -43,6 +45,7 @@ from kyc_ml.training.training_warnings import (
     warn_of_few_positives,
     warn_of_missed_rates,
     warn_of_odd_tiers,
+    warn_of_sampled_level,
 )
 
 _FEW_TREES: Final = 20
@@ -176,10 +179,15 @@ def train_tables(
     _tell(trained, reporter)
     tier = assign_tiers(trained.evidence.probability, policy=files.policy)
     tiers = compute_tier_table(
-        tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
+        tier,
+        trained.evidence.probability,
+        policy=files.policy,
+        target=trained.evidence.target,
+        customers=number_customers(customers_of(trained.evidence.features.keys)),
     )
     warn_of_odd_tiers(tiers, reporter)
     warn_of_missed_rates(tiers, reporter)
+    warn_of_sampled_level(files.run.model, trained.bundle.calibrator.method, reporter)
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
     reporter.progress("registering", 0, 1)

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kyc_ml.contract import CUSTOMER_ID, DataQualityReport
+from kyc_ml.dataset import customers_of
 from kyc_ml.decision import say_path
 from kyc_ml.display import (
     Example,
@@ -31,6 +32,7 @@ from kyc_ml.metrics import (
     compute_reliability,
     compute_roc,
     compute_score_distribution,
+    number_customers,
 )
 from kyc_ml.registry import Bundle, score_features
 from kyc_ml.training.evidence import MODEL, HoldoutPredictions, Trained
@@ -50,7 +52,13 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
             {who: compute_precision_recall(seen.target, s) for who, s in scores.items()},
             prevalence=float(seen.target.mean()),
         ),
-        "reliability": plot_reliability(compute_reliability(seen.target, seen.probability)),
+        "reliability": plot_reliability(
+            compute_reliability(
+                seen.target,
+                seen.probability,
+                groups=number_customers(customers_of(seen.features.keys)),
+            )
+        ),
         "score_distribution": plot_score_distribution(
             compute_score_distribution(seen.target, seen.probability),
             cut_offs=dict(zip(tiers["tier"], tiers["from_probability"], strict=True)),

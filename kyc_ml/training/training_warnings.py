@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from kyc_ml.config import ModelConfig
 from kyc_ml.display import ProgressReporter
 from kyc_ml.training.model_card.limitations import FEW_POSITIVES
 
@@ -74,4 +75,27 @@ def warn_of_missed_rates(tiers: pd.DataFrame, reporter: ProgressReporter) -> Non
             f"tier {row['tier']}: {side} positives than expected ({100 * expected:.2f} %, "
             f"observed {100 * low:.2f} % to {100 * high:.2f} %); its probabilities are not well "
             "calibrated: look at the reliability plot before you set tiers by them"
+        )
+
+
+def warn_of_sampled_level(
+    config: ModelConfig, calibration: str, reporter: ProgressReporter
+) -> None:
+    """Warn if positives have other weight than negatives and nothing calibrates the level.
+
+    Margins are corrected for it exactly, but only as far as the trees fitted the changed odds:
+    regularised ones stop short of them, and the correction then goes too far.
+
+    Parameters
+    ----------
+    calibration : str
+        Method of the calibrator; see `CalibrationConfig`.
+    """
+    sampled = config.negative_share != 1.0 or config.positive_weight != 1.0
+    if sampled and calibration == "none":
+        reporter.warning(
+            f"negative_share {config.negative_share:g} and positive_weight "
+            f"{config.positive_weight:g} without calibration: the level of the probabilities is "
+            "10 to 20 % off where trees are regularised; add platt to calibration.candidates, "
+            "or leave both at 1"
         )

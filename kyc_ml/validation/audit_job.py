@@ -16,6 +16,7 @@ import pyarrow as pa
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract import (
     ContractedTables,
+    end_of_data,
     known_until,
     observable_until,
     read_tables,
@@ -28,6 +29,7 @@ from kyc_ml.features import (
     audit_features,
     build_features,
     choose_features,
+    compare_extracts,
     report_unavailable,
 )
 from kyc_ml.metrics import Floats, Ints
@@ -74,11 +76,22 @@ class LabelProbes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """Features whose past values are different in an earlier extract; see `compare_extracts`."""
+
+    data: Path
+    observations: int
+    moved: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditResult:
     """The whole audit of one configuration on one source.
 
     Attributes
     ----------
+    earlier : Earlier or None
+        Comparison with an earlier extract; None if none was given.
     unseen : str
         Doubts about the times of cases that no test can settle; '' if there are no doubts.
     """
@@ -89,12 +102,14 @@ class AuditResult:
     labels: LabelProbes
     seconds: dict[str, float]
     path: Path | None
+    earlier: Earlier | None = None
     unseen: str = ""
 
     @property
     def passed(self) -> bool:
         """True if no feature changed and no probe raised an alarm."""
-        return self.features.passed and self.labels.passed
+        same = self.earlier is None or self.earlier.moved.empty
+        return self.features.passed and self.labels.passed and same
 
 
 def run_audit(
@@ -108,6 +123,7 @@ def run_audit(
     out: Path | None,
     quarantine: Path | None,
     reporter: ProgressReporter,
+    earlier: Path | None = None,
 ) -> AuditResult:
     """Audit the features that a configuration chooses, and their mature labels.
 
@@ -120,6 +136,8 @@ def run_audit(
         Decision times to sample.
     out : Path or None
         JSON file to write.
+    earlier : Path or None
+        Data folder of an earlier extract: features of the past must have the same values in both.
     """
     run = load_section(config, RunConfig)
     declared = load_section(source, SourceMapping).attributes
@@ -153,6 +171,12 @@ def run_audit(
         tables, observations, specs, run=run, as_of=moment, seed=seed, reporter=reporter
     )
     seconds["probing labels"] = time.perf_counter() - start
+    start = time.perf_counter()
+    compared = None
+    if earlier is not None:
+        before, _ = read_tables(source, earlier, quarantine=quarantine, reporter=reporter)
+        compared = _compare(tables, before, observations, specs, run=run, data=earlier, seed=seed)
+        seconds["comparing extracts"] = time.perf_counter() - start
     result = AuditResult(
         name=run.name,
         as_of=moment,
@@ -160,11 +184,42 @@ def run_audit(
         labels=labels,
         seconds=seconds,
         path=out,
+        earlier=compared,
         unseen="; ".join(map(str, tables.quality.doubts)),
     )
     if out is not None:
         write_whole(out, json.dumps(_as_json(result), indent=2).encode())
     return result
+
+
+def _compare(
+    now: ContractedTables,
+    before: ContractedTables,
+    observations: pa.Table,
+    specs: Sequence[FeatureSpec],
+    *,
+    run: RunConfig,
+    data: Path,
+    seed: int,
+) -> Earlier:
+    """Compare features of the observations that an earlier extract has too."""
+    known = make_observations(
+        before,
+        unit=run.unit,
+        start=history_start(run.dataset),
+        end=observable_until(before, end_of_data(before)),
+        config=run.dataset,
+    )
+    count, moved = compare_extracts(
+        now,
+        before,
+        observations,
+        known=known,
+        specs=tuple(specs),
+        seed=seed,
+        threads=run.model.n_jobs,
+    )
+    return Earlier(data=data, observations=count, moved=moved)
 
 
 def probe_labels(
@@ -185,9 +240,14 @@ def probe_labels(
             f"at least {FEWEST} mature labels of each class are needed, got {positives:,} "
             f"positives and {negatives:,} negatives"
         )
-        empty = pd.DataFrame({"feature": [], "auc": np.zeros(0)})
+        empty = pd.DataFrame({"feature": [], "auc": np.zeros(0), "value": []})
         return LabelProbes(
-            rows=0, positives=positives, single=empty, pure=empty, shuffled=None, not_run=why
+            rows=0,
+            positives=positives,
+            single=empty[["feature", "auc"]],
+            pure=empty[["feature", "value"]],
+            shuffled=None,
+            not_run=why,
         )
     rows = _sample_labelled(target, seed=seed)
     features = build_features(
@@ -242,6 +302,13 @@ def _as_json(result: AuditResult) -> dict[str, Any]:
         "checks": audit.summary().to_dict("records"),
         "features": json.loads(audit.features.to_json(orient="records", date_format="iso")),
         "left_out": dict(audit.unavailable),
+        "earlier_extract": None
+        if result.earlier is None
+        else {
+            "data": str(result.earlier.data),
+            "observations": result.earlier.observations,
+            "moved": result.earlier.moved.to_dict("records"),
+        },
         "unseen": result.unseen,
         "labels": {
             "not_run": labels.not_run,

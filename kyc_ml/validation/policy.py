@@ -236,8 +236,19 @@ def _covers(own: Gate, default: Gate) -> bool:
         and (low is None or (own.at_least is not None and own.at_least >= low))
         and (high is None or (own.at_most is not None and own.at_most <= high))
         and own.or_figure in (None, default.or_figure)
-        and own.only_if in (None, default.only_if)
+        and (own.only_if is None or _asks_no_more(own.only_if, default.only_if))
     )
+
+
+def _asks_no_more(own: GateCondition, default: GateCondition | None) -> bool:
+    """Return whether a condition is met wherever a default one is."""
+    if default is None or own.figure != default.figure:
+        return False
+    low = own.at_least is None or (
+        default.at_least is not None and own.at_least <= default.at_least
+    )
+    high = own.at_most is None or (default.at_most is not None and own.at_most >= default.at_most)
+    return low and high
 
 
 def _weaker(own: ValidationPolicy, default: ValidationPolicy) -> tuple[str, ...]:

@@ -153,8 +153,8 @@ def _values_of(features: FeatureTable, column: int) -> tuple[Ints, list[str]]:
         return np.where(codes < 0, len(names), codes), [*map(str, names), "missing"]
     numbers = features.numbers[:, column]
     codes, values = pd.factorize(numbers)
-    texts = [f"{each:g}" for each in values]
-    if len(values) > _MOST_VALUES:
+    texts = [f"{each:g}" for each in values[: _MOST_VALUES + 1]]
+    if len(texts) > _MOST_VALUES:
         codes, texts = np.where(np.isnan(numbers), -1, 0), ["present"]
     return np.where(codes < 0, len(texts), codes), [*texts, "missing"]
 

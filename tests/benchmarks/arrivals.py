@@ -6,7 +6,8 @@ Draws the daily rows of a table from calm laws: a level that grows by 30 % a yea
 weekends, holidays of 40 % (21 days of a Chinese year), each day's own deviation, and Poisson
 chance. Prints for each length of history and size of a day the share of nights refused, without
 and with declared holidays, and the share of nights refused when half of the day is removed.
-With --bank every night of a demo bank is tried too.
+With --bank every night of a demo bank is tried too, and every ninth by all limits of an extract,
+each with the night before.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import argparse
 from datetime import date, timedelta
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
+import pandas as pd
 
-from kyc_ml.config import ExtractLimits
+from kyc_ml.config import ExtractLimits, LimitsConfig
 from kyc_ml.metrics import jeffreys_interval
 from kyc_ml.scoring.arrivals import expect_arrivals
+from kyc_ml.scoring.extract_limits import NightBefore, check_extract, find_late_tables
+from kyc_ml.scoring.extract_profile import profile_extract
 
 LAST = date(2025, 6, 23)
 NIGHTS = 200
@@ -112,6 +117,25 @@ def try_bank(bank: Path) -> None:
         show(f"demo bank, {table}", hits, len(nights), halves, len(nights))
 
 
+def try_extract(bank: Path) -> None:
+    """Try every ninth night of a demo bank by all limits of an extract."""
+    files = {path.stem: path for path in sorted(bank.glob("*.parquet"))}
+    tables = SimpleNamespace(files=files)
+    before, nights, broken = None, 0, []
+    for back in range(477, -1, -9):
+        as_of = pd.Timestamp(LAST - timedelta(days=back - 1), tz="UTC")
+        profiles = profile_extract(tables, as_of, memory="1GB", scratch=None)
+        limits = LimitsConfig()
+        found = find_late_tables(profiles, as_of, limits) + check_extract(
+            profiles, limits, as_of=as_of, timezone="Asia/Shanghai", before=before, whole_day=True
+        )
+        nights += 1
+        broken += [f"{as_of:%Y-%m-%d} {fault}" for fault in found]
+        summaries = {name: each.summary for name, each in profiles.items()}
+        before = NightBefore(as_of=as_of, tables=summaries)
+    print(f"demo bank, all limits: {nights} nights, faults: {broken}", flush=True)
+
+
 def main() -> None:
     """Draw, compare and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -121,7 +145,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.bank is not None:
         try_bank(arguments.bank)
-    for days, size in product((730, 150, 60), (20, 200, 5_000)):
+        try_extract(arguments.bank)
+    for days, size in product((730, 150, 90), (20, 200, 5_000) if arguments.draws else ()):
         for quiet, declared in ((False, False), (True, False), (True, True)):
             simulate(
                 days,

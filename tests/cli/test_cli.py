@@ -359,7 +359,7 @@ def test_an_interrupt_is_one_object_of_the_json_log(monkeypatch):
     ("day", "known"),
     [
         ((), {}),
-        (("--as-of", "2026-03-02T08:00+08:00"), {"as_of": "2026-03-02T00:00:00+00:00"}),
+        (("--as-of", "2026-03-02"), {"as_of": "2026-03-02"}),
         (("--as-of", "soon"), {}),  # it is no date
     ],
 )
@@ -416,7 +416,8 @@ def test_a_json_log_takes_nothing_from_help():
 def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(monkeypatch):
     result = SimpleNamespace(
         manifest=SimpleNamespace(
-            scored_by="model", reason="", run_id="r", customers=1_234, not_scored={},
+            scored_by="model", reason="", run_id="r", identity={"model": "fraud v1"},
+            customers=1_234, not_scored={},
             read=562_557, quarantined=0, promotion={"status": "not_promoted"},
         ),
         tiers=pd.DataFrame({"tier": ["low"]}), rows=7_690,

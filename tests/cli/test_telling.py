@@ -9,12 +9,17 @@ import pandas as pd
 import pytest
 
 from kyc_ml.cli.terminal.results import _say_example, _say_peers
+from kyc_ml.config import ModelConfig
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import report_unavailable
 from kyc_ml.model import Selection
 from kyc_ml.training import warn_of_odd_tiers
 from kyc_ml.training.train_job import _tell_of_few_trees, _tell_of_selection
-from kyc_ml.training.training_warnings import warn_of_few_positives, warn_of_missed_rates
+from kyc_ml.training.training_warnings import (
+    warn_of_few_positives,
+    warn_of_missed_rates,
+    warn_of_sampled_level,
+)
 
 
 class Listener(ProgressReporter):
@@ -135,6 +140,22 @@ def test_a_tier_whose_observed_interval_misses_its_expected_rate_is_told():
         "tier medium: more positives than expected (5.00 %, observed 10.00 % to 20.00 %)",
         "tier high: fewer positives than expected (50.00 %, observed 10.00 % to 40.00 %)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "calibration", "warned"),
+    [
+        ({}, "none", False),
+        ({"negative_share": 0.1}, "none", True),
+        ({"positive_weight": 5.0}, "none", True),
+        ({"negative_share": 0.1}, "platt", False),
+    ],
+)
+def test_sampling_without_calibration_is_told(changed, calibration, warned):
+    reporter = Listener()
+    warn_of_sampled_level(ModelConfig(**changed), calibration, reporter)
+    assert len(reporter.said) == warned
+    assert all("negative_share" in line and "platt" in line for line in reporter.said)
 
 
 @pytest.mark.parametrize(

@@ -178,3 +178,26 @@ def test_commands_to_copy_are_whole_however_narrow_the_terminal(kind, monkeypatc
     assert command in out.splitlines()
     if kind is JsonLines:
         assert json.loads(err)["facts"]["next"] == [command]
+
+
+HOSTILE = "a\x1b]0;title\x1b[2Jb\x9b31m\u202ec\x7f"
+HARMLESS = r"a\u001b]0;title\u001b[2Jb\u009b31m\u202ec\u007f"
+
+
+@pytest.mark.parametrize("make", [Terminal, JsonLines])
+def test_no_control_code_of_data_reaches_the_terminal(make, capsys):
+    """A column, category, model or file may be named to move the cursor or hide a line."""
+    terminal = make()
+    terminal.about(model=HOSTILE)
+    with terminal:
+        terminal.progress(HOSTILE, 1, 1)
+        terminal.info(HOSTILE)
+        terminal.warning(HOSTILE)
+        terminal.failed(HOSTILE)
+        terminal.crashed(HOSTILE)
+        terminal.show(HOSTILE, pd.DataFrame({HOSTILE: [HOSTILE]}))
+        terminal.summary(HOSTILE, {HOSTILE: HOSTILE}, commands=[HOSTILE])
+        terminal.draw(HOSTILE)
+    written = "".join(capsys.readouterr())
+    assert HARMLESS in written
+    assert {each for each in HOSTILE if not each.isprintable()}.isdisjoint(written)

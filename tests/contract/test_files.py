@@ -387,3 +387,36 @@ def test_a_code_of_the_users_own_may_be_called_todo(data):
     cases["outcome"] = "CASE WHEN value IN ('TODO') THEN 'open' ELSE 'cleared' END"
     source = read(mapping(tables={"cases": {"from": "tx", "columns": cases}}), data)
     assert set(source.accepted.tables["cases"]["typology"].to_pylist()) == {"TODO"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("random()", "random"),
+        ("NOW()", "now"),
+        ("current_date", "current_date"),
+        ("today()", "today"),
+        ("CAST(uuid() AS VARCHAR)", "uuid"),
+        ("age(CAST(day AS TIMESTAMP))", "age"),
+        ("(SELECT max(value) FROM tx TABLESAMPLE 10%)", "REPEATABLE"),
+        ("CAST(main.gen_random_uuid() AS VARCHAR)", "gen_random_uuid"),
+        (f"{'(' * 450}value{'+1)' * 450}", "transactions"),
+    ],
+)
+@pytest.mark.parametrize("place", ["column", "where"])
+def test_what_gives_another_value_each_time_is_refused_by_name(data, place, sql, named):
+    changed = (
+        mapping(columns={"customer_id": sql})
+        if place == "column"
+        else mapping(where=f"({sql}) IS NOT NULL")
+    )
+    assert named in fault(changed, data)
+
+
+def test_a_column_may_have_the_name_of_a_clock_and_two_times_have_an_age(data):
+    (data / "tx.csv").write_text(CSV.replace("day", "current_date"))
+    mapped = mapping(
+        columns={"event_time": 'CAST("current_date" AS DATE)', "customer_id": "trim(who)"},
+        where="age(TIMESTAMP '2024-02-01', TIMESTAMP '2024-01-01') > INTERVAL 1 DAY",
+    )
+    assert len(amounts(read(mapped, data))) == 4

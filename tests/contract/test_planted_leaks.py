@@ -250,3 +250,54 @@ REPORTS = {
 )  # fmt: skip
 def test_tables_that_read_the_cases_or_the_outcome_are_named(data, source, found):
     assert found_in(data, source) == found
+
+
+def marked(column, mark, *, n=600, adverse=50):
+    """Return payments of which every twelfth is a fraud; `mark` takes the number of a fraud."""
+    rows = payments(n)
+    rows["amount"] = [place + 0.5 for place in range(n)]
+    if column is not None and column not in rows:
+        rows[column] = [f"v{place % 7}" for place in range(n)]
+    frauds = np.arange(adverse) * 12
+    for number, place in enumerate(frauds):
+        if column is not None and mark(number) is not False:
+            rows.loc[place, column] = mark(number)
+    own = cases(honest, n=adverse)
+    own["customer_id"] = rows["customer_id"].to_numpy()[frauds]
+    own["transaction_id"] = rows["transaction_id"].to_numpy()[frauds]
+    return {"transactions": rows, "cases": own}
+
+
+@pytest.mark.parametrize(
+    ("column", "mark", "count"),
+    [
+        (None, None, 0),
+        ("channel", lambda number: number < 20 and "batch", 20),
+        ("channel", lambda number: number < 19 and "batch", 0),
+        ("channel", lambda number: "v1", 0),  # which others have too
+        ("region", lambda number: None, 50),
+        ("device_id", lambda number: "d0", 50),
+        ("counterparty_id", lambda number: f"p{number}", 0),  # one each: no mark
+        ("counterparty_id", lambda number: "mule" if number < 10 else f"p{number}", 0),
+        ("transaction_id", lambda number: f"x{number}", 40),
+        ("amount", lambda number: 100.0 * number, 50),
+    ],
+)
+def test_a_value_that_marks_the_cases_is_named(column, mark, count):
+    tables = marked(column, mark)
+    expected = [("transactions", "marks the cases", count)] if count else []
+    assert doubts(**tables) == expected
+
+
+def test_where_adverse_rows_are_common_a_value_of_theirs_is_no_mark():
+    tables = marked("channel", lambda _: "batch")
+    rows = tables["transactions"]
+    for kept, found in ((10, ["marks the cases"]), (9, [])):
+        common = {**tables, "transactions": rows[rows.index % 12 < kept]}
+        assert [key for _, key, _ in doubts(**common)] == found
+
+
+def test_cases_that_name_no_payment_mark_none():
+    tables = marked("channel", lambda _: "batch")
+    del tables["cases"]["transaction_id"]
+    assert doubts(**tables) == []

@@ -180,6 +180,7 @@ def test_the_expert_grade_is_named_in_the_language_of_the_sheet(language, expect
 def test_the_sheet_is_one_page_that_fetches_nothing_and_escapes_what_it_says(sheet):
     page = render_sheet(sheet)
     assert page == render_sheet(sheet)
+    assert "default-src 'none'" in page
     for outside in ("http:", "https:", "<script", "<link", "url(", "@import", "src="):
         assert outside not in page
     assert "<b>C1</b>" not in page

@@ -214,6 +214,12 @@ def test_the_page_is_self_contained_and_small(page):
     assert parser.open == []
 
 
+def test_the_page_may_load_nothing_and_run_nothing(page):
+    assert "Content-Security-Policy" in page
+    assert "default-src 'none'" in page
+    assert "script-src" not in page, "what default-src forbids stays forbidden"
+
+
 def test_nobody_is_kept_out_of_the_page(page, find_barriers):
     assert find_barriers(page) == []
 

@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -87,6 +90,24 @@ def test_a_feature_that_ranks_too_well_alone_exits_with_1(place, lean, monkeypat
     assert (done.code, done.crash) == (1, None), done.err
     assert "alone" in done.out
     assert "FAILED" in done.out
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_rows_that_a_later_extract_added_to_the_past_exit_with_1(place, lean, tmp_path, whole):
+    before, out = tmp_path / "before", tmp_path / "audit.json"
+    shutil.copytree(place.data, before)
+    if not whole:
+        path = before / "transactions.parquet"
+        rows = pq.read_table(path)
+        pq.write_table(rows.filter(np.arange(rows.num_rows) % 10 > 0), path)
+    done = audit(place, "--earlier", before, "--out", out, config=lean)
+    assert (done.code, done.crash) == (0 if whole else 1, None), done.err
+    found = json.loads(out.read_text())["earlier_extract"]
+    assert found["observations"] > 500
+    moved = [each["feature"] for each in found["moved"]]
+    assert bool(moved) == (not whole)
+    assert set(moved) <= set(re.findall(r"\w+", done.out))
+    assert whole or "customer_count_7d" in moved
 
 
 def test_without_cases_the_labels_are_said_to_be_unprobed(place, lean, tmp_path):

@@ -162,7 +162,7 @@ def test_missing_data_folder(user, refused):
 def test_missing_file(user, refused):
     user.save()
     (user.data / "tx.csv").rename(user.data / "txs.csv")
-    message = refused(user, *user.check)
+    message = refused(user, *user.check, code=5)  # it may come
     assert "'tx.csv'" in message
 
 
@@ -239,7 +239,7 @@ def test_empty_transactions(user, refused):
 def test_empty_file(user, refused):
     user.save()
     (user.data / "tx.csv").write_text("")
-    message = refused(user, *user.check)
+    message = refused(user, *user.check, code=5)  # it may still be copied
     assert "'tx.csv'" in message
 
 

@@ -177,7 +177,7 @@ def test_an_address_without_its_beginning_is_recognised(place, rivals, model):
 def test_an_objective_of_the_users_own(place, rivals, tmp_path):
     done = compare(
         place, rivals.challenger, rivals.champion, "--objective", "recall_at_capacity",
-        "--capacity", 2.5, "--since", "2024-10-01", "--quiet",
+        "--capacity", 2.5, "--since", "2024-10-01T00:00Z", "--quiet",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.is_summary_alone

@@ -64,6 +64,10 @@ def test_it_is_validated_out_of_fold_and_promoted_on_a_condition(place, trained,
     assert (refused.code, "owner" in refused.out) == (1, True)
     sign = ("sign-off", report, "--validator", "lin", "--conclusion", "approve", "--owner", "wang")
     assert place.run(*sign, *log).code == 0
+    refused = place.run(*promote, *gates, *log)  # for the gates that it leaves out
+    assert (refused.code, "approve-policy" in refused.out) == (1, True)
+    approval = ("approve-policy", gates[1], "--approver", "sun", "--reason", "a test")
+    assert place.run(*approval, *log).code == 0
     promoted = place.run(*promote, *gates, *log)
     assert (promoted.code, "condition 1" in promoted.out) == (0, True), promoted.out
 

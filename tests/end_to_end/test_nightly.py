@@ -2,6 +2,9 @@
 
 import importlib.util
 import json
+import os
+import stat
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from kyc_ml.cli.process import Terminated
 from kyc_ml.decision import Hysteresis
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import GateError, NotReadyError, OutputError, RegistryError
 from kyc_ml.features import find_time_bound
 from kyc_ml.model import PROBABILITY
 from kyc_ml.registry import load_bundle, save_bundle
@@ -147,3 +153,119 @@ def test_a_log_says_its_day_once_the_data_has_told_it(place, night, tmp_path):
     assert {each["model"] for each in logged} == {
         read_manifest(tmp_path / "scored").identity["model"]
     }
+
+
+# What MLflow knows of nights that did not go well
+
+
+@pytest.fixture
+def alone(make_store, tmp_path, monkeypatch):
+    """Work with a store of its own; gives its scoring runs, the oldest first."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", make_store(tmp_path))
+
+    def runs():
+        client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+        experiment = client.get_experiment_by_name("kyc_ml scoring")
+        order = ["attributes.start_time ASC"]
+        return client.search_runs([experiment.experiment_id], order_by=order) if experiment else []
+
+    return runs
+
+
+def test_a_refused_night_is_a_failed_run_with_its_reason(night, alone, tmp_path):
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("quarantined_share: 0.0\n")
+    with pytest.raises(GateError):
+        night.score(tmp_path / "out" / "2024-03-20" / "m", limits=limits, as_of="2024-03-20")
+    with pytest.raises(NotReadyError):
+        night.score(tmp_path / "out" / "2024-06-01" / "m", limits=None, as_of="2024-06-01")
+    refused, late = alone()
+    assert [each.info.status for each in (refused, late)] == ["FAILED", "FAILED"]
+    assert refused.info.run_name.endswith(" 2024-03-20")
+    tags = refused.data.tags
+    assert (tags["exit_code"], tags["limits"].split(", ")[0]) == ("1", "quarantined_share")
+    assert "quarantined_share" in tags["reason"]
+    assert late.data.tags["exit_code"] == "5"
+    assert "stale_hours" in late.data.tags["reason"]
+
+
+def test_a_night_that_a_signal_ends_is_a_killed_run(night, alone, tmp_path):
+    class Ending(ProgressReporter):
+        def progress(self, stage, done, total):
+            raise Terminated(143)
+
+    with pytest.raises(Terminated):
+        night.score(tmp_path / "out" / "2024-03-20" / "m", reporter=Ending(), as_of="2024-03-20")
+    [run] = alone()
+    assert run.info.status == "KILLED"
+    assert "exit_code" not in run.data.tags
+
+
+def test_nights_that_mlflow_missed_are_made_up_for_with_their_own_times(
+    night, alone, tmp_path, monkeypatch
+):
+    def away(*_, **__):
+        msg = "away"
+        raise RegistryError(msg)
+
+    out = tmp_path / "out"
+    missed = [out / day / "m" for day in ("2024-03-20", "2024-03-21")]
+    with monkeypatch.context() as patched:
+        patched.setattr("kyc_ml.scoring.recording.log_scoring", away)
+        began = time.time()
+        for folder in missed:
+            assert night.score(folder, as_of=folder.parent.name, since=None).rows
+        ended = time.time()
+    assert alone() == []
+    for folder in missed:
+        kept = folder.with_name(".m.unlogged.json")
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert "SECRET" not in kept.read_text()
+        os.utime(kept, (began - 7200, began - 7200))
+    night.score(out / "2024-03-22" / "m", as_of="2024-03-22", since=None)
+    runs = alone()
+    assert [run.info.run_name[-10:] for run in runs] == ["2024-03-20", "2024-03-21", "2024-03-22"]
+    for run in runs[:2]:
+        assert began * 1000 - 1 <= run.info.start_time <= run.info.end_time <= ended * 1000
+        assert (run.info.status, run.data.metrics["seconds/reading"] > 0) == ("FINISHED", True)
+    assert [run.data.tags["run_id"] for run in runs[:2]] == [
+        read_manifest(folder).run_id for folder in missed
+    ]
+    assert not list(out.rglob(".*.unlogged.json"))
+    # once more: nothing is logged twice
+    night.score(out / "2024-03-22" / "m", as_of="2024-03-22", since=None)
+    assert len(alone()) == 3
+
+
+def test_a_published_night_stands_when_the_extract_has_grown(night, alone, nightly, tmp_path):
+    mine = night.copy(tmp_path / "mine")
+    line = [
+        *("--source", mine.source, "--data", mine.data, "--out", tmp_path / "out"),
+        *("--model", mine.model, "--limits", mine.limits, "--as-of", "2024-03-20"),
+    ]
+    done = CliRunner().invoke(nightly, list(map(str, line)))
+    assert done.exit_code == 0, done.output
+    [folder] = [path.parent for path in (tmp_path / "out" / "2024-03-20").glob(f"*/{MANIFEST}")]
+    before = digest_file(folder / MANIFEST)
+    path = mine.data / "transactions.csv"
+    late = path.read_text().splitlines()[-1].replace("SECRETTX0399", "SECRETTX0400")
+    path.write_text(f"{path.read_text()}{late}\n")
+    done = CliRunner().invoke(nightly, list(map(str, line)))
+    assert (done.exit_code, digest_file(folder / MANIFEST)) == (0, before)
+    warned = [each for each in done.stderr.splitlines() if "warning: " in each]
+    assert any(str(folder) in each for each in warned)
+    assert "input transactions.csv" in done.stderr
+    # another model, or other code, is another run all the same
+    done = CliRunner().invoke(nightly, [*map(str, line), "--overrides", str(_book(tmp_path))])
+    assert done.exit_code == 2
+    with pytest.raises(OutputError, match=r"transactions\.csv"):
+        mine.score(
+            folder, as_of="2024-03-20", since=None, contributions=False, csv=False, part_rows=32_768
+        )
+
+
+def _book(folder):
+    path = folder / "book.yaml"
+    path.write_text(yaml.safe_dump({"overrides": []}))
+    return path

@@ -21,7 +21,13 @@ import pytest
 import yaml
 
 from kyc_ml.contract.storing import read_once
-from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, SourceError
+from kyc_ml.errors import (
+    GateError,
+    KycMlError,
+    NotReadyError,
+    OutputError,
+    SourceError,
+)
 from kyc_ml.model import PROBABILITY
 from kyc_ml.registry import load_bundle, save_bundle
 from kyc_ml.scoring import score_job as scoring
@@ -581,9 +587,9 @@ def test_a_night_whose_tables_have_not_landed_is_refused(night, tmp_path):
     """The newest payment is of 2024-04-09 18:00; on this day and the next its age is 6, 30 h."""
     landed = night.score(tmp_path / "landed", as_of="2024-04-10", since=None)
     assert landed.rows
-    with pytest.raises(ConfigError, match=r"30.0.*stale_hours \b24\b") as refused:
+    with pytest.raises(NotReadyError, match=r"30.0.*stale_hours \b24\b") as refused:
         night.score(tmp_path / "missing", as_of="2024-04-11", since=None)
-    assert refused.value.exit_code == 2
+    assert refused.value.exit_code == 5
     assert not list(tmp_path.glob("*missing*"))
     mine, _ = with_limits(night, tmp_path / "mine", lambda _: ({"stale_hours": 30}, ""))
     assert mine.score(tmp_path / "allowed", as_of="2024-04-11", full=True).rows

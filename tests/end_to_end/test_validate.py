@@ -58,7 +58,9 @@ def validated(place, configs):
     policy = yaml.safe_load((configs / "validation.yaml").read_text())
     policy["settings"].update(draws=100, compared_rows=10, audit_times=1, train_rows=5_000)
     (place.configs / "validation.yaml").write_text(yaml.safe_dump(policy, allow_unicode=True))
-    place.run("train", "--config", config, *place.source_arguments(), "--as-of", TRAINED)
+    place.run(
+        "train", "--config", config, *place.source_arguments(), "--as-of", f"{TRAINED}T00:00Z"
+    )
     out, uri = place.home / "validated", "models:/reviewed/1"
     outcome = validate(place, uri, out)
     return Validated(uri=uri, out=out, log=place.home / "validate.jsonl", outcome=outcome)
@@ -225,7 +227,7 @@ def test_a_report_that_cannot_be_read_is_not_written_over(validated, place):
     [
         (("--only", "calibration.jefreys"), "'calibration.jeffreys'"),
         (("--rows", "mine"), "'later', 'test'"),
-        (("--since", "2024-08-01"), "--since is 2024-08-01"),
+        (("--since", "2024-08-01"), "--since is 2024-07-31 16:00 UTC"),
         (("--as-of", "2024-09-20"), "--rows test"),
         (("--policy", "nowhere.yaml"), "--policy nowhere.yaml"),
     ],

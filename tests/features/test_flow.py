@@ -144,7 +144,7 @@ def test_the_order_of_simultaneous_rows_does_not_change_totals(rows, data):
 @pytest.mark.parametrize(
     ("rows", "matched", "dwell"),
     [
-        # Money that comes at the same instant is not there yet.
+        # Money that comes at the same instant has not arrived yet.
         ([(0, 1, 0, False, 5.0), (0, 1, 0, True, 5.0)], 0.0, np.nan),
         # Exactly at the limit of two hours is within; the next hour is not.
         ([(0, 1, 0, False, 5.0), (0, 3, 0, True, 5.0)], 5.0, 2.0),

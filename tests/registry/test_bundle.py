@@ -426,3 +426,13 @@ def test_a_resealed_model_with_a_circle_is_refused(saved):
     reseal(saved, "model.txt", changed)
     with pytest.raises(BundleError):
         load_bundle(saved)
+
+
+def test_a_link_in_place_of_the_unfinished_bundle_is_not_followed(bundle, tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "mine").touch()
+    (tmp_path / ".bundle.writing").symlink_to(victim)
+    with pytest.raises(OutputError):
+        save_bundle(bundle, tmp_path / "bundle")
+    assert [each.name for each in victim.iterdir()] == ["mine"]

@@ -170,6 +170,9 @@ def test_the_first_number_is_the_probability(scorer, row):
 @pytest.mark.filterwarnings("ignore")  # of MLflow's own libraries
 def test_mlflow_evaluates_the_probabilities_as_a_classifier(logged, small, bundle, tmp_path):
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    # another test of this process may have left an experiment of its own store
+    made = mlflow.create_experiment("evaluation", artifact_location=str(tmp_path / "files"))
+    mlflow.set_experiment(experiment_id=made)
     frame = small.features.to_arrow().to_pandas()
     frame[[spec.name for spec in bundle.inputs if spec.name not in frame]] = np.nan
     answer = logged.predict(frame)

@@ -169,7 +169,11 @@ def test_a_time_has_a_zone_or_is_text(source, config, trained, twin):
 def test_text_is_the_instant_that_the_command_line_reads(source, trained, twin):
     by_text = kyc_ml.compare(trained.bundle, twin, source, as_of="2024-12-15", since="2024-09-20")
     by_time = kyc_ml.compare(
-        trained.bundle, twin, source, as_of=LATER, since=pd.Timestamp("2024-09-20", tz="UTC")
+        trained.bundle,
+        twin,
+        source,
+        as_of=pd.Timestamp("2024-12-15", tz=source.timezone),
+        since=pd.Timestamp("2024-09-20", tz=source.timezone),
     )
     assert by_text.metrics.equals(by_time.metrics)
 

@@ -133,3 +133,17 @@ def test_a_named_cache_that_cannot_be_made_is_refused(find, monkeypatch, tmp_pat
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "below"))
     with pytest.raises(ConfigError, match="cannot"):
         find()
+
+
+def test_a_cache_below_a_folder_that_others_can_write_is_refused(find, monkeypatch, tmp_path):
+    """Whoever can write a folder above can rename the cache and put another in its place."""
+    above = opened(tmp_path / "above", 0o1777)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(above / "given"))
+    assert find() == str(above / "given"), "as in the temporary folder, only owners may rename"
+    opened(above, 0o770)
+    with pytest.raises(ConfigError, match=f"{above} "):
+        find()
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    opened(tmp_path / "package" / "__pycache__")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(above))
+    assert find() == str(tmp_path / "tmp" / f"kyc_ml-{os.geteuid()}")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from kyc_ml.storage import save_csv, write_csv
 
 LIVE = ["=1+1", '=cmd|"/c calc"!A1', "+86 138", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1", "－1+1"]
-PLAIN = ["abc", "", None, "-", "-5", "+1", "-1.5", "1e5", "-1,234.5", "a=1", " =1"]
+LIVE += [" =1", "  @SUM(A1)", "\u00a0=1", "\u3000＝1", "\ufeff=1"]
+PLAIN = ["abc", "", None, "-", "-5", "+1", "-1.5", "1e5", "-1,234.5", "a=1", " -5", "  a"]
 
 
 def written(table):
@@ -30,13 +31,14 @@ def test_a_formula_gets_an_apostrophe_and_nothing_else_does(text, live, tmp_path
     read = pd.read_csv(io.BytesIO(content), keep_default_na=False, dtype=str)
     assert read["text"].tolist() == ["x", f"'{text}" if live else text or ""]
     assert read["number"].tolist() == ["-1.5", "2"]
-    save_csv(table.to_pandas(), tmp_path / "t.csv")
+    save_csv(table.to_pandas().rename(columns={"number": "=n"}), tmp_path / "t.csv")
     again = pd.read_csv(tmp_path / "t.csv", keep_default_na=False, dtype=str)
     assert again["text"].tolist() == read["text"].tolist()
+    assert list(again) == ["text", "'=n"]
     assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
-@given(st.lists(st.text("=+-@\t＝1a.,e", max_size=5), min_size=1))
+@given(st.lists(st.text("=+-@\t＝1a.,e \u00a0", max_size=5), min_size=1))
 def test_both_ways_to_write_a_table_agree(texts):
     from kyc_ml.storage.delimited import _harmless, _harmless_text  # noqa: PLC0415
 

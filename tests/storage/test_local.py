@@ -138,3 +138,25 @@ def test_too_little_address_space_is_said_before_the_system_ends_the_process():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.startswith("memory: ")
+
+
+def test_no_more_is_spilled_than_the_files_explain(tmp_path, monkeypatch):
+    """A file of a few KB that holds one value for a million rows must not fill the disk."""
+    monkeypatch.setattr("kyc_ml.storage.local._ALWAYS_SPILLED", 1 << 20)
+    bomb = "SELECT repeat('x', 200) || range FROM range(1_000_000) ORDER BY 1"
+    small = tmp_path / "small"
+    small.write_bytes(b"x" * 1_000)
+
+    def spill(file):
+        with connect(
+            data=None, files=[file], memory="100MB", threads=1, scratch=tmp_path
+        ) as connection:
+            return sum(len(part) for part in read_batches(connection, bomb, rows=50_000))
+
+    with pytest.raises(duckdb.Error) as caught:
+        spill(small)
+    assert is_out_of_memory(caught.value)
+    large = tmp_path / "large"
+    with large.open("wb") as handle:
+        handle.truncate(10_000_000)
+    assert spill(large) == 1_000_000

@@ -110,7 +110,7 @@ def test_validate_fails_a_value_that_only_positives_have(world, score, evidence,
 
 
 @pytest.mark.parametrize("doubted", [True, False])
-def test_validate_finds_doubtful_dates(evidence, check, doubted):
+def test_validate_finds_doubts(evidence, check, doubted):
     about = {"hours": 1.0, "share": 0.8}
     doubt = RuleFinding.of("known early", "cases", "known_at", count=80, **about)
     other = RuleFinding.of("no row", "events")
@@ -123,6 +123,6 @@ def test_validate_finds_doubtful_dates(evidence, check, doubted):
         quality=DataQualityReport(tables=(), warnings=warnings),
     )
     result, findings = check("data.leakage", replace(evidence, tables=tables))
-    assert result.figure("doubtful_dates").value == int(doubted)
-    assert ("data.leakage/doubtful_dates/amber" in {f.id for f in findings}) == doubted
-    assert ("cases" in result.figure("doubtful_dates").about) == doubted
+    assert result.figure("doubts").value == int(doubted)
+    assert ("data.leakage/doubts/amber" in {f.id for f in findings}) == doubted
+    assert ("cases" in result.figure("doubts").about) == doubted

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from kyc_ml.errors import ConfigError
+from kyc_ml.errors import ConfigError, OutputError
 from kyc_ml.validation import DataIdentity, Report, choose_checks
 from kyc_ml.validation.report.storage import (
     content_digest,
@@ -148,3 +148,18 @@ def test_a_frame_keeps_types_and_missing_values():
 
 def test_an_infinite_number_of_a_table_is_null_in_json():
     assert plain_frame(pd.DataFrame({"x": [np.inf, 1.0]}))["rows"] == [[None], [1.0]]
+
+
+def test_a_new_folder_is_its_owners_alone_and_a_linked_one_is_not_emptied(report, tmp_path):
+    write_report(report, tmp_path / "out")
+    assert {each.stat().st_mode & 0o077 for each in (tmp_path / "out").rglob("*")} == {0}
+    assert (tmp_path / "out").stat().st_mode & 0o077 == 0
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "calibration.overall.mine.parquet").touch()
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    (planted / "tables").symlink_to(victim)
+    with pytest.raises(OutputError, match="tables"):
+        write_report(report, planted)
+    assert [each.name for each in victim.iterdir()] == ["calibration.overall.mine.parquet"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,13 +22,14 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
 
 from kyc_ml.cli.language import translate
 from kyc_ml.cli.outcome import Outcome
 from kyc_ml.cli.terminal.quantity import to_json
 from kyc_ml.cli.terminal.sheets import Sheet
-from kyc_ml.cli.terminal.wrapping import wrap
+from kyc_ml.cli.terminal.wrapping import show_controls, wrap
 from kyc_ml.display import ProgressReporter
 
 if TYPE_CHECKING:
@@ -41,9 +42,20 @@ _REFRESHED = 4
 """Times a second: each writes a line of control codes."""
 
 
+class _Console(Console):
+    """A console that shows control codes of what it prints, and sends its own alone."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render as rich does; text of data is in segments without control codes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=show_controls(segment.text))
+
+
 def _console(*, stderr: bool = False, width: int | None = None) -> Console:
     """Make a console that writes what it gets and cuts nothing."""
-    return Console(
+    return _Console(
         stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True
     )
 
@@ -166,7 +178,7 @@ class Terminal(ProgressReporter):
     def crashed(self, trace: str) -> None:
         """Write the traceback of a defect."""
         self._note_reason(_DEFECT)
-        typer.echo(f"{translate(_DEFECT)}:\n{trace}", err=True)
+        typer.echo(f"{translate(_DEFECT)}:\n{show_controls(trace)}", err=True)
 
     def stopped(self) -> None:
         """Write that a person stopped the job."""
@@ -280,4 +292,4 @@ class JsonLines(Terminal):
     def _log(self, level: str, event: str, **content: object) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = {"time": now, "level": level, "event": event, **self._about, **content}
-        typer.echo(json.dumps(entry, ensure_ascii=False), err=True)
+        typer.echo(show_controls(json.dumps(entry, ensure_ascii=False)), err=True)

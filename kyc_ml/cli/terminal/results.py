@@ -251,24 +251,29 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
     """Draw what each check found, the features that moved, and the verdict."""
     audit, labels = result.features, result.labels
     terminal.draw(draw_frame("point in time: values compared and features moved", audit.summary()))
-    if not audit.passed:
-        terminal.draw(draw_frame("features that moved", audit.moved))
-    if not labels.alarms.empty:
-        terminal.draw(draw_frame("features that know the label alone", labels.alarms))
-    if not labels.pure.empty:
-        terminal.draw(draw_frame("values that nearly only positives have", labels.pure))
+    earlier = result.earlier
+    known = labels.pure["feature"] + " = " + labels.pure["value"]
+    alarms = (
+        ("features that moved", audit.moved, audit.moved["feature"]),
+        *(
+            ("features that the earlier extract gives otherwise", each.moved, each.moved["feature"])
+            for each in (earlier,)
+            if each is not None
+        ),
+        ("features that know the label alone", labels.alarms, labels.alarms["feature"]),
+        ("values that nearly only positives have", labels.pure, known),
+    )
+    for title, table, _ in alarms:
+        if not table.empty:
+            terminal.draw(draw_frame(title, table))
     facts: dict[str, object] = {
         "decision times": ", ".join(f"{each:%Y-%m-%d %H:%M}" for each in audit.decision_times),
         "observations": f"{audit.observations:,}",
         "features": f"{audit.features['feature'].nunique():,}, left out {len(audit.unavailable)}",
     }
-    if not audit.passed:
-        facts["features that moved"] = ", ".join(dict.fromkeys(audit.moved["feature"]))
-    if not labels.alarms.empty:
-        facts["features that know the label alone"] = ", ".join(labels.alarms["feature"])
-    if not labels.pure.empty:
-        known = labels.pure["feature"] + " = " + labels.pure["value"]
-        facts["values that nearly only positives have"] = ", ".join(known)
+    facts |= {title: ", ".join(dict.fromkeys(names)) for title, _, names in alarms if len(names)}
+    if earlier is not None:
+        facts["compared with the earlier extract"] = f"{earlier.observations:,}"
     if labels.rows:
         best = labels.single.iloc[0]
         facts["labels"] = f"{labels.rows:,} probed, {labels.positives:,} positives"

@@ -16,6 +16,25 @@ PIECES: Final = re.compile(
 """Blanks; a Chinese character, which may be followed by a line break; or a word, which may not."""
 
 
+_CONTROLS: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""Codes that move the cursor, colour or hide text, and marks that turn its direction around."""
+
+
+def show_controls(text: str) -> str:
+    r"""Write the control codes of data as JSON does: a name in a file must not steer a terminal.
+
+    Line breaks and tabs stay.
+
+    Examples
+    --------
+    >>> show_controls("a\x1b[2Jb\u202e") == r"a\u001b[2Jb\u202e"
+    True
+    """
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def wrap(text: str, width: int) -> list[str]:
     """Break a text into lines of at most `width` cells: between words and Chinese characters.
 

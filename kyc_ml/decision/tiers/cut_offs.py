@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, SegmentPolicy
-from kyc_ml.metrics import Floats, Ints, Names, jeffreys_interval
+from kyc_ml.metrics import Floats, Ints, Names, observed_over_expected
 
 
 def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = None) -> Ints:
@@ -81,21 +83,28 @@ def compute_tier_table(
     *,
     policy: TierPolicy,
     target: Floats | None = None,
+    customers: Ints | None = None,
 ) -> pd.DataFrame:
     """Count rows by tier, with the expected rate and, given outcomes, the observed rate.
+
+    Parameters
+    ----------
+    customers : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
 
     Returns
     -------
     DataFrame
         One row per tier, lowest first: tier, tier_zh, from_probability (of all), rows,
         share, expected_rate and, where `target` is given, positives, observed_rate, ci_low,
-        ci_high (Jeffreys, 95 %). Rates of an empty tier, and shares of no rows, are NaN.
+        ci_high (95 %, as of `observed_over_expected`). Rates of an empty tier, and shares of no
+        rows, are NaN.
     """
     rows = []
     for place, rule in enumerate(policy.tiers):
         here = tier == place
         count = int(here.sum())
-        row: dict[str, object] = {
+        row: dict[str, Any] = {
             "tier": rule.name,
             "tier_zh": rule.name_zh,
             "from_probability": rule.from_probability,
@@ -105,12 +114,14 @@ def compute_tier_table(
         }
         if target is not None:
             hits = int(target[here].sum())
-            low, high = jeffreys_interval([hits], [count])
+            found = observed_over_expected(
+                target[here], proba[here], None if customers is None else customers[here]
+            )
             row |= {
                 "positives": hits,
                 "observed_rate": hits / count if count else np.nan,
-                "ci_low": float(low[0]) if count else np.nan,
-                "ci_high": float(high[0]) if count else np.nan,
+                "ci_low": found.low * row["expected_rate"],
+                "ci_high": found.high * row["expected_rate"],
             }
         rows.append(row)
     return pd.DataFrame(rows)

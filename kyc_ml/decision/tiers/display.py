@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kyc_ml.decision.tiers.migration import Migration
 from kyc_ml.decision.tiers.policy import TierPolicy
-from kyc_ml.decision.tiers.proposal import CutOffProposal
+from kyc_ml.decision.tiers.proposal import CutOffProposal, say_cut
 from kyc_ml.decision.tiers.sections import WHOLE, OverrideRule
 from kyc_ml.decision.wording import Language, write_text
 
@@ -66,16 +67,40 @@ def _override_row(rule: OverrideRule, language: Language) -> dict[str, str]:
 
 
 def proposal_table(proposal: CutOffProposal) -> pd.DataFrame:
-    """Return a proposal's evidence for people, cut-offs with four significant digits."""
-    met = proposal.table["met"]
-    table = proposal.table.assign(
-        met=[{True: "yes", False: "NO"}.get(each, "–") for each in met],
-        **{
-            name: [f"{value:.4g}" for value in proposal.table[name]]
-            for name in ("in_force", "proposed", "low", "high")
-        },
+    """Return a proposal's evidence for people, the highest tier of each segment first.
+
+    Returns
+    -------
+    DataFrame
+        segment, tier, in_force and proposed (cut-offs in percent), interval (95 %), rows,
+        alerts (where they are limited), observed_rate, upper_rate, limit, met.
+    """
+    ordered = proposal.table.iloc[::-1].groupby("segment", sort=False)
+    table = pd.concat([ordered.get_group(name) for name in proposal.table["segment"].unique()])
+    table = table.assign(
+        met=[{True: "yes", False: "NO"}.get(each, "–") for each in table["met"]],
+        interval=[
+            f"{say_cut(low)} to {say_cut(high)}" if high > 0 else "–"
+            for low, high in zip(table["low"], table["high"], strict=True)
+        ],
+        limit=[
+            f"{limit:.2%}" if np.isnan(alerts) else f"{limit:g}"
+            for limit, alerts in zip(table["limit"], table["alerts"], strict=True)
+        ],
+        **{name: table[name].map(say_cut) for name in ("in_force", "proposed")},
     )
-    return table.dropna(axis="columns", how="all")  # no alerts where none are limited
+    shown = [
+        *("segment", "tier", "in_force", "proposed", "interval", "rows", "alerts"),
+        *("observed_rate", "upper_rate", "limit", "met"),
+    ]
+    return table[shown].dropna(axis="columns", how="all").reset_index(drop=True)
+
+
+def moves_table(proposal: CutOffProposal) -> pd.DataFrame:
+    """Count the rows by tier in force (lines) and proposed tier (columns), the highest first."""
+    order = list(proposal.policy.tier_names)[::-1]
+    counted = proposal.moves["rows"].to_numpy().reshape(len(order), len(order))  # in this order
+    return pd.DataFrame(counted, columns=order).assign(in_force=order)[["in_force", *order]]
 
 
 def migration_tables(migration: Migration, language: Language = "en") -> dict[str, pd.DataFrame]:

@@ -28,6 +28,8 @@ from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.metrics import Floats, Ints, Mask, draw_customers, number_customers
 
 _TAIL: Final = 0.025
+_EXAMPLES: Final = 10
+"""Customers named for each move, so that a committee can look at some."""
 _COLUMNS: Final = (
     *("segment", "tier", "in_force", "proposed", "low", "high", "rows", "alerts"),
     *("expected_rate", "positives", "observed_rate", "upper_rate", "limit", "met"),
@@ -43,17 +45,22 @@ class CutOffProposal:
     policy : TierPolicy
         The policy with the proposed cut-offs, the next version, without author and approver.
     table : DataFrame
-        One row per fitted segment and tier: segment, tier, in_force, proposed, low, high
-        (bootstrap over customers, 95 %), rows, alerts (per day or month, for a capacity),
-        expected_rate, positives, observed_rate, upper_rate (one-sided), limit (of
-        rate or alerts) and met.
+        One row per fitted segment and tier: segment, tier, in_force, proposed, low, high, rows,
+        alerts (per day or month, for a capacity), expected_rate, positives, observed_rate,
+        upper_rate (one-sided), limit (of rate or alerts) and met. low, high: bootstrap over
+        customers, 95 %, of the cut-off at which the target is met exactly; for a bad rate the
+        proposed one lies near its low end, because the bound of the rate must meet the target.
     notes : tuple of str
-        Shrinkage of segments, and bootstrap samples that failed.
+        Cut-offs that are kept, shrinkage of segments, and bootstrap samples that failed.
+    moves : DataFrame
+        One row per pair of tiers, by the cut-offs in force and by the proposed ones, the highest
+        first: before, after, rows, and customers, at most ten of those that move.
     """
 
     policy: TierPolicy
     table: pd.DataFrame
     notes: tuple[str, ...]
+    moves: pd.DataFrame
 
     @property
     def unmet(self) -> tuple[str, ...]:
@@ -102,6 +109,13 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
         for name, method in {WHOLE: fit.whole, **fit.segments}.items()
     }
     cuts, notes = _fit_all(parts, policy, fit)
+    kept = _keep_unreached(cuts, parts, policy)
+    notes += [
+        f"tier {tier!r} of {name}: no row reaches the fitted cut-off, so that in force "
+        f"({cuts[name][policy.tier_names.index(tier)]:.4g}) is kept: no evidence speaks against it"
+        for name, tiers in kept.items()
+        for tier in tiers
+    ]
     drawn, failed = _bootstrap(rows, parts, policy, fit)
     if failed:
         notes.append(
@@ -113,9 +127,75 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
     for name, part in parts.items():
         evidence = compare_with_limits(rows, name, part.method, policy, proposed)
         low, high = _percentiles(drawn[name], len(policy.tiers))
+        as_it_was = [tier in kept[name] for tier in policy.tier_names]
+        low, high = np.where(as_it_was, np.nan, low), np.where(as_it_was, np.nan, high)
         tables.append(evidence.assign(low=low, high=high)[[*_COLUMNS]])
-    table = pd.concat(tables, ignore_index=True)
-    return CutOffProposal(policy=proposed, table=table, notes=tuple(notes))
+    return CutOffProposal(
+        policy=proposed,
+        table=pd.concat(tables, ignore_index=True),
+        notes=tuple(notes),
+        moves=_find_moves(rows, policy, proposed),
+    )
+
+
+def _keep_unreached(
+    cuts: dict[str, tuple[float, ...]], parts: dict[str, _Part], policy: TierPolicy
+) -> dict[str, list[str]]:
+    """Keep the cut-off in force of a tier whose fitted one is above every row; name such tiers.
+
+    The rows of the tier below may all be within its target: then nothing is known of the tier
+    above it, and a cut-off of 1 would abolish it.
+    """
+    kept: dict[str, list[str]] = {name: [] for name in parts}
+    for name, part in parts.items():
+        own, in_force = list(cuts[name]), policy.cut_offs(name)
+        for place in range(1, len(own)):
+            if part.ladder.top < own[place] > in_force[place] > own[place - 1]:
+                own[place] = in_force[place]
+                kept[name].append(policy.tier_names[place])
+        cuts[name] = tuple(own)
+    return kept
+
+
+def _find_moves(rows: FitRows, before: TierPolicy, after: TierPolicy) -> pd.DataFrame:
+    """Count the rows fitted on by tier in force and proposed tier; see `CutOffProposal.moves`."""
+    names = before.tier_names
+    places = [_places(rows, policy) for policy in (before, after)]
+    lines = []
+    for one in reversed(range(len(names))):
+        for other in reversed(range(len(names))):
+            here = (places[0] == one) & (places[1] == other)
+            some = pd.unique(rows.customers[here])[:_EXAMPLES] if one != other else []
+            lines.append(
+                {
+                    "before": names[one],
+                    "after": names[other],
+                    "rows": int(here.sum()),
+                    "customers": tuple(map(str, some)),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _places(rows: FitRows, policy: TierPolicy) -> Ints:
+    """Return the place of each row's tier by its segment's cut-offs, shape (n,)."""
+    place = np.searchsorted(policy.cut_offs(WHOLE), rows.proba, side="right") - 1
+    own = () if policy.segments is None else (each.name for each in policy.segments.own)
+    for name in own:
+        here = rows.segment == name
+        place[here] = np.searchsorted(policy.cut_offs(name), rows.proba[here], side="right") - 1
+    return np.asarray(place, dtype=np.int64)
+
+
+def say_cut(cut: float) -> str:
+    """Write a cut-off in percent, with four significant digits.
+
+    Examples
+    --------
+    >>> say_cut(0.4), say_cut(0.0247), say_cut(0.000123456)
+    ('40%', '2.47%', '0.01235%')
+    """
+    return f"{100.0 * cut:.4g}%"
 
 
 def require_fit(policy: TierPolicy) -> FitPolicy:
@@ -171,6 +251,13 @@ class _Part:
 
     def sampled(self, times: Ints) -> _Part:
         return replace(self, ladder=self.ladder.sampled(times[self.mask]))
+
+    def exact(self) -> _Part:
+        """Return the part with targets that the rates themselves must meet, not their bounds."""
+        if not isinstance(self.method, BadRateFit):
+            return self
+        # an upper bound that is as often above the rate as below it
+        return replace(self, method=self.method.model_copy(update={"confidence": 0.5}))
 
     def fit(self, policy: TierPolicy) -> tuple[float, ...]:
         """Fit the cut-offs of all tiers by this part's method and rows."""
@@ -240,11 +327,12 @@ def _bootstrap(
     """Fit again on samples of customers; count the samples that cannot be fitted."""
     groups = number_customers(rows.customers)
     rng = np.random.default_rng(fit.seed)
+    exact = {name: part.exact() for name, part in parts.items()}
     drawn: dict[str, list[tuple[float, ...]]] = {name: [] for name in parts}
     failed = 0
     for _ in range(fit.samples):
         times = draw_customers(groups, rng)
-        sample = {name: part.sampled(times) for name, part in parts.items()}
+        sample = {name: part.sampled(times) for name, part in exact.items()}
         try:
             cuts, _ = _fit_all(sample, policy, fit)
         except DatasetError:

@@ -107,7 +107,7 @@ class Tally:
         self.touched[check] += touched
         self._compared[line] += rows.size
         for column, name in enumerate(self._expected.names):
-            change = _changes(self._expected, got, name, rows)
+            change = changes_of(self._expected, got, name, rows)
             moved = change > 0
             if moved.any():
                 self._moved[line, column] += int(moved.sum())
@@ -132,7 +132,7 @@ class Tally:
         )
 
 
-def _changes(expected: FeatureTable, got: FeatureTable, name: str, rows: Ints) -> Floats:
+def changes_of(expected: FeatureTable, got: FeatureTable, name: str, rows: Ints) -> Floats:
     """Return the relative change of each value: 0 for rounding, 1 for categories or missing."""
     if name not in got.names:  # an absent column is a change, not rounding
         return np.ones(rows.size)

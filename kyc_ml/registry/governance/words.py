@@ -56,7 +56,7 @@ def say_other_bundle(model: str, *, promoted: str, found: str) -> str:
     """Return that a version's bundle is not the one that was promoted, and what to do."""
     return (
         f"{model} was promoted with bundle {promoted[:12]}, but the registry now holds "
-        f"{found[:12]}: it was exchanged after the promotion; find out who can write to the "
-        "registry, restore its artifacts (mlruns/) from the backup, and run kyc-ml audit-log "
-        "verify"
+        f"{found[:12]}: it was exchanged after the promotion, or the log is of another registry; "
+        "find out who can write to the registry, restore its artifacts (mlruns/) from the backup, "
+        "and run kyc-ml audit-log verify"
     )

@@ -20,6 +20,7 @@ from kyc_ml.registry.tracking.refusing import REGISTERED, explained, without_pas
 from kyc_ml.registry.tracking.store import (
     address,
     location_for,
+    make_files_private,
     open_store,
     require_writable_files,
     require_writable_store,
@@ -181,7 +182,9 @@ def _make_experiment(client: mlflow.MlflowClient, name: str) -> Experiment:
         if made is None:
             raise error from None
         return made  # by another job, in the same moment
-    return client.get_experiment(number)
+    found = client.get_experiment(number)
+    make_files_private(found.artifact_location)
+    return found
 
 
 def _tag_experiment(found: Experiment, view: View) -> None:

@@ -83,6 +83,8 @@ def open_store(*, makes: bool) -> None:
     if path is not None:
         with _holding(path.parent):
             _require_schema(path)
+            if not path.exists():  # it will name customers' models: for its owner alone
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             _open()
     elif address().startswith(_SERVED):
         _open_served(make_url(address()))
@@ -131,6 +133,18 @@ def require_writable_files(location: str, *, experiment: str) -> None:
             "write there, mount its disk, or name another store in MLFLOW_TRACKING_URI"
         )
         raise RegistryError(msg)
+
+
+def make_files_private(location: str) -> None:
+    """Make the folder of all files of a new store, such as ``mlruns``, for its owner alone.
+
+    Parameters
+    ----------
+    location : str
+        Where MLflow keeps an experiment's files; a folder that exists keeps its rights.
+    """
+    if is_here(location):
+        path_of_files(location).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def is_here(location: str) -> bool:

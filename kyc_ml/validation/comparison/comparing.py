@@ -261,7 +261,7 @@ def _calibration(
                 "slope": slope,
             }
         )
-        table = compute_reliability(target, proba)
+        table = compute_reliability(target, proba, groups=number_customers(rows.customers))
         table.insert(0, "model", who)
         bins.append(table)
     return pd.DataFrame(lines), pd.concat(bins, ignore_index=True)

@@ -267,7 +267,7 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "given_away": _given_away(found.pure),
             "shuffled_auc": auc,
             "shuffled_miss": miss,
-            "doubtful_dates": _doubtful_dates(evidence.tables),
+            "doubts": _doubts(evidence.tables),
         },
         tables={"features": found.single, "values": found.pure},
         notes=(notice("rows_probed", rows=places.size),),
@@ -282,7 +282,7 @@ def _given_away(pure: pd.DataFrame) -> Value:
     return Value(float(first["positives"]), about=f"{first['feature']} = {first['value']}")
 
 
-def _doubtful_dates(tables: ContractedTables | None) -> Value:
+def _doubts(tables: ContractedTables | None) -> Value:
     """Count the warnings that an outcome may be known too early; undefined without tables."""
     if tables is None:
         return Value(np.nan)

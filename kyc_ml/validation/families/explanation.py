@@ -20,7 +20,7 @@ _ROUNDING: Final = 1e-9
 """Largest step of the margin that counts as rounding. Convention."""
 
 _HEAD, _MOST_OF_HEAD = 100, 2_000
-"""The reasons described are those of one in so many rows, the highest scores. Convention."""
+"""One in 100 rows, those with the highest scores, at most 2,000. Convention."""
 
 _FINE: Final = 0.1
 """Size of the disturbance, as a share of the policy's noise. Convention."""

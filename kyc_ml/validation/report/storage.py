@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.errors import ConfigError
-from kyc_ml.storage import dump_json, load_json, write_whole, written_whole
+from kyc_ml.errors import ConfigError, OutputError
+from kyc_ml.storage import dump_json, load_json, make_private, write_whole, written_whole
 from kyc_ml.validation.check import FAMILIES
 from kyc_ml.validation.result import Report, Table
 
@@ -67,13 +67,20 @@ def content_digest(report: Report) -> str:
 def write_report(report: Report, folder: Path) -> Path:
     """Write ``report.json`` and one Parquet file a table below ``tables``.
 
-    Tables of an earlier report in the same folder are removed.
+    Tables of an earlier report in the same folder are removed. A folder that is made can be read
+    by its owner alone.
 
-    Raises OutputError if it cannot be written.
+    Raises OutputError if it cannot be written, or if ``tables`` is a link, behind which nothing
+    is removed.
 
     Return the path of the JSON file.
     """
     tables = folder / TABLES
+    make_private(folder)
+    if tables.is_symlink():
+        msg = f"{tables} is a link: find out who made it and move it away, or name another --out"
+        raise OutputError(msg)
+    make_private(tables)
     for old in tables.glob("*.*.*.parquet"):
         if old.name.partition(".")[0] in FAMILIES:
             old.unlink()

@@ -162,9 +162,9 @@ def require_later(since: pd.Timestamp | None, bundle: Bundle) -> None:
     known = trained_until(bundle)
     if since is not None and since < known:
         msg = (
-            f"--since is {since:%Y-%m-%d}, but the model was trained with what was known on "
-            f"{known:%Y-%m-%d}: it may have learned from the rows between; name that date or a "
-            "later one, or leave it out"
+            f"--since is {since:%Y-%m-%d %H:%M} UTC, but the model was trained with what was known "
+            f"on {known:%Y-%m-%d %H:%M} UTC: it may have learned from the rows between; name that "
+            "date or a later one, or leave it out"
         )
         raise LeakageError(msg)
 

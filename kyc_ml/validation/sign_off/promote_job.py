@@ -116,7 +116,9 @@ def run_promote(
     content, facts = read_report(report)
     entries = AuditLog(log).require_sound(fetch_anchors())
     gates = in_force.identity()
-    involved = (approver, facts.validator, *candidate.trainers, *facts.trainers)
+    signed = latest_sign_off(entries, report=facts.digest)
+    signer = () if signed is None else (signed[0].actor,)
+    involved = (approver, facts.validator, *signer, *candidate.trainers, *facts.trainers)
     approval = find_approval(gates, entries, involved=involved)
     refusals = (
         *_absent(approver=approver, reason=reason),
@@ -136,7 +138,6 @@ def run_promote(
         *refuse_policy(gates, approval),
         *_changed_sign_off(report.with_name(SIGN_OFF), entries, facts),
     )
-    signed = latest_sign_off(entries, report=facts.digest)
     verdicts = _verdicts(entries, candidate)
     agreed = (*facts.caveats, *(() if signed is None else signed[1].conditions), *conditions)
     evidence: dict[str, Any] = {

@@ -10,6 +10,7 @@ from scipy import stats
 from kyc_ml.decision import assign_tiers, compute_tier_table
 from kyc_ml.decision.tiers.cut_offs import name_segments
 from kyc_ml.decision.tiers.sections import WHOLE
+from kyc_ml.metrics import observed_over_expected
 
 PROBA = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=50).map(np.array)
 
@@ -60,18 +61,18 @@ def test_the_table_counts_every_row_and_every_positive_once(policy, proba, seed)
     assert expected == pytest.approx(proba.sum())
 
 
-def test_observed_rates_have_jeffreys_intervals_and_empty_tiers_have_none(policy):
+def test_observed_rates_have_the_intervals_of_their_level_and_empty_tiers_have_none(policy):
     proba = np.repeat([0.001, 0.3], [100, 10])
     target = np.concatenate([np.zeros(100), np.ones(4), np.zeros(6)])
     tier = assign_tiers(proba, policy=policy)
     table = compute_tier_table(tier, proba, policy=policy, target=target).set_index("tier")
     low = table.loc["low"]
     assert (low["rows"], low["positives"], low["observed_rate"], low["ci_low"]) == (100, 0, 0, 0)
-    assert low["ci_high"] == pytest.approx(stats.beta.ppf(0.975, 0.5, 100.5))
+    assert stats.binom.pmf(0, 100, low["ci_high"]) / 2 == pytest.approx(0.025)
     high = table.loc["medium_high"]
     assert high["observed_rate"] == 0.4
-    assert high["ci_low"] == pytest.approx(stats.beta.ppf(0.025, 4.5, 6.5))
-    assert high["ci_high"] == pytest.approx(stats.beta.ppf(0.975, 4.5, 6.5))
+    found = observed_over_expected(target[100:], proba[100:])
+    assert (high["ci_low"], high["ci_high"]) == pytest.approx((found.low * 0.3, found.high * 0.3))
     figures = ["expected_rate", "observed_rate", "ci_low", "ci_high"]
     assert table.loc["medium", figures].isna().all()
 

@@ -19,6 +19,7 @@ from kyc_ml.decision import (
     evaluate_cut_offs,
     proposal_table,
     propose,
+    render_proposal,
 )
 from kyc_ml.decision.tiers.fit_sections import BadRateFit, CostFit
 from kyc_ml.decision.tiers.fitting import (
@@ -27,6 +28,7 @@ from kyc_ml.decision.tiers.fitting import (
     upper_rate,
     upper_within,
 )
+from kyc_ml.decision.tiers.proposal import say_cut
 from kyc_ml.errors import ConfigError, DatasetError
 
 TARGETS = {"low": 0.02, "medium": 0.2}
@@ -323,6 +325,16 @@ def test_intervals_are_of_customers_drawn_again_and_the_same_every_time(make_pol
     pd.testing.assert_frame_equal(propose(shuffled, policy).table, one)
 
 
+def test_intervals_hold_the_cut_off_that_meets_the_target_exactly(make_policy):
+    many = np.sort(rows_of(400_000, seed=1).proba)
+    exact = many[np.argmax(np.cumsum(many) / np.arange(1, many.size + 1) > TARGETS["low"])]
+    policy = make_policy(fit={"whole": bad_rates(), "samples": 20})
+    tables = [propose(rows_of(2500, seed=seed), policy).table.loc[1] for seed in range(20)]
+    held = [row["low"] <= exact <= row["high"] for row in tables]
+    assert np.mean(held) > 0.75  # of the cut-offs whose bound meets the target: 0.5
+    assert np.mean([row["proposed"] < exact for row in tables]) > 0.8
+
+
 def test_more_rows_of_a_customer_do_not_make_intervals_narrower(make_policy):
     policy = make_policy(fit={"whole": bad_rates(fewest_rows=5), "samples": 60})
     rows = rows_of(3000)
@@ -376,7 +388,7 @@ def test_the_shortest_number_lies_above_the_low_end_and_at_most_at_the_high_one(
 
 def test_targets_that_are_missed_and_tiers_that_nobody_reaches_are_named(make_policy):
     """Small borrows from big, whose rows are better than they look: its own targets are missed."""
-    rows = joined(rows_of(20_000, segment="big", shift=-0.5), rows_of(2000, segment="small", seed=1,
+    rows = joined(rows_of(20_000, segment="big", shift=-0.5), rows_of(2000, segment="small", seed=2,
                                                                       shift=1.0))  # fmt: skip
     own = {name: bad_rates() for name in ("big", "small")}
     policy = make_policy(segments=SEGMENTS, fit=fit_of(bad_rates(), segments=own))
@@ -394,6 +406,60 @@ def test_a_tier_beyond_all_rows_is_told_with_its_cut_offs(make_policy):
     found = propose(rows, make_policy(fit=fit_of({"method": "fixed"})))
     assert found.unreached == ("high of all (from 0.1, in force 0.1)",)
     assert (found.unmet, found.targets) == ((), 0)
+
+
+def test_a_tier_that_the_fit_would_abolish_keeps_its_cut_off(make_policy):
+    calm = rows_of()
+    rows = calm.take(calm.proba < 0.05)  # all within the target of the second tier
+    policy = make_policy(fit=fit_of(bad_rates()))
+    found = propose(rows, policy)
+    highest = found.table[found.table["tier"] == "high"].iloc[0]
+    assert highest["proposed"] == highest["in_force"] == policy.cut_offs("all")[-1]
+    assert np.isnan(highest["low"])
+    assert highest["rows"] == 0
+    assert any("'high' of all" in note for note in found.notes)
+
+
+def test_who_moves_adds_up_to_both_policies(make_policy):
+    rows = joined(rows_of(segment="big"), rows_of(3000, segment="small", seed=1))
+    own = {name: bad_rates() for name in ("big", "small")}
+    policy = make_policy(segments=SEGMENTS, fit=fit_of(bad_rates(), segments=own))
+    found = propose(rows, policy)
+    moves = found.moves
+    assert moves["rows"].sum() == rows.proba.size
+    for column, cuts in (("before", policy), ("after", found.policy)):
+        counted = moves.groupby(column)["rows"].sum()
+        place = np.zeros(rows.proba.size, int)
+        for name in ("big", "small"):
+            here = rows.segment == name
+            place[here] = [
+                max(k for k, cut in enumerate(cuts.cut_offs(name)) if value >= cut)
+                for value in rows.proba[here]
+            ]
+        for k, tier in enumerate(policy.tier_names):
+            assert counted[tier] == (place == k).sum()
+    same = moves["before"] == moves["after"]
+    assert all(not len(each) for each in moves.loc[same, "customers"])
+    assert all(0 < len(line.customers) <= 10 for line in moves[~same].itertuples() if line.rows)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_of_a_proposal_shows_all_of_it_to_everybody(make_policy, language, find_barriers):
+    rows = rows_of()
+    policy = make_policy(fit=fit_of(bad_rates()))
+    found = propose(rows, policy)
+    page = render_proposal(
+        found,
+        in_force=policy,
+        evaluated=evaluate_cut_offs(rows, policy),
+        facts={"model": "<b>m</b>", "rows": "1", "decided": "2024", "basis": "learned"},
+        language=language,
+    )
+    for row in found.table.itertuples():
+        for shown in (say_cut(row.in_force), say_cut(row.proposed), f"{row.rows:,}"):
+            assert f">{shown}</td>" in page
+    assert "<b>m</b>" not in page
+    assert find_barriers(page) == []
 
 
 def test_fitted_cut_offs_do_not_keep_the_source_of_those_in_force(make_policy):

@@ -7,6 +7,7 @@ everything that loads a model.
 import json
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import mlflow
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from kyc_ml.cli import app
 from kyc_ml.display import ProgressReporter
-from kyc_ml.errors import AuditError, BundleError, RegistryError
+from kyc_ml.errors import AuditError, BundleError, RegistryError, UnreachableError
 from kyc_ml.registry import AuditLog, load_in_use, record_entry, save_bundle
 from kyc_ml.registry.tracking.registry import fetch_bundle
 
@@ -186,6 +187,17 @@ def test_the_alias_back_at_a_version_that_was_replaced_rolled_back_or_withdrawn(
     registry.promote("1")
     assert registry.load()[0].status == "champion"
     assert registry.verify()[0] == 0
+
+
+def test_a_night_that_starts_in_the_middle_of_a_promotion_is_tried_again(registry, monkeypatch):
+    registry.promote("2", previous="1")
+    registry.client.set_registered_model_alias("fraud", "champion", "1")  # as if not moved yet
+    with pytest.raises(UnreachableError, match=r"fraud v1.*promoted_before"):
+        registry.load(allow=True)
+    monkeypatch.setattr("kyc_ml.registry.in_use._MOVED_WITHIN", timedelta(0))
+    with pytest.raises(RegistryError) as told:
+        registry.load()
+    assert not isinstance(told.value, UnreachableError)
 
 
 def test_a_model_that_was_renamed_deleted_or_registered_again(registry):

@@ -1,0 +1,98 @@
+"""What the SQL of a mapping reads, and what in it gives another value each time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from functools import cache
+from json import JSONDecodeError
+from typing import Any, Final
+
+import duckdb
+
+from kyc_ml.storage import connect, load_json
+
+_CLOCK: Final = {
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+}
+"""Functions that SQL writes like a column."""
+
+
+def parse_select(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]] | None:
+    """Return the nodes of DuckDB's syntax tree; None if `sql` is not one SELECT, or too deep."""
+    text = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0]
+    try:
+        tree = load_json(text)
+    except JSONDecodeError:  # nested more deeply than people write
+        return None
+    return None if tree["error"] or len(tree["statements"]) != 1 else list(_nodes(tree))
+
+
+def _nodes(tree: object) -> Iterator[dict[str, Any]]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+
+
+def files_named_in(
+    connection: duckdb.DuckDBPyConnection, sql: str, names: Collection[str]
+) -> set[str] | None:
+    """Which of `names` a SELECT reads; None if `parse_select` gives none."""
+    nodes = parse_select(connection, sql)
+    if nodes is None:
+        return None
+    lowered = {name.lower(): name for name in names}
+    tables = (node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE")
+    return {lowered[table] for table in tables if table in lowered}
+
+
+def changing_in(
+    connection: duckdb.DuckDBPyConnection, sql: str, columns: Collection[str]
+) -> list[str] | None:
+    """Name what gives another value each time a SELECT is read, such as ``random()``.
+
+    Parameters
+    ----------
+    columns : collection of str
+        What its rows have: a column may be named as a function.
+
+    Returns
+    -------
+    list of str or None
+        None if `parse_select` gives none.
+    """
+    nodes = parse_select(connection, sql)
+    if nodes is None:
+        return None
+    clock = _CLOCK - {column.lower() for column in columns}
+    found = set()
+    for node in nodes:
+        name = str(node.get("function_name", "")).lower()
+        named = node.get("column_names") or [""]
+        if name in _changing_functions() or (name == "age" and len(node["arguments"]) == 1):
+            found.add(f"{name}()")
+        elif len(named) == 1 and str(named[0]).lower() in clock:
+            found.add(str(named[0]).lower())
+        sample = node.get("sample")
+        if isinstance(sample, dict) and not sample["repeatable"]:
+            found.add("a sample without REPEATABLE")
+    return sorted(found)
+
+
+@cache
+def _changing_functions() -> frozenset[str]:
+    """List the functions that DuckDB declares to depend on more than their arguments."""
+    with closing(connect(data=None, threads=1, files=[])) as connection:
+        rows = connection.execute(
+            "SELECT lower(function_name) FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
+        ).fetchall()
+    return frozenset(row[0] for row in rows) - {"error"}  # it ends the reading in any case
