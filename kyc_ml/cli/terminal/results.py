@@ -252,10 +252,7 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
     audit, labels = result.features, result.labels
     terminal.draw(draw_frame("point in time: values compared and features moved", audit.summary()))
     earlier = result.earlier
-    known = [
-        f"{name} = {value}"
-        for name, value in zip(labels.pure["feature"], labels.pure["value"], strict=True)
-    ]
+    known = labels.pure["feature"].astype(str) + " = " + labels.pure["value"].astype(str)
     alarms = (
         ("features that moved", audit.moved, audit.moved["feature"]),
         *(

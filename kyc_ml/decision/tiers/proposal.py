@@ -112,7 +112,7 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
     kept = _keep_unreached(cuts, parts, policy)
     notes += [
         f"tier {tier!r} of {name}: no row reaches the fitted cut-off, so that in force "
-        f"({cuts[name][policy.tier_names.index(tier)]:.4g}) is kept: no evidence speaks against it"
+        f"({cuts[name][policy.tier_names.index(tier)]:.4g}) is kept"
         for name, tiers in kept.items()
         for tier in tiers
     ]
