@@ -115,6 +115,8 @@ class TableProfile:
         column, day, value, rows, and middle, spread, valued of the table's first number.
     repeated : mapping of day to share
         Rows that repeat another row but for key and `known_at`; empty for profiles.
+    held : int
+        Rows of the table, whenever they became known.
     number : str
         The first number; empty without one.
     """
@@ -124,6 +126,7 @@ class TableProfile:
     by_day: pd.DataFrame
     by_value: pd.DataFrame
     repeated: Mapping[int, float]
+    held: int
     number: str = ""
 
 
@@ -161,6 +164,7 @@ class _Reading:
         self._before = f"{rows} WHERE epoch_us({quote_name(KNOWN_AT)}) < {self._until}"
         self._since = f"({self._until - 1} - epoch_us({quote_name(KNOWN_AT)}))"
         self._schema = pq.read_schema(path)
+        self._held = int(pq.read_metadata(path).num_rows)
         fields = [field for field in self._schema if field.name not in {EVENT_TIME, KNOWN_AT}]
         self._key = {field.name for field in fields} & set(CONTRACT[table].key)
         self._columns = [field.name for field in fields]
@@ -189,6 +193,7 @@ class _Reading:
             by_day=by_day,
             by_value=by_value,
             repeated=self._repeated(),
+            held=self._held,
             number=number,
         )
 

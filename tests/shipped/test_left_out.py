@@ -179,7 +179,11 @@ def use(form, source, bundle, *, folder, validated):
     found = find_observation(source, name, unit=bundle.config.unit)
     list_customer_facts(bundle, features_of_bundle(bundle, source, found, ProgressReporter()))
     limits = folder / "limits.yaml"
-    passed = {"stale_hours": None, "drift": {"score": None}, "unknown_categories_share": 1.0}
+    passed = {
+        "stale_hours": None,
+        "drift": {"score": None, "features_drifted": None},
+        "unknown_categories_share": 1.0,
+    }
     limits.write_text(yaml.safe_dump(passed))
     request = ScoringRequest(
         model=str(folder / "bundle"),

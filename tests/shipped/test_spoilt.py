@@ -79,7 +79,9 @@ def test_no_command_ends_as_a_defect(forms, kyc, tmp_path_factory, name, draw):
     source = home / "source.yaml"
     source.write_text(yaml.safe_dump(mapping), encoding="utf-8")
     limits = home / "limits.yaml"
-    limits.write_text(yaml.safe_dump({"stale_hours": None, "drift": {"score": None}}))
+    limits.write_text(
+        yaml.safe_dump({"stale_hours": None, "drift": {"score": None, "features_drifted": None}})
+    )
     read, until = ("--source", source, "--data", data), ("--as-of", form.as_of)
     model = home / "bundle"
     commands = [
