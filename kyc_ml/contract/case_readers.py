@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import PurePath
+from typing import Any, Final, TypeAlias
 
 import duckdb
 
-from kyc_ml.config import SourceMapping, TableMapping
+from kyc_ml.config import FileSource, SourceMapping, TableMapping
 from kyc_ml.contract.binding import select_sql
 from kyc_ml.contract.quality import RuleFinding
-from kyc_ml.contract.syntax import files_named_in, parse_select
+from kyc_ml.contract.syntax import parse_select
 from kyc_ml.contract.tables import (
     ACCOUNTS,
     AMOUNT,
@@ -29,6 +33,9 @@ _OF_ALL: Final = (CUSTOMERS, ACCOUNTS, TRANSACTIONS, REVIEWS)
 """Tables whose rows do not exist because of an outcome: a file that is one of them is not of cases
 alone, but for example of payments with a mark on the frauds."""
 
+_Content: TypeAlias = tuple[str, str | None]
+"""Digest of a file, and the table inside a duckdb file."""
+
 
 def find_case_readers(
     connection: duckdb.DuckDBPyConnection, mapping: SourceMapping, *, digests: Mapping[str, str]
@@ -46,18 +53,34 @@ def find_case_readers(
     cases = tables.get(CASES)
     if cases is None or not mapping.files:
         return []
-    names = mapping.files
-    same = {name: (digests.get(file.path, file.path), file.table) for name, file in names.items()}
+    held = {name: _held(file, digests) for name, file in mapping.files.items()}
 
-    def read(sql: str) -> set[tuple[str, str | None]]:
-        return {same[each] for each in files_named_in(connection, sql, names) or ()}
+    def read(sql: str) -> set[_Content]:
+        nodes = parse_select(connection, sql) or []
+        tables_read = [each["table_name"] for each in nodes if each.get("type") == "BASE_TABLE"]
+        named = {name.lower() for name in tables_read}
+        # a function such as read_parquet or query_table names a file in a text
+        texts = " ".join(_texts_of_functions(nodes)).lower()
+        met = [
+            content
+            for name, content in held.items()
+            if name.lower() in named
+            or any(
+                re.search(rf"\b{re.escape(word.lower())}\b", text)
+                for word in (name, PurePath(mapping.files[name].path).name)
+                for text in (texts, *(each for each in named if "." in each))
+            )
+        ]
+        return set[_Content]().union(*met)
 
     of_cases = read(select_sql(cases))
-    plain = {
-        same[table.from_.strip()]
-        for name, table in tables.items()
-        if name in _OF_ALL and table.from_.strip() in same
-    }
+    plain = set[_Content]().union(
+        *(
+            held[table.from_.strip()]
+            for name, table in tables.items()
+            if name in _OF_ALL and table.from_.strip() in held
+        )
+    )
     decides = _deciding(connection, cases)
     found = []
     for name, table in tables.items():
@@ -113,3 +136,15 @@ def _columns_of(connection: duckdb.DuckDBPyConnection, expressions: list[str]) -
 def _columns_in(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     nodes = parse_select(connection, sql) or []  # what is nested too deeply is refused already
     return {node["column_names"][-1].lower() for node in nodes if node.get("class") == "COLUMN_REF"}
+
+
+def _held(file: FileSource, digests: Mapping[str, str]) -> set[_Content]:
+    """Return what a file source holds: a copy under another name holds the same."""
+    met = {digest for path, digest in digests.items() if fnmatch(path, file.path)}
+    return {(digest, file.table) for digest in met or {file.path}}
+
+
+def _texts_of_functions(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for node in nodes:
+        if node.get("type") == "TABLE_FUNCTION":
+            yield from re.findall(r'"text": "((?:[^"\\]|\\.)*)"', json.dumps(node))

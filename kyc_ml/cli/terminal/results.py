@@ -252,7 +252,10 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
     audit, labels = result.features, result.labels
     terminal.draw(draw_frame("point in time: values compared and features moved", audit.summary()))
     earlier = result.earlier
-    known = labels.pure["feature"] + " = " + labels.pure["value"]
+    known = [
+        f"{name} = {value}"
+        for name, value in zip(labels.pure["feature"], labels.pure["value"], strict=True)
+    ]
     alarms = (
         ("features that moved", audit.moved, audit.moved["feature"]),
         *(

@@ -36,7 +36,7 @@ def compare_extracts(
     What was known at a decision is in an extract made after it. A feature that is different when
     it is computed from a later extract reads rows that were added, or values that were
     changed, under an earlier date: they were not known at the decision. Half of the observations
-    are of customers with a case that became known between the extracts, if there are so many.
+    are of customers with a case that became known between the extracts, if that many exist.
 
     Parameters
     ----------
