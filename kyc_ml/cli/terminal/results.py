@@ -256,16 +256,14 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
         f"{name} = {value}"
         for name, value in zip(labels.pure["feature"], labels.pure["value"], strict=True)
     ]
-    alarms = (
-        ("features that moved", audit.moved, audit.moved["feature"]),
-        *(
-            ("features that the earlier extract gives otherwise", each.moved, each.moved["feature"])
-            for each in (earlier,)
-            if each is not None
-        ),
-        ("features that know the label alone", labels.alarms, labels.alarms["feature"]),
+    moved = "features that the earlier extract gives otherwise"
+    alarms: list[tuple[str, pd.DataFrame, list[str]]] = [
+        ("features that moved", audit.moved, list(audit.moved["feature"])),
+        ("features that know the label alone", labels.alarms, list(labels.alarms["feature"])),
         ("values that nearly only positives have", labels.pure, known),
-    )
+    ]
+    if earlier is not None:
+        alarms.insert(1, (moved, earlier.moved, list(earlier.moved["feature"])))
     for title, table, _ in alarms:
         if not table.empty:
             terminal.draw(draw_frame(title, table))
