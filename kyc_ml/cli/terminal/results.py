@@ -257,7 +257,7 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
         for name, value in zip(labels.pure["feature"], labels.pure["value"], strict=True)
     ]
     moved = "features that the earlier extract gives otherwise"
-    alarms: list[tuple[str, pd.DataFrame, list[str]]] = [
+    alarms = [
         ("features that moved", audit.moved, list(audit.moved["feature"])),
         ("features that know the label alone", labels.alarms, list(labels.alarms["feature"])),
         ("values that nearly only positives have", labels.pure, known),
