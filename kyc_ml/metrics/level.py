@@ -226,7 +226,7 @@ class _Level:
         near, far = self.shift, self.shift + reach
         while side * (deviation - self.deviation(far)) < 0.0:
             if abs(far) > _FARTHEST:
-                return side * np.inf  # so few customers that any level is possible
+                return side * np.inf  # too few customers to exclude any level
             near, far, reach = far, far + reach, 2.0 * reach
         return float(brentq(lambda shift: self.deviation(shift) - deviation, near, far, rtol=1e-9))
 

@@ -83,9 +83,9 @@ def expect_arrivals(
     The level of a day is the mean of the 28 days before it. The logarithm of rows over level
     has an effect of the weekday and, from 90 days on, one of the day of the month (medians); what
     remains is the spread. A day has too few rows if all of this is true: it lies 4.5 robust
-    deviations below expectation, 15 % below the quietest remainder of the last 400 days (25 % with
-    less than 300 days), and in the lowest 0.0001 of a Poisson distribution. With less than 300
-    days and no declared holidays it must also lie below 0.35 of the expectation.
+    deviations below expectation, 15 % below the quietest remainder of the last 400 days (25 %
+    with less than 300 days), and in the lowest 0.0001 of a Poisson distribution. With less than
+    300 days and no declared holidays it must also lie below 0.35 of the expectation.
     `tests/benchmarks/arrivals.py` measures how often this is wrong.
 
     Parameters

@@ -6,7 +6,6 @@ nights makes up for what is missing, with the times of the run itself.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from kyc_ml.registry import is_scoring_logged, log_scoring
 from kyc_ml.scoring.manifest import Manifest, read_manifest
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.scorers import Scorers
-from kyc_ml.storage import MANIFEST, dump_json, write_whole
+from kyc_ml.storage import MANIFEST, dump_json, load_json, write_whole
 
 _KEPT: Final = ".{}.unlogged.json"
 _OURS: Final = 3_600.0
@@ -118,7 +117,7 @@ def _log_once(path: Path, reporter: ProgressReporter) -> bool:
     """Log a kept record and remove it; return whether MLflow did not have it yet."""
     goal = path.with_name(path.name.removeprefix(".").removesuffix(".unlogged.json"))
     try:
-        record = ScoringRecord(**json.loads(path.read_text(encoding="utf-8")))
+        record = ScoringRecord(**load_json(path.read_text(encoding="utf-8")))
         run, out = record.tags["run_id"], record.tags["out"]
     except FileNotFoundError:
         return False

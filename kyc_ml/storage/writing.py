@@ -40,7 +40,7 @@ def why_unwritable(place: Path) -> int:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only this user can read; one that is there stays as it is.
+    """Make a folder that only this user can read; an existing one stays as it is.
 
     Raises
     ------

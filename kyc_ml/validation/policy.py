@@ -229,26 +229,25 @@ _EMPTY_IS_WEAKER: Final = ("segments", "groups")
 
 def _covers(own: Gate, default: Gate) -> bool:
     """Return whether a gate is broken wherever a default one is, and at least as severe."""
-    low, high = default.at_least, default.at_most
+    applies, condition = own.only_if, default.only_if
     return (
-        (own.check, own.figure) == (default.check, default.figure)
+        own.check == default.check
         and own.severity in ("red", default.severity)
-        and (low is None or (own.at_least is not None and own.at_least >= low))
-        and (high is None or (own.at_most is not None and own.at_most <= high))
+        and _is_within(own, default)
         and own.or_figure in (None, default.or_figure)
-        and (own.only_if is None or _asks_no_more(own.only_if, default.only_if))
+        # a condition that is met wherever the default's is
+        and (applies is None or (condition is not None and _is_within(condition, applies)))
     )
 
 
-def _asks_no_more(own: GateCondition, default: GateCondition | None) -> bool:
-    """Return whether a condition is met wherever a default one is."""
-    if default is None or own.figure != default.figure:
-        return False
-    low = own.at_least is None or (
-        default.at_least is not None and own.at_least <= default.at_least
+def _is_within(inner: _Bounded, outer: _Bounded) -> bool:
+    """Return whether both bound the same figure, and the first is at least as strict."""
+    low, high = outer.at_least, outer.at_most
+    return (
+        inner.figure == outer.figure
+        and (low is None or (inner.at_least is not None and inner.at_least >= low))
+        and (high is None or (inner.at_most is not None and inner.at_most <= high))
     )
-    high = own.at_most is None or (default.at_most is not None and own.at_most >= default.at_most)
-    return low and high
 
 
 def _weaker(own: ValidationPolicy, default: ValidationPolicy) -> tuple[str, ...]:

@@ -292,7 +292,7 @@ class PolicyIdentity:
     weaker : tuple of str
         Settings with which the checks see less than with the default's, each with both values.
     changed : bool
-        True if it has name and version of the default, but other gates or settings.
+        True if it has the name of the default, but other gates or settings.
     relaxed : tuple of str
         Rules of promotion that are less strict than by default.
     """
@@ -310,7 +310,7 @@ class PolicyIdentity:
 
     @property
     def label(self) -> str:
-        """Name and version, marked if they are the default's and the content is not."""
+        """Name and version, marked if the name is the default's and the content is not."""
         return f"{self.name} v{self.version}" + (" (changed)" if self.changed else "")
 
     @property

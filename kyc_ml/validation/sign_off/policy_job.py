@@ -100,8 +100,7 @@ def _misnamed(policy: PolicyIdentity) -> Iterator[str]:
     if policy.changed:
         yield (
             f"the policy is called {policy.name} v{policy.version}, as the one that comes with "
-            "kyc_ml, but its gates or settings are others: give it another name, "
-            "and validate again"
+            "kyc_ml, but its gates or settings are others: give it another name, and validate again"
         )
 
 
