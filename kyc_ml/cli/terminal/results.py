@@ -252,17 +252,18 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
     audit, labels = result.features, result.labels
     terminal.draw(draw_frame("point in time: values compared and features moved", audit.summary()))
     earlier = result.earlier
-    known = labels.pure["feature"].astype(str) + " = " + labels.pure["value"].astype(str)
-    alarms = (
-        ("features that moved", audit.moved, audit.moved["feature"]),
-        *(
-            ("features that the earlier extract gives otherwise", each.moved, each.moved["feature"])
-            for each in (earlier,)
-            if each is not None
-        ),
-        ("features that know the label alone", labels.alarms, labels.alarms["feature"]),
+    known = [
+        f"{name} = {value}"
+        for name, value in zip(labels.pure["feature"], labels.pure["value"], strict=True)
+    ]
+    moved = "features that the earlier extract gives otherwise"
+    alarms = [
+        ("features that moved", audit.moved, list(audit.moved["feature"])),
+        ("features that know the label alone", labels.alarms, list(labels.alarms["feature"])),
         ("values that nearly only positives have", labels.pure, known),
-    )
+    ]
+    if earlier is not None:
+        alarms.insert(1, (moved, earlier.moved, list(earlier.moved["feature"])))
     for title, table, _ in alarms:
         if not table.empty:
             terminal.draw(draw_frame(title, table))
