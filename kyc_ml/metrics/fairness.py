@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.metrics.arrays import AnyArray, Floats, Ints, Mask
-from kyc_ml.metrics.clustering import design_effect
+from kyc_ml.metrics.clustering import dependence, design_effect
 from kyc_ml.metrics.intervals import CONFIDENCE, jeffreys_interval, ratio_upper
 from kyc_ml.metrics.resampling import bootstrap, percentile_interval
 
@@ -61,8 +61,9 @@ def compute_fairness(
 
     Intervals of rates are percentile intervals at 95 % over draws of customers. That of a
     parity cannot be: the lowest rate of a draw is lower still than the lowest one
-    observed. It is made of Jeffreys' intervals of counts divided by their design effect, at
-    a level divided by the number of ordered pairs of groups (Bonferroni).
+    observed. It is made of Jeffreys' intervals of counts divided by their design effect, which
+    is at least that of all groups together, at a level divided by the number of ordered pairs of
+    groups (Bonferroni).
 
     Source: Hardt, Price and Srebro 2016, NeurIPS, 3315-3323 (equal opportunity);
     Chouldechova 2017, Big Data 5, 153-163 (predictive equality, calibration); interval of a
@@ -162,12 +163,15 @@ def _surest(flagged: Mask, place: Ints, groups: Ints, names: AnyArray) -> dict[s
     size = np.bincount(place, minlength=k).astype(np.float64)
     hits = np.bincount(place, weights=flagged, minlength=k).astype(np.float64)
     rate = _ratio(hits, size)
-    effect = design_effect(flagged - rate[place], groups, part=place, parts=k)
+    residual = flagged - rate[place]
+    # the effect of all groups is the least: a group without a flag would seem to have
+    # independent rows
+    common = dependence(residual, groups)
+    effect = np.maximum(design_effect(residual, groups, part=place, parts=k), common.effect)
     # Bonferroni: every ordered pair is compared
     pairs = max(k * (k - 1), 1)
-    low, high = jeffreys_interval(
-        hits / effect, size / effect, confidence=1.0 - (1.0 - CONFIDENCE) / pairs
-    )
+    confidence = common.normal_confidence(1.0 - (1.0 - CONFIDENCE) / pairs)
+    low, high = jeffreys_interval(hits / effect, size / effect, confidence=confidence)
     upper = ratio_upper(rate[:, None], high[:, None], rate[None, :], low[None, :])
     # a group is not compared with itself
     upper[np.eye(k, dtype=np.bool_) | ~np.isfinite(upper)] = np.inf
