@@ -79,6 +79,8 @@ def compute_fairness(
         their own, named 'missing'.
     groups : int64 array of shape (n,)
         The customer of each row; see `draw_customers`.
+    fewest : int
+        Customers with rows, negatives or positives that a group needs for a rate of them.
     """
     # as objects first: a category cannot take the new value "missing"
     labels = pd.Series(group).astype(object).where(~pd.isna(group), "missing").astype(str)
@@ -100,7 +102,9 @@ def compute_fairness(
         "fpr": target == 0,
         "tpr": target == 1,
     }
-    enough = {rate: np.bincount(place[here], minlength=k) >= fewest for rate, here in among.items()}
+    enough = {
+        rate: _customers(place[here], groups[here], k) >= fewest for rate, here in among.items()
+    }
     value = rates(np.ones(target.size, np.int64))
     for rate, groups_of_it in enough.items():
         value[RATES.index(rate), ~groups_of_it] = np.nan
@@ -127,6 +131,12 @@ def compute_fairness(
         surest = _surest(flagged[here], kept, groups[here], names[at])
         parity.append({"figure": figure, **_farthest(value[RATES.index(rate)], names), **surest})
     return Fairness(rates=table, parity=pd.DataFrame(parity))
+
+
+def _customers(place: Ints, groups: Ints, k: int) -> Ints:
+    """Count the customers of each of k groups."""
+    size = int(groups.max(initial=0)) + 1
+    return np.bincount(np.unique(place * size + groups) // size, minlength=k)
 
 
 def _rates(count: Floats, expected: Floats) -> Floats:

@@ -67,6 +67,22 @@ def test_a_perfect_model_passes_the_whole_pack_without_a_warning(packs, draw, ro
     assert sum(each.verdict == "pass" for each in results) >= 30
 
 
+def test_ten_customers_are_too_little_data_to_fail_a_perfect_model(packs, draw):
+    """A hundred rows a customer: before, a quarter of such packs failed, and some stopped."""
+    results = list(packs.run_pack(draw(40, rows_a_customer=100, seed=0)))
+    found = {(each.check.id, gate.figure): gate for each in results for gate in each.gates}
+    assert not any(gate.broken and gate.severity == "red" for gate in found.values())
+    for name in (
+        ("calibration.brier", "skill_high"),
+        ("calibration.overall", "slope_high"),
+        ("discrimination.auc", "auc_low_by_customer"),
+        ("discrimination.auc_decline", "drop"),
+    ):
+        assert not found[name].broken
+    assert found["calibration.brier", "skill_high"].value is None
+    assert found["calibration.overall", "missed_share"].value is not None
+
+
 def test_a_portfolio_with_two_fifths_more_positives_than_expected_fails(packs, draw):
     evidence = draw(40)
     rows = evidence.current
