@@ -141,7 +141,8 @@ def _facts(
 ) -> tuple[tuple[str, str], ...]:
     return (
         ("source", f"{mapping.name}, seed {bank.seed}, {bank.days} days"),
-        ("data as of", f"{as_of:%Y-%m-%d} UTC"),
+        ("data as of", f"{as_of.tz_convert(tables.timezone):%Y-%m-%d %H:%M}"),
+        ("times of", tables.timezone),
         ("base currency", tables.base_currency),
         ("MLflow", tracking_uri()),
         ("duration", f"{seconds:.0f} s"),

@@ -293,8 +293,13 @@ def _story(
     )
     return PageStory(
         title=f"kyc_ml: model {run.name}",
-        subtitle=f"Trained on {mapping.name}, known on {bundle.data['as_of'][:10]}",
-        facts=(("source", mapping.name), ("base currency", tables.base_currency)),
+        subtitle=f"Trained on {mapping.name}, known on "
+        f"{pd.Timestamp(bundle.data['as_of']).tz_convert(tables.timezone):%Y-%m-%d %H:%M}",
+        facts=(
+            ("source", mapping.name),
+            ("times of", tables.timezone),
+            ("base currency", tables.base_currency),
+        ),
         flow=flow_table(tables.quality),
         findings=tuple(tables.quality.lines()),
         models=(model,),

@@ -159,7 +159,7 @@ def tell_model(
         figures=quality_table(trained),
         added_value=trained.added_value.table,
         added_sentence=trained.added_value.sentence,
-        parts=trained.parts,
+        parts=_in_zone_of(bundle, trained.parts),
         left_out_features=trained.left_out,
         tiers=tiers,
         plots=dict(figures),
@@ -180,6 +180,22 @@ def flow_table(quality: DataQualityReport) -> pd.DataFrame:
     return frame[["table", "read", "accepted", "quarantined", "late", "first_event", "last_event"]]
 
 
+def _zone_of(bundle: Bundle) -> str:
+    return str(bundle.data.get("timezone", "UTC"))  # old bundles name none
+
+
+def _in_zone_of(bundle: Bundle, parts: pd.DataFrame) -> pd.DataFrame:
+    """Return the parts with their ends on the clock of the bundle's source."""
+    zone = _zone_of(bundle)
+    local = {
+        name: [
+            each if pd.isna(each) else pd.Timestamp(each).tz_convert(zone) for each in parts[name]
+        ]
+        for name in ("start", "end")
+    }
+    return parts.assign(**local)
+
+
 def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> Example:
     lines = tuple(
         ReasonLine(
@@ -195,7 +211,7 @@ def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> Exa
         observation_id=str(score[OBSERVATION_ID]),
         customer_id=str(score[CUSTOMER_ID]),
         decision_time=pd.Timestamp(score[DECISION_TIME]).tz_convert(  # type: ignore[arg-type]
-            bundle.data.get("timezone", "UTC")  # old bundles name none
+            _zone_of(bundle)
         ),
         tier=str(score["tier"]),
         tier_zh=str(score["tier_zh"]),

@@ -157,6 +157,7 @@ def validate(
             mapping_digest="",
             files=dict(source.digests),
             digest=digest_together(source.digests),
+            timezone=source.timezone,
         ),
         policy=gates,
         since=parse_time(since, name="since", zone=source.timezone),

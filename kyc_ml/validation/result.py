@@ -330,12 +330,15 @@ class DataIdentity:
     files : mapping of file name to SHA-256
     digest : str
         Digest of all files together.
+    timezone : str
+        Time zone of the source, in which a report writes days and times.
     """
 
     source: str
     mapping_digest: str
     files: Mapping[str, str]
     digest: str
+    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

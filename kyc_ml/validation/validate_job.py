@@ -132,6 +132,7 @@ def run_validate(asked: ValidationRequest, *, reporter: ProgressReporter) -> Rep
             mapping_digest=section_digest(mapping),
             files=dict(tables.digests),
             digest=digest_together(tables.digests),
+            timezone=tables.timezone,
         ),
         policy=policy,
         as_of=as_of,

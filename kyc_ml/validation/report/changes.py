@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kyc_ml.validation.check import Check
+from kyc_ml.validation.report.numbers import write_day
 from kyc_ml.validation.result import Figure, Finding, Report, Verdict
 
 
@@ -71,11 +72,14 @@ def _facts(before: Report, now: Report) -> Iterator[tuple[str, str, str]]:
     pairs = {
         "version": (before.model.version, now.model.version),
         "bundle": (before.model.digest[:12], now.model.digest[:12]),
-        "known_until": (before.model.known_until[:10], now.model.known_until[:10]),
+        "known_until": (
+            write_day(before.model.known_until, before),
+            write_day(now.model.known_until, now),
+        ),
         "features": (str(before.model.features), str(now.model.features)),
         "trees": (str(before.model.trees), str(now.model.trees)),
         "tier_policy": (before.model.policy, now.model.policy),
-        "as_of": (before.as_of[:10], now.as_of[:10]),
+        "as_of": (write_day(before.as_of, before), write_day(now.as_of, now)),
         "data": (before.data.digest[:12], now.data.digest[:12]),
         "gates": (
             f"{before.policy.name} v{before.policy.version} ({before.policy.digest[:12]})",

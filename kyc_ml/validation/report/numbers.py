@@ -11,7 +11,7 @@ import pandas as pd
 
 from kyc_ml.display import format_rate, is_share
 from kyc_ml.validation.check import Unit
-from kyc_ml.validation.result import AppliedGate, Figure
+from kyc_ml.validation.result import AppliedGate, Figure, Report
 
 DASH: Final = "–"
 _TINY_P: Final = 0.0001
@@ -40,6 +40,21 @@ def write_interval(figure: Figure) -> str:
     unit = figure.measure.unit
     between = f" {DASH} " if figure.low < 0 else DASH
     return f"{write_number(figure.low, unit)}{between}{write_number(figure.high, unit)}"
+
+
+def write_day(text: str, report: Report) -> str:
+    """Write the day of a stored instant in the time zone of the report's source; '' stays ''."""
+    return text and f"{_in_zone(text, report):%Y-%m-%d}"
+
+
+def write_minute(text: str, report: Report) -> str:
+    """Write a stored instant to the minute in the time zone of the report's source; '' stays ''."""
+    return text and f"{_in_zone(text, report):%Y-%m-%d %H:%M}"
+
+
+def _in_zone(text: str, report: Report) -> pd.Timestamp:
+    time = pd.Timestamp(text)
+    return (time.tz_localize("UTC") if time.tz is None else time).tz_convert(report.data.timezone)
 
 
 def write_bounds(gate: AppliedGate, unit: Unit) -> str:

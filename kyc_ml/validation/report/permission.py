@@ -8,6 +8,7 @@ import pandas as pd
 
 from kyc_ml.registry import Entry, SignOff
 from kyc_ml.validation.report.naming import Naming
+from kyc_ml.validation.report.numbers import write_day
 from kyc_ml.validation.report.words import word
 from kyc_ml.validation.result import Report
 from kyc_ml.validation.text import Language
@@ -16,7 +17,7 @@ from kyc_ml.validation.text import Language
 def valid_until(report: Report) -> str:
     """Return the day until which a report may promote its version."""
     until = pd.Timestamp(report.created_at) + timedelta(days=report.policy.report_valid_days)
-    return f"{until:%Y-%m-%d}"
+    return write_day(until.isoformat(), report)
 
 
 def say_asked(report: Report, signed: Entry | None, language: Language) -> list[str]:
@@ -46,8 +47,8 @@ def view_permitted(
     current = next(rows for rows in report.rows if rows.role == "current")
     counted = {
         "rows": f"{current.rows:,}", "mature": f"{current.judged:,}",
-        "customers": f"{current.customers:,}", "since": current.since[:10],
-        "until": current.until[:10], "origin": naming.say(current.origin),
+        "customers": f"{current.customers:,}", "since": write_day(current.since, report),
+        "until": write_day(current.until, report), "origin": naming.say(current.origin),
     }  # fmt: skip
     material = [word("material_rows", language).format(**counted)]
     if current.amount is not None:
@@ -73,7 +74,8 @@ def view_permitted(
         (word("validated_for", language), [word("validated_rows", language).format(**counted)]),
         (word("period_of_use", language), [
             word("valid_from_until", language).format(
-                known=model.known_until[:10], made=report.created_at[:10],
+                known=write_day(model.known_until, report),
+                made=write_day(report.created_at, report),
                 until=valid_until(report),
             )
         ]),

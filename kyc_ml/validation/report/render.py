@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
 from kyc_ml.display import GLOSSARY, template_environment
 from kyc_ml.registry import Entry, SignOff, is_among
 from kyc_ml.validation.report.changes import Changes, find_changes
 from kyc_ml.validation.report.inline import source_hash
 from kyc_ml.validation.report.naming import Naming
-from kyc_ml.validation.report.numbers import write_change, write_interval, write_number
+from kyc_ml.validation.report.numbers import (
+    write_change,
+    write_day,
+    write_interval,
+    write_minute,
+    write_number,
+)
 from kyc_ml.validation.report.permission import say_asked, valid_until, view_permitted
 from kyc_ml.validation.report.portfolio import (
     say_finding,
@@ -125,8 +129,8 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
             evaluated=f"{rows.judged:,}",
             positives=f"{rows.positives:,}",
             customers=f"{rows.customers:,}",
-            since=rows.since[:10],
-            until=rows.until[:10],
+            since=write_day(rows.since, report),
+            until=write_day(rows.until, report),
         )
         for rows in report.rows
         if rows.role == "current"
@@ -177,7 +181,6 @@ def _running(report: Report, language: Language) -> str:
 
 def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:
     model, policy = report.model, report.policy
-    made = pd.Timestamp(report.created_at)
     took = sum(report.seconds.values())
     facts = [
         ("model", model.name, False),
@@ -186,17 +189,18 @@ def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]
         ("unit", word(model.unit, language), False),
         ("use", word(f"use_{model.unit}", language), False),
         ("trainer", model.trainer, False),
-        ("trained_at", model.trained_at[:16].replace("T", " "), False),
-        ("known_until", model.known_until[:10], False),
+        ("trained_at", write_minute(model.trained_at, report), False),
+        ("known_until", write_day(model.known_until, report), False),
         ("features", f"{model.features:,}", False),
         ("trees", f"{model.trees:,}", False),
         ("tier_policy", model.policy, False),
         ("validator", report.validator, False),
-        ("created_at", f"{made:%Y-%m-%d %H:%M}", False),
-        ("as_of", report.as_of[:10], False),
+        ("created_at", write_minute(report.created_at, report), False),
+        ("as_of", write_day(report.as_of, report), False),
         ("gates", f"{policy.label} ({policy.digest[:12]})", False),
         ("valid_until", valid_until(report), False),
         ("data_source", report.data.source, False),
+        ("timezone", report.data.timezone, False),
         ("data", report.data.digest, True),
         ("code", _code(report), False),
         ("took", word("seconds", language).format(seconds=f"{took:.0f}"), False),

@@ -198,7 +198,7 @@ def _value(kind: Any, content: Any) -> Any:  # noqa: ANN401  a type annotation, 
 _OPTIONAL: Final = frozenset(
     {
         *("place", "source_zh", "features", "amount"),
-        *("default_gates", "left_out", "weaker", "changed", "relaxed"),
+        *("default_gates", "left_out", "weaker", "changed", "relaxed", "timezone"),
     }
 )
 """Fields that `report.json` never has, and those that older versions did not write."""

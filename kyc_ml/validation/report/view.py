@@ -19,6 +19,7 @@ from kyc_ml.validation.report.numbers import (
     sort_key,
     write_bounds,
     write_cell,
+    write_day,
     write_interval,
     write_number,
 )
@@ -219,8 +220,8 @@ def view_rows(report: Report, language: Language) -> list[dict[str, Any]]:
         {
             "role": word(rows.role, language),
             "origin": say(rows.origin, language),
-            "since": rows.since[:10],
-            "until": rows.until[:10],
+            "since": write_day(rows.since, report),
+            "until": write_day(rows.until, report),
             "rows": f"{rows.rows:,}",
             "judged": f"{rows.judged:,}",
             "positives": f"{rows.positives:,}",

@@ -261,3 +261,12 @@ def test_the_message_of_a_plot_has_its_ends_and_their_places():
     for value in ("0.10%", "Low", "27.5%", "Medium-high"):
         assert value in said
     assert "High" not in said.replace("Medium-high", "")
+
+
+@pytest.mark.parametrize(("zone", "day"), [("UTC", "2026-11-29"), ("Asia/Shanghai", "2026-11-30")])
+def test_days_are_those_of_the_source_s_zone(base_report, zone, day):
+    at = "2026-11-29T16:00:00+00:00"  # midnight in Shanghai
+    report = replace(base_report, as_of=at, data=replace(base_report.data, timezone=zone))
+    page = render_report(report)
+    assert f"<dd>{day}</dd>" in page
+    assert zone in page
