@@ -66,8 +66,6 @@ def fit(
             terminal.info(note)
         for tier in result.proposal.unreached:
             terminal.warning(f"no row would be in tier {tier}")
-        if not result.diff:
-            terminal.info("no difference from the policy in force")
         terminal.summary(
             "proposed; nothing was changed",
             {

@@ -57,6 +57,7 @@ from .migration import migration_z as migration_z
 from .operating import ThresholdRates as ThresholdRates
 from .operating import compute_operating_points as compute_operating_points
 from .operating import compute_ranking_figures as compute_ranking_figures
+from .operating import rate_interval as rate_interval
 from .operating import rates_at_threshold as rates_at_threshold
 from .operating import threshold_at_fpr as threshold_at_fpr
 from .operating import threshold_error as threshold_error

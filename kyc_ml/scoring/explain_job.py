@@ -13,7 +13,6 @@ import pyarrow as pa
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract import read_tables
 from kyc_ml.decision import (
-    NO_OVERRIDES,
     Counterfactual,
     customer_safe,
     disclosable,
@@ -135,9 +134,7 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
         require_place(request.sheet)
     bundle, label = _load(request, reporter)
     form = load_section(request.source, SourceMapping).identifiers
-    book = (
-        NO_OVERRIDES if request.overrides is None else load_overrides(request.overrides, form=form)
-    )
+    book = load_overrides(request.overrides, form=form)
     history = read_history(request.previous, bundle.policy)
     tables, _ = read_tables(
         request.source,

@@ -71,7 +71,6 @@ class FitResult:
     proposal: CutOffProposal
     in_force: TierPolicy
     judged: pd.DataFrame
-    diff: str
     rows: int
     positives: int
     left_out: int
@@ -83,6 +82,11 @@ class FitResult:
     data_digest: str
     basis: Basis = "unseen"
     path: Path | None = None
+
+    @property
+    def diff(self) -> str:
+        """Unified diff of the policy in force and the proposed one as YAML."""
+        return diff_policies(self.in_force, self.proposal.policy)
 
     def findings(self) -> dict[str, object]:
         """Return the kind of the rows, the targets that are missed, and the tiers without a row."""
@@ -155,7 +159,6 @@ def fit_policy(
         proposal=proposal,
         in_force=in_force,
         judged=evaluate_cut_offs(rows, in_force),
-        diff=diff_policies(in_force, proposal.policy),
         rows=rows.proba.size,
         positives=int(rows.target.sum()),
         left_out=left_out,

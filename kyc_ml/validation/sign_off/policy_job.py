@@ -43,10 +43,7 @@ def run_approve_policy(*, policy: Path, approver: str, reason: str, log: Path) -
     content = load_policy(policy, checks=CHECKS)
     identity = content.identity()
     faults = Faults(f"approval of policy {identity.label}", ConfigError)
-    if not is_named(approver):
-        faults.add("--approver must name a person")
-    if not reason.strip():
-        faults.add("--reason must say why")
+    faults.extend(say_absent(approver=approver, reason=reason))
     if is_among(approver, [content.author]):
         faults.add(f"{approver} is the author of the policy: another person must approve it")
     faults.extend(_misnamed(identity))
@@ -68,6 +65,15 @@ def run_approve_policy(*, policy: Path, approver: str, reason: str, log: Path) -
         log=log,
     )
     return PolicyApproval(policy=identity, receipt=str(entry.anchor))
+
+
+def say_absent(*, approver: str, reason: str) -> list[str]:
+    """List what the entry of a decision needs and does not have."""
+    named = {
+        "--approver must name a person": is_named(approver),
+        "--reason must say why": reason.strip(),
+    }
+    return [rule for rule, given in named.items() if not given]
 
 
 def find_approval(
