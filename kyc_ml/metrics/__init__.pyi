@@ -24,8 +24,6 @@ from .calibration import largest_calibration_error as largest_calibration_error
 from .calibration import spiegelhalter as spiegelhalter
 from .capacity import ReviewQueue as ReviewQueue
 from .capacity import pays as pays
-from .clustering import Dependence as Dependence
-from .clustering import dependence as dependence
 from .clustering import design_effect as design_effect
 from .clustering import effective_customers as effective_customers
 from .clustering import effective_size as effective_size

@@ -178,13 +178,14 @@ class ScoringRun:
         NotReadyError
             If a table is older than its rhythm explains, or a file than its control file says.
         """
+        as_of = chosen.as_of.tz_convert(tables.timezone)  # messages have the clock of the source
         profiles = profile_extract(
             tables, chosen.as_of, memory=self.request.memory, scratch=self.place.scratch
         )
         late = Faults("tables that have not landed", NotReadyError)
-        late.extend(find_late_tables(profiles, chosen.as_of, self.limits))
-        late.extend(find_late_files(tables, chosen.as_of)).raise_if_any()
-        before = tables_before(self.request, as_of=chosen.as_of)
+        late.extend(find_late_tables(profiles, as_of, self.limits))
+        late.extend(find_late_files(tables, as_of)).raise_if_any()
+        before = tables_before(self.request, as_of=as_of)
         if before is None:
             self.reporter.info(
                 "no night before to compare with: the tables are compared with their own past"
@@ -192,7 +193,7 @@ class ScoringRun:
         faults = check_extract(
             profiles,
             self.limits,
-            as_of=chosen.as_of,
+            as_of=as_of,
             timezone=tables.timezone,
             before=before,
             whole_day=self.request.as_of is not None,
