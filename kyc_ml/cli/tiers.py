@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from kyc_ml.cli.options import (
-    GATE_FAILED,
     AsOfOption,
     Quiet,
     RequiredPath,
@@ -115,8 +114,7 @@ def check(policy: Path, *, on: Annotated[str | None, time_option("--on")] = None
         facts = {"policy": read.policy.label, "SHA-256": read.digest}
         facts |= {f"finding {n}": text for n, text in enumerate(read.findings, start=1)}
         terminal.summary("valid, with findings" if read.findings else "valid", facts)
-    if read.findings:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(read.findings)
 
 
 @tiers.command()
