@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kyc_ml.config import LimitsConfig
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, NOT_IN_CUSTOMERS, DataQualityReport
-from kyc_ml.errors import Faults, GateError, NotReadyError
 from kyc_ml.model import DriftFound
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.scoring.extract_limits import ExtractFound
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_LATE: Final = ("stale: ", "business_date: ")
-"""Limits of `extract_limits` that the next delivery may keep without a change by anyone here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,22 +47,6 @@ def check_limits(figures: RunFigures, limits: LimitsConfig) -> tuple[str, ...]:
         *_check_categories(figures.counts, limits),
         *(figures.drift.faults if figures.drift is not None else ()),
     )
-
-
-def refuse(faults: Sequence[str], *, subject: str) -> None:
-    """Raise if a run exceeds limits.
-
-    Raises
-    ------
-    NotReadyError
-        If all of them are of tables or files that are late.
-    GateError
-        Otherwise. Both list all of them.
-    """
-    late = bool(faults) and all(fault.startswith(_LATE) for fault in faults)
-    found = Faults(f"{subject}: not published", NotReadyError if late else GateError)
-    found.extend(faults)
-    found.raise_if_any()
 
 
 def _check_tables(quality: DataQualityReport, limits: LimitsConfig) -> list[str]:

@@ -109,12 +109,6 @@ class Trained:
     selection: Selection | None = None
     stability: tuple[Stability, ...] = ()
 
-    def quality_frame(self) -> pd.DataFrame:
-        """Return the metrics on the rows of `evidence`: a row a figure, a column a predictor."""
-        part = self.evidence.part
-        figures = {who: parts[part].as_dict() for who, parts in self.quality.items()}
-        return pd.DataFrame(figures).rename_axis("figure")
-
     def _facts(self) -> dict[str, object]:
         model, evidence = self.bundle.model, self.evidence
         rows, positives = evidence.target.size, int(evidence.target.sum())

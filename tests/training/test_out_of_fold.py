@@ -263,6 +263,7 @@ def test_tiers_are_not_fitted_on_learned_rows_unless_forced(source, trained):
         trained.bundle, source, since="2024-03-01", as_of=AS_OF, learned_rows=True
     )
     assert forced.basis == "learned"
+    assert forced.since.isoformat() == "2024-03-01T00:00:00+08:00"  # a day of the source
     assert "WARNING" in write_proposal(forced)
     later = kyc_ml.fit_tiers(trained.bundle, source, since=AS_OF)
     assert later.basis == "unseen"

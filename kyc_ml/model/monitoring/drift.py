@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from kyc_ml.config import DriftLimits
+from kyc_ml.errors import some_of
 from kyc_ml.metrics import compute_drift, psi_critical
 from kyc_ml.model.monitoring.profile import PROBABILITY, Profile
 
@@ -48,9 +49,7 @@ class DriftFound:
     @property
     def drifted_text(self) -> str:
         """The first of `drifted` as a list, and how many more there are."""
-        shown = ", ".join(self.drifted[:_NAMED])
-        more = len(self.drifted) - _NAMED
-        return f"{shown} and {more} more" if more > 0 else shown
+        return some_of(self.drifted, most=_NAMED)
 
 
 def compare_profiles(
