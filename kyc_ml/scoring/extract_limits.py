@@ -11,6 +11,7 @@ import pandas as pd
 
 from kyc_ml.config import ExtractLimits, LimitsConfig
 from kyc_ml.contract import CASES, EVENTS, THIRD_PARTY, TRANSACTIONS, StoredTables
+from kyc_ml.display import say_moment
 from kyc_ml.scoring.arrivals import Arrivals, expect_arrivals
 from kyc_ml.scoring.extract_days import check_last_day, say_relaxing
 from kyc_ml.scoring.extract_profile import DAYS, TableProfile, TableSummary
@@ -52,7 +53,11 @@ class ExtractFound:
 
 
 def find_late_tables(
-    profiles: Mapping[str, TableProfile], as_of: pd.Timestamp, limits: LimitsConfig
+    profiles: Mapping[str, TableProfile],
+    as_of: pd.Timestamp,
+    limits: LimitsConfig,
+    *,
+    timezone: str,
 ) -> list[str]:
     """List the tables whose newest row is older than their own rhythm explains.
 
@@ -74,7 +79,8 @@ def find_late_tables(
         if allowed is not None and age > allowed:
             faults.append(
                 f"stale: {name}: the newest of {summary.rows:,} rows became known {age:,.0f} hours "
-                f"before {as_of:%Y-%m-%d %H:%M}, above {allowed:,.0f} hours (longest usual pause: "
+                f"before {say_moment(as_of.tz_convert(timezone))}, above {allowed:,.0f} hours "
+                f"(longest usual pause: "
                 f"{_say_hours(summary.pause_hours)}): wait for the table, or set tables: "
                 f"{{{name}: {{stale_days: N}}}} in the file of --limits"
             )
@@ -86,7 +92,7 @@ def find_late_files(tables: StoredTables, as_of: pd.Timestamp) -> list[str]:
     day = last_day(as_of, tables.timezone)
     return [
         f"business_date: {name}: {stated:%Y-%m-%d} by the control file, before {day:%Y-%m-%d}, the "
-        f"last day of {as_of:%Y-%m-%d %H:%M}: wait for its delivery"
+        f"last day of {say_moment(as_of.tz_convert(tables.timezone))}: wait for its delivery"
         for name, stated in tables.quality.business_dates.items()
         if stated < day
     ]
@@ -146,10 +152,10 @@ def check_extract(
             decided_later = name == CASES and profile.held > 0
             if not own.may_be_empty and not decided_later:
                 faults.append(
-                    f"empty: {name}: no row is known before {as_of:%Y-%m-%d %H:%M}: have the "
-                    "table delivered again; if the bank has no such rows, leave it out of the "
-                    "mapping or set "
-                    f"tables: {{{name}: {{may_be_empty: true}}}} in the file of --limits"
+                    f"empty: {name}: no row is known before "
+                    f"{say_moment(as_of.tz_convert(timezone))}: have the table "
+                    "delivered again; if the bank has no such rows, leave it out of the mapping, "
+                    f"or set tables: {{{name}: {{may_be_empty: true}}}} in the file of --limits"
                 )
             continue
         if whole_day and own.arrivals is not None:

@@ -182,7 +182,7 @@ class ScoringRun:
             tables, chosen.as_of, memory=self.request.memory, scratch=self.place.scratch
         )
         late = Faults("tables that have not landed", NotReadyError)
-        late.extend(find_late_tables(profiles, chosen.as_of, self.limits))
+        late.extend(find_late_tables(profiles, chosen.as_of, self.limits, timezone=tables.timezone))
         late.extend(find_late_files(tables, chosen.as_of)).raise_if_any()
         before = tables_before(self.request, as_of=chosen.as_of)
         if before is None:

@@ -86,7 +86,7 @@ def found(bank, *, day=DAY, before=None, limits=None, whole_day=True):
     """List what is wrong as (limit, table) pairs, without the words."""
     limits = limits or LimitsConfig()
     profiles = bank.profiles(day)
-    told = find_late_tables(profiles, at(day), limits) + check_extract(
+    told = find_late_tables(profiles, at(day), limits, timezone="UTC") + check_extract(
         profiles, limits, as_of=at(day), timezone="UTC", before=before, whole_day=whole_day
     )
     return {tuple(line.split(": ")[:2]) for line in told}
