@@ -524,7 +524,7 @@ def test_an_approval_is_of_these_very_gates(desk):
     small_policy(desk, finding_due_days=3_650)
     code, said = desk.promote("1", desk.validated("1"))
     assert code == 1
-    assert "finding_due_days: 3650" in said
+    assert "3650" in said
 
 
 @pytest.mark.parametrize("changes", [{}, {"settings": {"fewest": 100_000}}])
