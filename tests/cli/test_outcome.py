@@ -8,14 +8,15 @@ import signal
 import stat
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import typer
 
 from kyc_ml.cli import process
 from kyc_ml.cli.options import job
-from kyc_ml.cli.outcome import Outcome, report_outcome
-from kyc_ml.errors import ConfigError, GateError, NotReadyError
+from kyc_ml.cli.outcome import Outcome, report_outcome, require_hooks
+from kyc_ml.errors import ConfigError, GateError, NotReadyError, OutputError
 
 KEEP = "import os, sys; open(sys.argv[1], 'w').write(sys.stdin.read() + '|' + " \
     "os.environ['KYC_ML_EXIT_CODE'] + os.environ['KYC_ML_DAY'])"  # fmt: skip
@@ -175,3 +176,27 @@ def test_a_command_that_is_none_is_refused_before_the_work(command):
     with pytest.raises(typer.Exit) as ended, job({"on_failure": command}):
         worked.append(1)
     assert ended.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "given", [{"out": Path("bad\udcff")}, {"reason": "\ud800"}, {"model": ["a", "b\udcff"]}]
+)
+def test_an_argument_that_is_no_text_is_refused_by_its_name(given, capsys):
+    with pytest.raises(typer.Exit) as ended, job(given):
+        raise AssertionError
+    assert ended.value.exit_code == 2
+    assert f"--{next(iter(given))} " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", [Path("n" * 300), Path("n/" * 3_000)])
+def test_a_path_too_long_for_the_file_system_is_no_defect(path, capsys):
+    with pytest.raises(typer.Exit) as ended, job({}):
+        path.exists()
+    assert ended.value.exit_code == 2
+    assert os.strerror(errno.ENAMETOOLONG) in capsys.readouterr().err
+
+
+def test_a_name_that_leaves_no_room_for_its_unfinished_file_is_refused_before_the_work(tmp_path):
+    require_hooks(tmp_path / ("n" * 230), None)
+    with pytest.raises(OutputError, match=os.strerror(errno.ENAMETOOLONG)):
+        require_hooks(tmp_path / ("n" * 250), None)
