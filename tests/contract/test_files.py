@@ -400,6 +400,11 @@ def test_a_code_of_the_users_own_may_be_called_todo(data):
         ("age(CAST(day AS TIMESTAMP))", "age"),
         ("(SELECT max(value) FROM tx TABLESAMPLE 10%)", "REPEATABLE"),
         ("CAST(main.gen_random_uuid() AS VARCHAR)", "gen_random_uuid"),
+        ("(SELECT r FROM query('SELECT random() AS r'))", "query"),
+        ("(SELECT max(value) FROM Query_Table('tx'))", "query_table"),
+        ("(SELECT any_value(value) FROM duckdb_settings())", "duckdb_settings"),
+        ("current_localtimestamp()", "current_localtimestamp"),
+        ("ago(INTERVAL 1 DAY)", "ago"),
         (f"{'(' * 450}value{'+1)' * 450}", "transactions"),
     ],
 )

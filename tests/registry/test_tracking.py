@@ -210,6 +210,17 @@ def store(make_store, tmp_path_factory):
     return uri
 
 
+def test_an_address_is_what_the_registry_calls_it(store, monkeypatch):
+    """The audit log knows version 1, and no version 01."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    with connected():
+        assert [resolve(f"models:/fraud/{number}") for number in ("1", "01", "\uff11")] == [
+            ("fraud", "1")
+        ] * 3
+    with pytest.raises(RegistryError):
+        resolve("models:/fraud/\u00b2")
+
+
 @pytest.mark.parametrize(
     ("uri", "told"),
     [
