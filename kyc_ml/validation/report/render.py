@@ -86,7 +86,7 @@ def render_report(
         summary=_summary(report, families, language),
         warnings=_warnings(report, language),
         tiers=view_tiers(report, naming),
-        periods=view_periods(report, naming),
+        periods=view_periods(report),
         asked=say_asked(report, signed, language),
         permitted=view_permitted(report, signed, naming),
         verdicts=VERDICTS,
