@@ -18,10 +18,7 @@ from kyc_ml.cli.process import Terminated, ended_by, require_addresses
 from kyc_ml.errors import (
     ConfigError,
     Faults,
-    GateError,
     KycMlError,
-    NotReadyError,
-    UnreachableError,
     hint_path,
 )
 
@@ -30,11 +27,7 @@ if TYPE_CHECKING:
 
     from kyc_ml.cli.terminal.reporters import Terminal
 
-GATE_FAILED: Final = GateError.exit_code
-BAD_INPUT: Final = KycMlError.exit_code
 DEFECT: Final = 3
-TRY_LATER: Final = UnreachableError.exit_code
-NOT_READY: Final = NotReadyError.exit_code
 SIGNALLED: Final = 128
 """Plus the number of the signal: what a shell returns for a process that a signal ended."""
 
@@ -225,10 +218,10 @@ def _report_end(error: BaseException, terminal: Terminal) -> int:
             f"memory: this process could get no more ({asked_for}); raise its limit, or score "
             "fewer rows together: one model a process, a smaller --part-rows"
         )
-        return BAD_INPUT
+        return KycMlError.exit_code
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # of any input
         terminal.failed(f"{str(error.filename)[:80]}…: {error.strerror}: name a shorter path")
-        return BAD_INPUT
+        return KycMlError.exit_code
     # 1 means that a gate failed: a defect must not look like one
     terminal.crashed("".join(traceback.format_exception(error)))
     return DEFECT

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kyc_ml.errors import ConfigError, KycMlError
+from kyc_ml.errors import ConfigError, GateError, KycMlError
 from kyc_ml.storage import dump_json, load_json, require_place, written_whole
 
 _HOOK_SECONDS: Final = 60
@@ -46,7 +46,7 @@ class Outcome:
     ----------
     code : int
         Exit code of a job that raises no error, such as a night in which one of several models is
-        refused.
+        refused, or a promotion that is.
     reasons : list
         Each message of a failure, with its model if it has one.
     rows : dict of model to rows
@@ -59,6 +59,11 @@ class Outcome:
     reasons: list[dict[str, str]] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     day: str = ""
+
+    def fail_if(self, beyond: object) -> None:
+        """End the job with the exit code of an exceeded limit if there is anything beyond one."""
+        if beyond:
+            self.code = GateError.exit_code
 
 
 def require_hooks(heartbeat: Path | None, on_failure: str | None) -> None:

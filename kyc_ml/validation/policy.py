@@ -140,7 +140,8 @@ class Settings(Section):
     noise: Share = 0.05
     """Size of the noise: standard deviation of the change of ranks, as a share of the rows."""
     fewest: int = Field(default=20, ge=1)
-    """Positives, and negatives, that a segment, period or group needs to be evaluated."""
+    """Positives, and negatives, that a segment or period needs to be evaluated; a group needs as
+    many customers with them."""
     slices: int = Field(default=16, ge=2)
     """Leaves of the tree that searches for weak spots."""
     audit_times: int = Field(default=2, ge=1)

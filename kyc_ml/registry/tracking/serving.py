@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from kyc_ml.contract import CUSTOMER_ID
-from kyc_ml.errors import BundleError, DatasetError, Faults
+from kyc_ml.errors import BundleError, DatasetError, Faults, some_of
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
 from kyc_ml.metrics import Mask
 from kyc_ml.registry.bundle import Bundle, load_bundle
@@ -254,9 +254,8 @@ def _require_columns(frame: pd.DataFrame, specs: Sequence[FeatureSpec]) -> None:
         raise DatasetError(msg)
     absent = [spec.name for spec in specs if spec.name not in frame]
     if absent:
-        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
         msg = (
             f"the request lacks {len(absent)} of the model's {len(specs)} columns: "
-            f"{', '.join(absent[:5])}{more}; send each, with null where the value is missing"
+            f"{some_of(absent)}; send each, with null where the value is missing"
         )
         raise DatasetError(msg)

@@ -124,7 +124,8 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
         if counts[verdict]
     )
     lines = [word("said_checks", language).format(count=sum(counts.values()), counts=listed)]
-    lines += [
+    rows = report.current
+    lines.append(
         word("said_rows", language).format(
             evaluated=f"{rows.judged:,}",
             positives=f"{rows.positives:,}",
@@ -132,9 +133,7 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
             since=write_day(rows.since, report),
             until=write_day(rows.until, report),
         )
-        for rows in report.rows
-        if rows.role == "current"
-    ]
+    )
     return lines
 
 
