@@ -147,7 +147,8 @@ def approve_policy(
         done = run_approve_policy(policy=policy, approver=approver, reason=reason, log=log)
         facts: dict[str, object] = {"policy": done.policy.label}
         facts |= {f"left out {n}": text for n, text in enumerate(done.policy.left_out, 1)}
-        facts |= {f"weaker setting {n}": text for n, text in enumerate(done.policy.weaker, 1)}
+        weaker = (*done.policy.weaker, *done.policy.relaxed)
+        facts |= {f"weaker setting {n}": text for n, text in enumerate(weaker, 1)}
         terminal.summary("policy approved", {**facts, "receipt": done.receipt})
 
 

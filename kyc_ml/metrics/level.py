@@ -156,7 +156,7 @@ class _Level:
         own = fitted * (1.0 - fitted)
         variance = float(own.sum())
         residual = target - fitted
-        total = np.bincount(groups, weights=residual)
+        total: Floats = np.bincount(groups, weights=residual).astype(np.float64)
         square, alone = float((total**2).sum()), float((residual**2).sum())
         # of one customer the residuals sum to nothing but rounding
         several = square > _ROUNDING * alone

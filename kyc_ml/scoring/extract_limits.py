@@ -53,7 +53,9 @@ class ExtractFound:
 
 
 def find_late_tables(
-    profiles: Mapping[str, TableProfile], as_of: pd.Timestamp, limits: LimitsConfig
+    profiles: Mapping[str, TableProfile],
+    as_of: pd.Timestamp,
+    limits: LimitsConfig,
 ) -> list[str]:
     """List the tables whose newest row is older than their own rhythm explains.
 

@@ -55,13 +55,15 @@ def _check_tables(quality: DataQualityReport, limits: LimitsConfig) -> list[str]
         if table.quarantined_share > limits.quarantined_share:
             faults.append(
                 f"quarantined_share: {table.table}: {table.quarantined:,} of {table.read:,} rows, "
-                f"above {limits.quarantined_share:g}: see quarantine/ for the reasons"
+                f"above {limits.quarantined_share:g}: see quarantine/ for the reasons, or set "
+                "quarantined_share in the file of --limits"
             )
         late = _share(table.late_rows, table.accepted)
         if limits.late_share is not None and late > limits.late_share:
             faults.append(
                 f"late_share: {table.table}: {table.late_rows:,} of {table.accepted:,} rows were "
-                f"known only later, above {limits.late_share:g}: ask how late the extract is"
+                f"known only later, above {limits.late_share:g}: ask how late the extract is, or "
+                "set late_share in the file of --limits"
             )
     return faults
 
@@ -71,7 +73,8 @@ def _check_customers(quality: DataQualityReport, limits: LimitsConfig) -> list[s
     return [
         f"unknown_customers_share: {found.table}: {found.count:,} of {accepted[found.table]:,} "
         f"rows name a customer who is not in {CUSTOMERS}, above "
-        f"{limits.unknown_customers_share:g}: ask for the missing customers"
+        f"{limits.unknown_customers_share:g}: ask for the missing customers, or set "
+        "unknown_customers_share in the file of --limits"
         for found in quality.warnings
         if found.column == CUSTOMER_ID
         and found.rule == NOT_IN_CUSTOMERS
@@ -83,7 +86,7 @@ def _check_categories(counts: Counts, limits: LimitsConfig) -> list[str]:
     return [
         f"unknown_categories_share: {name}: {rows:,} of {counts.rows:,} rows hold a value that "
         f"the model has never seen, above {limits.unknown_categories_share:g}: map the new codes, "
-        "or train again"
+        "train again, or set unknown_categories_share in the file of --limits"
         for name, rows in counts.unknown_categories.items()
         if _share(rows, counts.rows) > limits.unknown_categories_share
     ]

@@ -25,9 +25,9 @@ def run_approve_policy(*, policy: Path, approver: str, reason: str, log: Path) -
     """Enter the approval of a validation policy into the audit log.
 
     Its gates and settings, as their digest names them, may then promote although critical gates
-    of the default are left out or less strict, or its checks see less. The approver must be
-    another person than the policy's author and, at the promotion, than everyone who trained,
-    validated or approved the version.
+    of the default are left out or less strict, its checks see less, or a rule of promotion is
+    relaxed. The approver must be another person than the policy's author and, at the promotion,
+    than everyone who trained, validated or approved the version.
 
     Raises
     ------
@@ -58,6 +58,7 @@ def run_approve_policy(*, policy: Path, approver: str, reason: str, log: Path) -
             "policy_digest": identity.digest,
             "left_out": list(identity.left_out),
             "weaker": list(identity.weaker),
+            "relaxed": list(identity.relaxed),
         },
         log=log,
     )
@@ -76,10 +77,14 @@ def say_absent(*, approver: str, reason: str) -> list[str]:
 def find_approval(
     policy: PolicyIdentity, entries: Sequence[Entry], *, involved: Sequence[str]
 ) -> Entry | None:
-    """Find the approval of a policy by a person who is not among `involved`; None without one."""
+    """Find the approval of a policy by a person who is not among `involved`; None without one.
+
+    The digest does not cover the rules of promotion: what they relax must be in the approval.
+    """
     found = [
         each for each in entries
         if each.kind == "policy_approval" and each.facts["policy_digest"] == policy.digest
+        and {*policy.relaxed} <= {*each.facts.get("relaxed", ())}
         and not is_among(each.actor, involved)
     ]  # fmt: skip
     return found[-1] if found else None
@@ -88,7 +93,7 @@ def find_approval(
 def refuse_policy(policy: PolicyIdentity, approval: Entry | None) -> Iterator[str]:
     """List why a policy may promote nothing: it asks less than the default, unapproved."""
     yield from _misnamed(policy)
-    lost, weaker = policy.critical_left_out, policy.weaker
+    lost, weaker = policy.critical_left_out, (*policy.weaker, *policy.relaxed)
     if not policy.changed and approval is None and (lost or weaker):
         gates, settings = (some_of(each, separator="; ") or "none" for each in (lost, weaker))
         yield (
