@@ -155,7 +155,7 @@ def _run(command: str, report: dict[str, Any]) -> list[str]:
     try:
         done = subprocess.run(  # noqa: S603  the operator's own command, and no shell
             words,
-            input=dump_json(report).encode(),
+            input=dump_json(report).encode(errors="backslashreplace"),
             env={**os.environ, **{f"KYC_ML_{name.upper()}": text for name, text in facts.items()}},
             timeout=_HOOK_SECONDS,
             check=False,
