@@ -11,6 +11,8 @@ import math
 import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -139,8 +141,9 @@ def _words(command: str) -> list[str]:
     except ValueError as error:
         msg = f"--on-failure cannot be read as a command with arguments: {error}"
         raise ConfigError(msg) from None
-    if not words:
-        msg = "--on-failure is empty: name a program, or leave the option out"
+    if not words or shutil.which(words[0]) is None:
+        found = f"{words[0]} is no program that can be started" if words else "no program is named"
+        msg = f"--on-failure: {found}: name one (with its path), or leave the option out"
         raise ConfigError(msg)
     return words
 
@@ -153,17 +156,23 @@ def _run(command: str, report: dict[str, Any]) -> list[str]:
         return [str(error)]
     facts = {name: str(report[name]) for name in ("exit_code", "job", "day")}
     try:
-        done = subprocess.run(  # noqa: S603  the operator's own command, and no shell
+        process = subprocess.Popen(  # noqa: S603  the operator's own command, and no shell
             words,
-            input=dump_json(report).encode(errors="backslashreplace"),
+            stdin=subprocess.PIPE,
             env={**os.environ, **{f"KYC_ML_{name.upper()}": text for name, text in facts.items()}},
-            timeout=_HOOK_SECONDS,
-            check=False,
+            start_new_session=True,  # with what it started, it can be ended as one group
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = getattr(error, "strerror", None) or f"no end after {_HOOK_SECONDS} seconds"
-        return [f"--on-failure: {reason}"]
-    return [f"--on-failure: exit code {done.returncode}"] if done.returncode else []
+    except OSError as error:
+        return [f"--on-failure: {error.strerror}"]
+    try:
+        # a name in a message may have bytes that are no text
+        text = dump_json(report).encode(errors="backslashreplace")
+        process.communicate(text, timeout=_HOOK_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return [f"--on-failure: no end after {_HOOK_SECONDS} seconds"]
+    return [f"--on-failure: exit code {process.returncode}"] if process.returncode else []
 
 
 def _last_success(heartbeat: Path) -> float | None:

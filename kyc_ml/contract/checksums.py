@@ -24,7 +24,7 @@ from kyc_ml.errors import Faults
 
 _COMPRESSED_SIZE, _CRC = 3, 4
 """Numbers of the fields of a page header that are needed."""
-_STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 0, 1, 2, 3, 7, 8, 12
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 1, 2, 3, 7, 8, 12
 _WIDTHS: Final = {_BYTE: 1, _DOUBLE: 8}
 _INTEGERS: Final = (4, 5, 6)
 _LISTS: Final = (9, 10)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri, stdtr
 
-from kyc_ml.metrics.arrays import Floats, Ints
+from kyc_ml.metrics.arrays import AnyArray, Floats, Ints
 from kyc_ml.metrics.clustering import effective_size
 from kyc_ml.metrics.intervals import CONFIDENCE
 
@@ -263,7 +263,7 @@ def _entropy(eta: Floats, shift: float) -> float:
     return float(np.logaddexp(0.0, eta + shift).sum())
 
 
-def _trend(residual: Floats, total: Floats) -> float:
+def _trend(residual: Floats, total: AnyArray) -> float:
     """Return the relative growth of the design effect by one positive."""
     square, alone = float((total**2).sum()), float((residual**2).sum())
     return float((total**3).sum()) / square**2 - float((residual**3).sum()) / alone**2

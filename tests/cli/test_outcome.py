@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from kyc_ml.cli import process
+from kyc_ml.cli import outcome, process
 from kyc_ml.cli.options import job
 from kyc_ml.cli.outcome import Outcome, report_outcome, require_hooks
 from kyc_ml.errors import ConfigError, GateError, NotReadyError, OutputError
@@ -110,7 +110,7 @@ def test_a_failure_runs_the_command_without_a_shell(tmp_path):
     line = f"{sys.executable} -c \"{KEEP}\" '{kept}'"
     assert end(0, on_failure=line) == []
     assert not kept.exists()
-    reasons = [{"text": "not published: drift.score", "model": "fraud v1"}]
+    reasons = [{"text": "not published: drift.score \udcff", "model": "fraud v1"}]
     assert end(1, on_failure=line, reasons=reasons, day="2026-03-02") == []
     report, _, environment = kept.read_text().rpartition("|")
     facts = json.loads(report)
@@ -123,11 +123,33 @@ def test_a_failure_runs_the_command_without_a_shell(tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "told"),
-    [("no-such-program", os.strerror(errno.ENOENT)), (f"{sys.executable} -c 1/0", "1")],
+    [
+        ("no-such-program", "no-such-program"),
+        ("./no-script", os.strerror(errno.ENOEXEC)),
+        (f"{sys.executable} -c 1/0", "1"),
+    ],
 )
-def test_a_command_that_fails_is_reported_and_changes_no_exit_code(line, told):
+def test_a_command_that_fails_is_reported_and_changes_no_exit_code(
+    line, told, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "no-script"
+    script.write_text("x")
+    script.chmod(0o700)
     [fault] = end(3, on_failure=line)
     assert told in fault
+
+
+def test_a_command_that_does_not_end_is_ended_with_what_it_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(outcome, "_HOOK_SECONDS", 1)
+    kept = tmp_path / "kept"
+    [fault] = end(3, on_failure=f"sh -c 'sleep 300 & echo $! > {kept}; wait'")
+    assert "1" in fault
+    child = Path("/proc") / kept.read_text().strip() / "stat"
+    deadline = time.monotonic() + 5
+    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +192,7 @@ def test_a_job_that_a_signal_ends_reports_it(tmp_path):
     assert read(beat)["exit_code"] == 143
 
 
-@pytest.mark.parametrize("command", ["", "'", " "])
+@pytest.mark.parametrize("command", ["", "'", " ", "no-such-program"])
 def test_a_command_that_is_none_is_refused_before_the_work(command):
     worked = []
     with pytest.raises(typer.Exit) as ended, job({"on_failure": command}):

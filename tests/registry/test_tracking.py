@@ -14,7 +14,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 from sqlalchemy.exc import OperationalError
 
-from kyc_ml.cli.options import BAD_INPUT, TRY_LATER
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.registry import fetch_champion, fetch_record, reach_store
 from kyc_ml.registry.tracking.registry import fetch_bundle, resolve
@@ -27,6 +26,7 @@ pytestmark = [  # MLflow uses SQLAlchemy as it does: the user is not shown these
     for quiet in ("sqlalchemy", "mlflow", "alembic")
 ] + [pytest.mark.filterwarnings("ignore:The ``noload``")]
 
+BAD_INPUT, TRY_LATER = 2, 4
 SQLITE, POSTGRES = "sqlite:///mlflow.db", "postgresql://clerk:SECRET@db/mlflow"
 
 

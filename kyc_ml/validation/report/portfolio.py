@@ -157,7 +157,7 @@ def _unreached(counts: pd.DataFrame | None, naming: Naming) -> Iterator[str]:
         )
 
 
-def view_periods(report: Report, naming: Naming) -> list[dict[str, str]]:
+def view_periods(report: Report) -> list[dict[str, str]]:
     """Return a line for each period of back-testing; none if the rows are of one period."""
     table = report.find_table("discrimination.periods", "auc")
     if table is None or len(table) < 2 or "expected" not in table:

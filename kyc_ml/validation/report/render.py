@@ -67,6 +67,8 @@ def render_report(
         t=lambda key: word(key, language),
         say=naming.text,
         name=naming.value,
+        day=lambda text: write_day(text, report),
+        minute=lambda text: write_minute(text, report),
         anchor_of=anchor_of,
         figures_of=lambda result: [
             view_figure(figure, result.gates, naming) for figure in result.figures
@@ -84,7 +86,7 @@ def render_report(
         summary=_summary(report, families, language),
         warnings=_warnings(report, language),
         tiers=view_tiers(report, naming),
-        periods=view_periods(report, naming),
+        periods=view_periods(report),
         asked=say_asked(report, signed, language),
         permitted=view_permitted(report, signed, naming),
         verdicts=VERDICTS,
@@ -279,7 +281,7 @@ def _signed(entry: Entry, language: Language) -> dict[str, Any]:
         "materiality": sign_off.materiality,
         "validator": entry.actor,
         "account": entry.account,
-        "time": entry.time[:16].replace("T", " "),
+        "time": entry.time,
         "conditions": sign_off.conditions,
         "comment": sign_off.comment,
         "receipt": str(entry.anchor),

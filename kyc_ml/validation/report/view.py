@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,12 +43,17 @@ _STATES: Final = {"pass": "kept", **dict.fromkeys(_BROKEN, "broken")}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateView:
-    """A bound in words, and whether the figure meets it."""
+    """A bound in words, and whether the figure meets it.
+
+    `mark` is ✓ for a figure within its bound, ✕ for a broken gate, and – for a figure that is
+    undefined, or outside where the gate does not apply.
+    """
 
     text: str
     severity: str
     source: str
     broken: bool
+    mark: str
     note: str
 
 
@@ -155,6 +161,7 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], naming: Naming) ->
                 severity=word(gate.severity, language),
                 source=(language == "zh" and gate.source_zh) or naming.value(gate.source),
                 broken=gate.broken,
+                mark="✕" if gate.broken else "✓" if _is_within(gate) else "–",
                 note=say(gate.note, language),
             )
             for gate in own
@@ -162,6 +169,12 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], naming: Naming) ->
         state="broken" if broken else "kept" if own and not undefined else "free",
         severity=severity if broken else "",
     )
+
+
+def _is_within(gate: AppliedGate) -> bool:
+    low = -math.inf if gate.at_least is None else gate.at_least
+    high = math.inf if gate.at_most is None else gate.at_most
+    return gate.value is not None and low <= gate.value <= high
 
 
 def view_tiles(report: Report, before: Report | None, naming: Naming) -> tuple[Tile, ...]:

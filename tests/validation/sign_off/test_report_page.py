@@ -12,6 +12,7 @@ import pytest
 from kyc_ml.display import GLOSSARY
 from kyc_ml.registry import Entry, ReportFacts, ReportFinding, SignOff, make_sign_off
 from kyc_ml.registry.governance.chain import GENESIS
+from kyc_ml.validation.policy import default_policy
 from kyc_ml.validation.report.changes import find_changes
 from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
@@ -19,7 +20,7 @@ from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import write_cell, write_number
 from kyc_ml.validation.report.page import write_page
 from kyc_ml.validation.report.render import render_report
-from kyc_ml.validation.report.view import MOST_ROWS, view_tiles
+from kyc_ml.validation.report.view import MOST_ROWS, view_figure, view_tiles
 from kyc_ml.validation.report.words import COLUMNS, WORDS
 from kyc_ml.validation.result import Figure
 
@@ -66,8 +67,23 @@ def read(page):
     return Reader(page)
 
 
-def test_nobody_is_kept_out_of_the_report(page, find_barriers):
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_nobody_is_kept_out_of_the_report(base_report, language, find_barriers):
+    longest = max((f"{each.check}/{each.figure}" for each in default_policy().gates), key=len)
+    hollow = replace(base_report.policy, left_out=(f"{longest}/amber",) * 2, default_gates=69)
+    page = render_report(replace(base_report, policy=hollow), language=language)
     assert find_barriers(page) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "broken", "mark"),
+    [(0.1, False, "✓"), (0.2, False, "–"), (0.2, True, "✕"), (None, False, "–")],
+)
+def test_a_figure_within_its_bound_has_the_mark_of_success(undrawn, value, broken, mark):
+    psi = next(each for each in undrawn.results if each.gates)
+    gate = replace(psi.gates[0], value=value, at_most=0.1, broken=broken, note=psi.check.title)
+    figure = replace(psi.figures[0], value=value)
+    assert view_figure(figure, [gate], ENGLISH).gates[0].mark == mark
 
 
 def text_of(read):
