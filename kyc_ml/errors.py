@@ -6,7 +6,7 @@ names, never a customer's value.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import PurePath
 from typing import Any, ClassVar, Final, Self
@@ -122,6 +122,18 @@ class OutputError(KycMlError, OSError):
 
 class CapacityError(KycMlError, MemoryError):
     """Memory, or disk space for intermediate results, is too small for the work."""
+
+
+def some_of(names: Sequence[str], *, most: int = 5, separator: str = ", ") -> str:
+    """Join the first names, and write how many more there are.
+
+    Examples
+    --------
+    >>> some_of(["a", "b", "c"], most=2), some_of(["a", "b"])
+    ('a, b and 1 more', 'a, b')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return separator.join(names[:most]) + more
 
 
 def hint(name: str, known: Collection[str]) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from kyc_ml.cli.options import (
-    GATE_FAILED,
     AsOfOption,
     Markdown,
     Quiet,
@@ -127,5 +126,4 @@ def audit(
             reporter=terminal,
         )
         show_audit(terminal, result)
-    if not result.passed:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(not result.passed)

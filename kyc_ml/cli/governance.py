@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import AUDIT_LOG, GATE_FAILED, VALIDATION, Lang, Log, RequiredPath, job
+from kyc_ml.cli.options import AUDIT_LOG, VALIDATION, Lang, Log, RequiredPath, job
 from kyc_ml.cli.shipped import find_shipped
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
@@ -129,8 +129,7 @@ def promote(
             facts["accounts"] = ", ".join(result.accounts)
         facts["receipt"] = result.receipt
         terminal.summary("REFUSED" if result.refusals else "champion", facts)
-    if result.refusals:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(result.refusals)
 
 
 @app.command("approve-policy")
@@ -148,7 +147,8 @@ def approve_policy(
         done = run_approve_policy(policy=policy, approver=approver, reason=reason, log=log)
         facts: dict[str, object] = {"policy": done.policy.label}
         facts |= {f"left out {n}": text for n, text in enumerate(done.policy.left_out, 1)}
-        facts |= {f"weaker setting {n}": text for n, text in enumerate(done.policy.weaker, 1)}
+        weaker = (*done.policy.weaker, *done.policy.relaxed)
+        facts |= {f"weaker setting {n}": text for n, text in enumerate(weaker, 1)}
         terminal.summary("policy approved", {**facts, "receipt": done.receipt})
 
 
@@ -167,8 +167,7 @@ def rollback(
         result = run_rollback(model=model, approver=approver, reason=reason, log=log)
         done = {"champion": _version(result), "withdrawn": f"v{result.previous}"}
         _show_change(terminal, result, title="rolled back", done=done)
-    if result.refusals:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(result.refusals)
 
 
 @app.command()
@@ -186,8 +185,7 @@ def withdraw(
         result = run_withdraw(model=model, approver=approver, reason=reason, log=log)
         done = {"champion no longer": _version(result)}
         _show_change(terminal, result, title="withdrawn", done=done)
-    if result.refusals:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(result.refusals)
 
 
 @app.command()
@@ -200,8 +198,7 @@ def findings(*, log: Log = AUDIT_LOG) -> None:
         if found.findings:
             terminal.show("findings", found.findings_frame())
         terminal.summary("findings", found.facts())
-    if found.overdue:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(found.overdue)
 
 
 @audit_log.command()
@@ -226,8 +223,7 @@ def verify(
         if not result.faults:
             facts["receipt"] = result.receipt or "none: the log is empty"
         terminal.summary("NOT INTACT" if result.faults else "intact", facts)
-    if result.faults:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(result.faults)
 
 
 @audit_log.command()

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from kyc_ml.cli.options import (
-    GATE_FAILED,
     AsOfOption,
     Quiet,
     RequiredPath,
@@ -95,8 +94,7 @@ def reproduce(
             run=run, data=data, threads=threads, quarantine=quarantine, reporter=terminal
         )
         show_reproduction(terminal, result)
-    if not result.reproduced:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(not result.reproduced)
 
 
 @app.command()

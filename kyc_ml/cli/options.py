@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 import traceback
@@ -17,10 +18,7 @@ from kyc_ml.cli.process import Terminated, ended_by, require_addresses
 from kyc_ml.errors import (
     ConfigError,
     Faults,
-    GateError,
     KycMlError,
-    NotReadyError,
-    UnreachableError,
     hint_path,
 )
 
@@ -29,11 +27,7 @@ if TYPE_CHECKING:
 
     from kyc_ml.cli.terminal.reporters import Terminal
 
-GATE_FAILED: Final = GateError.exit_code
-BAD_INPUT: Final = KycMlError.exit_code
 DEFECT: Final = 3
-TRY_LATER: Final = UnreachableError.exit_code
-NOT_READY: Final = NotReadyError.exit_code
 SIGNALLED: Final = 128
 """Plus the number of the signal: what a shell returns for a process that a signal ended."""
 
@@ -101,6 +95,13 @@ def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
     """
     faults = Faults("the arguments", ConfigError)
     faults.extend(str(value) for value in given.values() if isinstance(value, ConfigError))
+    for name, value in given.items():
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str | Path) and not _is_text(str(text)):
+                faults.add(
+                    f"--{name.replace('_', '-')} {str(text)!a} is not text in UTF-8: rename it"
+                )
+    faults.raise_if_any()
     for name in reads:
         value = given[name.removeprefix("--").lower()]
         # a job that can wait for its input: the folder of a delivery is made when it comes
@@ -113,6 +114,15 @@ def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
                 passing = later and path.absolute().parent.is_dir()
                 faults.add(f"{name} {path} does not exist{near}", passing=passing)
     faults.raise_if_any()
+
+
+def _is_text(given: str) -> bool:
+    """Return whether an argument holds no bytes that are no text: libraries in C cannot read it."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _names_beside(path: Path) -> list[str]:
@@ -208,7 +218,10 @@ def _report_end(error: BaseException, terminal: Terminal) -> int:
             f"memory: this process could get no more ({asked_for}); raise its limit, or score "
             "fewer rows together: one model a process, a smaller --part-rows"
         )
-        return BAD_INPUT
+        return KycMlError.exit_code
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # of any input
+        terminal.failed(f"{str(error.filename)[:80]}…: {error.strerror}: name a shorter path")
+        return KycMlError.exit_code
     # 1 means that a gate failed: a defect must not look like one
     terminal.crashed("".join(traceback.format_exception(error)))
     return DEFECT

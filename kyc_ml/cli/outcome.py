@@ -7,10 +7,12 @@ any user may read it.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -18,12 +20,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kyc_ml.errors import ConfigError, KycMlError
+from kyc_ml.errors import ConfigError, GateError, KycMlError
 from kyc_ml.storage import dump_json, load_json, require_place, written_whole
 
 _HOOK_SECONDS: Final = 60
 """Convention: the exit code must reach the scheduler, also if the command does not end."""
 _READABLE_BY_ALL: Final = 0o644
+_LONGEST: Final = 1 << 20
+"""Convention: bytes that are read of an earlier heartbeat."""
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+"""All that Prometheus reads in a label; another escape makes it refuse the whole file."""
 _SUCCESS: Final = "last_success_timestamp_seconds"
 _METRICS: Final = {
     "last_attempt_timestamp_seconds": "End of the last job, in seconds since 1970.",
@@ -42,7 +48,7 @@ class Outcome:
     ----------
     code : int
         Exit code of a job that raises no error, such as a night in which one of several models is
-        refused.
+        refused, or a promotion that is.
     reasons : list
         Each message of a failure, with its model if it has one.
     rows : dict of model to rows
@@ -55,6 +61,11 @@ class Outcome:
     reasons: list[dict[str, str]] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     day: str = ""
+
+    def fail_if(self, beyond: object) -> None:
+        """End the job with the exit code of an exceeded limit if there is anything beyond one."""
+        if beyond:
+            self.code = GateError.exit_code
 
 
 def require_hooks(heartbeat: Path | None, on_failure: str | None) -> None:
@@ -130,8 +141,9 @@ def _words(command: str) -> list[str]:
     except ValueError as error:
         msg = f"--on-failure cannot be read as a command with arguments: {error}"
         raise ConfigError(msg) from None
-    if not words:
-        msg = "--on-failure is empty: name a program, or leave the option out"
+    if not words or shutil.which(words[0]) is None:
+        found = f"{words[0]} is no program that can be started" if words else "no program is named"
+        msg = f"--on-failure: {found}: name one (with its path), or leave the option out"
         raise ConfigError(msg)
     return words
 
@@ -144,30 +156,38 @@ def _run(command: str, report: dict[str, Any]) -> list[str]:
         return [str(error)]
     facts = {name: str(report[name]) for name in ("exit_code", "job", "day")}
     try:
-        done = subprocess.run(  # noqa: S603  the operator's own command, and no shell
+        process = subprocess.Popen(  # noqa: S603  the operator's own command, and no shell
             words,
-            input=dump_json(report).encode(),
+            stdin=subprocess.PIPE,
             env={**os.environ, **{f"KYC_ML_{name.upper()}": text for name, text in facts.items()}},
-            timeout=_HOOK_SECONDS,
-            check=False,
+            start_new_session=True,  # with what it started, it can be ended as one group
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = getattr(error, "strerror", None) or f"no end after {_HOOK_SECONDS} seconds"
-        return [f"--on-failure: {reason}"]
-    return [f"--on-failure: exit code {done.returncode}"] if done.returncode else []
+    except OSError as error:
+        return [f"--on-failure: {error.strerror}"]
+    try:
+        process.communicate(dump_json(report).encode(), timeout=_HOOK_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return [f"--on-failure: no end after {_HOOK_SECONDS} seconds"]
+    return [f"--on-failure: exit code {process.returncode}"] if process.returncode else []
 
 
 def _last_success(heartbeat: Path) -> float | None:
     """Return the last success that the heartbeat of an earlier job records; None without one."""
     try:
-        text = heartbeat.read_text(encoding="utf-8")
+        # a pipe that somebody put in its place must not stop the job
+        with os.fdopen(os.open(heartbeat, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
+            text = (handle.read(_LONGEST) or b"").decode()
         if heartbeat.suffix != ".prom":
             found = load_json(text)[_SUCCESS]
-            return None if found is None else float(found)
-        line = re.search(rf"^kyc_ml_{_SUCCESS}{{.*}} (\S+)$", text, flags=re.MULTILINE)
-        return None if line is None else float(line[1])
-    except (OSError, ValueError, KeyError, TypeError):  # none yet, or not one of ours
-        return None
+        else:
+            line = re.search(rf"^kyc_ml_{_SUCCESS}{{.*}} (\S+)$", text, flags=re.MULTILINE)
+            found = None if line is None else line[1]
+        seconds = math.nan if found is None else float(found)
+    except (OSError, ValueError, LookupError, TypeError, OverflowError):
+        return None  # none yet, or not one of ours
+    return seconds if math.isfinite(seconds) else None
 
 
 def _as_metrics(facts: dict[str, Any], job: str) -> str:
@@ -179,7 +199,9 @@ def _as_metrics(facts: dict[str, Any], job: str) -> str:
         lines += [f"# HELP kyc_ml_{name} {help_text}", f"# TYPE kyc_ml_{name} gauge"]
         for model, number in by_model.items():
             labels = {"job": job, **({} if model is None else {"model": model})}
-            shown = ",".join(f"{each}={json.dumps(text)}" for each, text in labels.items())
+            shown = ",".join(
+                f'{each}="{text.translate(_ESCAPES)}"' for each, text in labels.items()
+            )
             lines += [] if number is None else [f"kyc_ml_{name}{{{shown}}} {number}"]
     return "\n".join(lines) + "\n"
 

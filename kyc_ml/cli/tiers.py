@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from kyc_ml.cli.options import (
-    GATE_FAILED,
     AsOfOption,
     Quiet,
     RequiredPath,
@@ -66,8 +65,6 @@ def fit(
             terminal.info(note)
         for tier in result.proposal.unreached:
             terminal.warning(f"no row would be in tier {tier}")
-        if not result.diff:
-            terminal.info("no difference from the policy in force")
         terminal.summary(
             "proposed; nothing was changed",
             {
@@ -117,8 +114,7 @@ def check(policy: Path, *, on: Annotated[str | None, time_option("--on")] = None
         facts = {"policy": read.policy.label, "SHA-256": read.digest}
         facts |= {f"finding {n}": text for n, text in enumerate(read.findings, start=1)}
         terminal.summary("valid, with findings" if read.findings else "valid", facts)
-    if read.findings:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(read.findings)
 
 
 @tiers.command()

@@ -9,7 +9,6 @@ import typer
 
 from kyc_ml.cli.options import (
     AUDIT_LOG,
-    GATE_FAILED,
     VALIDATION,
     AsOfOption,
     Force,
@@ -76,5 +75,4 @@ def validate(
         )
         report = run_validate(asked, reporter=terminal)
         terminal.summary("validated", report.facts())
-    if not report.passed:
-        raise typer.Exit(code=GATE_FAILED)
+        terminal.outcome.fail_if(not report.passed)

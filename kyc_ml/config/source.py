@@ -125,7 +125,7 @@ class ControlEntry(Section):
     """Rows of all files of the name, before `where`."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
     """Digest of the file, as it was sent; for a name of one file."""
-    amount: Decimal | None = None
+    amount: Decimal | None = Field(default=None, max_digits=38, decimal_places=6)
     """Sum of the expression under `amounts`, in as many decimals as are written."""
     business_date: Day | None = None
     """Last day that the rows are of."""

@@ -167,8 +167,9 @@ def bind_table(
     changing = changing_in(connection, select_sql(mapping), [column for column, _ in present])
     if changing:
         faults.add(
-            f"table {table!r}: {', '.join(changing)} gives another value each time, so that no "
-            "result could be computed again: read a column of the file, or write a constant"
+            f"table {table!r}: {', '.join(changing)} can give another value each time, so that "
+            "no result could be computed again: read a column of a file under `files`, or write a "
+            "constant"
         )
     # one statement for all is fast; one by one, below, finds the expression that fails
     types = _types_together(connection, columns, present, rows)

@@ -28,6 +28,7 @@ from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.sinks import MemorySink, TableSink
 from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, TRANSACTIONS
 from kyc_ml.errors import ContractError, Faults, SourceError
+from kyc_ml.storage import NO_MEMORY
 
 
 def bind_tables(
@@ -93,7 +94,7 @@ class BoundSource:
         Raises
         ------
         SourceError
-            If `transactions` has no row.
+            If `transactions` has no row, or DuckDB has too little memory and scratch space.
         ContractError
             If too many rows break the contract, or too many cases are orphans.
         """
@@ -122,16 +123,20 @@ class BoundSource:
             raise SourceError(msg)
         read = {table.contract.name for table in self.bound} | set(self.files.left_out)
         whole = set(mapping.completed) == read  # without one table any customer may be in it
-        with sink.queried(self.connection) as (connection, views):
-            crossed, orphans = cross_tables(connection, views, bound=self.bound, whole=whole)
-            doubts = find_dating(
-                connection,
-                views,
-                bound=self.bound,
-                zone=mapping.timezone,
-                fastest_hours=mapping.fastest_case_hours,
-            )
-            doubts += find_marked_rows(connection, views, bound=self.bound)
+        try:
+            with sink.queried(self.connection) as (connection, views):
+                crossed, orphans = cross_tables(connection, views, bound=self.bound, whole=whole)
+                doubts = find_dating(
+                    connection,
+                    views,
+                    bound=self.bound,
+                    zone=mapping.timezone,
+                    fastest_hours=mapping.fastest_case_hours,
+                )
+                doubts += find_marked_rows(connection, views, bound=self.bound)
+        except duckdb.OutOfMemoryException:
+            msg = f"{self.subject}: comparing the tables with each other {NO_MEMORY}"
+            raise SourceError(msg) from None
         followed = follow_up(
             sink.columns(),
             found,

@@ -24,7 +24,8 @@ from kyc_ml.errors import Faults
 
 _COMPRESSED_SIZE, _CRC = 3, 4
 """Numbers of the fields of a page header that are needed."""
-_STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 0, 1, 2, 3, 7, 8, 12
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 1, 2, 3, 7, 8, 12
+_WIDTHS: Final = {_BYTE: 1, _DOUBLE: 8}
 _INTEGERS: Final = (4, 5, 6)
 _LISTS: Final = (9, 10)
 _LONGEST_HEADER: Final = 1 << 20
@@ -60,7 +61,7 @@ def check_pages(path: Path) -> PageChecks:
             for start, end in _chunks(path):
                 try:
                     results.update(_pages(view[start:end]))
-                except (IndexError, ValueError):
+                except (IndexError, ValueError, RecursionError):
                     broken = True
         finally:
             view.release()
@@ -141,13 +142,14 @@ class _Header:
         return value
 
     def _varint(self) -> int:
-        value = shift = 0
-        while True:
+        value = 0
+        for shift in range(0, 64, 7):  # a longer one is no number of a header
             byte = self._byte()
             value |= (byte & 127) << shift
-            shift += 7
             if byte < 128:
                 return value
+        msg = "no number of Thrift"
+        raise ValueError(msg)
 
     def _integer(self) -> int:
         value = self._varint()
@@ -156,12 +158,10 @@ class _Header:
     def _skip(self, kind: int) -> None:
         if kind in {_TRUE, _FALSE}:
             return
-        if kind == _BYTE:
-            self.at += 1
+        if kind in _WIDTHS:
+            self.at += _WIDTHS[kind]
         elif kind in _INTEGERS:
             self._varint()
-        elif kind == _DOUBLE:
-            self.at += 8
         elif kind == _BINARY:
             size = self._varint()  # which moves `at` itself
             self.at += size
@@ -179,8 +179,9 @@ class _Header:
     def _skip_list(self) -> None:
         byte = self._byte()
         size, kind = byte >> 4, byte & 15
-        for _ in range(self._varint() if size == 15 else size):
-            if kind in {_TRUE, _FALSE}:  # in a list a truth value takes one byte
-                self.at += 1
-            else:
-                self._skip(kind)
+        number = self._varint() if size == 15 else size
+        if kind in {_TRUE, _FALSE, *_WIDTHS}:  # in a list a truth value takes one byte
+            self.at += number * _WIDTHS.get(kind, 1)
+        else:
+            for _ in range(number):
+                self._skip(kind)  # reads a byte at least: the end of the header ends this too

@@ -20,6 +20,7 @@ from kyc_ml.config import (
 )
 from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.folder import FoundFiles, may_be_copied
+from kyc_ml.contract.syntax import parse_select
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.storage import quote_name
 
@@ -114,7 +115,12 @@ def _read(data: Path, name: str, subject: str) -> ControlTotals:
 
 def _from_csv(text: str, subject: str) -> dict[str, dict[str, str]]:
     content: dict[str, dict[str, str]] = {}
-    for row in csv.DictReader(text.splitlines()):
+    try:
+        rows = list(csv.DictReader(text.splitlines()))
+    except csv.Error as error:
+        msg = f"{subject} cannot be read as CSV: {error}"
+        raise ConfigError(msg) from None
+    for row in rows:
         name = (row.pop(_NAME, None) or "").strip()
         if not name or name in content or None in row:
             msg = (
@@ -156,11 +162,12 @@ def _amounts(
     if sql is None:
         yield "amount", f"{entry.amount:,}", "no expression under `amounts` of the mapping"
         return
+    query = f"SELECT sum(CAST((\n{sql}\n) AS DECIMAL(38, 6))) FROM {quote_name(name)}"
+    if parse_select(connection, query) is None:
+        yield "amount", f"{entry.amount:,}", "no sum (`amounts` must hold one SQL expression)"
+        return
     try:
-        total = _only(
-            connection,
-            f"SELECT sum(CAST((\n{sql}\n) AS DECIMAL(38, 6))) FROM {quote_name(name)}",
-        )
+        total = _only(connection, query)
     except duckdb.Error as error:  # its text may quote a value
         yield "amount", f"{entry.amount:,}", f"no sum ({type(error).__name__})"
         return

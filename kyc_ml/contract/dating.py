@@ -34,7 +34,6 @@ from kyc_ml.contract.tables import (
     STATUS,
     THIRD_PARTY,
 )
-from kyc_ml.errors import SourceError
 from kyc_ml.metrics import Ints
 from kyc_ml.storage import quote_list, quote_name, quote_text
 
@@ -94,11 +93,6 @@ def find_dating(
         Zone of the source: a time of day other than its midnight is recorded, not assumed.
     fastest_hours : float
         Hours that an outcome needs at least to be confirmed; 0 asks for no warning.
-
-    Raises
-    ------
-    SourceError
-        If DuckDB has too little memory and scratch space.
     """
     columns = {table.contract.name: table.columns for table in bound}
     kinds = {
@@ -109,11 +103,7 @@ def find_dating(
     dating = _Dating(
         connection=connection, views=views, kinds=kinds, zone=zone, fastest_hours=fastest_hours
     )
-    try:
-        return list(dating.findings())
-    except duckdb.OutOfMemoryException:
-        msg = "the dates of cases do not fit into memory and scratch space: give more"
-        raise SourceError(msg) from None
+    return list(dating.findings())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,9 @@ def find_files(
             faults.add(f"file {name!r}: {fault}", passing=True)
         for path in paths:
             shown = str(path.relative_to(root))
-            if not path.resolve().is_relative_to(root):
+            if shown.encode(errors="replace").decode() != shown:
+                faults.add(f"file {name!r}: the name {shown!a} is not text in UTF-8: rename it")
+            elif not path.resolve().is_relative_to(root):
                 faults.add(f"file {name!r}: {shown!r} is a link out of the data folder")
             elif not path.stat().st_size:
                 faults.add(

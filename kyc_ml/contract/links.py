@@ -32,7 +32,7 @@ from kyc_ml.contract.tables import (
     TRANSACTION_ID,
     TRANSACTIONS,
 )
-from kyc_ml.errors import ContractError, Faults, SourceError
+from kyc_ml.errors import ContractError, Faults
 from kyc_ml.storage import quote_list, quote_name
 
 NOT_IN_CUSTOMERS, _ = word_rule("not in", target=CUSTOMERS, hint="")
@@ -117,32 +117,23 @@ def cross_tables(
         How the tables are mapped: for the SQL that shows a user the rows.
     whole : bool
         True if all tables of the source were read: otherwise no customer counts as an orphan.
-
-    Raises
-    ------
-    SourceError
-        If DuckDB has too little memory and scratch space.
     """
     columns = {table.contract.name: frozenset(table.columns) for table in bound}
     crossing = _Crossing(connection=connection, views=views, columns=columns)
-    try:
-        crossing.count()
-        orphans = [each for each in crossing.orphans() if whole or each.column != CUSTOMER_ID]
-        findings = [
-            *crossing.unmatched(),
-            # `unmatched` lists customers who are not among the customers already
-            *(
-                each.finding()
-                for each in orphans
-                if each.column != CUSTOMER_ID or CUSTOMERS not in views
-            ),
-            *crossing.dominant({table.contract.name: table for table in bound}),
-            *crossing.look_alikes(),
-        ]
-        connection.execute(f"DROP TABLE {_COUNTS}")
-    except duckdb.OutOfMemoryException:
-        msg = "the identifiers of the tables do not fit into memory and scratch space: give more"
-        raise SourceError(msg) from None
+    crossing.count()
+    orphans = [each for each in crossing.orphans() if whole or each.column != CUSTOMER_ID]
+    findings = [
+        *crossing.unmatched(),
+        # `unmatched` lists customers who are not among the customers already
+        *(
+            each.finding()
+            for each in orphans
+            if each.column != CUSTOMER_ID or CUSTOMERS not in views
+        ),
+        *crossing.dominant({table.contract.name: table for table in bound}),
+        *crossing.look_alikes(),
+    ]
+    connection.execute(f"DROP TABLE {_COUNTS}")
     return findings, orphans
 
 

@@ -25,7 +25,6 @@ from kyc_ml.contract.tables import (
     TRANSACTION_ID,
     TRANSACTIONS,
 )
-from kyc_ml.errors import SourceError
 from kyc_ml.storage import quote_list, quote_name
 
 _LINKS: Final = (
@@ -52,22 +51,14 @@ def find_marked_rows(
     views : mapping of accepted table to its SQL name
     bound : sequence of BoundTable
         How the tables are mapped: which columns they have.
-
-    Raises
-    ------
-    SourceError
-        If DuckDB has too little memory and scratch space.
     """
     columns = {table.contract.name: table.columns for table in bound}
-    found: list[RuleFinding] = []
-    try:
-        for table, key in _LINKS:
-            if {table, CASES} <= views.keys() and key in columns[CASES]:
-                found += _marked(connection, views, table=table, key=key, columns=columns[table])
-    except duckdb.OutOfMemoryException:
-        msg = "the rows of adverse cases do not fit into memory and scratch space: give more"
-        raise SourceError(msg) from None
-    return found
+    return [
+        finding
+        for table, key in _LINKS
+        if {table, CASES} <= views.keys() and key in columns[CASES]
+        for finding in _marked(connection, views, table=table, key=key, columns=columns[table])
+    ]
 
 
 def _marked(

@@ -25,7 +25,7 @@ from kyc_ml.contract.quality import DataQualityReport
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
-from kyc_ml.display import ProgressReporter, say_count
+from kyc_ml.display import ProgressReporter, say_count, say_moment
 from kyc_ml.errors import ConfigError, ContractError, NotReadyError
 
 _ASIDE: Final = Path("build/quarantine")
@@ -200,8 +200,9 @@ def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
     first = find_oldest(tables)
     if first is not None and review <= first:
         msg = (
-            f"the review is of {review:%Y-%m-%d %H:%M}, before the first transaction or event of "
-            f"{first:%Y-%m-%d %H:%M}: no behaviour is known by then; name a later date"
+            f"the review is of {say_moment(review, tables.timezone)}, before the first transaction "
+            f"or event of {say_moment(first, tables.timezone)}: no behaviour is known by then; "
+            "name a later date"
         )
         raise ConfigError(msg)
     require_fresh(review, tables, name="the date of the review")
@@ -260,7 +261,7 @@ def tell_late_reviews(
     if late:
         reporter.info(
             f"{late:,} of {len(planned):,} planned reviews come after the last transactions and "
-            f"events, which end before {end:%Y-%m-%d %H:%M}: they are left out"
+            f"events, which end before {say_moment(end, tables.timezone)}: they are left out"
         )
 
 

@@ -20,6 +20,17 @@ _CLOCK: Final = {
     "localtimestamp",
 }
 """Functions that SQL writes like a column."""
+_UNDECLARED: Final = {
+    *("ago", "current_localtime", "current_localtimestamp"),
+    *("pg_conf_load_time", "pg_postmaster_start_time", "pg_sleep"),
+}
+"""Functions of the clock that DuckDB declares constant, or defines by others."""
+_OF_ROWS: Final = {
+    *("generate_series", "json_each", "json_tree", "range", "regexp_split_to_table"),
+    *("repeat", "unnest"),
+}
+"""Functions in FROM that give the same rows for the same arguments. Others describe the engine,
+or run SQL that is written as text, which nothing here would read."""
 
 
 def parse_select(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]] | None:
@@ -82,6 +93,9 @@ def changing_in(
             found.add(f"{name}()")
         elif len(named) == 1 and str(named[0]).lower() in clock:
             found.add(str(named[0]).lower())
+        table = node.get("function") if node.get("type") == "TABLE_FUNCTION" else None
+        if isinstance(table, dict) and str(table["function_name"]).lower() not in _OF_ROWS:
+            found.add(f"FROM {str(table['function_name']).lower()}()")
         sample = node.get("sample")
         if isinstance(sample, dict) and not sample["repeatable"]:
             found.add("a sample without REPEATABLE")
@@ -95,4 +109,5 @@ def _changing_functions() -> frozenset[str]:
         rows = connection.execute(
             "SELECT lower(function_name) FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
         ).fetchall()
-    return frozenset(row[0] for row in rows) - {"error"}  # it ends the reading in any case
+    # `error` ends the reading in any case
+    return frozenset(row[0] for row in rows) - {"error"} | _UNDECLARED

@@ -32,6 +32,7 @@ from kyc_ml.dataset.observations import (
     reviews_of,
     when_first_seen,
 )
+from kyc_ml.display import say_moment
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.storage import written_whole
 
@@ -221,6 +222,6 @@ def _say_later(tables: Tables, chosen: ChosenObservations) -> str:
         return ""
     first = pd.Timestamp(pc.min(later).as_py())
     return (
-        f"; {len(later):,} planned reviews come later, the first at {first:%Y-%m-%d %H:%M}: give a "
-        "later --as-of"
+        f"; {len(later):,} planned reviews come later, the first at "
+        f"{say_moment(first, tables.timezone)}: give a later --as-of"
     )

@@ -18,6 +18,7 @@ from kyc_ml.config import RunConfig
 from kyc_ml.contract import ContractedTables, observable_until
 from kyc_ml.dataset.labels import Labels, mature_labels
 from kyc_ml.dataset.observations import make_observations
+from kyc_ml.display import say_moment
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, microseconds
 from kyc_ml.metrics import Floats, Mask
@@ -101,10 +102,12 @@ def evaluation_rows(
     """
     delay = run.dataset.label_delay
     if _end(tables, run, as_of) <= since:
+        first, last, needed = (
+            say_moment(each, tables.timezone) for each in (since, as_of, since + delay)
+        )
         msg = (
-            f"no row decided since {since:%Y-%m-%d %H:%M} has a mature outcome on "
-            f"{as_of:%Y-%m-%d %H:%M}: outcomes take {delay.days} days; bring data until "
-            f"{since + delay:%Y-%m-%d %H:%M} at least{cure}"
+            f"no row decided since {first} has a mature outcome on {last}: outcomes take "
+            f"{delay.days} days; bring data until {needed} at least{cure}"
         )
         raise DatasetError(msg)
     end = observable_until(tables, as_of)

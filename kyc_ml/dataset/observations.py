@@ -28,6 +28,7 @@ from kyc_ml.contract import (
     find_newest,
     observable_until,
 )
+from kyc_ml.display import say_moment
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.metrics import Names
@@ -109,7 +110,8 @@ def _say_later(source: ContractedTables, later: pa.Table) -> str:
             f"the last transaction or event is of {newest:%Y-%m-%d}; bring newer ones, or leave "
             "out a table that ended long before the others"
         )
-    return f"; {later.num_rows:,} lie later, the first at {first:%Y-%m-%d %H:%M}: {cure}"
+    at = say_moment(first, source.timezone)
+    return f"; {later.num_rows:,} lie later, the first at {at}: {cure}"
 
 
 def make_reviews_at(source: ContractedTables, *, at: pd.Timestamp) -> pa.Table:

@@ -76,12 +76,15 @@ def say_span(first: Any, last: Any) -> str:  # noqa: ANN401  anything with a dat
     return f"{pd.Timestamp(first):%Y-%m-%d} to {pd.Timestamp(last):%Y-%m-%d}"
 
 
-def say_moment(moment: pd.Timestamp) -> str:
-    """Write a moment to the minute, on its own clock, and name that clock.
+def say_moment(moment: pd.Timestamp, zone: str | None = None) -> str:
+    """Write a moment to the minute on the clock of a zone, by default its own, and name the clock.
+
+    A user who names that date in an option means the clock of the source: no other is of use.
 
     Examples
     --------
-    >>> say_moment(pd.Timestamp("2024-02-29 16:00", tz="UTC").tz_convert("Asia/Taipei"))
+    >>> say_moment(pd.Timestamp("2024-02-29 16:00", tz="UTC"), "Asia/Taipei")
     '2024-03-01 00:00 Asia/Taipei'
     """
-    return f"{moment:%Y-%m-%d %H:%M} {moment.tz}"
+    local = moment if zone is None else moment.tz_convert(zone)
+    return f"{local:%Y-%m-%d %H:%M} {local.tz}"

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from kyc_ml.config import attribute_of
 from kyc_ml.contract import ACCOUNTS, CASES, TRANSACTION_ID, TRANSACTIONS
 from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import some_of
 from kyc_ml.features.how import How, RowColumn
 from kyc_ml.features.made import CURRENT_ACCOUNTS, LABELS
 from kyc_ml.features.prepare import MADE_FROM
@@ -96,9 +97,6 @@ def _origin(table: str, column: str) -> str:
     return CASES if column == TRANSACTION_ID else TRANSACTIONS
 
 
-_NAMED = 5
-
-
 def report_unavailable(
     unavailable: Mapping[str, str], reporter: ProgressReporter, *, and_so: str = ""
 ) -> None:
@@ -114,8 +112,5 @@ def report_unavailable(
     for name, reason in unavailable.items():
         by_reason[reason].append(name)
     for reason, names in by_reason.items():
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         features = "feature" if len(names) == 1 else "features"
-        reporter.info(
-            f"{len(names)} {features} left out{and_so}: {reason}: {', '.join(names[:_NAMED])}{more}"
-        )
+        reporter.info(f"{len(names)} {features} left out{and_so}: {reason}: {some_of(names)}")

@@ -24,8 +24,6 @@ from .calibration import largest_calibration_error as largest_calibration_error
 from .calibration import spiegelhalter as spiegelhalter
 from .capacity import ReviewQueue as ReviewQueue
 from .capacity import pays as pays
-from .clustering import Dependence as Dependence
-from .clustering import dependence as dependence
 from .clustering import design_effect as design_effect
 from .clustering import effective_customers as effective_customers
 from .clustering import effective_size as effective_size
@@ -57,6 +55,7 @@ from .migration import migration_z as migration_z
 from .operating import ThresholdRates as ThresholdRates
 from .operating import compute_operating_points as compute_operating_points
 from .operating import compute_ranking_figures as compute_ranking_figures
+from .operating import rate_interval as rate_interval
 from .operating import rates_at_threshold as rates_at_threshold
 from .operating import threshold_at_fpr as threshold_at_fpr
 from .operating import threshold_error as threshold_error

@@ -81,7 +81,11 @@ class Dependence:
     @property
     def confidence(self) -> float:
         """Confidence of a normal interval that reaches as far."""
-        return float(2.0 * ndtr(self.reach) - 1.0)
+        return self.normal_confidence(CONFIDENCE)
+
+    def normal_confidence(self, confidence: float) -> float:
+        """Return the confidence of a normal interval that reaches as far as one of t at another."""
+        return float(2.0 * ndtr(stdtrit(self.degrees, 0.5 + confidence / 2)) - 1.0)
 
 
 def dependence(own: Floats, groups: Ints | None) -> Dependence:

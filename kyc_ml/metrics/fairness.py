@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.metrics.arrays import AnyArray, Floats, Ints, Mask
-from kyc_ml.metrics.clustering import design_effect
+from kyc_ml.metrics.clustering import dependence, design_effect
 from kyc_ml.metrics.intervals import CONFIDENCE, jeffreys_interval, ratio_upper
 from kyc_ml.metrics.resampling import bootstrap, percentile_interval
 
@@ -61,8 +61,9 @@ def compute_fairness(
 
     Intervals of rates are percentile intervals at 95 % over draws of customers. That of a
     parity cannot be: the lowest rate of a draw is lower still than the lowest one
-    observed. It is made of Jeffreys' intervals of counts divided by their design effect, at
-    a level divided by the number of ordered pairs of groups (Bonferroni).
+    observed. It is made of Jeffreys' intervals of counts divided by their design effect, which
+    is at least that of all groups together, at a level divided by the number of ordered pairs of
+    groups (Bonferroni).
 
     Source: Hardt, Price and Srebro 2016, NeurIPS, 3315-3323 (equal opportunity);
     Chouldechova 2017, Big Data 5, 153-163 (predictive equality, calibration); interval of a
@@ -78,6 +79,8 @@ def compute_fairness(
         their own, named 'missing'.
     groups : int64 array of shape (n,)
         The customer of each row; see `draw_customers`.
+    fewest : int
+        Customers with rows, negatives or positives that a group needs for a rate of them.
     """
     # as objects first: a category cannot take the new value "missing"
     labels = pd.Series(group).astype(object).where(~pd.isna(group), "missing").astype(str)
@@ -99,7 +102,9 @@ def compute_fairness(
         "fpr": target == 0,
         "tpr": target == 1,
     }
-    enough = {rate: np.bincount(place[here], minlength=k) >= fewest for rate, here in among.items()}
+    enough = {
+        rate: _customers(place[here], groups[here], k) >= fewest for rate, here in among.items()
+    }
     value = rates(np.ones(target.size, np.int64))
     for rate, groups_of_it in enough.items():
         value[RATES.index(rate), ~groups_of_it] = np.nan
@@ -126,6 +131,12 @@ def compute_fairness(
         surest = _surest(flagged[here], kept, groups[here], names[at])
         parity.append({"figure": figure, **_farthest(value[RATES.index(rate)], names), **surest})
     return Fairness(rates=table, parity=pd.DataFrame(parity))
+
+
+def _customers(place: Ints, groups: Ints, k: int) -> Ints:
+    """Count the customers of each of k groups."""
+    size = int(groups.max(initial=0)) + 1
+    return np.bincount(np.unique(place * size + groups) // size, minlength=k)
 
 
 def _rates(count: Floats, expected: Floats) -> Floats:
@@ -162,12 +173,15 @@ def _surest(flagged: Mask, place: Ints, groups: Ints, names: AnyArray) -> dict[s
     size = np.bincount(place, minlength=k).astype(np.float64)
     hits = np.bincount(place, weights=flagged, minlength=k).astype(np.float64)
     rate = _ratio(hits, size)
-    effect = design_effect(flagged - rate[place], groups, part=place, parts=k)
+    residual = flagged - rate[place]
+    # the effect of all groups is the least: a group without a flag would seem to have
+    # independent rows
+    common = dependence(residual, groups)
+    effect = np.maximum(design_effect(residual, groups, part=place, parts=k), common.effect)
     # Bonferroni: every ordered pair is compared
     pairs = max(k * (k - 1), 1)
-    low, high = jeffreys_interval(
-        hits / effect, size / effect, confidence=1.0 - (1.0 - CONFIDENCE) / pairs
-    )
+    confidence = common.normal_confidence(1.0 - (1.0 - CONFIDENCE) / pairs)
+    low, high = jeffreys_interval(hits / effect, size / effect, confidence=confidence)
     upper = ratio_upper(rate[:, None], high[:, None], rate[None, :], low[None, :])
     # a group is not compared with itself
     upper[np.eye(k, dtype=np.bool_) | ~np.isfinite(upper)] = np.inf

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri, stdtr
 
-from kyc_ml.metrics.arrays import Floats, Ints
+from kyc_ml.metrics.arrays import AnyArray, Floats, Ints
+from kyc_ml.metrics.clustering import effective_size
 from kyc_ml.metrics.intervals import CONFIDENCE
 
 _LEAST: Final = 1e-12
@@ -21,11 +22,13 @@ _NEAR: Final = 0.05
 """Closer to the observed count than this the saddlepoint formula divides rounding errors."""
 _CERTAIN: Final = 0.1
 """Of a count with less variance, all but a row or so are certain, and the formula fails."""
+_ROUNDING: Final = 1e-12
 _UNSEEN: Final = 0.25
-"""Dependence of a customer's rows that one positive is taken to show before any is seen.
+"""Dependence of a customer's rows that one customer is taken to show before any is seen.
 
-Convention: few positives cannot show how much a customer's rows depend on each other, and without
-it tests of 5 to 20 positives reject a right level up to six times as often as they say.
+Convention: few customers with positives cannot show how much a customer's rows depend on each
+other, and without it tests of 5 to 20 positives reject a right level up to six times as often as
+they say.
 """
 
 
@@ -153,10 +156,16 @@ class _Level:
         own = fitted * (1.0 - fitted)
         variance = float(own.sum())
         residual = target - fitted
-        total = np.bincount(groups, weights=residual)
+        total: Floats = np.bincount(groups, weights=residual).astype(np.float64)
         square, alone = float((total**2).sum()), float((residual**2).sum())
-        clusters = square**2 / float((total**4).sum())
+        # of one customer the residuals sum to nothing but rounding
+        several = square > _ROUNDING * alone
+        clusters = square**2 / float((total**4).sum()) if several else 1.0
         seen = max(square / alone - 1.0, 0.0) * clusters / max(clusters - 1.0, 0.5)
+        # customers that show the dependence: those with the rarer outcome
+        shown = min(
+            effective_size(np.bincount(groups, weights=each)) for each in (target, 1.0 - target)
+        )
         return cls(
             eta=eta,
             count=count,
@@ -164,9 +173,9 @@ class _Level:
             entropy=_entropy(eta, shift),
             variance=variance,
             skewness=float((own * (1.0 - 2.0 * fitted)).sum()) / variance**1.5,
-            # one positive more, of which nothing is known
-            excess=(count * seen + _UNSEEN * _most(fitted, groups)) / (count + 1.0),
-            trend=float((total**3).sum()) / square**2 - float((residual**3).sum()) / alone**2,
+            # one customer more, of which nothing is known
+            excess=(shown * seen + _UNSEEN * _most(fitted, groups)) / (shown + 1.0),
+            trend=_trend(residual, total) if several else 0.0,
             clusters=clusters,
         )
 
@@ -252,6 +261,12 @@ def _shift(eta: Floats, count: float) -> float:
 def _entropy(eta: Floats, shift: float) -> float:
     """Return minus the log of the chance that no row is positive."""
     return float(np.logaddexp(0.0, eta + shift).sum())
+
+
+def _trend(residual: Floats, total: AnyArray) -> float:
+    """Return the relative growth of the design effect by one positive."""
+    square, alone = float((total**2).sum()), float((residual**2).sum())
+    return float((total**3).sum()) / square**2 - float((residual**3).sum()) / alone**2
 
 
 def _most(proba: Floats, groups: Ints) -> float:

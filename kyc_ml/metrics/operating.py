@@ -102,11 +102,8 @@ def rates_at_threshold(
 ) -> ThresholdRates:
     """Compute recall, realised false-positive rate and precision at a frozen threshold.
 
-    Intervals are Jeffreys' of counts divided by the design effect of customers. Those of recall
-    and false-positive rate also allow for the error of the threshold: of recall, along the slope
-    of the ROC curve at the threshold.
-
-    Source: Brown, Cai and DasGupta 2001, Statistical Science 16, 101-133; see `dependence`.
+    Intervals are those of `rate_interval`. Those of recall and false-positive rate also allow for
+    the error of the threshold: of recall, along the slope of the ROC curve at the threshold.
 
     Parameters
     ----------
@@ -122,8 +119,8 @@ def rates_at_threshold(
     """
     flagged, positive = score >= threshold, target == 1
     slope = _roc_slope(score[positive], score[~positive], threshold)
-    rates: dict[str, tuple[float, float, float]] = {
-        name: _rate(hit[among], None if groups is None else groups[among], error=extra)
+    rates = {
+        name: rate_interval(hit[among], None if groups is None else groups[among], error=extra)
         for name, hit, among, extra in (
             ("recall", flagged, positive, slope**2 * error),
             ("fpr", flagged, ~positive, error),
@@ -142,8 +139,23 @@ def rates_at_threshold(
     )
 
 
-def _rate(hit: Mask, groups: Ints | None, *, error: float) -> tuple[float, float, float]:
-    """Return a rate with its interval; `error` is a variance that is added to its own."""
+def rate_interval(
+    hit: Mask, groups: Ints | None = None, *, error: float = 0.0
+) -> tuple[float, float, float]:
+    """Return the share of rows that are hit, with its interval at 95 %; NaN without rows.
+
+    The interval is Jeffreys' of counts divided by the design effect of customers.
+
+    Source: Brown, Cai and DasGupta 2001, Statistical Science 16, 101-133; see `dependence`.
+
+    Parameters
+    ----------
+    hit : bool array of shape (n,)
+    groups : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0; without it rows are independent.
+    error : float
+        A variance that is added to that of the share.
+    """
     if not hit.size:
         return np.nan, np.nan, np.nan
     rate = float(hit.mean())

@@ -11,6 +11,7 @@ from .comparable import require_bundle as require_bundle
 from .comparable import require_comparable as require_comparable
 from .comparable import require_different as require_different
 from .comparable import trained_until as trained_until
+from .comparable import zone_of as zone_of
 from .decisions import run_audit_log_show as run_audit_log_show
 from .decisions import run_findings as run_findings
 from .environment import DISTRIBUTION as DISTRIBUTION

@@ -135,15 +135,11 @@ def _exchanged_bundles(entries: Sequence[Entry]) -> list[str]:
             if promotion is None:  # rolled back to by an older kyc_ml, which allowed it
                 faults.append(f"{name} v{version} is champion in the log, but was never promoted")
                 continue
-            promoted, label = promotion.facts["bundle_digest"], f"{name} v{version}"
             try:
-                found = digest_registered(name, version)
+                faults.append(say_other_bundle(promotion, found=digest_registered(name, version)))
             except (BundleError, RegistryError) as error:
-                faults.append(f"{label}, which was promoted, cannot be compared: {error}")
-                continue
-            if found != promoted:
-                faults.append(say_other_bundle(label, promoted=promoted, found=found))
-    return faults
+                faults.append(f"{name} v{version}, which was promoted, cannot be compared: {error}")
+    return list(filter(None, faults))
 
 
 def _version(number: str) -> str:

@@ -378,6 +378,7 @@ def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
         supported = manifest["format_version"] in _READABLE
         # the bytes too: equal content in another layout was edited
         sealed = manifest.get(_SEAL) == _seal(manifest) and dump_json(manifest).encode() == raw
+        sealed &= isinstance(manifest["files"], dict) and isinstance(manifest["data"], dict)
     except (AttributeError, ValueError, KeyError, RecursionError, TypeError):
         msg = f"bundle {folder}: {MANIFEST} was changed or cut short"
         raise _DamagedError(msg) from None

@@ -64,6 +64,11 @@ def trained_until(bundle: Bundle) -> pd.Timestamp:
     return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
 
 
+def zone_of(bundle: Bundle) -> str:
+    """Return the time zone of the source that a model was trained on; old bundles name none."""
+    return str(bundle.data.get("timezone", "UTC"))
+
+
 def _must_agree(challenger: Bundle, champion: Bundle) -> list[tuple[str, object, object]]:
     def what(bundle: Bundle) -> dict[str, object]:
         dataset = bundle.config.dataset

@@ -93,12 +93,8 @@ def _confirm(registered: FetchedBundle, *, digest: str, log: AuditLog) -> Standi
         return Standing(status="not_compared")
     entries = log.require_sound()
     promotion = promotion_of(entries, model=registered.name, version=registered.version)
-    if promotion is not None and promotion.facts["bundle_digest"] != digest:
-        raise BundleError(
-            say_other_bundle(
-                registered.label, promoted=promotion.facts["bundle_digest"], found=digest
-            )
-        )
+    if promotion is not None and (fault := say_other_bundle(promotion, found=digest)):
+        raise BundleError(fault)
     # the anchors are fetched first: an entry that is added meanwhile is not a fault
     entries = log.require_sound(fetch_anchors())
     standing = find_standing(entries, model=registered.name, version=registered.version)

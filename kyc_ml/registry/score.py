@@ -19,7 +19,7 @@ from kyc_ml.decision import (
     merge_specs,
     policy_features,
 )
-from kyc_ml.errors import DatasetError
+from kyc_ml.errors import DatasetError, some_of
 from kyc_ml.features import FeatureSpec, FeatureTable
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.model import Contributions
@@ -27,8 +27,6 @@ from kyc_ml.registry.bundle import Bundle
 
 _PIECE: Final = 8_192
 """Rows explained at a time: under a second of work, and several blocks for each thread."""
-
-_NAMED: Final = 5
 
 
 def score_features(
@@ -221,10 +219,9 @@ def model_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
     wanted, there = bundle.model.feature_names, set(features.names)
     absent = [name for name in wanted if name not in there]
     if absent:
-        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
         msg = (
             f"model {bundle.config.name!r} needs {len(absent)} column(s) that the features do not "
-            f"have: {', '.join(absent[:_NAMED])}{more}; build them with specs=bundle.specs"
+            f"have: {some_of(absent)}; build them with specs=bundle.specs"
         )
         raise DatasetError(msg)
     return features.reorder(wanted)

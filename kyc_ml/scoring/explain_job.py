@@ -11,9 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract import read_tables
+from kyc_ml.contract import ContractedTables, read_tables
 from kyc_ml.decision import (
-    NO_OVERRIDES,
     Counterfactual,
     customer_safe,
     disclosable,
@@ -135,17 +134,9 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
         require_place(request.sheet)
     bundle, label = _load(request, reporter)
     form = load_section(request.source, SourceMapping).identifiers
-    book = (
-        NO_OVERRIDES if request.overrides is None else load_overrides(request.overrides, form=form)
-    )
+    book = load_overrides(request.overrides, form=form)
     history = read_history(request.previous, bundle.policy)
-    tables, _ = read_tables(
-        request.source,
-        request.data,
-        quarantine=request.quarantine,
-        reporter=reporter,
-        telling="line",
-    )
+    tables = _read(request, reporter)
     case = make_case(
         bundle,
         tables,
@@ -174,13 +165,7 @@ def run_customer_safe(request: ExplainRequest, *, reporter: ProgressReporter) ->
     """
     bundle, _ = _load(request, reporter)
     form = load_section(request.source, SourceMapping).identifiers
-    tables, _ = read_tables(
-        request.source,
-        request.data,
-        quarantine=request.quarantine,
-        reporter=reporter,
-        telling="line",
-    )
+    tables = _read(request, reporter)
     observations = find_observation(
         tables, in_form(request.observation, form), unit=bundle.config.unit
     )
@@ -196,6 +181,17 @@ def _load(request: ExplainRequest, reporter: ProgressReporter) -> tuple[Bundle, 
         reporter=reporter,
     )
     return loaded.bundle, loaded.label
+
+
+def _read(request: ExplainRequest, reporter: ProgressReporter) -> ContractedTables:
+    tables, _ = read_tables(
+        request.source,
+        request.data,
+        quarantine=request.quarantine,
+        reporter=reporter,
+        telling="line",
+    )
+    return tables
 
 
 def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts:

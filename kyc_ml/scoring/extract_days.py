@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,17 +23,15 @@ _ERRORS: Final = 5.0
 
 def check_last_day(name: str, profile: TableProfile, own: ExtractLimits) -> Iterator[str]:
     """Compare the rows of the last day with those of the days before."""
+    for key, check in _CHECKS.items():
+        limit = getattr(own, key)
+        for said in () if limit is None else check(profile, limit):
+            yield say_beyond(key, name, said)
+
+
+def _missing(profile: TableProfile, limit: float) -> Iterator[str]:
     days = profile.by_day[profile.by_day["rows"] >= _LEAST_ROWS]
-    if 0 in days.index and len(days) > _LEAST_DAYS:
-        n = int(days["rows"].loc[0])
-        yield from _missing(name, days, own.missing, n)
-        yield from _magnitudes(name, profile, own.magnitude)
-        yield from _mixtures(name, profile, own.mixture)
-    yield from _repeats(name, profile, own.repeated)
-
-
-def _missing(name: str, days: pd.DataFrame, limit: float | None, n: int) -> Iterator[str]:
-    if limit is None:
+    if not _enough(days):
         return
     for column in _measured(days, "missing:"):
         share = days[f"missing:{column}"] / days["rows"]
@@ -41,10 +39,15 @@ def _missing(name: str, days: pd.DataFrame, limit: float | None, n: int) -> Iter
         moved = abs(share.loc[0] - usual.middle)
         if moved > max(limit, _WIDER * usual.farthest):
             yield (
-                f"missing: {name}.{column}: {share.loc[0]:.0%} of the "
-                f"{n:,} rows of the last day have no value, {usual.middle:.0%} are usual: ask what "
-                f"has changed in the extract{say_relaxing(name, 'missing')}"
+                f".{column}: {share.loc[0]:.0%} of the {int(days['rows'].loc[0]):,} rows of the "
+                f"last day have no value, {usual.middle:.0%} are usual: ask what has changed in "
+                "the extract"
             )
+
+
+def _enough(days: pd.DataFrame) -> bool:
+    """Return whether the last day, and enough days before it, have rows to compare."""
+    return 0 in days.index and len(days) > _LEAST_DAYS
 
 
 def _measured(days: pd.DataFrame, prefix: str) -> list[str]:
@@ -53,10 +56,8 @@ def _measured(days: pd.DataFrame, prefix: str) -> list[str]:
     return [each.removeprefix(prefix) for each in names if each.startswith(prefix)]
 
 
-def _magnitudes(name: str, profile: TableProfile, limit: float | None) -> Iterator[str]:
+def _magnitudes(profile: TableProfile, limit: float) -> Iterator[str]:
     """Compare each number, and the first number among the rows of each value of a column."""
-    if limit is None:
-        return
     days = profile.by_day
     columns = _measured(days, "middle:")
     parts = {
@@ -67,23 +68,20 @@ def _magnitudes(name: str, profile: TableProfile, limit: float | None) -> Iterat
     }
     moved = {column: found for column, part in parts.items() if (found := _moved(part, limit))}
     for column, said in moved.items():
-        yield f"magnitude: {name}.{column}: {said}{say_relaxing(name, 'magnitude')}"
+        yield f".{column}: {said}"
     if not profile.number or profile.number in moved:
         return  # a value of another column would only say it again
     for (other, _), part in profile.by_value.groupby(["column", "value"], sort=True):
         said = _moved(part.set_index("day")[["middle", "spread", "valued"]], limit)
         if said:
-            yield (
-                f"magnitude: {name}.{profile.number} of the rows with one value of {other!r}: "
-                f"{said}{say_relaxing(name, 'magnitude')}"
-            )
+            yield f".{profile.number} of the rows with one value of {other!r}: {said}"
             return
 
 
 def _moved(days: pd.DataFrame, limit: float) -> str:
     """Return how a number moved on the last day, in words; empty text if within the limit."""
     days = days[days["valued"] >= _LEAST_ROWS]
-    if 0 not in days.index or len(days) <= _LEAST_DAYS:
+    if not _enough(days):
         return ""
     usual = _usual(days["middle"].drop(0))
     spread = float(days["spread"].drop(0).median())
@@ -98,16 +96,14 @@ def _moved(days: pd.DataFrame, limit: float) -> str:
     )
 
 
-def _mixtures(name: str, profile: TableProfile, limit: float | None) -> Iterator[str]:
+def _mixtures(profile: TableProfile, limit: float) -> Iterator[str]:
     """Compare the shares of each column's values, and find values that are gone."""
-    if limit is None:
-        return
     for column, part in profile.by_value.groupby("column", sort=True):
         counts = part.pivot_table(
             index="day", columns="value", values="rows", aggfunc="sum", fill_value=0
         )
         counts = counts[counts.sum(axis=1) >= _LEAST_ROWS]
-        if 0 not in counts.index or len(counts) <= _LEAST_DAYS:
+        if not _enough(counts):
             continue
         shares = counts.div(counts.sum(axis=1), axis=0)
         past = counts.drop(0)
@@ -118,34 +114,35 @@ def _mixtures(name: str, profile: TableProfile, limit: float | None) -> Iterator
         chance = 0.5 * float(np.sqrt(middle * (1 - middle) / rows).sum())
         if far.loc[0] > max(limit, _WIDER * float(far.drop(0).max())) + chance:
             yield (
-                f"mixture: {name}: {column}: {far.loc[0]:.0%} of the {rows:,} rows of the last day "
-                f"have other values than usual, more than {limit:.0%} and than on any day before: "
-                f"ask what has changed in the extract{say_relaxing(name, 'mixture')}"
+                f": {column}: {far.loc[0]:.0%} of the {rows:,} rows of the last day have other "
+                f"values than usual, more than {limit:.0%} and than on any day before: ask what "
+                "has changed in the extract"
             )
             continue
         gone = (counts.loc[0] == 0) & (middle * rows >= _LEAST_ROWS) & (past.min() > 0)
         if gone.any():
             yield (
-                f"mixture: {name}: {column}: {int(gone.sum())} value(s) that "
-                f"{middle[gone].sum():.0%} of the rows had on every day before are absent from the "
-                f"{rows:,} rows of the last day: ask whether a part is missing"
-                f"{say_relaxing(name, 'mixture')}"
+                f": {column}: {int(gone.sum())} value(s) that {middle[gone].sum():.0%} of the rows "
+                f"had on every day before are absent from the {rows:,} rows of the last day: ask "
+                "whether a part is missing"
             )
 
 
-def _repeats(name: str, profile: TableProfile, limit: float | None) -> Iterator[str]:
-    if limit is None or not profile.repeated:
-        return
+def _repeats(profile: TableProfile, limit: float) -> Iterator[str]:
     usual = max((share for day, share in profile.repeated.items() if day > 1), default=0.0)
     for day in (0, 1):
         share, rows = profile.repeated.get(day, 0.0), int(profile.by_day["rows"].get(day, 0))
         if rows >= _LEAST_ROWS and share > max(limit, _WIDER * usual):
             yield (
-                f"repeated: {name}: {share:.0%} of the {rows:,} rows that became known "
-                f"{24 * day} to {24 * (day + 1)} hours before are another row under a new "
-                f"identifier, above {max(limit, _WIDER * usual):.0%}: ask whether a batch was sent "
-                f"twice{say_relaxing(name, 'repeated')}"
+                f": {share:.0%} of the {rows:,} rows that became known {24 * day} to "
+                f"{24 * (day + 1)} hours before are another row under a new identifier, above "
+                f"{max(limit, _WIDER * usual):.0%}: ask whether a batch was sent twice"
             )
+
+
+_CHECKS: Final[Mapping[str, Callable[[TableProfile, float], Iterator[str]]]] = {
+    "missing": _missing, "magnitude": _magnitudes, "mixture": _mixtures, "repeated": _repeats,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +156,6 @@ def _usual(days: pd.Series) -> _Usual:
     return _Usual(middle, float((days - middle).abs().max()))
 
 
-def say_relaxing(name: str, key: str) -> str:
-    """Write how a limit of a table is changed."""
-    return f"; or set tables: {{{name}: {{{key}: …}}}} in the file of --limits"
+def say_beyond(key: str, name: str, said: str) -> str:
+    """Write that a table is beyond a limit, and how the limit is changed."""
+    return f"{key}: {name}{said}; or set tables: {{{name}: {{{key}: …}}}} in the file of --limits"

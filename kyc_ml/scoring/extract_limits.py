@@ -11,8 +11,9 @@ import pandas as pd
 
 from kyc_ml.config import ExtractLimits, LimitsConfig
 from kyc_ml.contract import CASES, EVENTS, THIRD_PARTY, TRANSACTIONS, StoredTables
+from kyc_ml.display import say_moment
 from kyc_ml.scoring.arrivals import Arrivals, expect_arrivals
-from kyc_ml.scoring.extract_days import check_last_day, say_relaxing
+from kyc_ml.scoring.extract_days import check_last_day, say_beyond
 from kyc_ml.scoring.extract_profile import DAYS, TableProfile, TableSummary
 
 _STREAMS: Final = (TRANSACTIONS, EVENTS, THIRD_PARTY)
@@ -52,7 +53,9 @@ class ExtractFound:
 
 
 def find_late_tables(
-    profiles: Mapping[str, TableProfile], as_of: pd.Timestamp, limits: LimitsConfig
+    profiles: Mapping[str, TableProfile],
+    as_of: pd.Timestamp,
+    limits: LimitsConfig,
 ) -> list[str]:
     """List the tables whose newest row is older than their own rhythm explains.
 
@@ -74,7 +77,7 @@ def find_late_tables(
         if allowed is not None and age > allowed:
             faults.append(
                 f"stale: {name}: the newest of {summary.rows:,} rows became known {age:,.0f} hours "
-                f"before {as_of:%Y-%m-%d %H:%M}, above {allowed:,.0f} hours (longest usual pause: "
+                f"before {say_moment(as_of)}, above {allowed:,.0f} hours (longest usual pause: "
                 f"{_say_hours(summary.pause_hours)}): wait for the table, or set tables: "
                 f"{{{name}: {{stale_days: N}}}} in the file of --limits"
             )
@@ -86,7 +89,7 @@ def find_late_files(tables: StoredTables, as_of: pd.Timestamp) -> list[str]:
     day = last_day(as_of, tables.timezone)
     return [
         f"business_date: {name}: {stated:%Y-%m-%d} by the control file, before {day:%Y-%m-%d}, the "
-        f"last day of {as_of:%Y-%m-%d %H:%M}: wait for its delivery"
+        f"last day of {say_moment(as_of)}: wait for its delivery"
         for name, stated in tables.quality.business_dates.items()
         if stated < day
     ]
@@ -146,7 +149,7 @@ def check_extract(
             decided_later = name == CASES and profile.held > 0
             if not own.may_be_empty and not decided_later:
                 faults.append(
-                    f"empty: {name}: no row is known before {as_of:%Y-%m-%d %H:%M}: have the "
+                    f"empty: {name}: no row is known before {say_moment(as_of)}: have the "
                     "table delivered again; if the bank has no such rows, leave it out of the "
                     "mapping or set "
                     f"tables: {{{name}: {{may_be_empty: true}}}} in the file of --limits"
@@ -196,11 +199,11 @@ def _check_since(
         allowed = min(own.lost_rows + rolled * days, max(own.lost_rows, _MOST_ROLLED))
         lost = 1 - kept / before.rows
         if lost > allowed:
-            yield (
-                f"lost_rows: {name}: {before.rows:,} rows were known to the night before, "
-                f"{kept:,} of them are left ({lost:.1%} lost, above {allowed:.1%}): ask for the "
-                f"whole history{say_relaxing(name, 'lost_rows')}"
+            said = (
+                f": {before.rows:,} rows were known to the night before, {kept:,} of them are left "
+                f"({lost:.1%} lost, above {allowed:.1%}): ask for the whole history"
             )
+            yield say_beyond("lost_rows", name, said)
     if min(now.described, before.described) < _LEAST_DESCRIBED:
         return
     for key, column, moved in _moves_since(now, before):
@@ -210,20 +213,21 @@ def _check_since(
                 said = f"{10 ** abs(moved):,.3g} times {'larger' if moved > 0 else 'smaller'}"
             else:
                 said = f"{abs(moved):.0%} of the rows differ"
-            yield (
-                f"{key}: {name}: {column}: {said} than in the night before, which is above "
+            said = (
+                f": {column}: {said} than in the night before, which is above "
                 f"{_say_limit(key, _OF_TABLE[key] * limit)}: ask what has changed in the extract"
-                f"{say_relaxing(name, key)}"
             )
+            yield say_beyond(key, name, said)
     for column, shares in before.shares.items() if own.mixture is not None else ():
         there = now.shares.get(column, {})
         gone = [s for v, s in shares.items() if v not in there and s * before.described >= _GONE]
         if column in now.shares and gone:
-            yield (
-                f"mixture: {name}: {column}: {len(gone)} value(s) that {sum(gone):.1%} of the "
+            said = (
+                f": {column}: {len(gone)} value(s) that {sum(gone):.1%} of the "
                 f"{before.described:,} rows had in the night before are absent: ask what has "
-                f"changed in the extract{say_relaxing(name, 'mixture')}"
+                "changed in the extract"
             )
+            yield say_beyond("mixture", name, said)
 
 
 def _moves_since(now: TableSummary, before: TableSummary) -> Iterator[tuple[str, str, float]]:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kyc_ml.config import LimitsConfig
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, NOT_IN_CUSTOMERS, DataQualityReport
-from kyc_ml.errors import Faults, GateError, NotReadyError
 from kyc_ml.model import DriftFound
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.scoring.extract_limits import ExtractFound
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_LATE: Final = ("stale: ", "business_date: ")
-"""Limits of `extract_limits` that the next delivery may keep without a change by anyone here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,35 +49,21 @@ def check_limits(figures: RunFigures, limits: LimitsConfig) -> tuple[str, ...]:
     )
 
 
-def refuse(faults: Sequence[str], *, subject: str) -> None:
-    """Raise if a run exceeds limits.
-
-    Raises
-    ------
-    NotReadyError
-        If all of them are of tables or files that are late.
-    GateError
-        Otherwise. Both list all of them.
-    """
-    late = bool(faults) and all(fault.startswith(_LATE) for fault in faults)
-    found = Faults(f"{subject}: not published", NotReadyError if late else GateError)
-    found.extend(faults)
-    found.raise_if_any()
-
-
 def _check_tables(quality: DataQualityReport, limits: LimitsConfig) -> list[str]:
     faults = []
     for table in quality.tables:
         if table.quarantined_share > limits.quarantined_share:
             faults.append(
                 f"quarantined_share: {table.table}: {table.quarantined:,} of {table.read:,} rows, "
-                f"above {limits.quarantined_share:g}: see quarantine/ for the reasons"
+                f"above {limits.quarantined_share:g}: see quarantine/ for the reasons, or set "
+                "quarantined_share in the file of --limits"
             )
         late = _share(table.late_rows, table.accepted)
         if limits.late_share is not None and late > limits.late_share:
             faults.append(
                 f"late_share: {table.table}: {table.late_rows:,} of {table.accepted:,} rows were "
-                f"known only later, above {limits.late_share:g}: ask how late the extract is"
+                f"known only later, above {limits.late_share:g}: ask how late the extract is, or "
+                "set late_share in the file of --limits"
             )
     return faults
 
@@ -93,7 +73,8 @@ def _check_customers(quality: DataQualityReport, limits: LimitsConfig) -> list[s
     return [
         f"unknown_customers_share: {found.table}: {found.count:,} of {accepted[found.table]:,} "
         f"rows name a customer who is not in {CUSTOMERS}, above "
-        f"{limits.unknown_customers_share:g}: ask for the missing customers"
+        f"{limits.unknown_customers_share:g}: ask for the missing customers, or set "
+        "unknown_customers_share in the file of --limits"
         for found in quality.warnings
         if found.column == CUSTOMER_ID
         and found.rule == NOT_IN_CUSTOMERS
@@ -105,7 +86,7 @@ def _check_categories(counts: Counts, limits: LimitsConfig) -> list[str]:
     return [
         f"unknown_categories_share: {name}: {rows:,} of {counts.rows:,} rows hold a value that "
         f"the model has never seen, above {limits.unknown_categories_share:g}: map the new codes, "
-        "or train again"
+        "train again, or set unknown_categories_share in the file of --limits"
         for name, rows in counts.unknown_categories.items()
         if _share(rows, counts.rows) > limits.unknown_categories_share
     ]

@@ -28,7 +28,7 @@ from kyc_ml.contract import (
     seek_in,
 )
 from kyc_ml.dataset import make_observations, make_reviews_at, seen_in, when_first_seen
-from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.errors import ConfigError, DatasetError, some_of
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 
 _FOREVER: Final = pd.Timestamp("2200-01-01", tz="UTC")
@@ -179,5 +179,4 @@ def _say_dates(tables: ContractedTables, customer: str, seen: pd.Series) -> str:
     reviews = tables.tables[REVIEWS]
     own = reviews.filter(pc.equal(reviews[CUSTOMER_ID], customer)).sort_by("event_time")
     ids = own[REVIEW_ID].to_pylist()
-    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
-    return f"{dates}, or the id of a planned review ({', '.join(ids[:_SHOWN]) or 'none'}{more})"
+    return f"{dates}, or the id of a planned review ({some_of(ids, most=_SHOWN) or 'none'})"

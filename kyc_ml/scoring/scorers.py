@@ -9,7 +9,6 @@ from kyc_ml.config import LimitsConfig, SourceMapping, Unit
 from kyc_ml.contract import StoredTables, end_of_data, require_fresh
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.decision import (
-    NO_OVERRIDES,
     OverrideBook,
     RunFiles,
     TierPolicy,
@@ -77,11 +76,7 @@ def load_scorers(
         If the fallback's configuration is absent, has no scorecard or is of another unit.
     """
     files = _fallback_files(request)
-    book = (
-        NO_OVERRIDES
-        if request.overrides is None
-        else load_overrides(request.overrides, form=mapping.identifiers)
-    )
+    book = load_overrides(request.overrides, form=mapping.identifiers)
     model, no_model, label, standing = None, "", request.model, None
     try:
         loaded = load_in_use(

@@ -18,7 +18,7 @@ from kyc_ml.contract import CUSTOMER_ID, QUARANTINE, StoredTables
 from kyc_ml.dataset import ChosenObservations, count_not_scored, store_observations
 from kyc_ml.decision import confidentiality
 from kyc_ml.display import ProgressReporter, say_count
-from kyc_ml.errors import Faults, NotReadyError
+from kyc_ml.errors import Faults, GateError, NotReadyError
 from kyc_ml.features import FeatureSpec, build_features_in_buckets, find_time_bound
 from kyc_ml.metrics import effective_size
 from kyc_ml.model import PROBABILITY, DriftFound, compare_profiles
@@ -33,7 +33,7 @@ from kyc_ml.scoring.extract_limits import (
     find_late_tables,
 )
 from kyc_ml.scoring.extract_profile import profile_extract
-from kyc_ml.scoring.limits import RunFigures, check_limits, refuse
+from kyc_ml.scoring.limits import RunFigures, check_limits
 from kyc_ml.scoring.manifest import Manifest, digest_published, read_drift, run_id, write_drift
 from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_parts
 from kyc_ml.scoring.request import ScoringRequest
@@ -168,7 +168,8 @@ class ScoringRun:
         self._write_manifest(
             figures, observed, chosen, scorer=scorer, faults=faults, kept=(QUARANTINE,)
         )
-        refuse(faults, subject=f"scores of {self.scorers.label}")
+        refused = Faults(f"scores of {self.scorers.label}: not published", GateError)
+        refused.extend(faults).raise_if_any()
 
     def _examine(self, tables: StoredTables, chosen: ChosenObservations) -> ExtractFound:
         """Compare the tables with their own past and with the night before.
@@ -178,13 +179,14 @@ class ScoringRun:
         NotReadyError
             If a table is older than its rhythm explains, or a file than its control file says.
         """
+        as_of = chosen.as_of.tz_convert(tables.timezone)  # messages have the clock of the source
         profiles = profile_extract(
             tables, chosen.as_of, memory=self.request.memory, scratch=self.place.scratch
         )
         late = Faults("tables that have not landed", NotReadyError)
-        late.extend(find_late_tables(profiles, chosen.as_of, self.limits))
-        late.extend(find_late_files(tables, chosen.as_of)).raise_if_any()
-        before = tables_before(self.request, as_of=chosen.as_of)
+        late.extend(find_late_tables(profiles, as_of, self.limits))
+        late.extend(find_late_files(tables, as_of)).raise_if_any()
+        before = tables_before(self.request, as_of=as_of)
         if before is None:
             self.reporter.info(
                 "no night before to compare with: the tables are compared with their own past"
@@ -192,7 +194,7 @@ class ScoringRun:
         faults = check_extract(
             profiles,
             self.limits,
-            as_of=chosen.as_of,
+            as_of=as_of,
             timezone=tables.timezone,
             before=before,
             whole_day=self.request.as_of is not None,

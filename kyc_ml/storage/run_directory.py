@@ -316,9 +316,12 @@ def _clean(place: RunDirectory) -> None:
 
 
 def _remove(folder: Path) -> None:
-    if folder.is_symlink():
-        raise _strange(folder, "is a link")
     try:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode):  # opening a pipe would never end
+            raise _strange(folder, "is a link or a file")
+        if found.st_uid != _made_in(folder.parent).st_uid:
+            raise _strange(folder, "belongs to another user")
         shutil.rmtree(folder)
     except FileNotFoundError:
         return

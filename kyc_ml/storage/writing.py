@@ -10,9 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from kyc_ml.errors import OutputError
+
+_LONGER: Final = 16
+"""Bytes that the name of an unfinished file or folder has more than the name it will have."""
 
 
 def require_place(path: Path) -> None:
@@ -27,7 +30,10 @@ def require_place(path: Path) -> None:
     nearest = next((folder for folder in above if folder.exists()), Path.cwd())
     if not nearest.is_dir():
         raise _refused(path, OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
-    refusal = why_unwritable(nearest)
+    longest = os.statvfs(nearest).f_namemax
+    # of a temporary file or folder beside it
+    too_long = 0 < longest < len(os.fsencode(path.name)) + _LONGER
+    refusal = errno.ENAMETOOLONG if too_long else why_unwritable(nearest)
     if refusal:
         raise _refused(path, OSError(refusal, os.strerror(refusal)))
 

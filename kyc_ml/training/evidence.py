@@ -16,7 +16,13 @@ from kyc_ml.dataset import Boundaries, customers_of
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import FeatureSpec, FeatureTable, all_made_of, build_features
+from kyc_ml.features import (
+    DECISION_TIME,
+    FeatureSpec,
+    FeatureTable,
+    all_made_of,
+    build_features,
+)
 from kyc_ml.metrics import (
     DRAWS,
     Floats,
@@ -31,6 +37,7 @@ from kyc_ml.model import (
     BinnedLogistic,
     CalibrationChoice,
     Model,
+    Profile,
     Selection,
     fit_logistic,
     learn_profile,
@@ -109,12 +116,6 @@ class Trained:
     selection: Selection | None = None
     stability: tuple[Stability, ...] = ()
 
-    def quality_frame(self) -> pd.DataFrame:
-        """Return the metrics on the rows of `evidence`: a row a figure, a column a predictor."""
-        part = self.evidence.part
-        figures = {who: parts[part].as_dict() for who, parts in self.quality.items()}
-        return pd.DataFrame(figures).rename_axis("figure")
-
     def _facts(self) -> dict[str, object]:
         model, evidence = self.bundle.model, self.evidence
         rows, positives = evidence.target.size, int(evidence.target.sum())
@@ -140,6 +141,35 @@ class Trained:
 
 
 _PART_COLUMNS: Final = ("part", "start", "end", "used", "positives", "immature")
+
+
+_LATEST: Final = 0.25
+"""Share of the rows, by time, that nights are compared with. Convention."""
+
+
+def _profile(
+    evidence: HoldoutPredictions,
+    calibration: CalibrationChoice,
+    config: RunConfig,
+    *,
+    latest: bool,
+) -> Profile:
+    """Learn the distributions that nights are compared with.
+
+    Parameters
+    ----------
+    latest : bool
+        Whether to take the latest rows alone: rows of every time include those of a history that
+        had just begun, which no later night resembles.
+    """
+    probability = calibration.calibrator.probability(
+        evidence.margin, evidence.features.segment(config.calibration.segment)
+    )
+    if not latest:
+        return learn_profile(evidence.features, probability)
+    times = evidence.features.keys[DECISION_TIME].to_numpy()
+    rows = np.flatnonzero(times >= np.quantile(times, 1 - _LATEST, method="lower"))
+    return learn_profile(evidence.features.take(rows), probability[rows])
 
 
 def make_trained(
@@ -183,12 +213,7 @@ def make_trained(
             data=data,
             # by the bundle's own map, even if the evidence used the maps of folds: a scoring run
             # compares its rows with these, and two step maps differ without any drift
-            profile=learn_profile(
-                evidence.features,
-                calibration.calibrator.probability(
-                    evidence.margin, evidence.features.segment(config.calibration.segment)
-                ),
-            ),
+            profile=_profile(evidence, calibration, config, latest=boundaries is None),
         ),
         evidence=evidence,
         quality=quality,

@@ -23,11 +23,18 @@ from kyc_ml.decision import (
     require_fit,
     tier_segments,
 )
-from kyc_ml.display import ProgressReporter, say_count, say_in_html, say_plainly, say_span
+from kyc_ml.display import (
+    ProgressReporter,
+    say_count,
+    say_in_html,
+    say_moment,
+    say_plainly,
+    say_span,
+)
 from kyc_ml.errors import LeakageError
 from kyc_ml.features import DECISION_TIME, FeatureTable, microseconds
 from kyc_ml.metrics import Floats
-from kyc_ml.registry import Bundle, features_and_facts, predict
+from kyc_ml.registry import Bundle, features_and_facts, predict, zone_of
 from kyc_ml.training.evaluation_rows import is_cross_validated, list_fold_rows, unseen_since
 from kyc_ml.training.out_of_fold import predict_again
 
@@ -57,9 +64,9 @@ class FitResult:
     rows, positives, left_out : int
         Rows used, and rows of the period without a usable outcome.
     since, until : Timestamp
-        Half-open period of the decisions.
+        Half-open period of the decisions, in the time zone of the source.
     as_of : Timestamp
-        The outcomes are those known then.
+        The outcomes are those known then; in the same zone.
     model : str
         Name, and version where it has one.
     model_digest, data_digest : str
@@ -71,7 +78,6 @@ class FitResult:
     proposal: CutOffProposal
     in_force: TierPolicy
     judged: pd.DataFrame
-    diff: str
     rows: int
     positives: int
     left_out: int
@@ -83,6 +89,11 @@ class FitResult:
     data_digest: str
     basis: Basis = "unseen"
     path: Path | None = None
+
+    @property
+    def diff(self) -> str:
+        """Unified diff of the policy in force and the proposed one as YAML."""
+        return diff_policies(self.in_force, self.proposal.policy)
 
     def findings(self) -> dict[str, object]:
         """Return the kind of the rows, the targets that are missed, and the tiers without a row."""
@@ -155,13 +166,12 @@ def fit_policy(
         proposal=proposal,
         in_force=in_force,
         judged=evaluate_cut_offs(rows, in_force),
-        diff=diff_policies(in_force, proposal.policy),
         rows=rows.proba.size,
         positives=int(rows.target.sum()),
         left_out=left_out,
-        since=start,
-        until=until,
-        as_of=as_of,
+        since=start.tz_convert(tables.timezone),
+        until=until.tz_convert(tables.timezone),
+        as_of=as_of.tz_convert(tables.timezone),
         model=bundle.config.name,
         model_digest=bundle.digest,
         data_digest=digest_together(tables.digests),
@@ -194,10 +204,10 @@ def require_unseen(
         else "leave --since out to fit on the rows that it has not seen"
     )
     msg = (
-        f"--since is {start:%Y-%m-%d %H:%M}, but the model learned from rows decided before "
-        f"{unseen:%Y-%m-%d %H:%M}: their probabilities are too good, and cut-offs fitted on them "
-        f"biased; {cure}, name that date or a later one, or force it with --learned-rows: the "
-        "proposal then states it"
+        f"--since is {say_moment(start, zone_of(bundle))}, but the model learned from rows decided "
+        f"before {say_moment(unseen, zone_of(bundle))}: their probabilities are too good, and "
+        f"cut-offs fitted on them biased; {cure}, name that date or a later one, or force it with "
+        "--learned-rows: the proposal then states it"
     )
     raise LeakageError(msg)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from kyc_ml.config import dump_section, load_section
 from kyc_ml.contract import known_until, read_tables
 from kyc_ml.decision import Language, TierPolicy, render_proposal, require_fit
-from kyc_ml.display import ProgressReporter, say_count
+from kyc_ml.display import ProgressReporter, say_count, say_moment
 from kyc_ml.registry import load_model, require_currency
 from kyc_ml.storage import require_place, write_whole
 from kyc_ml.training.tier_fitting import FitResult, fit_policy, require_unseen
@@ -111,7 +111,7 @@ def write_proposal(found: FitResult) -> str:
     facts = {
         "proposed by": f"kyc-ml tiers fit; not approved; still in force: {found.in_force.label}",
         "model": f"{found.model}, SHA-256 {found.model_digest}",
-        "data": f"SHA-256 {found.data_digest}, known on {found.as_of:%Y-%m-%d %H:%M} UTC",
+        "data": f"SHA-256 {found.data_digest}, known on {say_moment(found.as_of)}",
         "rows": f"{found.rows:,}, {say_count(found.positives, 'positive')}, "
         f"{found.left_out:,} left out",
         "decided": f"{found.since:%Y-%m-%d} to before {found.until:%Y-%m-%d}",

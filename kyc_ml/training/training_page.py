@@ -34,7 +34,7 @@ from kyc_ml.metrics import (
     compute_score_distribution,
     number_customers,
 )
-from kyc_ml.registry import Bundle, score_features
+from kyc_ml.registry import Bundle, score_features, zone_of
 from kyc_ml.training.evidence import MODEL, HoldoutPredictions, Trained
 
 NO_MODEL = "prevalence (no model)"
@@ -180,13 +180,9 @@ def flow_table(quality: DataQualityReport) -> pd.DataFrame:
     return frame[["table", "read", "accepted", "quarantined", "late", "first_event", "last_event"]]
 
 
-def _zone_of(bundle: Bundle) -> str:
-    return str(bundle.data.get("timezone", "UTC"))  # old bundles name none
-
-
 def _in_zone_of(bundle: Bundle, parts: pd.DataFrame) -> pd.DataFrame:
     """Return the parts with their ends on the clock of the bundle's source."""
-    zone = _zone_of(bundle)
+    zone = zone_of(bundle)
     local = {
         name: [
             each if pd.isna(each) else pd.Timestamp(each).tz_convert(zone) for each in parts[name]
@@ -211,7 +207,7 @@ def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> Exa
         observation_id=str(score[OBSERVATION_ID]),
         customer_id=str(score[CUSTOMER_ID]),
         decision_time=pd.Timestamp(score[DECISION_TIME]).tz_convert(  # type: ignore[arg-type]
-            _zone_of(bundle)
+            zone_of(bundle)
         ),
         tier=str(score["tier"]),
         tier_zh=str(score["tier_zh"]),

@@ -146,13 +146,7 @@ def run_audit(
         require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     moment = known_until(tables, as_of)
-    observations = make_observations(
-        tables,
-        unit=run.unit,
-        start=history_start(run.dataset),
-        end=observable_until(tables, moment),
-        config=run.dataset,
-    )
+    observations = _observe(tables, run, until=moment)
     start = time.perf_counter()
     features = audit_features(
         tables,
@@ -192,6 +186,17 @@ def run_audit(
     return result
 
 
+def _observe(tables: ContractedTables, run: RunConfig, *, until: pd.Timestamp) -> pa.Table:
+    """Make the observations of a configuration that can be decided before a time."""
+    return make_observations(
+        tables,
+        unit=run.unit,
+        start=history_start(run.dataset),
+        end=observable_until(tables, until),
+        config=run.dataset,
+    )
+
+
 def _compare(
     now: ContractedTables,
     before: ContractedTables,
@@ -203,13 +208,7 @@ def _compare(
     seed: int,
 ) -> Earlier:
     """Compare features of the observations that an earlier extract has too."""
-    known = make_observations(
-        before,
-        unit=run.unit,
-        start=history_start(run.dataset),
-        end=observable_until(before, end_of_data(before)),
-        config=run.dataset,
-    )
+    known = _observe(before, run, until=end_of_data(before))
     count, moved = compare_extracts(
         now,
         before,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -31,16 +32,13 @@ def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]
         `observed_over_expected`. NaN where no positive is expected.
     """
     ratio = observed_over_expected(target, proba, customers)
+    figures = asdict(ratio)
     return {
         "rows": int(target.size),
         "positives": int(target.sum()),
         "expected": float(proba.sum()),
-        "o_e": ratio.ratio,
-        "low": ratio.low,
-        "high": ratio.high,
-        "under_p": ratio.under_p,
-        "over_p": ratio.over_p,
-        "design_effect": ratio.design_effect,
+        "o_e": figures.pop("ratio"),
+        **figures,
     }
 
 

@@ -140,7 +140,8 @@ class Settings(Section):
     noise: Share = 0.05
     """Size of the noise: standard deviation of the change of ranks, as a share of the rows."""
     fewest: int = Field(default=20, ge=1)
-    """Positives, and negatives, that a segment, period or group needs to be evaluated."""
+    """Positives, and negatives, that a segment or period needs to be evaluated; a group needs as
+    many customers with them."""
     slices: int = Field(default=16, ge=2)
     """Leaves of the tree that searches for weak spots."""
     audit_times: int = Field(default=2, ge=1)
@@ -219,12 +220,11 @@ _DEFAULT: Final = Path(__file__).with_name("default.yaml")
 """A copy of ``configs/validation.yaml``, with which others are compared."""
 
 _SMALLER_IS_WEAKER: Final = (
-    "train_rows", "perturbed_rows", "compared_rows", "bins", "drift_bins", "top_features", "noise",
-    "slices", "audit_times",
+    "draws", "draws_of_large", "large", "train_rows", "perturbed_rows", "compared_rows", "bins",
+    "drift_bins", "top_features", "operating_points", "noise", "slices", "audit_times",
 )  # fmt: skip
 _LARGER_IS_WEAKER: Final = ("fewest",)
 _LONGER_IS_WEAKER: Final = ("report_valid_days", "finding_due_days")
-_EMPTY_IS_WEAKER: Final = ("segments", "groups")
 
 
 def _covers(own: Gate, default: Gate) -> bool:
@@ -251,7 +251,10 @@ def _is_within(inner: _Bounded, outer: _Bounded) -> bool:
 
 
 def _weaker(own: ValidationPolicy, default: ValidationPolicy) -> tuple[str, ...]:
-    """List the settings with which checks see less, or findings stay longer, than by default."""
+    """List the settings with which checks see less, or findings stay longer, than by default.
+
+    A default segment or group may not be exchanged for another: it could have one value only.
+    """
     mine, theirs = own.settings, default.settings
     numbers = [(name, getattr(own, name), getattr(default, name)) for name in _LONGER_IS_WEAKER]
     numbers += [
@@ -262,12 +265,16 @@ def _weaker(own: ValidationPolicy, default: ValidationPolicy) -> tuple[str, ...]
         (f"settings.{name}", -getattr(mine, name), -getattr(theirs, name))
         for name in _SMALLER_IS_WEAKER
     ]
-    found = [f"{name}: {abs(now):g}, not {abs(was):g}" for name, now, was in numbers if now > was]
+    found = [f"{name}: {abs(was):g} → {abs(now):g}" for name, now, was in numbers if now > was]
+    segments = [each for each in theirs.segments if each not in mine.segments]
+    groups = [each.feature for each in theirs.groups if each not in mine.groups]
     found += [
-        f"settings.{name}: none, not {len(getattr(theirs, name))}"
-        for name in _EMPTY_IS_WEAKER
-        if getattr(theirs, name) and not getattr(mine, name)
+        f"settings.{name}: {', '.join(lost)} → –"
+        for name, lost in (("segments", segments), ("groups", groups))
+        if lost
     ]
+    if mine.period != theirs.period:  # a shorter one has too few rows to be evaluated
+        found.append(f"settings.period: {theirs.period} → {mine.period}")
     return tuple(found)
 
 

@@ -49,11 +49,15 @@ _Z_OF_AUC_INTERVAL: Final = float(stats.norm.ppf(0.975))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShuffledLabels:
-    """AUC of a model that learned shuffled labels, with its interval at `CONFIDENCE`."""
+    """AUC of a model that learned shuffled labels, with its interval at `CONFIDENCE`.
+
+    `p_value` is of nothing learned: the chance of an AUC at least as far from 0.5.
+    """
 
     auc: float
     low: float
     high: float
+    p_value: float
 
     @property
     def passed(self) -> bool:
@@ -219,7 +223,12 @@ def _interval(target: Floats, score: Floats) -> ShuffledLabels:
     positives, negatives = int(target.sum()), int((1 - target).sum())
     of_noise = _Z * np.sqrt((target.size + 1) / (12 * positives * negatives))
     reach = float(max(delong, of_noise))
-    return ShuffledLabels(auc=auc, low=max(0.0, auc - reach), high=min(1.0, auc + reach))
+    return ShuffledLabels(
+        auc=auc,
+        low=max(0.0, auc - reach),
+        high=min(1.0, auc + reach),
+        p_value=float(2.0 * stats.norm.sf(_Z * abs(auc - 0.5) / reach)),
+    )
 
 
 def _ranked(values: Floats) -> Floats:

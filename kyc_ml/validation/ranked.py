@@ -6,14 +6,37 @@ from typing import Final
 
 import numpy as np
 
-from kyc_ml.metrics import Floats, Ranking, auc
+from kyc_ml.metrics import Floats, Ranking, auc, effective_customers
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.outcome import NotApplicable, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
+from kyc_ml.validation.text import Text, notice
 
 FPR: Final = 0.05
 """False-positive rate at the threshold. Source: Jesus et al. 2022."""
+
+
+FEWEST_CUSTOMERS: Final = 10.0
+"""Equally active customers with positives below which no interval is trusted (convention): as in
+`kyc_ml.metrics.effective_customers`, a customer with most of the positives counts for most."""
+
+
+def trusted(end: float, *periods: ScoredRows) -> float:
+    """Return the end of an interval, or NaN if a period has too few customers of a class."""
+    least = min(
+        effective_customers(rows.evaluated_customers[rows.target == each])
+        for rows in periods
+        for each in (0.0, 1.0)
+    )
+    return end if least >= FEWEST_CUSTOMERS else np.nan
+
+
+def few_customers(*periods: ScoredRows) -> tuple[Text, ...]:
+    """Return a note where `trusted` trusts nothing."""
+    if not np.isnan(trusted(0.0, *periods)):
+        return ()
+    return (notice("few_customers", fewest=FEWEST_CUSTOMERS),)
 
 
 def draws_of(rows: ScoredRows, settings: Settings) -> int:

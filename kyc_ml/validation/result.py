@@ -401,9 +401,24 @@ class Report:
         """True unless the verdict is fail."""
         return self.verdict != "fail"
 
+    @property
+    def current(self) -> RowsUsed:
+        """The evaluated rows."""
+        return next(rows for rows in self.rows if rows.role == "current")
+
     def result(self, check: str) -> CheckResult:
         """Return the result of the check with this id; KeyError if it was not run."""
         return {result.check.id: result for result in self.results}[check]
+
+    def find_figure(self, check: str, name: str) -> Figure | None:
+        """Return a figure of a check; None if it was not computed."""
+        figures = (each.figures for each in self.results if each.check.id == check)
+        return next((each for each in next(figures, ()) if each.name == name), None)
+
+    def find_table(self, check: str, name: str) -> pd.DataFrame | None:
+        """Return a table of a check; None if it was not made."""
+        tables = (each.tables for each in self.results if each.check.id == check)
+        return next((each.frame for each in next(tables, ()) if each.name == name), None)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a check: check, family, verdict, broken (gates), reason (why not applicable)."""
@@ -424,8 +439,7 @@ class Report:
     def facts(self) -> dict[str, object]:
         """Return the summary: verdict, model, rows, checks, and where the report is kept."""
         counts = self.to_frame()["verdict"].value_counts()
-        current = next(rows for rows in self.rows if rows.role == "current")
-        model, place = self.model, self.place
+        current, model, place = self.current, self.model, self.place
         kept = () if place is None else (
             ("report", place.report), ("page", place.page), ("MLflow run", place.mlflow_run),
             ("audit log", place.receipt),

@@ -28,6 +28,7 @@ from kyc_ml.scoring.arrivals import expect_arrivals
 from kyc_ml.scoring.extract_limits import NightBefore, check_extract, find_late_tables
 from kyc_ml.scoring.extract_profile import profile_extract
 
+ZONE = "Asia/Shanghai"
 LAST = date(2025, 6, 23)
 NIGHTS = 200
 HOLIDAYS = ((1, 1, 1), (2, 5, 7), (4, 5, 1), (5, 1, 3), (6, 12, 1), (9, 15, 1), (10, 1, 7))
@@ -127,7 +128,7 @@ def try_extract(bank: Path) -> None:
         profiles = profile_extract(tables, as_of, memory="1GB", scratch=None)
         limits = LimitsConfig()
         found = find_late_tables(profiles, as_of, limits) + check_extract(
-            profiles, limits, as_of=as_of, timezone="Asia/Shanghai", before=before, whole_day=True
+            profiles, limits, as_of=as_of, timezone=ZONE, before=before, whole_day=True
         )
         nights += 1
         broken += [f"{as_of:%Y-%m-%d} {fault}" for fault in found]

@@ -19,11 +19,12 @@ from typer.testing import CliRunner
 
 from kyc_ml import cli
 from kyc_ml.cli.help import LONGEST, list_commands
-from kyc_ml.cli.options import BAD_INPUT
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.errors import GateError
 from kyc_ml.registry import digest_code
 from kyc_ml.validation.sign_off.promote_job import model_address
+
+BAD_INPUT = 2
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")

@@ -8,14 +8,15 @@ import signal
 import stat
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import typer
 
-from kyc_ml.cli import process
+from kyc_ml.cli import outcome, process
 from kyc_ml.cli.options import job
-from kyc_ml.cli.outcome import Outcome, report_outcome
-from kyc_ml.errors import ConfigError, GateError, NotReadyError
+from kyc_ml.cli.outcome import Outcome, report_outcome, require_hooks
+from kyc_ml.errors import ConfigError, GateError, NotReadyError, OutputError
 
 KEEP = "import os, sys; open(sys.argv[1], 'w').write(sys.stdin.read() + '|' + " \
     "os.environ['KYC_ML_EXIT_CODE'] + os.environ['KYC_ML_DAY'])"  # fmt: skip
@@ -68,7 +69,7 @@ def test_a_heartbeat_keeps_the_last_success_over_failures(tmp_path, name):
 
 def test_every_metric_is_described_before_its_first_sample(tmp_path):
     beat = tmp_path / "beat.prom"
-    end(0, heartbeat=beat, rows={'a "b"\\': 1})
+    end(0, heartbeat=beat, rows={'模 "b"\\': 1})
     seen = []
     for line in beat.read_text().splitlines():
         name = line.split("{")[0] if line[0] != "#" else line.split()[2]
@@ -76,14 +77,32 @@ def test_every_metric_is_described_before_its_first_sample(tmp_path):
         seen.append((name, kind))
     for name in dict(seen):
         assert [kind for each, kind in seen if each == name][:2] == ["HELP", "TYPE"]
-    assert '{job="nightly",model="a \\"b\\"\\\\"} 1' in beat.read_text()
+    assert '{job="nightly",model="模 \\"b\\"\\\\"} 1' in beat.read_text()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"last_success_timestamp_seconds": "x"}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]"]
+    + [f'{{"last_success_timestamp_seconds": {n}}}' for n in ('"x"', '"nan"', "1" + "0" * 400)],
+)
 def test_a_damaged_heartbeat_is_replaced(tmp_path, content):
     (tmp_path / "beat.json").write_text(content)
     assert end(2, heartbeat=tmp_path / "beat.json") == []
     assert read(tmp_path / "beat.json")["last_success_timestamp_seconds"] is None
+
+
+@pytest.mark.parametrize("name", ["beat.json", "beat.prom"])
+def test_a_pipe_in_the_place_of_a_heartbeat_stops_no_job(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert end(1, heartbeat=tmp_path / name) == []
+    assert read(tmp_path / name)["exit_code"] == 1
+
+
+def test_a_success_that_is_no_time_is_not_kept(tmp_path):
+    beat = tmp_path / "beat.prom"
+    beat.write_text('kyc_ml_last_success_timestamp_seconds{job="nightly"} NaN\n')
+    end(1, heartbeat=beat)
+    assert "last_success_timestamp_seconds" not in read(beat)
 
 
 def test_a_failure_runs_the_command_without_a_shell(tmp_path):
@@ -104,11 +123,33 @@ def test_a_failure_runs_the_command_without_a_shell(tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "told"),
-    [("no-such-program", os.strerror(errno.ENOENT)), (f"{sys.executable} -c 1/0", "1")],
+    [
+        ("no-such-program", "no-such-program"),
+        ("./no-script", os.strerror(errno.ENOEXEC)),
+        (f"{sys.executable} -c 1/0", "1"),
+    ],
 )
-def test_a_command_that_fails_is_reported_and_changes_no_exit_code(line, told):
+def test_a_command_that_fails_is_reported_and_changes_no_exit_code(
+    line, told, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "no-script"
+    script.write_text("x")
+    script.chmod(0o700)
     [fault] = end(3, on_failure=line)
     assert told in fault
+
+
+def test_a_command_that_does_not_end_is_ended_with_what_it_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(outcome, "_HOOK_SECONDS", 1)
+    kept = tmp_path / "kept"
+    [fault] = end(3, on_failure=f"sh -c 'sleep 300 & echo $! > {kept}; wait'")
+    assert "1" in fault
+    child = Path("/proc") / kept.read_text().strip() / "stat"
+    deadline = time.monotonic() + 5
+    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -151,9 +192,33 @@ def test_a_job_that_a_signal_ends_reports_it(tmp_path):
     assert read(beat)["exit_code"] == 143
 
 
-@pytest.mark.parametrize("command", ["", "'", " "])
+@pytest.mark.parametrize("command", ["", "'", " ", "no-such-program"])
 def test_a_command_that_is_none_is_refused_before_the_work(command):
     worked = []
     with pytest.raises(typer.Exit) as ended, job({"on_failure": command}):
         worked.append(1)
     assert ended.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "given", [{"out": Path("bad\udcff")}, {"reason": "\ud800"}, {"model": ["a", "b\udcff"]}]
+)
+def test_an_argument_that_is_no_text_is_refused_by_its_name(given, capsys):
+    with pytest.raises(typer.Exit) as ended, job(given):
+        raise AssertionError
+    assert ended.value.exit_code == 2
+    assert f"--{next(iter(given))} " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", [Path("n" * 300), Path("n/" * 3_000)])
+def test_a_path_too_long_for_the_file_system_is_no_defect(path, capsys):
+    with pytest.raises(typer.Exit) as ended, job({}):
+        path.exists()
+    assert ended.value.exit_code == 2
+    assert os.strerror(errno.ENAMETOOLONG) in capsys.readouterr().err
+
+
+def test_a_name_that_leaves_no_room_for_its_unfinished_file_is_refused_before_the_work(tmp_path):
+    require_hooks(tmp_path / ("n" * 230), None)
+    with pytest.raises(OutputError, match=os.strerror(errno.ENAMETOOLONG)):
+        require_hooks(tmp_path / ("n" * 250), None)

@@ -1,6 +1,7 @@
 """A changed byte of a Parquet file with checksums is refused; a file without them is listed."""
 
 import random
+import time
 from contextlib import suppress
 
 import pyarrow as pa
@@ -71,6 +72,28 @@ def test_a_changed_bit_changes_no_value_unseen(flipped, share, bit):
     if check_pages(path) is not PageChecks.WRONG:
         with suppress(pa.ArrowException, OSError):
             assert pq.read_table(path).equals(rows())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x1c" * 50_000,  # structs in structs
+        b"\x19" * 50_000,  # lists in lists
+        b"\x15" + b"\xff" * 1_000_000,  # a number of a million bytes
+        b"\x19\xf1" + b"\xff" * 8 + b"\x7f",  # a list of 2 ** 63 truth values
+        b"\x19\xf7" + b"\xff" * 8 + b"\x7f",  # the same of doubles
+    ],
+)
+def test_a_header_made_to_hang_ends_at_once(tmp_path, header):
+    path = tmp_path / "t.parquet"
+    table = pa.table({"a": [random.Random(1).randbytes(2_000_000)]})  # noqa: S311
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    changed = bytearray(path.read_bytes())
+    changed[4 : 4 + len(header)] = header
+    path.write_bytes(changed)
+    began = time.monotonic()
+    assert check_pages(path) is PageChecks.ABSENT
+    assert time.monotonic() - began < 2
 
 
 def test_a_source_with_a_changed_byte_is_refused(written, tmp_path):

@@ -63,6 +63,8 @@ WRONG = {
     "a file not stated": ({"other": TRUE}, r"'other'[\s\S]*'tx'"),
     "no digest": ({"tx": {**TRUE, "sha256": "beef"}}, "sha256"),
     "no number": ({"tx": {**TRUE, "rows": "many"}}, "rows"),
+    "more digits than a sum has": ({"tx": {**TRUE, "amount": "1e999999"}}, "amount"),
+    "finer than a sum is": ({"tx": {**TRUE, "amount": "1e-40"}}, "amount"),
     "a key of no meaning": ({"tx": {**TRUE, "lines": 4}}, "lines"),
 }
 
@@ -89,6 +91,20 @@ def test_a_control_file_must_be_in_the_data_folder(data, name):
     (data.parent / "out.csv").write_text(as_csv({"tx": TRUE}))
     with pytest.raises(SourceError, match=re.escape(name)):
         read_source(mapping(name), data=data)
+
+
+def test_a_control_file_of_endless_fields_is_refused(data):
+    (data / "_C.csv").write_text("name,rows\n" + "a" * 200_000 + ",3\n")
+    with pytest.raises(SourceError, match="_C"):
+        read_source(mapping("_C.csv"), data=data)
+
+
+def test_a_sum_is_of_one_expression(data):
+    (data / "_C.csv").write_text(as_csv({"tx": TRUE}))
+    end = ") AS DECIMAL(38, 6))) FROM tx"
+    attack = f"value{end}; CREATE VIEW other AS SELECT 1; SELECT sum(CAST((value"
+    with pytest.raises(SourceError, match="amounts"):
+        read_source(mapping("_C.csv", amounts={"tx": attack}), data=data)
 
 
 def test_a_sum_that_fails_says_no_value(data):

@@ -258,6 +258,17 @@ def test_a_duckdb_file_without_the_table_names_the_near_miss(data):
     assert "'b.duckdb'" in text
 
 
+@pytest.mark.parametrize("folder", ["", "四".encode("gbk").decode(errors="surrogateescape")])
+def test_a_name_that_is_not_utf_8_is_named(data, folder):
+    """As an archive of another encoding unpacks; DuckDB could not open it."""
+    path = data / folder / ("x.csv" if folder else "\udcff.csv")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(CSV)
+    said = fault(mapping(files=file("*/x.csv" if folder else "*.csv", "csv")), data)
+    assert "\\udc" in said
+    said.encode()
+
+
 def test_a_link_out_of_the_folder_is_refused(data, tmp_path):
     (tmp_path / "secret.csv").write_text(CSV)
     (data / "link.csv").symlink_to(tmp_path / "secret.csv")
@@ -400,6 +411,11 @@ def test_a_code_of_the_users_own_may_be_called_todo(data):
         ("age(CAST(day AS TIMESTAMP))", "age"),
         ("(SELECT max(value) FROM tx TABLESAMPLE 10%)", "REPEATABLE"),
         ("CAST(main.gen_random_uuid() AS VARCHAR)", "gen_random_uuid"),
+        ("(SELECT r FROM query('SELECT random() AS r'))", "query"),
+        ("(SELECT max(value) FROM Query_Table('tx'))", "query_table"),
+        ("(SELECT any_value(value) FROM duckdb_settings())", "duckdb_settings"),
+        ("current_localtimestamp()", "current_localtimestamp"),
+        ("ago(INTERVAL 1 DAY)", "ago"),
         (f"{'(' * 450}value{'+1)' * 450}", "transactions"),
     ],
 )

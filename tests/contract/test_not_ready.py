@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from kyc_ml.cli.options import BAD_INPUT, NOT_READY
 from kyc_ml.config import SourceMapping
 from kyc_ml.contract import read_source
 from kyc_ml.contract.source import digest_source
@@ -13,6 +12,7 @@ from kyc_ml.errors import NotReadyError, SourceError
 
 ROWS = b"id\na\nb\n"
 HOUR = 3600.0
+BAD_INPUT, NOT_READY = 2, 5
 
 
 def mapping(path, format_="csv", **key):

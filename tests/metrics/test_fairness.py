@@ -169,6 +169,17 @@ def test_a_ratio_of_exactly_four_fifths_is_broken_no_more_often_than_the_level(r
     assert (bounds(2, 600, seed=2, **how) < 0.8).mean(axis=0).max() <= 0.03
 
 
+def test_groups_of_few_customers_hardly_ever_break_four_fifths():
+    """A group of ten customers without a flag would seem to have a hundred independent rows."""
+    how = {"positives": 0, "negatives": 10, "repeats": 10}
+    rng, names = np.random.default_rng(5), np.arange(6)
+    low = 0
+    for _ in range(400):
+        (_, flagged, group), who = flags_of(6, rates=(alike(6, 0.1),) * 2, rng=rng, **how)
+        low += _surest(flagged, group, who, names)["high"] < 0.8
+    assert low / 400 <= 0.025
+
+
 def test_a_group_with_far_less_is_found_among_many():
     often = alike(10, 0.6), alike(10, 0.05)
     often[0][3] = often[1][3] = 0.01

@@ -113,6 +113,16 @@ def test_rows_that_repeat_a_customer_count_once():
     assert (five.low, five.high) == pytest.approx((once.low, once.high), rel=0.05)
 
 
+@pytest.mark.parametrize("customers", [1, 2, 10])
+def test_rows_of_few_customers_never_show_a_wrong_level(customers):
+    """One customer's residuals sum to nothing: that is no independence of the rows."""
+    target, groups = first(20, FLAT[:100]), np.arange(100) * customers // 100
+    found = observed_over_expected(target, FLAT[:100], groups)
+    assert found.under_p > 0.02
+    assert found.low < 1.0 < found.high
+    assert observed_over_expected(target, FLAT[:100]).under_p < 1e-9
+
+
 def test_where_nobody_is_positive_rows_of_a_customer_may_still_hang_together():
     proba, groups = np.full(2400, 0.01), np.repeat(np.arange(200), 12)
     rows = observed_over_expected(np.zeros(2400), proba)

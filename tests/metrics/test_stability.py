@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from kyc_ml.metrics import FrozenBins, compute_drift, compute_psi, psi_critical
 
@@ -67,12 +68,32 @@ def test_critical_values_shrink_with_the_samples(n, m, expected):
 
 
 @given(pairs=COUNTS)
-def test_the_p_value_says_what_the_critical_values_say(pairs):
-    got = compute_drift(*columns(pairs))
+def test_the_p_value_is_that_of_pearsons_test(pairs):
+    one, two = columns(pairs)
+    got = compute_drift(one, two)
     if got.bins > 1:
-        assert (got.psi > got.critical_95) == (got.p_value < 0.05)
-        assert (got.psi > got.critical_99) == (got.p_value < 0.01)
+        used = one + two > 0
+        reference = stats.chi2_contingency([one[used], two[used]], correction=False)
+        assert got.p_value == pytest.approx(reference.pvalue, rel=1e-9, abs=1e-300)
         assert got.critical_95 < got.critical_99
+
+
+@pytest.mark.parametrize("moved", [0, 15, 19, 23, 40])
+def test_the_p_value_says_what_the_critical_values_say_of_full_bins(moved):
+    got = compute_drift([500, 500], [500 + moved, 500 - moved])
+    assert (got.psi > got.critical_95) == (got.p_value < 0.05)
+
+
+def test_a_bin_of_few_customers_alarms_no_more_often_than_the_level():
+    """Ten rows a customer; the PSI of a rare bin that is empty once exceeds its critical value."""
+    rng = np.random.default_rng(4)
+    one, two = (rng.multinomial(100, [0.88, 0.04, 0.04, 0.04], 4_000) for _ in range(2))
+    found = [
+        compute_drift(10 * first, 10 * second, n_expected=100, n_actual=100)
+        for first, second in zip(one, two, strict=True)
+    ]
+    assert np.mean([each.p_value <= 0.005 for each in found]) <= 0.008
+    assert np.mean([each.psi > each.critical_99 for each in found]) > 0.04
 
 
 def test_rows_of_few_customers_prove_less():

@@ -1,6 +1,7 @@
 """What was saved is read back to the last bit, or not at all."""
 
 import errno
+import hashlib
 import json
 import os
 import platform
@@ -341,12 +342,16 @@ def test_files_and_entries_that_differ_are_named(bundle, saved, tmp_path):
 
 def reseal(folder, name, content):
     """Change a file as somebody with all rights would: every digest agrees again."""
-    from kyc_ml.registry.bundle import _seal, _sha256  # noqa: PLC0415
-    from kyc_ml.storage import dump_json  # noqa: PLC0415
-
     (folder / name).write_text(content)
     manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["files"][name] = _sha256(content.encode())
+    manifest["files"][name] = hashlib.sha256(content.encode()).hexdigest()
+    seal_again(folder, manifest)
+
+
+def seal_again(folder, manifest):
+    from kyc_ml.registry.bundle import _seal  # noqa: PLC0415
+    from kyc_ml.storage import dump_json  # noqa: PLC0415
+
     del manifest["manifest_sha256"]
     sealed = {**manifest, "manifest_sha256": _seal(manifest)}
     (folder / MANIFEST).write_text(dump_json(sealed))
@@ -418,6 +423,14 @@ def test_a_profile_whose_counts_are_not_those_of_its_bins_is_refused(bundle, pat
     put(content, path, value)
     with pytest.raises((KeyError, TypeError, ValueError)):
         Profile.from_dict(content)
+
+
+@pytest.mark.parametrize("key", ["files", "data"])
+@pytest.mark.parametrize("value", [None, 5, [], "x"])
+def test_a_resealed_manifest_of_another_form_is_refused(saved, key, value):
+    seal_again(saved, {**json.loads((saved / MANIFEST).read_text()), key: value})
+    with pytest.raises(BundleError, match=MANIFEST):
+        load_bundle(saved)
 
 
 def test_a_resealed_model_with_a_circle_is_refused(saved):

@@ -155,6 +155,16 @@ def test_a_missing_column_is_answered_in_one_sentence_without_the_rows(ask, row)
 
 def test_all_wrong_columns_are_named_at_once(scorer, row):
     bad = row.assign(signal="x", noise="y")
+    for name in ("decision_time", "customer_id", "observation_id"):
+        for odd in ("zhang-san" if name == "decision_time" else 4, {"zhang-san": 1}, [10**400]):
+            with pytest.raises(RefusedRequestError, match=name) as refused:
+                scorer.predict(row.assign(**{name: [odd]}))
+            assert "zhang" not in str(refused.value)
+    frame = row.assign(signal=[10**400])
+    with pytest.raises(RefusedRequestError, match="signal"):
+        scorer.predict(frame)
+    with pytest.raises(RefusedRequestError, match=r"\b1\b"):
+        scorer.predict(pd.concat([frame, frame[["signal"]]], axis=1))
     with pytest.raises(RefusedRequestError, match=r"(?s)signal.*noise"):
         scorer.predict(bad)
 

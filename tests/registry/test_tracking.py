@@ -14,7 +14,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 from sqlalchemy.exc import OperationalError
 
-from kyc_ml.cli.options import BAD_INPUT, TRY_LATER
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.registry import fetch_champion, fetch_record, reach_store
 from kyc_ml.registry.tracking.registry import fetch_bundle, resolve
@@ -27,6 +26,7 @@ pytestmark = [  # MLflow uses SQLAlchemy as it does: the user is not shown these
     for quiet in ("sqlalchemy", "mlflow", "alembic")
 ] + [pytest.mark.filterwarnings("ignore:The ``noload``")]
 
+BAD_INPUT, TRY_LATER = 2, 4
 SQLITE, POSTGRES = "sqlite:///mlflow.db", "postgresql://clerk:SECRET@db/mlflow"
 
 
@@ -208,6 +208,17 @@ def store(make_store, tmp_path_factory):
         client.create_model_version("fraud", source="/nowhere")
     client.set_registered_model_alias("fraud", "challenger", "2")
     return uri
+
+
+def test_an_address_is_what_the_registry_calls_it(store, monkeypatch):
+    """The audit log knows version 1, and no version 01."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    with connected():
+        assert [resolve(f"models:/fraud/{number}") for number in ("1", "01", "\uff11")] == [
+            ("fraud", "1")
+        ] * 3
+    with pytest.raises(RegistryError):
+        resolve("models:/fraud/\u00b2")
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ def test_a_work_folder_that_others_can_write_is_refused_and_left(goal):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can give a file away")
-@pytest.mark.parametrize("name", [".scores.work", ".scores.lock", "scores"])
+@pytest.mark.parametrize("name", [".scores.work", ".scores.lock", "scores", "scores.failed"])
 def test_what_another_user_made_is_refused_and_left(goal, name):
     planted = goal.parent / name
     planted.parent.mkdir()
@@ -246,16 +246,17 @@ def test_what_another_user_made_is_refused_and_left(goal, name):
     else:
         planted.mkdir()
     os.chown(planted, 54321, -1)
-    with pytest.raises(OutputError, match=re.escape(str(planted))), hold(goal):
-        pytest.fail("held")
+    with pytest.raises(OutputError, match=re.escape(str(planted))), hold(goal) as place:
+        place.put_aside()
     assert [path.name for path in goal.parent.iterdir()] == [name]
 
 
-def test_a_pipe_in_place_of_the_lock_is_refused(goal):
+@pytest.mark.parametrize("name", [".scores.work", ".scores.lock", "scores.failed"])
+def test_a_pipe_in_the_place_of_a_folder_or_lock_is_refused(goal, name):
     goal.parent.mkdir()
-    os.mkfifo(goal.parent / ".scores.lock")
-    with pytest.raises(OutputError, match="lock"), hold(goal):
-        pytest.fail("held")
+    os.mkfifo(goal.parent / name)
+    with pytest.raises(OutputError, match=re.escape(name)), hold(goal) as place:
+        place.put_aside()
 
 
 def test_a_work_folder_that_is_exchanged_while_the_job_runs_is_not_published(goal, victim):

@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 import kyc_ml
 from kyc_ml.config import RunConfig
 from kyc_ml.errors import ConfigError, DatasetError, LeakageError
+from kyc_ml.features import DECISION_TIME
 from kyc_ml.metrics import FrozenBins
 from kyc_ml.model import PROBABILITY, calibrate_by_fold, choose_rounds, fit_fixed
 from kyc_ml.model.booster import _dataset, _parameters
@@ -263,6 +264,7 @@ def test_tiers_are_not_fitted_on_learned_rows_unless_forced(source, trained):
         trained.bundle, source, since="2024-03-01", as_of=AS_OF, learned_rows=True
     )
     assert forced.basis == "learned"
+    assert forced.since.isoformat() == "2024-03-01T00:00:00+08:00"  # a day of the source
     assert "WARNING" in write_proposal(forced)
     later = kyc_ml.fit_tiers(trained.bundle, source, since=AS_OF)
     assert later.basis == "unseen"
@@ -376,9 +378,12 @@ def test_tuning_judges_by_folds_that_no_choice_saw(source, config):
             kyc_ml.tune(source, config=other, as_of=AS_OF)
 
 
-def test_a_profile_holds_the_probabilities_that_the_bundle_gives(trained):
+def test_a_profile_holds_the_probabilities_that_the_bundle_gives_the_latest_rows(trained):
     bundle, evidence = trained.bundle, trained.evidence
-    own = bundle.calibrator.probability(evidence.margin)
+    times = evidence.features.keys[DECISION_TIME].to_numpy()
+    latest = times >= np.quantile(times, 0.75, method="lower")
+    own = bundle.calibrator.probability(evidence.margin[latest])
     bins = bundle.profile.bins[PROBABILITY]
+    assert bundle.profile.rows == own.size == pytest.approx(times.size / 4, abs=2)
     assert bins == FrozenBins.of(own)
     assert list(bundle.profile.counts[PROBABILITY]) == bins.count(own).tolist()

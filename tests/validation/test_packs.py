@@ -67,6 +67,22 @@ def test_a_perfect_model_passes_the_whole_pack_without_a_warning(packs, draw, ro
     assert sum(each.verdict == "pass" for each in results) >= 30
 
 
+def test_ten_customers_are_too_little_data_to_fail_a_perfect_model(packs, draw):
+    """A hundred rows a customer: before, a quarter of such packs failed, and some stopped."""
+    results = list(packs.run_pack(draw(40, rows_a_customer=100, seed=0)))
+    found = {(each.check.id, gate.figure): gate for each in results for gate in each.gates}
+    assert not any(gate.broken and gate.severity == "red" for gate in found.values())
+    for name in (
+        ("calibration.brier", "skill_high"),
+        ("calibration.overall", "slope_high"),
+        ("discrimination.auc", "auc_low_by_customer"),
+        ("discrimination.auc_decline", "drop"),
+    ):
+        assert not found[name].broken
+    assert found["calibration.brier", "skill_high"].value is None
+    assert found["calibration.overall", "missed_share"].value is not None
+
+
 def test_a_portfolio_with_two_fifths_more_positives_than_expected_fails(packs, draw):
     evidence = draw(40)
     rows = evidence.current
@@ -85,28 +101,40 @@ def test_a_tier_that_misses_one_per_cent_of_all_positives_is_a_warning(packs, dr
     assert found == {("calibration.jeffreys", "missed_share", "amber")}
 
 
+def level_of_all(packs, positives, *, expected, rows=200_000):
+    """Evaluate the level of rows of one probability: figures, and severities of `missed_share`."""
+    evidence = SimpleNamespace(
+        current=SimpleNamespace(
+            target=(np.arange(rows) < positives).astype(np.float64),
+            evaluated_probability=np.full(rows, expected / rows),
+            evaluated_customers=np.arange(rows),
+        )
+    )
+    procedure = PROCEDURES["calibration.overall"]
+    outcome = procedure.run(evidence, packs.shipped().settings)
+    figures = {each.name: each for each in outcome.figures(procedure)}
+    gates = [each for each in packs.shipped().gates if each.check == procedure.check.id]
+    broken = {
+        each.severity
+        for each in apply_gates(gates, figures)
+        if each.broken and each.figure == "missed_share"
+    }
+    return figures, broken
+
+
 @pytest.mark.parametrize(
     ("ratio", "broken"), [(1.03, set()), (1.1, {"amber"}), (1.3, {"amber", "red"})]
 )
 def test_what_is_missed_decides_where_every_deviation_is_certain(packs, ratio, broken):
-    n, rate = 200_000, 0.1
-    rows = SimpleNamespace(
-        target=(np.arange(n) < round(ratio * rate * n)).astype(np.float64),
-        evaluated_probability=np.full(n, rate),
-        evaluated_customers=np.arange(n),
-    )
-    procedure = PROCEDURES["calibration.overall"]
-    figures = {
-        each.name: each
-        for each in procedure.run(SimpleNamespace(current=rows), packs.shipped().settings).figures(
-            procedure
-        )
-    }
+    figures, found = level_of_all(packs, round(ratio * 20_000), expected=20_000)
     assert figures["under_p"].value < 1e-5
-    assert figures["missed"].value == pytest.approx((ratio - 1) * rate * n)
+    assert figures["missed"].value == pytest.approx((ratio - 1) * 20_000)
     assert figures["missed_share"].value == pytest.approx(1 - 1 / ratio)
-    gates = [each for each in packs.shipped().gates if each.check == procedure.check.id]
-    applied = apply_gates(gates, figures)
-    assert {
-        each.severity for each in applied if each.broken and each.figure == "missed_share"
-    } == broken
+    assert found == broken
+
+
+def test_67_positives_where_47_5_were_expected_fail(packs):
+    """Of equal small probabilities, where the count varies most."""
+    figures, found = level_of_all(packs, 67, expected=47.5)
+    assert figures["under_p"].value == pytest.approx(0.0037, abs=1e-4)
+    assert found == {"amber", "red"}

@@ -11,7 +11,7 @@ from kyc_ml.registry import PromotionPolicy
 from kyc_ml.validation import CHECKS, load_policy
 from kyc_ml.validation import policy as policy_module
 from kyc_ml.validation.check import FAMILIES
-from kyc_ml.validation.policy import GateCondition, spent_budget
+from kyc_ml.validation.policy import GateCondition, Group, spent_budget
 
 
 @pytest.fixture
@@ -165,6 +165,10 @@ def test_conditions_and_critical_values_that_widen_a_gate_are_seen(shipped):
         ({"slices": 2}, "settings.slices"),
         ({"segments": ()}, "settings.segments"),
         ({"groups": ()}, "settings.groups"),
+        ({"segments": ("profile_of_one_value",)}, "settings.segments"),
+        ({"groups": (Group(feature="profile_age_years", cuts=(900,)),)}, "settings.groups"),
+        ({"draws": 100}, "settings.draws"),
+        ({"period": "day"}, "settings.period"),
     ],
 )
 def test_settings_that_hollow_out_the_checks_are_named(shipped, changes, key):
@@ -202,6 +206,15 @@ def test_the_gates_may_not_spend_more_than_the_budget(load, shipped):
     with pytest.raises(ConfigError, match=r"budget\.amber.*0\.01[^.].*lower") as refused:
         load(budget={"amber": 0.01, "red": 0.001})
     assert "budget.red" in str(refused.value)
+
+
+def test_further_segments_and_groups_weaken_nothing(shipped):
+    more = {
+        "segments": (*shipped.settings.segments, "x"),
+        "groups": (*shipped.settings.groups, Group(feature="x")),
+    }
+    settings = shipped.settings.model_copy(update=more)
+    assert shipped.model_copy(update={"settings": settings}).identity().weaker == ()
 
 
 def test_the_budget_is_spent_by_p_values_alone(load):

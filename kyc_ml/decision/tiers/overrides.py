@@ -133,8 +133,10 @@ def explain_absence(names: list[str], facts: FeatureTable) -> str:
     )
 
 
-def load_overrides(path: FilePath, *, form: IdentifierForm = TRIMMED) -> OverrideBook:
+def load_overrides(path: FilePath | None, *, form: IdentifierForm = TRIMMED) -> OverrideBook:
     """Read entered overrides from a YAML file, or from a CSV file of the same columns.
+
+    None has no entries.
 
     Parameters
     ----------
@@ -147,6 +149,8 @@ def load_overrides(path: FilePath, *, form: IdentifierForm = TRIMMED) -> Overrid
         If the file cannot be read, or an entry lacks reason, source, dates or an approver
         other than the requester; all faults are listed by the place of the entry, from 0.
     """
+    if path is None:
+        return OverrideBook()
     path = read_path(path, name="path")
     if path.suffix.lower() != ".csv":
         return _in_form(load_section(path, OverrideBook), form, subject=str(path))

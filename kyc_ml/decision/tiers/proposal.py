@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from kyc_ml.config import check_section, dump_section
+from kyc_ml.decision.tiers.cut_offs import assign_tiers
 from kyc_ml.decision.tiers.fit_evaluation import FitRows, compare_with_limits
 from kyc_ml.decision.tiers.fit_sections import (
     BadRateFit,
@@ -69,10 +70,19 @@ class CutOffProposal:
         return tuple(english for english, _ in self.remarks)
 
     @property
+    def missed(self) -> pd.DataFrame:
+        """Lines of `table` whose targets the proposed cut-offs miss on the rows fitted on."""
+        return self.table[self.table["met"].eq(False)]  # noqa: FBT003  a value, no flag
+
+    @property
+    def empty(self) -> pd.DataFrame:
+        """Lines of `table` whose tiers would have none of the rows fitted on."""
+        return self.table[self.table["rows"] == 0]
+
+    @property
     def unmet(self) -> tuple[str, ...]:
-        """List the targets that the proposed cut-offs miss on the rows fitted on."""
-        missed = self.table[self.table["met"].eq(False)]  # noqa: FBT003  a value, no flag
-        return tuple(f"{row.tier} of {row.segment}" for row in missed.itertuples())
+        """List the targets of `missed`."""
+        return tuple(f"{row.tier} of {row.segment}" for row in self.missed.itertuples())
 
     @property
     def targets(self) -> int:
@@ -81,11 +91,10 @@ class CutOffProposal:
 
     @property
     def unreached(self) -> tuple[str, ...]:
-        """List the tiers that would be empty on the rows fitted on, with their cut-offs."""
-        empty = self.table[self.table["rows"] == 0]
+        """List the tiers of `empty`, with their cut-offs."""
         return tuple(
             f"{row.tier} of {row.segment} (from {row.proposed:.4g}, in force {row.in_force:.4g})"
-            for row in empty.itertuples()
+            for row in self.empty.itertuples()
         )
 
 
@@ -169,7 +178,9 @@ def _keep_unreached(
 def _find_moves(rows: FitRows, before: TierPolicy, after: TierPolicy) -> pd.DataFrame:
     """Count the rows fitted on by tier in force and proposed tier; see `CutOffProposal.moves`."""
     names = before.tier_names
-    places = [_places(rows, policy) for policy in (before, after)]
+    places = [
+        assign_tiers(rows.proba, policy=policy, segment=rows.segment) for policy in (before, after)
+    ]
     lines = []
     for one in reversed(range(len(names))):
         for other in reversed(range(len(names))):
@@ -184,16 +195,6 @@ def _find_moves(rows: FitRows, before: TierPolicy, after: TierPolicy) -> pd.Data
                 }
             )
     return pd.DataFrame(lines)
-
-
-def _places(rows: FitRows, policy: TierPolicy) -> Ints:
-    """Return the place of each row's tier by its segment's cut-offs, shape (n,)."""
-    place = np.searchsorted(policy.cut_offs(WHOLE), rows.proba, side="right") - 1
-    own = () if policy.segments is None else (each.name for each in policy.segments.own)
-    for name in own:
-        here = rows.segment == name
-        place[here] = np.searchsorted(policy.cut_offs(name), rows.proba[here], side="right") - 1
-    return np.asarray(place, dtype=np.int64)
 
 
 def say_cut(cut: float) -> str:

@@ -125,15 +125,14 @@ def _ask(
         _say("decide", language, policy=proposal.policy.label, in_force=in_force.label),
         _say("moved", language, rows=f"{rows.sum():,}", up=f"{up:,}", down=f"{down:,}"),
     ]
-    table = proposal.table
-    missed = table[table["met"].eq(False)]  # noqa: FBT003  a value, no flag
+    missed = proposal.missed
     if len(missed):
         listed = ", ".join(f"{names[str(row.tier)]} ({row.segment})" for row in missed.itertuples())
         asked.append(_say("missed", language, missed=len(missed), targets=proposal.targets,
                           names=listed))  # fmt: skip
     elif proposal.targets:
         asked.append(_say("met", language, targets=proposal.targets))
-    for row in table[table["rows"] == 0].to_dict("records"):
+    for row in proposal.empty.to_dict("records"):
         tier, cut = names[row["tier"]], say_cut(row["proposed"])
         segment = _say("all", language) if row["segment"] == WHOLE else row["segment"]
         asked.append(_say("empty", language, tier=tier, segment=segment, cut=cut))

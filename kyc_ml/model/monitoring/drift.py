@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from kyc_ml.config import DriftLimits
+from kyc_ml.errors import some_of
 from kyc_ml.metrics import compute_drift, psi_critical
 from kyc_ml.model.monitoring.profile import PROBABILITY, Profile
 
@@ -48,9 +49,7 @@ class DriftFound:
     @property
     def drifted_text(self) -> str:
         """The first of `drifted` as a list, and how many more there are."""
-        shown = ", ".join(self.drifted[:_NAMED])
-        more = len(self.drifted) - _NAMED
-        return f"{shown} and {more} more" if more > 0 else shown
+        return some_of(self.drifted, most=_NAMED)
 
 
 def compare_profiles(
@@ -135,6 +134,7 @@ def _faults(found: DriftFound, limits: DriftLimits) -> tuple[str, ...]:
         faults.append(
             f"drift.score: PSI of the probability is {score['psi'].iloc[0]:.3f}, above "
             f"{limits.score:g} and above chance ({score['critical_99'].iloc[0]:.3f})"
+            f"{_say_relaxing('score')}"
         )
     counted = (found.table["not_counted"] == "") & (found.table["column"] != PROBABILITY)
     n = int(counted.sum())
@@ -143,6 +143,13 @@ def _faults(found: DriftFound, limits: DriftLimits) -> tuple[str, ...]:
         faults.append(
             f"drift.features_drifted: {len(found.drifted)} of {n} features have a PSI above "
             f"{limits.feature:g} and above chance, a share above {limits.features_drifted:g}: "
-            f"{found.drifted_text}"
+            f"{found.drifted_text}{_say_relaxing('features_drifted')}"
         )
     return tuple(faults)
+
+
+def _say_relaxing(key: str) -> str:
+    return (
+        ": is the extract right? Then have the model validated on new rows, or set "
+        f"drift: {{{key}: …}} in the file of --limits"
+    )

@@ -33,7 +33,7 @@ GENESIS: Final = hashlib.sha256(b"kyc_ml audit log, format 1").hexdigest()
 _FIELDS: Final = (
     "account", "actor", "facts", "hash", "kind", "model", "previous", "sequence", "time", "version",
 )  # fmt: skip
-_ANCHOR: Final = re.compile(r"([1-9]\d*):([0-9a-f]{64})")
+_ANCHOR: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from typing import Final
 
 _LOOK_ALIKES: Final = str.maketrans(
-    "АВЕКМНОРСТУХІЈЅавекмнорстухіјѕһӏԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧανορτυχικ01ı",
-    "ABEKMHOPCTYXIJSabekmhopctyxijshldqwABEZHIKMNOPTYXavoptuxikoli",
+    "АВЕКМНОРСТУХІЈЅавекмнорстухіјѕһӏԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧανορτυχικ01ıØøŁłĐđ",
+    "ABEKMHOPCTYXIJSabekmhopctyxijshldqwABEZHIKMNOPTYXavoptuxikoliOoLlDd",
 )
-"""Cyrillic and Greek letters, and digits, that are read as Latin letters."""
+"""Cyrillic and Greek letters, and digits, that are read as Latin letters, and Latin letters with
+a stroke, which is no accent of Unicode."""
 
 
 def is_named(name: str) -> bool:
@@ -32,8 +33,9 @@ def is_named(name: str) -> bool:
 def is_among(name: str, others: Iterable[str]) -> bool:
     """Return whether a name is one of several, however it is written.
 
-    Case, accents, blanks, separators, the order of words, the part of an address after @,
-    invisible characters and letters of other scripts that look alike make no difference.
+    Case, accents, blanks, separators, the order of words, the part of an address after @, the
+    domain of an account before a backslash, invisible characters and letters of other scripts
+    that look alike make no difference.
 
     Examples
     --------
@@ -43,14 +45,16 @@ def is_among(name: str, others: Iterable[str]) -> bool:
     (False, False)
     """
     plain = _plain(name)
-    return bool(plain) and plain in map(_plain, others)
+    return any(plain & _plain(other) for other in others)
 
 
-def _plain(name: str) -> tuple[str, ...]:
-    """Return the words of a name in one form, sorted."""
-    person = unicodedata.normalize("NFKC", name).partition("@")[0].translate(_LOOK_ALIKES)
+def _plain(name: str) -> frozenset[str]:
+    """Return a name as its different words in order of the alphabet, and in one word."""
+    known = unicodedata.normalize("NFKC", name).partition("@")[0].rpartition("\\")[2]
+    person = known.translate(_LOOK_ALIKES)
     apart = unicodedata.normalize("NFKD", person.casefold())
     shown = "".join(
         each for each in apart if unicodedata.category(each) not in {"Mn", "Cf", "Cc", "Me"}
     )
-    return tuple(sorted(re.findall(r"[^\W_]+", shown)))
+    words = re.findall(r"[^\W_]+", shown)
+    return frozenset({" ".join(sorted({*words})), "".join(words)} if words else ())

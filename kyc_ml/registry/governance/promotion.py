@@ -224,7 +224,7 @@ def _about_approver(
         yield (
             f"{approver} validated the version and cannot approve it (four eyes): name another "
             "person with --approver; a policy may allow it with promotion.validator_may_approve, "
-            "which the log then records"
+            "once another person has approved that policy"
         )
 
 

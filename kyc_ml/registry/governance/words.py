@@ -52,11 +52,17 @@ def say_no_rollback(entries: Sequence[Entry], *, model: str) -> str:
     )
 
 
-def say_other_bundle(model: str, *, promoted: str, found: str) -> str:
-    """Return that a version's bundle is not the one that was promoted, and what to do."""
+def say_other_bundle(promotion: Entry, *, found: str) -> str:
+    """Return that a version's bundle is not the one that was promoted; '' if it is.
+
+    `found` is the digest of its bundle now.
+    """
+    promoted = promotion.facts["bundle_digest"]
+    if promoted == found:
+        return ""
     return (
-        f"{model} was promoted with bundle {promoted[:12]}, but the registry now holds "
-        f"{found[:12]}: it was exchanged after the promotion, or the log is of another registry; "
-        "find out who can write to the registry, restore its artifacts (mlruns/) from the backup, "
-        "and run kyc-ml audit-log verify"
+        f"{promotion.model} v{promotion.version} was promoted with bundle {promoted[:12]}, but the "
+        f"registry now holds {found[:12]}: it was exchanged after the promotion, or the log is of "
+        "another registry; find out who can write to the registry, restore its artifacts (mlruns/) "
+        "from the backup, and run kyc-ml audit-log verify"
     )

@@ -113,7 +113,7 @@ def fetch_bundle(uri: str, into: Path) -> FetchedBundle:
         digest=tags[DIGEST],
         name=name,
         version=number,
-        alias=uri.removeprefix(f"models:/{name}").removeprefix("@") if "@" in uri else "",
+        alias=uri.partition("@")[2],
     )
 
 
@@ -175,17 +175,22 @@ def fetch_record(run: str, into: Path) -> tuple[str, Path]:
 
 
 def resolve(uri: str) -> tuple[str, str]:
-    """Split a registry address into name and version, looking an alias up."""
+    """Return name and version of a registry address, as the registry itself writes them.
+
+    It may take another spelling (02 for version 2), which the audit log would not know.
+    """
     rest = uri.removeprefix("models:/")
     client = mlflow.MlflowClient()
     if "@" in rest:
         name, alias = rest.split("@", 1)
-        return name, str(client.get_model_version_by_alias(name, alias).version)
+        found = client.get_model_version_by_alias(name, alias)
+        return str(found.name), str(found.version)
     name, slash, number = rest.partition("/")
-    if not slash or not number.isdigit():
+    if not slash or not number.isdecimal():
         msg = f"{uri} is not a model address: write models:/NAME@ALIAS or models:/NAME/VERSION"
         raise RegistryError(msg)
-    return name, number
+    found = client.get_model_version(name, number)
+    return str(found.name), str(found.version)
 
 
 def _require_files(location: str, *, subject: str) -> None:

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from kyc_ml.contract import CUSTOMER_ID
-from kyc_ml.errors import BundleError, DatasetError, Faults
+from kyc_ml.errors import BundleError, DatasetError, Faults, some_of
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
 from kyc_ml.metrics import Mask
 from kyc_ml.registry.bundle import Bundle, load_bundle
@@ -27,6 +27,8 @@ USABLE: Final = "usable"
 INPUT_FLAGS: Final = "input_flags"
 _FIRST: Final = ("probability", "margin", USABLE, INPUT_FLAGS)
 """`spark_udf` with a number as its result takes the first number: it must be the probability."""
+_NOT_READ: Final = (ValueError, TypeError, OverflowError, pa.ArrowException)
+"""Errors of values of another type; their text quotes the value, which is a customer's."""
 _POLICY: Final = ("override_code", "policy_unchecked")
 
 
@@ -210,20 +212,11 @@ def features_from_frame(frame: pd.DataFrame, *, specs: Sequence[FeatureSpec]) ->
                 categories[spec.name] = pa.array(values.where(values.notna(), None), pa.string())
             else:
                 numbers[:, column] = frame[spec.name].to_numpy(dtype=np.float64, na_value=np.nan)
-        except (ValueError, TypeError, pa.ArrowException):
+        except _NOT_READ:
             wanted = "text" if spec.kind == "category" else "numbers"
             faults.add(f"{spec.name}: send {wanted}, or null for a missing value")
+    keys = _read_keys(frame, faults)
     faults.raise_if_any()
-    keys = {}
-    for name in (OBSERVATION_ID, CUSTOMER_ID):
-        given = frame[name].astype(object) if name in frame else [None] * n
-        keys[name] = pa.array(list(given), pa.string())
-    if DECISION_TIME in frame:
-        times = pd.to_datetime(frame[DECISION_TIME], utc=True).dt.tz_convert(None).dt.as_unit("us")
-        moments = pa.array(times.to_numpy())
-    else:
-        moments = pa.nulls(n, pa.timestamp("us"))
-    keys[DECISION_TIME] = moments.cast(pa.timestamp("us", tz="UTC"))
     return FeatureTable(
         keys=pa.table(keys),
         specs=tuple(specs),
@@ -233,12 +226,36 @@ def features_from_frame(frame: pd.DataFrame, *, specs: Sequence[FeatureSpec]) ->
     )
 
 
+def _read_keys(frame: pd.DataFrame, faults: Faults) -> dict[str, pa.Array]:
+    """Read who and when of each row; missing where the frame has no such column."""
+    n = len(frame)
+    keys = {}
+    for name in (OBSERVATION_ID, CUSTOMER_ID):
+        given = frame[name].astype(object) if name in frame else [None] * n
+        try:
+            keys[name] = pa.array(list(given), pa.string())
+        except _NOT_READ:
+            faults.add(f"{name}: send text, or null for a missing value")
+    moments = pa.nulls(n, pa.timestamp("us"))
+    if DECISION_TIME in frame:
+        try:
+            times = pd.to_datetime(frame[DECISION_TIME], utc=True).dt.tz_convert(None)
+            moments = pa.array(times.dt.as_unit("us").to_numpy())
+        except _NOT_READ:
+            faults.add(f"{DECISION_TIME}: send times in the form 2025-03-01T00:00Z, or null")
+    keys[DECISION_TIME] = moments.cast(pa.timestamp("us", tz="UTC"))
+    return keys
+
+
 def _require_columns(frame: pd.DataFrame, specs: Sequence[FeatureSpec]) -> None:
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    if len(twice):
+        msg = f"the request has {len(twice)} column(s) more than once: send each once"
+        raise DatasetError(msg)
     absent = [spec.name for spec in specs if spec.name not in frame]
     if absent:
-        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
         msg = (
             f"the request lacks {len(absent)} of the model's {len(specs)} columns: "
-            f"{', '.join(absent[:5])}{more}; send each, with null where the value is missing"
+            f"{some_of(absent)}; send each, with null where the value is missing"
         )
         raise DatasetError(msg)

@@ -13,7 +13,7 @@ from kyc_ml.config import RunConfig
 from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import can_evaluate, evaluation_rows, mature_labels
 from kyc_ml.decision import merge_specs
-from kyc_ml.display import ProgressReporter
+from kyc_ml.display import ProgressReporter, say_moment
 from kyc_ml.errors import LeakageError
 from kyc_ml.features import OBSERVATION_ID, FeatureSpec, FeatureTable, build_features
 from kyc_ml.registry import (
@@ -22,6 +22,7 @@ from kyc_ml.registry import (
     features_and_facts,
     policy_needs,
     trained_until,
+    zone_of,
 )
 from kyc_ml.training import is_cross_validated, list_fold_rows, predict_again
 from kyc_ml.validation.comparison.rows import LaterRows
@@ -40,9 +41,10 @@ def first_later(
     if since is None:
         return first
     if since < first:
+        zone = zone_of(challenger)
         msg = (
-            f"--since is {since:%Y-%m-%d %H:%M}, but the models were trained with what was "
-            f"known on {first:%Y-%m-%d %H:%M}: they may have learned from the rows between; "
+            f"--since is {say_moment(since, zone)}, but the models were trained with what was "
+            f"known on {say_moment(first, zone)}: they may have learned from the rows between; "
             "name that date or a later one, or leave it out"
         )
         raise LeakageError(msg)

@@ -34,7 +34,7 @@ from kyc_ml.validation.levels import (
 )
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.ranked import draws_of
+from kyc_ml.validation.ranked import draws_of, few_customers, trusted
 from kyc_ml.validation.segments import segments
 from kyc_ml.validation.text import notice
 
@@ -59,10 +59,11 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
             **material_levels(whole),
             "intercept": Value(line.intercept, line.intercept_low, line.intercept_high),
             "slope": Value(line.slope, line.slope_low, line.slope_high),
-            "slope_low": line.slope_low,
-            "slope_high": line.slope_high,
+            "slope_low": trusted(line.slope_low, rows),
+            "slope_high": trusted(line.slope_high, rows),
             "p_value": line.p_value,
         },
+        notes=few_customers(rows),
     )
 
 
@@ -109,8 +110,9 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome:
             "resolution": parts.resolution,
             "uncertainty": parts.uncertainty,
             "skill": Value(parts.skill, low, high),
-            "skill_high": high,
-        }
+            "skill_high": trusted(high, rows),
+        },
+        notes=few_customers(rows),
     )
 
 

@@ -256,10 +256,10 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
         tell=evidence.reporter.progress,
     )
     auc = Value(np.nan)
-    miss = np.nan
+    miss = p_value = np.nan
     shuffled = found.shuffled
     if shuffled is not None:
-        auc = Value(shuffled.auc, shuffled.low, shuffled.high)
+        auc, p_value = Value(shuffled.auc, shuffled.low, shuffled.high), shuffled.p_value
         miss = max(0.0, shuffled.low - 0.5, 0.5 - shuffled.high)
     return Outcome(
         values={
@@ -267,6 +267,7 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "given_away": _given_away(found.pure),
             "shuffled_auc": auc,
             "shuffled_miss": miss,
+            "shuffled_p": p_value,
             "doubts": _doubts(evidence.tables),
         },
         tables={"features": found.single, "values": found.pure},

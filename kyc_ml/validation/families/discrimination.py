@@ -25,7 +25,14 @@ from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.families import discrimination_by_part as parts
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.ranked import FPR, area, draws_of, one_class
+from kyc_ml.validation.ranked import (
+    FPR,
+    area,
+    draws_of,
+    few_customers,
+    one_class,
+    trusted,
+)
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import Text, notice
 
@@ -43,12 +50,12 @@ def run_auc(evidence: ReviewEvidence, _: Settings) -> Outcome:
         values={
             "auc": Value(auc, low, high),
             "gini": Value(2 * auc - 1, 2 * low - 1, 2 * high - 1),
-            "auc_low_by_customer": low,
+            "auc_low_by_customer": trusted(low, rows),
             "auc_of_probability": area(rows.target, given),
             "distinct": int(np.unique(given).size),
         },
         tables={"roc": roc},
-        notes=(notice("ranked_by_margin"),),
+        notes=(notice("ranked_by_margin"), *few_customers(rows)),
     )
 
 
@@ -169,10 +176,10 @@ def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAppli
             "initial": Value(found.initial, found.initial_low, found.initial_high),
             "current": Value(found.current, found.current_low, found.current_high),
             "drop": Value(found.drop, found.low, found.high),
-            "drop_low": found.low,
-            "p_value": found.p_value,
+            "drop_low": trusted(found.low, first, now),
+            "p_value": trusted(found.p_value, first, now),
         },
-        notes=(notice("initial_rows", origin=first.origin),),
+        notes=(notice("initial_rows", origin=first.origin), *few_customers(first, now)),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from kyc_ml.metrics import Mask, auc_interval, dependence, jeffreys_interval, threshold_at_fpr
+from kyc_ml.metrics import Mask, auc_interval, rate_interval, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable
@@ -49,17 +49,10 @@ def run_typologies(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     lines = []
     for name in sorted(set(kind[known])):
         here = known & (kind == name)
-        n, hits = int(here.sum()), int(caught[here].sum())
-        hangs = dependence(caught[here] - hits / n, rows.evaluated_customers[here])
-        low, high = (
-            float(end)
-            for end in jeffreys_interval(
-                hits / hangs.effect, n / hangs.effect, confidence=hangs.confidence
-            )
-        )
+        recall, low, high = rate_interval(caught[here], rows.evaluated_customers[here])
         lines.append(
-            {"typology": str(name), "positives": n, "found": hits, "recall": hits / n,
-             "low": low, "high": high}
+            {"typology": str(name), "positives": int(here.sum()),
+             "found": int(caught[here].sum()), "recall": recall, "low": low, "high": high}
         )  # fmt: skip
     table = pd.DataFrame(lines)
     enough = table[table["positives"] >= settings.fewest]

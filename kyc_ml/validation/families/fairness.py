@@ -62,15 +62,9 @@ def _check_parity(figure: str) -> Run:
             return _too_few(rates, figure, fewest=settings.fewest)
         of_figure = found.parity[found.parity["figure"] == figure]
         parity = of_figure[of_figure["feature"].map(compared)].reset_index(drop=True)
-        farthest = parity.assign(
-            pair=parity["feature"] + ": " + parity["lowest"] + " against " + parity["highest"]
-        )
-        surest = parity.assign(
-            pair=parity["feature"]
-            + ": "
-            + parity["high_lowest"]
-            + " against "
-            + parity["high_highest"]
+        farthest, surest = (
+            parity.assign(pair=_pairs(parity, *ends))
+            for ends in (("lowest", "highest"), ("high_lowest", "high_highest"))
         )
         return Outcome(
             values={
@@ -83,6 +77,14 @@ def _check_parity(figure: str) -> Run:
         )
 
     return run
+
+
+def _pairs(parity: pd.DataFrame, low: str, high: str) -> list[str]:
+    """Name the two groups of each feature; a feature may have none, such as without any flag."""
+    return [
+        f"{feature}: {one} against {other}"
+        for feature, one, other in zip(parity["feature"], parity[low], parity[high], strict=True)
+    ]
 
 
 def _few(rates: pd.DataFrame, figure: str, *, fewest: int) -> tuple[Text, ...]:

@@ -44,7 +44,7 @@ def view_permitted(
 ) -> list[tuple[str, list[str]]]:
     """Return the statement of permitted use: (label, sentences)."""
     model, language = report.model, naming.language
-    current = next(rows for rows in report.rows if rows.role == "current")
+    current = report.current
     counted = {
         "rows": f"{current.rows:,}", "mature": f"{current.judged:,}",
         "customers": f"{current.customers:,}", "since": write_day(current.since, report),

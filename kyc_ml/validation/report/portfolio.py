@@ -48,12 +48,10 @@ def say_level(report: Report, naming: Naming) -> str:
 
     The percentage is observed over expected less 1, with the interval of `calibration.overall`.
     """
-    figures = {each.name: each for each in _figures(report, "calibration.overall")}
-    ratio = figures.get("o_e")
-    observed = next((each.positives for each in report.rows if each.role == "current"), None)
-    if ratio is None or ratio.value is None or observed is None:
+    ratio = report.find_figure("calibration.overall", "o_e")
+    if ratio is None or ratio.value is None:
         return ""
-    low, high = ratio.low, ratio.high
+    observed, low, high = report.current.positives, ratio.low, ratio.high
     expected = _expected(report, observed, ratio.value)
     if low is None or high is None or expected is None:
         return ""
@@ -80,7 +78,7 @@ def _per_cent(**shares: float) -> dict[str, str]:
 
 def _expected(report: Report, observed: int, ratio: float) -> float | None:
     """Return the predicted number; reports of older versions have it by tier of the model."""
-    tiers = _table(report, "tiers.concentration", "in_force")
+    tiers = report.find_table("tiers.concentration", "in_force")
     if tiers is not None:
         return float(tiers["expected"].sum())
     return observed / ratio if ratio else None
@@ -88,11 +86,11 @@ def _expected(report: Report, observed: int, ratio: float) -> float | None:
 
 def view_tiers(report: Report, naming: Naming) -> TierView | None:
     """Return the tiers in force with their outcomes; None if the report does not have them."""
-    rates = _of(_IN_FORCE, _table(report, "tiers.ordering", "rates"))
+    rates = _of(_IN_FORCE, report.find_table("tiers.ordering", "rates"))
     if rates is None:
         return None
     language = naming.language
-    counts = _table(report, "tiers.concentration", "in_force")
+    counts = report.find_table("tiers.concentration", "in_force")
     columns = ["rows_of_tier"]
     if counts is not None:
         risky = report.model.unit == "risk"  # there a row is a customer at a review date
@@ -127,8 +125,8 @@ def view_tiers(report: Report, naming: Naming) -> TierView | None:
 
 def _inversions(report: Report, naming: Naming, which: str) -> Iterator[str]:
     """Yield a sentence for each higher tier that had a lower observed rate than the next one."""
-    pairs = _of(which, _table(report, "tiers.ordering", "pairs"))
-    rates = _of(which, _table(report, "tiers.ordering", "rates"))
+    pairs = _of(which, report.find_table("tiers.ordering", "pairs"))
+    rates = _of(which, report.find_table("tiers.ordering", "rates"))
     if pairs is None or rates is None:
         return
     of = rates.set_index("tier")
@@ -159,9 +157,9 @@ def _unreached(counts: pd.DataFrame | None, naming: Naming) -> Iterator[str]:
         )
 
 
-def view_periods(report: Report, naming: Naming) -> list[dict[str, str]]:
+def view_periods(report: Report) -> list[dict[str, str]]:
     """Return a line for each period of back-testing; none if the rows are of one period."""
-    table = _table(report, "discrimination.periods", "auc")
+    table = report.find_table("discrimination.periods", "auc")
     if table is None or len(table) < 2 or "expected" not in table:
         return []
     found = []
@@ -201,11 +199,11 @@ def say_finding(finding: Finding, report: Report, naming: Naming) -> str:
 
 def _tier_level(report: Report, name: str, naming: Naming) -> str:
     """Write the counts of the tier to which a figure of the test by tier belongs."""
-    figure = next((f for f in _figures(report, "calibration.jeffreys") if f.name == name), None)
-    table = _table(report, "calibration.jeffreys", "tiers")
+    figure = report.find_figure("calibration.jeffreys", name)
+    table = report.find_table("calibration.jeffreys", "tiers")
     if table is None or figure is None or figure.about not in set(table["grade"]):
         return ""
-    tier = table.set_index("grade").loc[figure.about]
+    tier = table.set_index("grade").to_dict("index")[figure.about]
     return word("said_tier", naming.language).format(
         tier=naming.value(figure.about),
         observed=f"{int(tier['positives']):,}",
@@ -213,15 +211,6 @@ def _tier_level(report: Report, name: str, naming: Naming) -> str:
         rows=f"{int(tier['rows']):,}",
         outcomes=word(f"outcomes_{report.model.unit}", naming.language),
     )
-
-
-def _figures(report: Report, check: str) -> tuple[Any, ...]:
-    return next((each.figures for each in report.results if each.check.id == check), ())
-
-
-def _table(report: Report, check: str, name: str) -> pd.DataFrame | None:
-    tables = (each.tables for each in report.results if each.check.id == check)
-    return next((table.frame for one in tables for table in one if table.name == name), None)
 
 
 def _of(which: str, table: pd.DataFrame | None) -> pd.DataFrame | None:

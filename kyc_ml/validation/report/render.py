@@ -86,7 +86,7 @@ def render_report(
         summary=_summary(report, families, language),
         warnings=_warnings(report, language),
         tiers=view_tiers(report, naming),
-        periods=view_periods(report, naming),
+        periods=view_periods(report),
         asked=say_asked(report, signed, language),
         permitted=view_permitted(report, signed, naming),
         verdicts=VERDICTS,
@@ -126,7 +126,8 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
         if counts[verdict]
     )
     lines = [word("said_checks", language).format(count=sum(counts.values()), counts=listed)]
-    lines += [
+    rows = report.current
+    lines.append(
         word("said_rows", language).format(
             evaluated=f"{rows.judged:,}",
             positives=f"{rows.positives:,}",
@@ -134,9 +135,7 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
             since=write_day(rows.since, report),
             until=write_day(rows.until, report),
         )
-        for rows in report.rows
-        if rows.role == "current"
-    ]
+    )
     return lines
 
 

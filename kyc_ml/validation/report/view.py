@@ -187,10 +187,10 @@ def view_tiles(report: Report, before: Report | None, naming: Naming) -> tuple[T
     results = {result.check.id: result for result in report.results}
     tiles: dict[tuple[str, str], Tile] = {}
     for check, key in report.headline:
-        result = results.get(check)
-        figure = _figure(result, key)
-        if result is None or figure is None:
+        figure = report.find_figure(check, key)
+        if figure is None:
             continue
+        result = results[check]
         figure = _decisive(result, figure)
         name = figure.name
         shown = view_figure(figure, result.gates, naming)
@@ -249,17 +249,8 @@ def anchor_of(check: str) -> str:
     return "check-" + check.replace(".", "-").replace("_", "-")
 
 
-def _figure(result: CheckResult | None, name: str) -> Figure | None:
-    if result is None:
-        return None
-    return next((figure for figure in result.figures if figure.name == name), None)
-
-
 def _value_before(before: Report | None, check: str, name: str) -> str:
-    if before is None:
-        return ""
-    results = {result.check.id: result for result in before.results}
-    figure = _figure(results.get(check), name)
+    figure = None if before is None else before.find_figure(check, name)
     return "" if figure is None else write_number(figure.value, figure.measure.unit)
 
 

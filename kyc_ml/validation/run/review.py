@@ -12,9 +12,16 @@ from typing import Final
 import pandas as pd
 
 from kyc_ml.contract import ContractedTables
-from kyc_ml.display import ProgressReporter
+from kyc_ml.display import ProgressReporter, say_moment
 from kyc_ml.errors import LeakageError
-from kyc_ml.registry import Bundle, Environment, current_account, require_currency, trained_until
+from kyc_ml.registry import (
+    Bundle,
+    Environment,
+    current_account,
+    require_currency,
+    trained_until,
+    zone_of,
+)
 from kyc_ml.validation.catalogue import choose_checks
 from kyc_ml.validation.evidence import Retrained, ReviewEvidence
 from kyc_ml.validation.policy import ValidationPolicy
@@ -162,9 +169,9 @@ def require_later(since: pd.Timestamp | None, bundle: Bundle) -> None:
     known = trained_until(bundle)
     if since is not None and since < known:
         msg = (
-            f"--since is {since:%Y-%m-%d %H:%M} UTC, but the model was trained with what was known "
-            f"on {known:%Y-%m-%d %H:%M} UTC: it may have learned from the rows between; name that "
-            "date or a later one, or leave it out"
+            f"--since is {say_moment(since, zone_of(bundle))}, but the model was trained with what "
+            f"was known on {say_moment(known, zone_of(bundle))}: it may have learned from the rows "
+            "between; name that date or a later one, or leave it out"
         )
         raise LeakageError(msg)
 

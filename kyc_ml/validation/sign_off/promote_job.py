@@ -22,7 +22,6 @@ from kyc_ml.registry import (
     fetch_candidate,
     fetch_champion,
     find_refusals,
-    is_named,
     latest_sign_off,
     promotion_of,
     record_entry,
@@ -33,7 +32,7 @@ from kyc_ml.registry import (
 )
 from kyc_ml.validation.policy import ValidationPolicy, default_policy
 from kyc_ml.validation.report.files import read_report
-from kyc_ml.validation.sign_off.policy_job import find_approval, refuse_policy
+from kyc_ml.validation.sign_off.policy_job import find_approval, refuse_policy, say_absent
 from kyc_ml.validation.sign_off.sign_job import SIGN_OFF, readable_entry
 
 
@@ -121,7 +120,7 @@ def run_promote(
     involved = (approver, facts.validator, *signer, *candidate.trainers, *facts.trainers)
     approval = find_approval(gates, entries, involved=involved)
     refusals = (
-        *_absent(approver=approver, reason=reason),
+        *say_absent(approver=approver, reason=reason),
         *find_refusals(
             candidate,
             facts,
@@ -213,7 +212,7 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
         raise RegistryError(say_no_rollback(entries, model=model))
     stack = champions(entries, model=model)
     target = stack[-2] if len(stack) > 1 else ""
-    refusals = [*_absent(approver=approver, reason=reason)]
+    refusals = say_absent(approver=approver, reason=reason)
     if not stack or stack[-1] != now.version:
         logged = f"v{stack[-1]}" if stack else "none"
         refusals.append(
@@ -262,7 +261,7 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
         raise RegistryError(msg)
     AuditLog(log).require_sound(fetch_anchors())
     evidence = {"reason": reason}
-    if refusals := tuple(_absent(approver=approver, reason=reason)):
+    if refusals := tuple(say_absent(approver=approver, reason=reason)):
         return _refuse("withdraw", now, approver, evidence, refusals, log=log)
     entry = record_entry(
         "withdrawal", actor=approver, model=model, version=now.version, facts=evidence, log=log
@@ -331,14 +330,6 @@ def _accounts(entries: Sequence[Entry], report: ReportFacts) -> set[str]:
     }  # fmt: skip
 
 
-def _absent(*, approver: str, reason: str) -> list[str]:
-    named = {
-        "--approver must name a person": is_named(approver),
-        "--reason must say why": reason.strip(),
-    }
-    return [rule for rule, given in named.items() if not given]
-
-
 def _changed_sign_off(path: Path, entries: Sequence[Entry], report: ReportFacts) -> list[str]:
     """Refuse a signoff.json that differs from the last sign-off of the report in the log."""
     signed = latest_sign_off(entries, report=report.digest)
@@ -356,7 +347,5 @@ def _other_bundle(entries: Sequence[Entry], *, model: str, version: str) -> list
     promotion = promotion_of(entries, model=model, version=version)
     if promotion is None:
         return [f"v{version} was never promoted: promote a version instead"]
-    promoted, found = promotion.facts["bundle_digest"], digest_registered(model, version)
-    if promoted == found:
-        return []
-    return [say_other_bundle(f"{model} v{version}", promoted=promoted, found=found)]
+    fault = say_other_bundle(promotion, found=digest_registered(model, version))
+    return [fault] if fault else []

@@ -140,7 +140,9 @@ def test_an_anchor_of_an_earlier_moment_holds_for_a_log_that_grew():
     assert LogAnchor.parse(str(early[0][1])) == early[0][1]
 
 
-@pytest.mark.parametrize("text", ["", "3", "0:" + "0" * 64, "3:xyz", "-1:" + "0" * 64])
+@pytest.mark.parametrize(
+    "text", ["", "3", "0:" + "0" * 64, "3:xyz", "-1:" + "0" * 64, "1" * 5_000 + ":" + "0" * 64]
+)
 def test_what_is_no_anchor_is_none(text):
     assert LogAnchor.parse(text) is None
 

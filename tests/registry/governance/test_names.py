@@ -36,6 +36,10 @@ def test_case_form_separators_and_blanks_change_no_name(name, case, form, separa
         ("\uff2c\uff49\uff4e\uff0e\uff28\uff55\uff41", "lin.hua"),  # full width
         ("l\u00adin hu\u200da", "lin hua"),
         ("lin.hua@bank.example", "lin.hua"),
+        ("Lin Hua <lin.hua@bank.example>", "lin.hua"),
+        ("BANK\\lin.hua", "lin.hua"),
+        ("linhua", "lin.hua"),
+        ("S\u00f8ren \u0141uk", "soren luk"),
         ("Jose", "Jos\u00e9"),
         ("李 华", "李 华"),
     ],

@@ -524,7 +524,7 @@ def test_an_approval_is_of_these_very_gates(desk):
     small_policy(desk, finding_due_days=3_650)
     code, said = desk.promote("1", desk.validated("1"))
     assert code == 1
-    assert "finding_due_days: 3650" in said
+    assert "3650" in said
 
 
 @pytest.mark.parametrize("changes", [{}, {"settings": {"fewest": 100_000}}])
@@ -556,8 +556,14 @@ def test_the_validator_approves_only_where_the_policy_relaxes_it_and_that_is_rec
     assert "promotion.validator_may_approve" in said
     content = yaml.safe_load(desk.policy.read_text())
     content["promotion"]["validator_may_approve"] = True
+    assert approve_policy(desk, "Sun Li")[0] == 0
     desk.policy = desk.folder / "relaxed.yaml"
     desk.policy.write_text(yaml.safe_dump(content, allow_unicode=True))
+    # nobody relaxes it for himself, and an approval of the same gates is none of the rules
+    assert desk.promote("1", path, "lin.hua")[0] == 1
+    assert approve_policy(desk, "lin.hua")[0] == 0
+    assert desk.promote("1", path, "lin.hua")[0] == 1
+    assert approve_policy(desk, "Sun Li")[0] == 0
     code, said = desk.promote("1", path, "lin.hua")
     assert code == 0, said
     assert "promotion.validator_may_approve" in said

@@ -134,13 +134,13 @@ def test_an_older_report_has_its_tiers_without_what_set_them(undrawn):
 
 
 def test_periods_stand_in_one_view_if_there_are_several(undrawn):
-    first, second = view_periods(committee(undrawn, (1.0, 0.9, 1.1)), ENGLISH)
+    first, second = view_periods(committee(undrawn, (1.0, 0.9, 1.1)))
     assert (first["expected"], first["observed"], first["ratio"]) == ("20.0", "30", "1.500")
     assert first["auc"] == "0.900 (0.850–0.950)"
     assert second["auc"] == "–"
-    assert view_periods(committee(undrawn, (1, 0.9, 1.1), periods=PERIODS[:1]), ENGLISH) == []
+    assert view_periods(committee(undrawn, (1, 0.9, 1.1), periods=PERIODS[:1])) == []
     older = PERIODS.drop(columns="expected")
-    assert view_periods(committee(undrawn, (1.0, 0.9, 1.1), periods=older), ENGLISH) == []
+    assert view_periods(committee(undrawn, (1.0, 0.9, 1.1), periods=older)) == []
 
 
 def test_a_finding_is_told_in_counts_and_its_p_value_follows(undrawn):
