@@ -21,8 +21,9 @@ class DriftLimits(Section):
     """Above it a feature counts as drifted."""
 
     features_drifted: float | None = Field(default=0.1, ge=0.0, le=1.0)
-    """Share of the features that may have drifted; null only reports them. Measured on the demo
-    bank: 0 to 0.024 on honest nights, 0.13 and more where amounts are in another unit."""
+    """Share of the features that may have drifted; null only reports them. Two features may
+    drift whatever their share, unless it is 0. Measured on the demo bank: 0 to 0.024 on honest
+    nights, 0.13 and more where amounts are in another unit."""
 
 
 class ExtractLimits(Section):

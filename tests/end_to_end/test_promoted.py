@@ -85,8 +85,8 @@ class Bank:
 
 
 @pytest.fixture
-def bank(night, place, own_store, tmp_path):
-    return Bank(night, place, own_store, tmp_path)
+def bank(night, place, make_store, tmp_path):
+    return Bank(night, place, make_store(tmp_path), tmp_path)
 
 
 def test_a_promoted_champion_is_scored_and_the_manifest_names_its_promotion(bank):

@@ -127,6 +127,10 @@ def summarise_drift(table: pd.DataFrame) -> dict[str, float]:
     return {name: figure for name, figure in figures.items() if math.isfinite(figure)}
 
 
+_FEW: Final = 2
+"""Features that may drift whatever their share: each is a large part of a small model."""
+
+
 def _faults(found: DriftFound, limits: DriftLimits) -> tuple[str, ...]:
     faults = []
     score = found.table[found.table["column"] == PROBABILITY]
@@ -138,8 +142,12 @@ def _faults(found: DriftFound, limits: DriftLimits) -> tuple[str, ...]:
         )
     counted = (found.table["not_counted"] == "") & (found.table["column"] != PROBABILITY)
     n = int(counted.sum())
-    share = len(found.drifted) / n if n else 0.0
-    if limits.features_drifted is not None and share > limits.features_drifted:
+    share, fewest = len(found.drifted) / n if n else 0.0, _FEW if limits.features_drifted else 0
+    if (
+        limits.features_drifted is not None
+        and share > limits.features_drifted
+        and len(found.drifted) > fewest
+    ):
         faults.append(
             f"drift.features_drifted: {len(found.drifted)} of {n} features have a PSI above "
             f"{limits.feature:g} and above chance, a share above {limits.features_drifted:g}: "
