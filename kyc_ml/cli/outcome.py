@@ -165,7 +165,9 @@ def _run(command: str, report: dict[str, Any]) -> list[str]:
     except OSError as error:
         return [f"--on-failure: {error.strerror}"]
     try:
-        process.communicate(dump_json(report).encode(), timeout=_HOOK_SECONDS)
+        # a name in a message may have bytes that are no text
+        text = dump_json(report).encode(errors="backslashreplace")
+        process.communicate(text, timeout=_HOOK_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

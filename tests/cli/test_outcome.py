@@ -110,7 +110,7 @@ def test_a_failure_runs_the_command_without_a_shell(tmp_path):
     line = f"{sys.executable} -c \"{KEEP}\" '{kept}'"
     assert end(0, on_failure=line) == []
     assert not kept.exists()
-    reasons = [{"text": "not published: drift.score", "model": "fraud v1"}]
+    reasons = [{"text": "not published: drift.score \udcff", "model": "fraud v1"}]
     assert end(1, on_failure=line, reasons=reasons, day="2026-03-02") == []
     report, _, environment = kept.read_text().rpartition("|")
     facts = json.loads(report)

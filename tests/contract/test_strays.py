@@ -23,7 +23,7 @@ from kyc_ml.contract.memory import contract_tables
 from kyc_ml.contract.reading import last_known
 from kyc_ml.contract.strays import find_strays
 from kyc_ml.dataset import make_observations
-from kyc_ml.errors import ConfigError
+from kyc_ml.errors import ConfigError, NotReadyError
 
 TODAY = date(2026, 11, 30)
 EPOCH = date(1970, 1, 1)
@@ -149,7 +149,7 @@ def test_the_end_of_the_data_is_not_taken_from_a_stray_but_asked_for():
 
 
 def test_a_stray_does_not_make_a_stale_extract_look_fresh():
-    with pytest.raises(ConfigError, match="2024-0"):
+    with pytest.raises(NotReadyError, match="2024-0"):
         require_fresh(pd.Timestamp("2024-02-12", tz="UTC"), source("2034-01-18"), stale_hours=24.0)
 
 
