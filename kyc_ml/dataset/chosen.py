@@ -200,15 +200,17 @@ def _write(pieces: Iterator[pa.Table], path: Path) -> int:
 
 
 def _say_nothing(tables: Tables, chosen: ChosenObservations) -> str:
-    since = chosen.since
-    between = "" if since is None else f" between {since.date()} and {chosen.as_of.date()}"
+    end = say_moment(chosen.as_of, tables.timezone)
+    span = f"before {end}"
+    if chosen.since is not None:
+        span = f"between {say_moment(chosen.since, tables.timezone)} and {end}"
     if chosen.unit == "fraud":
         what = "transaction became known"
     else:
         what = "planned review lies" if chosen.by_plan else "customer is known and due"
     msg = (
-        f"no {what}{between or f' before {chosen.as_of.date()}'}: check the dates against the "
-        "first and last event of the data-quality summary"
+        f"no {what} {span}: check the dates against the first and last event of the data-quality "
+        "summary"
     )
     return f"{msg}{_say_later(tables, chosen)}" if chosen.by_plan else msg
 
