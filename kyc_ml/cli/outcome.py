@@ -142,7 +142,9 @@ def _words(command: str) -> list[str]:
         msg = f"--on-failure cannot be read as a command with arguments: {error}"
         raise ConfigError(msg) from None
     if not words or shutil.which(words[0]) is None:
-        found = f"{words[0]} is no program that can be started" if words else "no program is named"
+        found = (
+            f"{words[0]} is not a program that can be started" if words else "no program is named"
+        )
         msg = f"--on-failure: {found}: name one (with its path), or leave the option out"
         raise ConfigError(msg)
     return words
