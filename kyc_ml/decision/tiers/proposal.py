@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from kyc_ml.decision.tiers.fit_sections import (
 from kyc_ml.decision.tiers.fitting import Ladder, fit_bad_rates, fit_capacities, observed_periods
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE
+from kyc_ml.decision.wording import Pair, write_both, write_text
 from kyc_ml.display import say_count
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.metrics import Floats, Ints, Mask, draw_customers, number_customers
@@ -51,7 +52,7 @@ class CutOffProposal:
         upper_rate (one-sided), limit (of rate or alerts) and met. low, high: bootstrap over
         customers, 95 %, of the cut-off at which the target is met exactly; for a bad rate the
         proposed one lies near its low end, because the bound of the rate must meet the target.
-    notes : tuple of str
+    remarks : tuple of (English, Chinese)
         Cut-offs that are kept, shrinkage of segments, and bootstrap samples that failed.
     moves : DataFrame
         One row per pair of tiers, by the cut-offs in force and by the proposed ones, the highest
@@ -60,8 +61,13 @@ class CutOffProposal:
 
     policy: TierPolicy
     table: pd.DataFrame
-    notes: tuple[str, ...]
+    remarks: tuple[Pair, ...]
     moves: pd.DataFrame
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return the remarks in English."""
+        return tuple(english for english, _ in self.remarks)
 
     @property
     def missed(self) -> pd.DataFrame:
@@ -120,17 +126,20 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
     cuts, notes = _fit_all(parts, policy, fit)
     kept = _keep_unreached(cuts, parts, policy)
     notes += [
-        f"tier {tier!r} of {name}: no row reaches the fitted cut-off, so that in force "
-        f"({cuts[name][policy.tier_names.index(tier)]:.4g}) is kept"
+        write_both(
+            "proposal",
+            "note_kept",
+            tier=(repr(rule.name), rule.name_zh),
+            segment=(name, write_text("proposal", "all", "zh") if name == WHOLE else name),
+            cut=cuts[name][place],
+        )
         for name, tiers in kept.items()
-        for tier in tiers
+        for place, rule in enumerate(policy.tiers)
+        if rule.name in tiers
     ]
     drawn, failed = _bootstrap(rows, parts, policy, fit)
     if failed:
-        notes.append(
-            f"{failed} of {fit.samples} bootstrap samples could not meet the targets; the "
-            "intervals come from the others"
-        )
+        notes.append(write_both("proposal", "note_failed", failed=failed, samples=fit.samples))
     proposed = _with_cut_offs(policy, cuts, sources=_sources(parts, notes, rows))
     tables = []
     for name, part in parts.items():
@@ -142,7 +151,7 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
     return CutOffProposal(
         policy=proposed,
         table=pd.concat(tables, ignore_index=True),
-        notes=tuple(notes),
+        remarks=tuple(notes),
         moves=_find_moves(rows, policy, proposed),
     )
 
@@ -287,9 +296,10 @@ class _Part:
 
 def _fit_all(
     parts: dict[str, _Part], policy: TierPolicy, fit: FitPolicy
-) -> tuple[dict[str, tuple[float, ...]], list[str]]:
+) -> tuple[dict[str, tuple[float, ...]], list[Pair]]:
     """Fit all rows, then each segment, shrunk towards them; note the weights."""
-    cuts, notes = {WHOLE: parts[WHOLE].fit(policy)}, []
+    notes: list[Pair] = []
+    cuts = {WHOLE: parts[WHOLE].fit(policy)}
     for name, part in parts.items():
         if name != WHOLE:
             cuts[name], note = _fit_segment(part, whole=cuts[WHOLE], policy=policy, fit=fit)
@@ -299,27 +309,30 @@ def _fit_all(
 
 def _fit_segment(
     part: _Part, *, whole: tuple[float, ...], policy: TierPolicy, fit: FitPolicy
-) -> tuple[tuple[float, ...], str]:
+) -> tuple[tuple[float, ...], Pair]:
     """Fit one segment and shrink it towards all rows; note the weight."""
     rows, positives = part.ladder.rows[-1], part.ladder.hits[-1]
-    counted = f"{say_count(rows, 'row')}, {say_count(positives, 'positive')}"
-    about = f"segment {part.name!r}: {counted}"
+    about: dict[str, Any] = {
+        "segment": part.name,
+        "counted": f"{say_count(rows, 'row')}, {say_count(positives, 'positive')}",
+        "rows": rows,
+        "positives": positives,
+    }
     if isinstance(part.method, FixedFit | CostFit):
-        return part.fit(policy), f"{about}: {part.method.method}, not shrunk"
+        return part.fit(policy), write_both(
+            "proposal", "note_own", method=part.method.method, **about
+        )
     if positives < fit.fewest_positives:
-        return whole, (f"{about}, fewer than {fit.fewest_positives}: it takes the cut-offs of all")
+        return whole, write_both("proposal", "note_few", fewest=fit.fewest_positives, **about)
     try:
         cuts = part.fit(policy)
     except DatasetError as error:
-        return whole, f"{about}: it takes the cut-offs of all, because its fit failed: {error}"
+        return whole, write_both("proposal", "note_unfitted", error=str(error), **about)
     credibility = positives / (positives + fit.borrow_strength)
     # without the lowest tier, which starts at 0: its log-odds are infinite
     drawn = credibility * logit(cuts[1:]) + (1.0 - credibility) * logit(whole[1:])
     shrunk = tuple(float(f"{cut:.4g}") for cut in expit(drawn))
-    return (
-        0.0,
-        *shrunk,
-    ), f"{about}: {1.0 - credibility:.0%} weight on the overall estimate (shrinkage)"
+    return (0.0, *shrunk), write_both("proposal", "note_shrunk", weight=1.0 - credibility, **about)
 
 
 def _bootstrap(
@@ -352,12 +365,12 @@ def _percentiles(drawn: list[tuple[float, ...]], k: int) -> tuple[Floats, Floats
     return low, high
 
 
-def _sources(parts: dict[str, _Part], notes: list[str], rows: FitRows) -> dict[str, str]:
+def _sources(parts: dict[str, _Part], notes: list[Pair], rows: FitRows) -> dict[str, str]:
     """Write the source of each segment's cut-offs; fixed ones keep their source."""
     fitted = [name for name in parts if name != WHOLE]
     decided = f"decided {rows.days.min()} to {rows.days.max()}"
     return {
-        name: f"kyc-ml tiers fit by {parts[name].method.method}, rows {decided}; {note}"
+        name: f"kyc-ml tiers fit by {parts[name].method.method}, rows {decided}; {note[0]}"
         for name, note in zip(fitted, notes, strict=False)  # one a segment, then those of samples
         if not isinstance(parts[name].method, FixedFit)
     }

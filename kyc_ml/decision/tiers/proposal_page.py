@@ -69,7 +69,7 @@ def render_proposal(
             order=list(proposal.policy.tier_names)[::-1],
             counts={(line["before"], line["after"]): line["rows"] for line in lines},
             examples=[(e["before"], e["after"], e["customers"]) for e in lines if e["customers"]],
-            notes=proposal.notes,
+            notes=[remark[language == "zh"] for remark in proposal.remarks],
         )
     )
 

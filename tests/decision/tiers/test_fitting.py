@@ -445,8 +445,9 @@ def test_who_moves_adds_up_to_both_policies(make_policy):
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_page_of_a_proposal_shows_all_of_it_to_everybody(make_policy, language, find_barriers):
-    rows = rows_of()
-    policy = make_policy(fit=fit_of(bad_rates()))
+    rows = joined(rows_of(segment="big"), rows_of(1, segment="small"))
+    own = {name: bad_rates() for name in ("big", "small")}
+    policy = make_policy(segments=SEGMENTS, fit=fit_of(bad_rates(), segments=own))
     found = propose(rows, policy)
     page = render_proposal(
         found,
@@ -460,6 +461,9 @@ def test_the_page_of_a_proposal_shows_all_of_it_to_everybody(make_policy, langua
             assert f">{shown}</td>" in page
     assert "<b>m</b>" not in page
     assert find_barriers(page) == []
+    notes = re.findall(r"<li>(.*)</li>", page)[-len(found.remarks) :]
+    assert len(notes) == len(found.notes) >= 2
+    assert all(note.isascii() == (language == "en") for note in notes)
 
 
 def test_fitted_cut_offs_do_not_keep_the_source_of_those_in_force(make_policy):
