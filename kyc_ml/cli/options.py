@@ -117,7 +117,7 @@ def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
 
 
 def _is_text(given: str) -> bool:
-    """Return whether an argument holds no bytes that are no text: libraries in C cannot read it."""
+    """Return whether an argument is valid text: libraries in C cannot read other bytes."""
     try:
         given.encode()
     except UnicodeEncodeError:

@@ -165,7 +165,7 @@ def _run(command: str, report: dict[str, Any]) -> list[str]:
     except OSError as error:
         return [f"--on-failure: {error.strerror}"]
     try:
-        # a name in a message may have bytes that are no text
+        # a name in a message may have bytes that are not valid text
         text = dump_json(report).encode(errors="backslashreplace")
         process.communicate(text, timeout=_HOOK_SECONDS)
     except subprocess.TimeoutExpired:
@@ -178,7 +178,7 @@ def _run(command: str, report: dict[str, Any]) -> list[str]:
 def _last_success(heartbeat: Path) -> float | None:
     """Return the last success that the heartbeat of an earlier job records; None without one."""
     try:
-        # a pipe that somebody put in its place must not stop the job
+        # a pipe in its place must not stop the job
         with os.fdopen(os.open(heartbeat, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
             text = (handle.read(_LONGEST) or b"").decode()
         if heartbeat.suffix != ".prom":

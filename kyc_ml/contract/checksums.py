@@ -143,12 +143,12 @@ class _Header:
 
     def _varint(self) -> int:
         value = 0
-        for shift in range(0, 64, 7):  # a longer one is no number of a header
+        for shift in range(0, 64, 7):  # no number of a header is longer
             byte = self._byte()
             value |= (byte & 127) << shift
             if byte < 128:
                 return value
-        msg = "no number of Thrift"
+        msg = "a number is too long for Thrift"
         raise ValueError(msg)
 
     def _integer(self) -> int:

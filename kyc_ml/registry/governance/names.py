@@ -16,7 +16,7 @@ _LOOK_ALIKES: Final = str.maketrans(
     "ABEKMHOPCTYXIJSabekmhopctyxijshldqwABEZHIKMNOPTYXavoptuxikoliOoLlDd",
 )
 """Cyrillic and Greek letters, and digits, that are read as Latin letters, and Latin letters with
-a stroke, which is no accent of Unicode."""
+a stroke, which Unicode does not count as an accent."""
 
 
 def is_named(name: str) -> bool:

@@ -24,7 +24,7 @@ class PromotionPolicy(Section):
     always needs it, for the owners and due dates."""
     validator_may_approve: bool = False
     """Whether who made the report, or signed it off, may also approve the promotion. By default
-    another person must (four eyes). If set, somebody else must approve the policy (kyc-ml
+    another person must (four eyes). If set, another person must approve the policy (kyc-ml
     approve-policy), and the page and each promotion record it."""
     distinct_accounts: bool = False
     """Whether validating and promoting must come from other accounts of the operating
