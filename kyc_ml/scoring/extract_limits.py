@@ -179,8 +179,8 @@ def _check_arrivals(name: str, arrivals: Mapping[str, Arrivals], *, least: float
     if found.rows < needed:
         yield (
             f"arrivals: {name}: {found.rows:,} rows became known in the last 24 hours, "
-            f"{found.expected:,.0f} are expected and at least {math.ceil(needed):,} needed: ask for "
-            "the rest; in the file of --limits, a quiet day such as a holiday belongs to "
+            f"{found.expected:,.0f} are expected and at least {math.ceil(needed):,} needed: ask for"
+            " the rest; in the file of --limits, a quiet day such as a holiday belongs to "
             f"`holidays`, and a table without rows every day needs tables: {{{name}: "
             "{arrivals: null}}"
         )

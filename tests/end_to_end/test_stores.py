@@ -231,7 +231,7 @@ def test_a_store_may_be_first_used_by_several_at_once(tmp_path):
     jobs = [start(REACH, cwd=tmp_path) for _ in range(3)]
     for job in jobs:
         assert (job.communicate()[1], job.returncode) == ("", 0)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlruns"]
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         names = database.execute("SELECT name FROM experiments").fetchall()
     database.close()
