@@ -383,7 +383,7 @@ def test_cut_offs_in_force_stand_beside_the_proposed_ones():
     )
     axes = plots.plot_cut_offs(table).axes[0]
     drawn = {line.get_label(): line.get_xdata().tolist() for line in axes.lines}
-    assert drawn == {"proposed, 95 % interval": [0.004, 0.3], "in force": [0.002, 0.5]}
+    assert drawn == {"proposed, 95% interval": [0.004, 0.3], "in force": [0.002, 0.5]}
     assert [label.get_text() for label in axes.get_yticklabels()] == ["medium low", "high"]
 
 

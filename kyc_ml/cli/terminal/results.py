@@ -33,7 +33,7 @@ def show_training(terminal: Terminal, result: TrainingResult) -> None:
     part = result.trained.evidence.part.replace("_", " ")
     terminal.draw(draw_quality(quality_table(result.trained), f"quality on {part} rows"))
     added = result.trained.added_value
-    terminal.draw(draw_frame("what the model adds (95 % intervals)", added.table))
+    terminal.draw(draw_frame("what the model adds (95% intervals)", added.table))
     terminal.draw(added.sentence)
     terminal.draw(draw_frame("tiers on the same rows", result.tiers.iloc[::-1]))
     facts: dict[str, object] = {
@@ -72,7 +72,7 @@ def show_tuning(terminal: Terminal, result: Tuned) -> None:
     terminal.draw(draw_frame(f"best trials by mean {objective} over the folds", shown))
     compared = result.comparison
     if compared.compared:
-        title = "on rows that no choice saw (95 % intervals)"
+        title = "on rows that no choice saw (95% intervals)"
         terminal.draw(draw_frame(title, compared.table))
     kept = " (not taken)" if compared.worse else ""
     changed = {

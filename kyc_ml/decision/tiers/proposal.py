@@ -314,9 +314,10 @@ def _fit_segment(
     rows, positives = part.ladder.rows[-1], part.ladder.hits[-1]
     about: dict[str, Any] = {
         "segment": part.name,
-        "counted": f"{say_count(rows, 'row')}, {say_count(positives, 'positive')}",
-        "rows": rows,
-        "positives": positives,
+        "counted": (
+            f"{say_count(rows, 'row')}, {say_count(positives, 'positive')}",
+            f"样本 {rows:,} 条，正样本 {positives:,} 个",
+        ),
     }
     if isinstance(part.method, FixedFit | CostFit):
         return part.fit(policy), write_both(

@@ -38,9 +38,7 @@ def plot_cut_offs(table: pd.DataFrame) -> Figure:
     numbers = shown[["in_force", "proposed", "low", "high"]].to_numpy(dtype=np.float64)
     log_rates(axes, "x", numbers)
     axes.hlines(places, numbers[:, 2], numbers[:, 3], color=MODEL, linewidth=2.0, alpha=0.5)
-    axes.plot(
-        numbers[:, 1], places, "o", color=MODEL, markersize=7, label="proposed, 95 % interval"
-    )
+    axes.plot(numbers[:, 1], places, "o", color=MODEL, markersize=7, label="proposed, 95% interval")
     axes.plot(numbers[:, 0], places, "D", color=OTHER, markersize=6, label="in force")
     label_rows(axes, places, labels)
     axes.set_ylim(-0.6, len(shown) + 0.2)

@@ -85,7 +85,7 @@ def _draw_tier_rates(axes: Axes, table: pd.DataFrame, place: Ints) -> None:
             color=OTHER,
             markersize=5,
             clip_on=False,
-            label="observed, 95 %",
+            label="observed, 95%",
         )
     axes.plot(
         np.maximum(table["expected_rate"].to_numpy(dtype=np.float64), zero),
