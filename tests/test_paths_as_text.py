@@ -72,7 +72,7 @@ def test_a_request_to_score_takes_text():
         kyc_ml.load_bundle,
         lambda wrong: kyc_ml.read_source(mapping(), data=wrong),
         lambda wrong: kyc_ml.run_init(data=wrong, out="x"),
-        load_overrides,
+        lambda wrong: load_overrides("" if wrong is None else wrong),  # None has no entries
     ],
 )
 def test_what_names_no_path_is_refused_with_the_name_of_the_argument(use, wrong):

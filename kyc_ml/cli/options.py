@@ -101,7 +101,6 @@ def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
                 faults.add(
                     f"--{name.replace('_', '-')} {str(text)!a} is not text in UTF-8: rename it"
                 )
-    faults.raise_if_any()
     for name in reads:
         value = given[name.removeprefix("--").lower()]
         # a job that can wait for its input: the folder of a delivery is made when it comes
@@ -109,7 +108,7 @@ def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
         if later and given["wait"] is not None:
             continue
         for path in [value] if isinstance(value, Path) else value or ():
-            if not path.exists():
+            if _is_text(str(path)) and not path.exists():
                 near = hint_path(path.name, _names_beside(path))
                 passing = later and path.absolute().parent.is_dir()
                 faults.add(f"{name} {path} does not exist{near}", passing=passing)

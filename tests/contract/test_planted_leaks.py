@@ -222,10 +222,6 @@ REPORTS = {
             mapping(cases="cases", more={"third_party": {"from": "cases", "columns": REPORTS}}),
             {("third_party", "reads the cases")},
         ),
-        (
-            mapping(cases="cases", channel=LATER.replace("cases", "query_table('cases')")),
-            {("transactions", "reads the cases")},
-        ),
         # a copy of the file under another name
         (
             mapping(cases="cases", more={"third_party": {"from": "copy", "columns": REPORTS}}),

@@ -190,7 +190,7 @@ def test_an_objective_of_the_users_own(place, rivals, tmp_path):
     [
         (("--since", "2024-09-09"), "--since"),
         (("--since", "soon"), "--since"),
-        (("--as-of", "2024-10-05"), "2024-10-10 00:00"),
+        (("--as-of", "2024-10-05"), "2024-10-10 08:00"),
         (("--as-of", "2030-01-01"), "2030-01-01"),
         (("--capacity", "0"), "capacities"),
         (("--review-cost", "-1", "--loss", "nan"), "2 faults"),

@@ -127,6 +127,8 @@ def test_a_champion_exchanged_after_its_promotion_scores_no_night(bank):
 def test_an_alias_set_by_hand_scores_only_with_the_option_and_all_records_say_so(bank, logged):
     if logged:  # another model's decision: the log knows nothing of this one
         with bank.entered():
+            bank.client.create_registered_model("fraud")
+            bank.client.create_model_version("fraud", f"file://{bank.stored}")
             record_entry("refusal", actor="z", model="fraud", version="1",
                          facts={"command": "promote", "refusals": []}, log=bank.log)  # fmt: skip
     for job in (bank.score, bank.nightly):

@@ -227,7 +227,7 @@ def test_a_report_that_cannot_be_read_is_not_written_over(validated, place):
     [
         (("--only", "calibration.jefreys"), "'calibration.jeffreys'"),
         (("--rows", "mine"), "'later', 'test'"),
-        (("--since", "2024-08-01"), "--since is 2024-07-31 16:00 UTC"),
+        (("--since", "2024-08-01"), "--since is 2024-08-01 00:00 Asia/Shanghai"),
         (("--as-of", "2024-09-20"), "--rows test"),
         (("--policy", "nowhere.yaml"), "--policy nowhere.yaml"),
     ],
