@@ -237,7 +237,7 @@ def _log_bundle(bundle: Bundle, folder: Path) -> ModelInfo:
             loader_module=LOADER,
             data_path=str(folder),
             signature=ModelSignature(
-                inputs=_inputs(bundle.inputs, policy_facts(bundle)), outputs=_outputs(scored)
+                inputs=_inputs((*bundle.inputs, *policy_facts(bundle))), outputs=_outputs(scored)
             ),
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in LIBRARIES],
@@ -270,7 +270,7 @@ def _register(
     return str(made.version)
 
 
-def _inputs(specs: Sequence[FeatureSpec], facts: Sequence[FeatureSpec] = ()) -> Schema:
+def _inputs(specs: Sequence[FeatureSpec]) -> Schema:
     """Describe the feature columns: each may hold missing values.
 
     All are optional here, though the model's own must be sent: `Scorer` refuses a request without
@@ -282,7 +282,7 @@ def _inputs(specs: Sequence[FeatureSpec], facts: Sequence[FeatureSpec] = ()) -> 
             spec.name,
             required=False,
         )
-        for spec in (*specs, *facts)
+        for spec in specs
     ]
     return Schema(columns)
 
