@@ -44,8 +44,15 @@ app()
 """
 
 
+def heed_signals():
+    """Undo what the tests' own parent ignores: a runner of jobs may pass on SIGTERM ignored."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(folder, *arguments, **streams):
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_signals}
+    streams = {**pipes, **streams}
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **streams.pop("env", {})}
     (folder / "demo.py").write_text(DEMO, encoding="utf-8")
     return subprocess.Popen(  # noqa: S603
