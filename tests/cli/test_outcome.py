@@ -185,6 +185,18 @@ def test_a_job_reports_how_it_ended(tmp_path, error, code, text, log_format):
         assert reason["model"] == "m"
 
 
+@pytest.fixture
+def _signals():
+    """Signals heeded, and as they were afterwards: a process that ends ignores the next ones."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals")
 def test_a_job_that_a_signal_ends_reports_it(tmp_path):
     beat = tmp_path / "beat.json"
     with pytest.raises(typer.Exit), process.prepared(), job({"heartbeat": beat}):
