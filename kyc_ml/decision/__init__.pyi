@@ -26,8 +26,10 @@ from .needs import specs_of as specs_of
 from .override_customers import require_known_customers as require_known_customers
 from .patterns.finding import Pattern as Pattern
 from .patterns.finding import find_patterns as find_patterns
+from .patterns.stored import StoredTransactions as StoredTransactions
 from .rating.card import Scorecard as Scorecard
 from .rating.rate import Rating as Rating
+from .rating.rate import points_above as points_above
 from .rating.rate import rate as rate
 from .tiers.calendar import decision_days as decision_days
 from .tiers.calendar import require_in_force as require_in_force

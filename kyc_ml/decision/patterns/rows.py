@@ -59,9 +59,9 @@ class Rows(NamedTuple):
     device: Ints
     cash: Mask
 
-    def take(self, chosen: slice | Mask) -> Rows:
-        """Return the rows of a slice or a mask."""
-        return Rows(*(column[chosen] for column in self))
+    def take(self, chosen: slice | Mask | Ints) -> Rows:
+        """Return the rows of a slice, of a mask or by their numbers."""
+        return Rows(**{name: column[chosen] for name, column in self._asdict().items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

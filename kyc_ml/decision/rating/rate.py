@@ -110,6 +110,20 @@ def rate(features: FeatureTable, card: Scorecard) -> Rating:
     )
 
 
+def points_above(rating: Rating) -> Floats:
+    """Compute the points of 100 that each sub-item adds above its lowest score.
+
+    Returns
+    -------
+    float64 array of shape (n, k)
+        0 where the row's segment does not use the sub-item, or it was dropped. With 100 / m
+        they add up to `Rating.score`.
+    """
+    # an item without a score counts as the lowest score, which adds no points
+    above = np.nan_to_num(rating.sub_scores, nan=1.0) - 1.0
+    return np.asarray(rating.weights[rating.segment] * above / rating.card.m)
+
+
 def _check_table(features: FeatureTable, card: Scorecard) -> dict[str, str]:
     """Find what the card reads and the source lacks, by place in the card."""
     kinds = {spec.name: spec.kind for spec in features.specs}

@@ -112,6 +112,7 @@ class TierHistory:
             before=np.append(self.before, -1)[at],
             highest=np.append(self._highest(reviews - 1), _TOO_FEW)[at],
             risen=np.append(self._risen(), _NEVER)[at],
+            since=np.append(self._since(), _NEVER)[at],
         )
 
     def _last_before(self, customers: Names, decision: pd.DatetimeIndex) -> Ints:
@@ -143,6 +144,12 @@ class TierHistory:
             highest = np.maximum(highest, earlier)
         return highest
 
+    def _since(self) -> Ints:
+        """Find the instant of the first of the unbroken reviews with the tier of each."""
+        same = (np.diff(self.customer) == 0) & (np.diff(self.before) == 0)
+        changed = np.append(True, ~same)[: self.time.size]
+        return self.time[np.maximum.accumulate(np.where(changed, np.arange(self.time.size), 0))]
+
     def _risen(self) -> Ints:
         """Find the instant of the last rise up to each review; `_NEVER` without one."""
         rose = np.zeros(self.time.size, np.bool_)
@@ -170,11 +177,15 @@ class Last:
         where there were too few, -1 where only this one matters.
     risen : int64 array of shape (n,)
         When the tier rose last, in microseconds since 1970; `_NEVER` if it never rose.
+    since : int64 array of shape (n,)
+        First of the unbroken reviews that gave `before`, in microseconds since 1970; `_NEVER`
+        without a review.
     """
 
     before: Ints
     highest: Ints
     risen: Ints
+    since: Ints
 
 
 def apply_hysteresis(
