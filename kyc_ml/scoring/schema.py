@@ -43,7 +43,7 @@ _GRADES: Final = {
     "policy_in_force": "false where the decision is older than the policy; null where unknown",
     "policy_unchecked": "parts of the policy that lacked a fact, joined by '; '; null for none",
     "disclosure": "who may see the row: internal only",
-    "pattern_code": "pattern of payments that the customer's rows of 30 days show, the one that "
+    "pattern_code": "pattern of payments that the customer's rows of 90 days show, the one that "
     "explains most of the amount; null for none, and in the lowest tier",
     "pattern_text": "its numbers and dates in English: what is seen, not why",
     "pattern_text_zh": "the same in Chinese",

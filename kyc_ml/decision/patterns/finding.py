@@ -35,7 +35,7 @@ class Pattern:
     amount_in, amount_out : float
         Of its rows into and out of the customer's accounts, base currency.
     share : float
-        Of the amount of all that the customer moved in the window of 30 days, 0 to 1.
+        Of the amount of all that the customer moved in the window of 90 days, 0 to 1.
     transactions : tuple of str
         Ids of its rows in order of time. Those of a cycle belong to several customers.
     figures : mapping of name to number

@@ -76,7 +76,7 @@ class Seen:
     decided : int
         Microseconds.
     rows : Rows
-        Of the last two years, in order of time; `place` is a row of `select_own`.
+        Of the lookback, in order of time; `place` is a row of `select_own`.
     recent : int
         Number of the first row of the window of patterns.
     new : bool array of shape (n,)

@@ -45,7 +45,7 @@ class StoredTransactions:
     def rows_for(self, observations: pa.Table) -> pa.Table:
         """Read what `find_patterns` needs for these observations, and no other row.
 
-        These are their customers' rows of two years, and the larger payments from customer to
+        These are their customers' rows of the lookback, and the larger payments from customer to
         customer of the window.
         """
         decided = microseconds(observations[DECISION_TIME])

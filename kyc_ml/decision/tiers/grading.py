@@ -111,7 +111,9 @@ class Grades:
             "tier_zh": of_tier("name_zh"),
             "tier_before_overrides": pa.array(names[self.before], pa.string()),
             "tier_of_score": pa.array(names[self.of_score], pa.string()),
-            "tier_of_model": pa.array(np.where(rated, None, names[self.model]), pa.string()),
+            "tier_of_model": pa.nulls(n, pa.string())
+            if rated
+            else pa.array(names[self.model], pa.string()),
             **self.steps(rated=rated).columns(),
             "expert_grade": pa.array(self.grade, pa.string()),
             "segment": pa.array(self.segment, pa.string()),
