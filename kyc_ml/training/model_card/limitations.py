@@ -32,9 +32,11 @@ def find_limitations(bundle: Bundle, trained: Trained) -> list[str]:
 
 def _too_few(trained: Trained) -> Iterable[str]:
     for part in dict.fromkeys((CALIBRATION, trained.evidence.part)):
-        # the calibration rows that a last fit learned have no figures, but a number of positives
-        positives = trained.parts.loc[trained.parts["part"] == part, "positives"].sum()
-        if part in set(trained.parts["part"]) and positives < FEW_POSITIVES:
+        quality = trained.quality[MODEL].get(part)
+        # rows that a last fit learned have no figures, but a number of positives
+        counted = trained.parts.loc[trained.parts["part"] == part, "positives"]
+        found = counted if quality is None else [quality.positives]
+        for positives in (number for number in found if number < FEW_POSITIVES):
             yield (
                 f"Part {part.replace('_', ' ')} holds {positives} positives only: its "
                 f"figures move by chance (fewer than {FEW_POSITIVES}; convention)."
