@@ -13,7 +13,12 @@ from kyc_ml.model import Model, fit_fixed
 from kyc_ml.model.averaging import average_trees
 
 CONFIG = ModelConfig(
-    n_estimators=7, num_leaves=5, min_child_samples=5, negative_share=0.6, positive_weight=3.0
+    n_jobs=1,
+    n_estimators=7,
+    num_leaves=5,
+    min_child_samples=5,
+    negative_share=0.6,
+    positive_weight=3.0,
 )
 
 

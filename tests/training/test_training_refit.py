@@ -33,7 +33,7 @@ def data():
 
 def settings(**model):
     return ModelConfig(
-        **{"n_estimators": 40, "stopping_rounds": 5, "min_child_samples": 10, **model}
+        **{"n_jobs": 1, "n_estimators": 40, "stopping_rounds": 5, "min_child_samples": 10, **model}
     )
 
 
