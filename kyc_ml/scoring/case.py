@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, TRANSACTIONS, ContractedTables
 from kyc_ml.decision import (
     CaseSheet,
     Counterfactual,
@@ -17,9 +17,11 @@ from kyc_ml.decision import (
     Language,
     OverrideBook,
     OverrideRule,
+    Pattern,
     ReasonRow,
     TierHistory,
     TierPolicy,
+    find_patterns,
     has_range,
     list_in_force,
     recent_behaviour,
@@ -48,6 +50,8 @@ class Case:
         The observation's row of the score table.
     reasons : DataFrame
         See `Explained.contributions`.
+    patterns : tuple of Pattern
+        What the customer's payments show, as known at the decision; the published one first.
     timezone : str
         Time zone of the source, in which dates are shown to people.
     """
@@ -59,6 +63,7 @@ class Case:
     history: TierHistory | None
     score: dict[str, Any]
     reasons: pd.DataFrame
+    patterns: tuple[Pattern, ...] = ()
     timezone: str = "UTC"
 
     @property
@@ -95,6 +100,13 @@ def make_case(
     features, facts = features_and_facts(bundle, tables, observations, reporter)
     scored = score_and_grade(bundle, features, facts=facts, book=book, history=history)
     columns = reasons_of(bundle, features, scored.contributions, k=reasons)
+    (patterns,) = find_patterns(
+        tables[TRANSACTIONS],
+        observations,
+        timezone=tables.timezone,
+        currency=tables.base_currency,
+        cash_report=bundle.config.features.amounts.cash_report,
+    )
     places = sum(name.endswith("_code") for name in columns)
     rows = [
         {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}
@@ -111,6 +123,7 @@ def make_case(
         score=scored.table.to_pylist()[0],
         # a column of missing values alone would be of objects, not of numbers
         reasons=listed.astype(dict.fromkeys((*_NUMBERS, *_PUSHES), np.float64)),
+        patterns=patterns,
         timezone=tables.timezone,
     )
 
