@@ -24,6 +24,8 @@ from .needs import merge_specs as merge_specs
 from .needs import policy_features as policy_features
 from .needs import specs_of as specs_of
 from .override_customers import require_known_customers as require_known_customers
+from .patterns.finding import Pattern as Pattern
+from .patterns.finding import find_patterns as find_patterns
 from .rating.card import Scorecard as Scorecard
 from .rating.rate import Rating as Rating
 from .rating.rate import rate as rate
