@@ -1,3 +1,4 @@
+from .drawing import Band as Band
 from .drawing import Dot as Dot
 from .drawing import Drawing as Drawing
 from .drawing import Link as Link

@@ -6,7 +6,7 @@ theme of its page. A picture is drawn for a width: text keeps its size on a narr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -15,6 +15,9 @@ import pandas as pd
 
 NARROW: Final = 600.0
 """Width below which labels stand one above the other."""
+
+Band = tuple[pd.Timestamp, pd.Timestamp, str]
+"""First and last instant of a marked period, and its label."""
 
 MOST_NODES: Final = 30
 """Nodes of a flow, the customer and the sums of the rest included."""
@@ -26,6 +29,8 @@ _BUCKET: Final = 4.0
 """Width in which payments are added up: bars that touch could not be told apart."""
 _THICKEST: Final = 14.0
 _CHARACTER: Final = 6.7
+_AMOUNT: Final = 84.0
+_FIRST_WIDE: Final = 0x2E7F
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +41,7 @@ class Shape:
     ----------
     role : str
         Its class.
-    at : mapping of attribute to value
+    attributes : mapping of name to value
         Where it is.
     text : str
         What a text says; the description of any other shape, empty for none.
@@ -44,7 +49,7 @@ class Shape:
 
     tag: Literal["rect", "line", "path", "circle", "text"]
     role: str
-    at: Mapping[str, float | str]
+    attributes: Mapping[str, float | str]
     text: str = ""
 
 
@@ -97,7 +102,7 @@ def draw_timeline(
     end: pd.Timestamp,
     width: float,
     ways: tuple[str, str],
-    bands: Sequence[tuple[pd.Timestamp, pd.Timestamp, str]] = (),
+    bands: Sequence[Band] = (),
 ) -> Drawing:
     """Draw payments in (up) and out (down) over time, on a logarithmic scale of amounts.
 
@@ -132,7 +137,7 @@ def draw_timeline(
             Shape(
                 tag="rect",
                 role=max(dot.role for dot in found),
-                at={
+                attributes={
                     "x": place,
                     "y": round(middle - tall if incoming else middle, 1),
                     "width": _BUCKET - 0.5,
@@ -143,7 +148,11 @@ def draw_timeline(
             )
         )
     shapes.append(
-        Shape(tag="line", role="axis", at={"x1": _LEFT, "x2": width, "y1": middle, "y2": middle})
+        Shape(
+            tag="line",
+            role="axis",
+            attributes={"x1": _LEFT, "x2": width, "y1": middle, "y2": middle},
+        )
     )
     bottom = middle + _HALF
     for label, y in ((ways[0], _TOP + 4.0), (ways[1], bottom)):
@@ -156,7 +165,7 @@ def draw_timeline(
     return Drawing(width=width, height=bottom + 26.0, shapes=tuple(shapes))
 
 
-def decades(amounts: Sequence[float] | object) -> tuple[int, int]:
+def decades(amounts: Iterable[float]) -> tuple[int, int]:
     """Return the powers of ten that enclose amounts above 0; 10 to 1,000 without any.
 
     Examples
@@ -164,7 +173,7 @@ def decades(amounts: Sequence[float] | object) -> tuple[int, int]:
     >>> decades([52.0, 8_000.0]), decades([100.0]), decades([])
     ((1, 4), (1, 2), (1, 3))
     """
-    known = np.array(list(amounts), np.float64)  # type: ignore[call-overload]
+    known = np.array(list(amounts), np.float64)
     if not known.size:
         return 1, 3
     low = int(np.floor(np.log10(known.min())))
@@ -179,20 +188,20 @@ def _decade_lines(low: int, high: int, width: float, middle: float) -> Iterator[
         tall = _HALF * (power - low) / (high - low)
         for y in (middle - tall, middle + tall):
             at = {"x1": _LEFT, "x2": width, "y1": round(y, 1), "y2": round(y, 1)}
-            yield Shape(tag="line", role="grid", at=at)
+            yield Shape(tag="line", role="grid", attributes=at)
         yield _text(short_amount(10.0**power), _LEFT - 6.0, middle - tall + 4.0, "tick",
                     anchor="end")  # fmt: skip
 
 
 def _bands(
-    bands: Sequence[tuple[pd.Timestamp, pd.Timestamp, str]], x_of: object, width: float
+    bands: Sequence[Band], x_of: Callable[[pd.Timestamp], float], width: float
 ) -> Iterator[Shape]:
     for first, last, label in bands:
-        left, right = x_of(first) - 4.0, x_of(last) + 8.0  # type: ignore[operator]
+        left, right = x_of(first) - 4.0, x_of(last) + 8.0
         at = {"x": left, "y": _TOP - 4.0, "width": right - left, "height": 2 * _HALF + 8.0}
-        yield Shape(tag="rect", role="band", at=at)
+        yield Shape(tag="rect", role="band", attributes=at)
         # a label that would leave the picture ends where its band ends
-        fits = left + _CHARACTER * len(label) <= width
+        fits = left + width_of(label) <= width
         yield _text(label, left if fits else min(right, width), _TOP - 9.0, "label",
                     anchor="start" if fits else "end")  # fmt: skip
 
@@ -202,9 +211,7 @@ def _ticks(start: pd.Timestamp, end: pd.Timestamp, *, few: bool) -> Iterator[pd.
     days = pd.date_range(start.normalize(), end, freq="D")
     wanted = {1} if few else {1, 15}
     edge = (end - start) * 0.04
-    return (
-        day for day in days if day.day in wanted and start + edge <= day <= end - edge
-    )
+    return (day for day in days if day.day in wanted and start + edge <= day <= end - edge)
 
 
 def draw_flow(
@@ -235,68 +242,74 @@ def draw_flow(
         if left:
             name = rest[not incoming].format(n=len(left))
             total = sum(each.amount for each in left)
-            drawn.append(Link(name=name, incoming=incoming, amount=total, note="rest"))
-    stacked = width < NARROW
-    row = 36.0 if stacked else 24.0
-    column = width * (0.31 if stacked else 0.27)
+            drawn.append(Link(name=name, incoming=incoming, amount=total))
     sides = {way: [each for each in drawn if each.incoming is way] for way in (True, False)}
-    height = row * max(*(len(side) for side in sides.values()), 2) + 16.0
-    centre = (width / 2, height / 2)
-    largest = max((each.amount for each in drawn), default=0.0) or 1.0
+    rows = max(*(len(side) for side in sides.values()), 2)
+    plan = _Plan(width=width, rows=rows, largest=max((x.amount for x in drawn), default=0.0) or 1.0)
     shapes: list[Shape] = []
-    for way, side in sides.items():
-        top = (height - row * len(side)) / 2
+    for side in sides.values():
+        top = (plan.height - plan.row * len(side)) / 2
         for place, link in enumerate(side):
-            y = top + row * (place + 0.5)
-            shapes += _link(link, y, way, centre, width, column, largest, stacked=stacked)
-    radius = 9.0 if stacked else 13.0
-    at = {"cx": centre[0], "cy": centre[1], "r": radius}
-    shapes.append(Shape(tag="circle", role="self", at=at))
-    shapes.append(_text(customer, centre[0], centre[1] + radius + 16.0, "name", anchor="middle"))
-    return Drawing(width=width, height=height, shapes=tuple(shapes))
+            shapes += plan.draw(link, top + plan.row * (place + 0.5))
+    radius = 9.0 if plan.stacked else 13.0
+    at = {"cx": width / 2, "cy": plan.height / 2, "r": radius}
+    shapes.append(Shape(tag="circle", role="self", attributes=at))
+    below = plan.height / 2 + radius + 16.0
+    shapes.append(_text(customer, width / 2, below, "name", anchor="middle"))
+    return Drawing(width=width, height=plan.height, shapes=tuple(shapes))
 
 
-def _link(
-    link: Link,
-    y: float,
-    incoming: bool,  # noqa: FBT001
-    centre: tuple[float, float],
-    width: float,
-    column: float,
-    largest: float,
-    *,
-    stacked: bool,
-) -> Iterator[Shape]:
-    """Draw one counterparty: name and amount, node, line to the customer."""
-    side = -1.0 if incoming else 1.0
-    node = column if incoming else width - column
-    near = centre[0] + side * 14.0
-    bend = (node + near) / 2
-    thick = 1.0 + (_THICKEST - 1.0) * link.amount / largest
-    way = ("in" if incoming else "out") + (" marked" if link.first else "")
-    yield Shape(
-        tag="path",
-        role=f"link {way}",
-        at={
-            "d": f"M{node:.1f} {y:.1f}C{bend:.1f} {y:.1f} {bend:.1f} {centre[1]:.1f} "
-            f"{near:.1f} {centre[1]:.1f}",
-            "stroke-width": round(thick, 1),
-        },
-        text=f"{link.name}: {link.amount:,.2f}",
-    )
-    yield Shape(tag="circle", role=f"node {way}", at={"cx": node, "cy": y, "r": 4.0})
-    room = column - 12.0
-    outer, anchor = (0.0, "start") if incoming else (width, "end")
-    inner, other = (node - 10.0, "end") if incoming else (node + 10.0, "start")
-    amount = f"{link.amount:,.0f}" if not stacked else short_amount(link.amount)
-    note = f" {link.note}" if link.note and link.note != "rest" else ""
-    if stacked:
-        yield _text(shortened(link.name, room), outer, y - 2.0, "name", anchor=anchor)
-        yield _text(amount + note, outer, y + 13.0, "sum", anchor=anchor)
-        return
-    name = shortened(link.name, room - _CHARACTER * (len(amount) + len(note) + 1))
-    yield _text(name + note, outer, y + 4.0, "name", anchor=anchor)
-    yield _text(amount, inner, y + 4.0, "sum", anchor=other)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """Where the parts of a flow are."""
+
+    width: float
+    rows: int
+    largest: float
+
+    @property
+    def stacked(self) -> bool:
+        return self.width < NARROW
+
+    @property
+    def row(self) -> float:
+        return 36.0 if self.stacked else 24.0
+
+    @property
+    def height(self) -> float:
+        return self.row * self.rows + 16.0
+
+    def draw(self, link: Link, y: float) -> Iterator[Shape]:
+        """Draw one counterparty: name and amount, node, line to the customer."""
+        side = -1.0 if link.incoming else 1.0
+        middle = self.height / 2
+        column = self.width * (0.31 if self.stacked else 0.27)
+        node = column if link.incoming else self.width - column
+        near = self.width / 2 + side * 14.0
+        bend = (node + near) / 2
+        way = ("in" if link.incoming else "out") + (" marked" if link.first else "")
+        path = f"M{node:.1f} {y:.1f}C{bend:.1f} {y:.1f} {bend:.1f} {middle:.1f}"
+        thick = 1.0 + (_THICKEST - 1.0) * link.amount / self.largest
+        yield Shape(
+            tag="path",
+            role=f"link {way}",
+            attributes={"d": f"{path} {near:.1f} {middle:.1f}", "stroke-width": round(thick, 1)},
+            text=f"{link.name}: {link.amount:,.2f}",
+        )
+        yield Shape(tag="circle", role=f"node {way}", attributes={"cx": node, "cy": y, "r": 4.0})
+        note = f" {link.note}" if link.note else ""
+        room = column - 12.0
+        if self.stacked:
+            outer, anchor = (0.0, "start") if link.incoming else (self.width, "end")
+            yield _text(shortened(link.name, room), outer, y - 2.0, "name", anchor=anchor)
+            said = short_amount(link.amount) + note
+            yield _text(said, outer, y + 13.0, "sum", anchor=anchor)
+            return
+        name = shortened(link.name, room - _AMOUNT - width_of(note)) + note
+        outer = 0.0 if link.incoming else node + 10.0 + _AMOUNT
+        yield _text(name, outer, y + 4.0, "name")
+        right = node - 10.0 if link.incoming else node + _AMOUNT
+        yield _text(f"{link.amount:,.0f}", right, y + 4.0, "sum", anchor="end")
 
 
 def shortened(text: str, room: float) -> str:
@@ -307,11 +320,16 @@ def shortened(text: str, room: float) -> str:
     >>> shortened("GB29NWBK60161331926819", 80.0), shortened("X1", 80.0)
     ('GB29NW…6819', 'X1')
     """
-    most = max(int(room / _CHARACTER), 5)
-    if len(text) <= most:
+    if width_of(text) <= room:
         return text
-    end = (most - 1) // 2 if most < 9 else 4  # noqa: PLR2004
+    most = max(int(room * len(text) / width_of(text)), 5)
+    end = (most - 1) // 2 if most < 9 else 4
     return f"{text[: most - 1 - end]}…{text[-end:]}"
+
+
+def width_of(text: str) -> float:
+    """Estimate the width of a text in pixels; a Chinese character is as wide as two others."""
+    return sum(_CHARACTER * (1 + (ord(each) > _FIRST_WIDE)) for each in text)
 
 
 def short_amount(amount: float) -> str:
@@ -325,10 +343,10 @@ def short_amount(amount: float) -> str:
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if amount >= size:
             value = amount / size
-            return f"{value:.1f}".removesuffix(".0") + unit if value < 10 else f"{value:.0f}{unit}"  # noqa: PLR2004
+            return f"{value:.1f}".removesuffix(".0") + unit if value < 10 else f"{value:.0f}{unit}"
     return f"{amount:.3g}"
 
 
 def _text(text: str, x: float, y: float, role: str, *, anchor: str = "start") -> Shape:
-    at = {"x": round(x, 1), "y": round(y, 1), "text-anchor": anchor}
-    return Shape(tag="text", role=role, at=at, text=text)
+    at: dict[str, float | str] = {"x": round(x, 1), "y": round(y, 1), "text-anchor": anchor}
+    return Shape(tag="text", role=role, attributes=at, text=text)

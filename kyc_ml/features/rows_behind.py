@@ -118,9 +118,7 @@ def _readings(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> Iterator[F
         yield from (each for found in inputs for each in found)
 
 
-def _rows(
-    how: Window | Latest, tables: Mapping[str, TimedRows], observed: TimedRows
-) -> pa.Table:
+def _rows(how: Window | Latest, tables: Mapping[str, TimedRows], observed: TimedRows) -> pa.Table:
     source = tables[how.table]
     here = np.ones(len(source), np.bool_)
     at = how.key if how.at is None else how.at

@@ -87,7 +87,9 @@ def make_case(
         {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}
         for place in range(1, places + 1)
     ]
+    features_of = {spec.reason_code: spec.name for spec in features.specs}
     listed = pd.DataFrame(rows, columns=list(_COLUMNS))
+    listed["feature"] = listed["code"].map(features_of)
     return Case(
         bundle=bundle,
         observation=observations,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, DIRECTION, TRANSACTION_ID, ContractedTables
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, TRANSACTION_ID, TRANSACTIONS, ContractedTables
 from kyc_ml.decision import (
     DAYS,
     CaseSheet,
@@ -18,6 +18,7 @@ from kyc_ml.decision import (
     Language,
     OddsScale,
     OverrideRule,
+    Pattern,
     PatternPart,
     Payments,
     ReasonRow,
@@ -25,6 +26,7 @@ from kyc_ml.decision import (
     TierPolicy,
     describe_customer,
     describe_payment,
+    find_patterns,
     flows,
     has_range,
     known_cases,
@@ -33,16 +35,18 @@ from kyc_ml.decision import (
     list_rows,
     payment_rows,
     recent_behaviour,
-    say_value,
     timelines,
     write_text,
 )
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, Latest, find_rows, name_of
-from kyc_ml.registry import Bundle
+from kyc_ml.model import Calibrator
 from kyc_ml.scoring.case import Case
 
 _ROOM: Final = 2.0
 """Log-odds that the scale goes on beyond the base value and the cut-offs (convention)."""
+_EXACT: Final = 1e-6
+_PATTERNS: Final = 3
+"""Patterns that are shown: further ones repeat the rows of the first (convention)."""
 _ENDS: Final = (-30.0, 30.0)
 """Margins between which cut-offs are looked for: probabilities are 0 and 1 beyond."""
 
@@ -67,7 +71,15 @@ def make_sheet(
     bundle, score = case.bundle, case.score
     decision, customer = case.decided, score[CUSTOMER_ID]
     payments = known_payments(tables, customer, decision=decision)
-    segment = case.facts.segment(_segment_feature(bundle))[0]
+    segments = bundle.calibrator.segments
+    segment = None if segments is None else case.features.category(segments.feature)[0]
+    patterns = find_patterns(
+        tables[TRANSACTIONS],
+        case.observation,
+        timezone=case.timezone,
+        currency=tables.base_currency,
+        cash_report=bundle.config.features.amounts.cash_report,
+    )[0]
     return CaseSheet(
         language=language,
         unit=bundle.config.unit,
@@ -83,10 +95,16 @@ def make_sheet(
         else (),
         who=describe_customer(tables, customer, payments, decision=decision, language=language),
         cases=known_cases(tables, customer, decision=decision, language=language),
-        patterns=(),
+        patterns=tuple(_patterns(patterns, payments, tables.base_currency, language)),
         reasons=tuple(_rows(case, tables, payments, language)),
-        payments=_pictures(case, payments, language),
-        scale=scale_of(bundle.calibrator, bundle.policy, score, segment=segment),
+        payments=_pictures(case, payments, patterns, language),
+        scale=scale_of(
+            bundle.calibrator,
+            bundle.policy,
+            base=score["base_value"],
+            cut_offs=score["segment"],
+            segment=segment,
+        ),
         lowering=lowering,
         measures=recent_behaviour(tables, customer, decision=decision, peers=_peers_of(case)),
         overrides=tuple(_in_force(case, language)),
@@ -97,38 +115,116 @@ def make_sheet(
 def _grade_of(score: Mapping[str, Any], policy: TierPolicy, language: Language) -> str:
     """Return the name of the expert grade; its card may have other grades than the tiers."""
     name = score["expert_grade"]
-    if name is None or policy.expert is None or language == "en":
-        return name or ""
+    if name is None:
+        return ""
+    if policy.expert is None or language == "en":
+        return str(name).replace("_", "-").capitalize()
     return {grade.name: grade.name_zh for grade in policy.expert.card.grades}[name]
 
 
-def _rows(case: Case, language: Language) -> list[ReasonRow]:
-    specs = {spec.reason_code: spec for spec in case.features.specs}
+def _rows(
+    case: Case, tables: ContractedTables, payments: pd.DataFrame, language: Language
+) -> Iterator[ReasonRow]:
+    """Write the reasons, each with the rows behind its telling feature."""
+    specs = {spec.name: spec for spec in case.features.specs}
     currency = case.bundle.data["base_currency"]
-    rows = []
-    for row in case.reasons.to_dict("records"):
-        spec = specs[str(row["code"])]
-        category = spec.kind == "category"
-        own = case.features.category(spec.name)[0] if category else row["value"]
-        usual = case.bundle.reference.modes.get(spec.name) if category else row["peer_median"]
-        value, median = (
-            say_value(spec, each, currency=currency, language=language) for each in (own, usual)
-        )
+    listed = [row for row in case.reasons.to_dict("records") if row["feature"] is not None]
+    behind = find_rows(
+        tables, case.observation, {row["feature"] for row in listed}, specs=case.bundle.specs
+    )
+    new = set(payments.loc[payments["new"], TRANSACTION_ID])
+    shown: dict[tuple[Evidence, ...], int] = {}
+    for number, row in enumerate(case.reasons.to_dict("records"), start=1):
+        spec = specs.get(row["feature"])
         place = row["percentile"]
-        rows.append(
-            ReasonRow(
-                code=str(row["code"]),
-                family=str(row["family"]),
-                text=str(row["text"]),
-                text_zh=str(row["text_zh"]),
-                value=value,
-                peer_median=median,
-                percentile=float(place) if has_range(spec) and not np.isnan(place) else None,
-                contribution=float(row["contribution"]),
-                share=float(row["share"]),
+        written = (
+            list_rows(
+                each,
+                customer=case.score[CUSTOMER_ID],
+                new=new,
+                timezone=case.timezone,
+                currency=currency,
+                language=language,
             )
+            for each in behind.get(row["feature"], ())
         )
-    return rows
+        found = tuple(each for each in written if each is not None)
+        placed = spec is not None and has_range(spec) and not np.isnan(place)
+        yield ReasonRow(
+            code=str(row["code"]),
+            text=str(row["text_zh" if language == "zh" else "text"]),
+            percentile=float(place) if placed else None,
+            contribution=float(row["contribution"]),
+            rows=found,
+            same_rows=shown.get(found, 0) if found else 0,
+        )
+        shown.setdefault(found, number)
+
+
+def _patterns(
+    patterns: Sequence[Pattern], payments: pd.DataFrame, currency: str, language: Language
+) -> Iterator[PatternPart]:
+    chinese = language == "zh"
+    for each in patterns[:_PATTERNS]:
+        rows = payment_rows(payments, each.transactions, currency=currency, language=language)
+        yield PatternPart(name=each.name[chinese], text=each.text[chinese], rows=rows)
+
+
+def _pictures(
+    case: Case, payments: pd.DataFrame, patterns: Sequence[Pattern], language: Language
+) -> Payments:
+    """Draw the timeline, and the flow of the first pattern's period or else of the last days."""
+    decision, chinese = case.decided, language == "zh"
+    first, last = decision - pd.Timedelta(days=DAYS), decision
+    marked: set[str] = {case.score[OBSERVATION_ID]} if case.bundle.config.unit == "fraud" else set()
+    period, bands = write_text("sheet", "flow_days", language, days=DAYS), []
+    if patterns:
+        seen = patterns[0]
+        first, last, marked = seen.first, seen.last, marked | set(seen.transactions)
+        days = {"first": f"{first:%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
+        period = write_text("sheet", "flow_pattern", language, **days)
+        bands = [(first, last, f"{seen.name[chinese]}, {first:%m-%d} – {last:%m-%d}")]
+    inside = payments[(payments["time"] >= first) & (payments["time"] <= last)]
+    customer = case.score[CUSTOMER_ID]
+    return Payments(
+        timeline=timelines(
+            payments, decision=decision, bands=bands, marked=marked, language=language
+        ),
+        flow=flows(inside, customer=customer, marked=marked, language=language),
+        period=period,
+    )
+
+
+def scale_of(
+    calibrator: Calibrator, policy: TierPolicy, *, base: float, cut_offs: str, segment: str | None
+) -> OddsScale:
+    """Find the scale of log-odds that the cases of a model and a segment share.
+
+    Parameters
+    ----------
+    base : float
+        The model's base value.
+    cut_offs : str
+        Segment whose cut-offs apply.
+    segment : str or None
+        Segment of the calibration.
+    """
+
+    def proba(margin: float) -> float:
+        values = None if segment is None else [segment]
+        return float(calibrator.probability(np.array([margin]), values)[0])
+
+    found = []
+    for place, least in enumerate(policy.cut_offs(cut_offs)):
+        low, high = _ENDS
+        if place == 0 or proba(high) < least or proba(low) >= least:
+            continue
+        while high - low > _EXACT:
+            middle = (low + high) / 2
+            low, high = (low, middle) if proba(middle) >= least else (middle, high)
+        found.append((place, least, high))
+    margins = [base, *(margin for _, _, margin in found)]
+    return OddsScale(low=min(margins) - _ROOM, high=max(margins) + _ROOM, cut_offs=tuple(found))
 
 
 def _peers_of(case: Case) -> dict[str, str] | None:
@@ -150,7 +246,10 @@ def _peers_of(case: Case) -> dict[str, str] | None:
 def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
     """List what each override in force sets, and its source."""
     policy = case.bundle.policy
-    shown = {rule.name: rule.name_zh if language == "zh" else rule.name for rule in policy.tiers}
+    shown = {
+        rule.name: rule.name_zh if language == "zh" else rule.name.replace("_", "-").capitalize()
+        for rule in policy.tiers
+    }
     listed = []
     for each in list_in_force(case.facts, policy=policy, book=case.book):
         kind, tier = ("tier", each.tier) if each.floor is None else ("floor", each.floor)
@@ -170,9 +269,7 @@ def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
 def _reason_of(override: OverrideRule | EnteredOverride, language: Language) -> str:
     if isinstance(override, EnteredOverride):
         return override.reason
-    if language == "zh":
-        return override.chinese
-    return f"{override.english} {override.chinese}"
+    return override.chinese if language == "zh" else override.english
 
 
 def _earlier(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,8 +31,8 @@ from kyc_ml.contract import (
     VALUE,
 )
 from kyc_ml.decision.casework.known import say_code
-from kyc_ml.decision.wording import Language, name_value, write_text
-from kyc_ml.display import Dot, Drawing, Link, draw_flow, draw_timeline
+from kyc_ml.decision.wording import Language, write_text
+from kyc_ml.display import Band, Dot, Drawing, Link, draw_flow, draw_timeline
 from kyc_ml.features import RowColumn, RowsBehind, Window, name_of
 
 DAYS: Final = 90
@@ -84,7 +84,7 @@ def list_rows(
     currency: str,
     language: Language,
 ) -> Evidence | None:
-    """Write the rows behind a reason: the ten largest, or latest, in order of time.
+    """Write the rows behind a reason: the ten largest of amounts, else the latest ten.
 
     Parameters
     ----------
@@ -108,7 +108,10 @@ def list_rows(
         and (name != CUSTOMER_ID or (frame[name] != customer).any())
     ]
     counted = _counted(behind)
-    return _write(frame, columns, new, counted=counted, currency=currency, language=language)
+    read = behind.value if behind.value == AMOUNT else counted
+    return _write(
+        frame, columns, new, size=read, counted=counted, currency=currency, language=language
+    )
 
 
 def payment_rows(
@@ -118,7 +121,9 @@ def payment_rows(
     own = payments[payments[TRANSACTION_ID].isin(transactions)]
     columns = [DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL]
     new = set(own.loc[own["new"], TRANSACTION_ID])
-    return None if own.empty else _write(own, columns, new, currency=currency, language=language)
+    if own.empty:
+        return None
+    return _write(own, columns, new, size=AMOUNT, currency=currency, language=language)
 
 
 def _write(
@@ -126,11 +131,11 @@ def _write(
     columns: Sequence[str],
     new: Collection[str],
     *,
+    size: str | None = None,
     counted: str | None = None,
     currency: str,
     language: Language,
 ) -> Evidence:
-    size = counted or (AMOUNT if AMOUNT in frame else None)
     kept = frame.tail(_MOST) if size is None else frame.nlargest(_MOST, size).sort_index()
     columns = [name for name in columns if kept[name].notna().any()]
     rest = frame.drop(kept.index)
@@ -148,7 +153,9 @@ def _write(
             for row in kept.to_dict("records")
         ),
         right=tuple(name in {AMOUNT, VALUE, "length", "counted"} for name in heads),
-        more=write_text("rows", key, language, n=f"{len(rest):,}", total=total) if len(rest) else "",
+        more=write_text("rows", key, language, n=f"{len(rest):,}", total=total)
+        if len(rest)
+        else "",
     )
 
 
@@ -163,7 +170,7 @@ def _counted(behind: RowsBehind) -> str | None:
     return value.name if any(each not in {0.0, 1.0} for each in numbers.to_pylist()) else None
 
 
-def _cell(name: str, row: Mapping[str, Any], new: Collection[str], language: Language) -> str:
+def _cell(name: str, row: Mapping[Hashable, Any], new: Collection[str], language: Language) -> str:
     value = row[name]
     if pd.isna(value):
         return "–"
@@ -182,7 +189,7 @@ def timelines(
     payments: pd.DataFrame,
     *,
     decision: pd.Timestamp,
-    bands: Sequence[tuple[pd.Timestamp, pd.Timestamp, str]],
+    bands: Sequence[Band],
     marked: Collection[str],
     language: Language,
 ) -> tuple[Drawing, ...]:
@@ -218,7 +225,10 @@ def flows(
     links = list(_links(payments[payments[DIRECTION].notna()], marked, language))
     if not links:
         return ()
-    rest = (write_text("flow", "payers", language), write_text("flow", "payees", language))
+    rest = (
+        write_text("flow", "payers", language, n="{n}"),
+        write_text("flow", "payees", language, n="{n}"),
+    )
     return tuple(draw_flow(links, customer=customer, width=width, rest=rest) for width in WIDTHS)
 
 
@@ -229,11 +239,11 @@ def _links(payments: pd.DataFrame, marked: Collection[str], language: Language) 
     for (direction, name, means), rows in payments.groupby(keys, sort=True):
         unnamed = write_text("flow", "unnamed", language)
         if means:
-            unnamed = name_value("values", means, language, otherwise=means)
+            unnamed = say_code(str(means), language)
         count = f"× {len(rows)}" if len(rows) > 1 else ""
         new = write_text("flow", "new", language) if rows["new"].any() else ""
         yield Link(
-            name=name or unnamed,
+            name=str(name) or unnamed,
             incoming=direction == "in",
             amount=float(rows[AMOUNT].sum()),
             note=" ".join(filter(None, (count, new))),

@@ -18,10 +18,12 @@ from kyc_ml.contract import (
     CASES,
     CHANNEL,
     COUNTERPARTY_ID,
+    COUNTRY,
     CUSTOMER_ID,
     CUSTOMER_TYPE,
     CUSTOMERS,
     DECLARED_INCOME,
+    DEVICE_ID,
     DIRECTION,
     DOCUMENT_EXPIRY,
     EVENT_TIME,
@@ -113,7 +115,8 @@ def known_payments(
     frame["time"] = frame[EVENT_TIME].dt.tz_convert(decision.tz)
     party = frame[COUNTERPARTY_ID]
     frame["new"] = party.notna() & ~party.duplicated()
-    return frame.drop(columns=EVENT_TIME)
+    listed: pd.DataFrame = frame.drop(columns=EVENT_TIME)
+    return listed
 
 
 def flow_of_year(payments: pd.DataFrame, *, decision: pd.Timestamp) -> tuple[float, float]:
@@ -121,6 +124,37 @@ def flow_of_year(payments: pd.DataFrame, *, decision: pd.Timestamp) -> tuple[flo
     recent = payments[payments["time"] >= decision - pd.Timedelta(days=_YEAR)]
     sums = recent.groupby(DIRECTION)[AMOUNT].sum()
     return float(sums.get("in", 0.0)), float(sums.get("out", 0.0))
+
+
+def describe_payment(
+    observation: pa.Table, payments: pd.DataFrame, tables: ContractedTables, *, language: Language
+) -> tuple[Fact, ...]:
+    """Describe the scored payment by its own fields; missing ones are left out.
+
+    Parameters
+    ----------
+    observation : pyarrow.Table of one row
+    payments : DataFrame
+        The customer's earlier payments; see `known_payments`.
+    """
+    own = observation.to_pylist()[0]
+    party = own.get(COUNTERPARTY_ID)
+    found = []
+    for name in (AMOUNT, DIRECTION, COUNTERPARTY_ID, INSTRUMENT, CHANNEL, COUNTRY, DEVICE_ID):
+        value = own.get(name)
+        if value is None:
+            continue
+        what = write_text("rows", name, language, currency=tables.base_currency)
+        if name == COUNTERPARTY_ID:
+            earlier = int((payments[COUNTERPARTY_ID] == party).sum())
+            key = "earlier" if earlier else "first"
+            said = f"{party} {write_text('who', key, language, n=earlier)}"
+        elif name == AMOUNT:
+            said = f"{value:,.2f}"
+        else:
+            said = str(value) if name == DEVICE_ID else say_code(str(value), language)
+        found.append(Fact(what=what, value=said))
+    return tuple(found)
 
 
 def describe_customer(
@@ -140,7 +174,7 @@ def describe_customer(
         versions = known_rows(table, decision=decision, customer=customer)
         versions = versions.sort_by([(EVENT_TIME, "ascending"), (KNOWN_AT, "ascending")])
         latest = (versions.to_pylist() or [dict.fromkeys(versions.column_names)])[-1]
-    found = []
+    found, currency = list[Fact](), tables.base_currency
     for name in _PROFILE:
         value = latest.get(name)
         # only a person has a nationality
@@ -148,7 +182,12 @@ def describe_customer(
             continue
         key = f"{name}_entity" if latest.get(CUSTOMER_TYPE) == "entity" else name
         what = name_value("who", key, language, otherwise=write_text("who", name, language))
-        found.append(_fact(what, name, name in latest, value, decision, language, tables))
+        if name in latest and value is not None:
+            found.append(_fact(what, name, value, decision, language, currency=currency))
+            continue
+        there = name in latest
+        said = write_text(*(("reason", "unknown") if there else ("who", "absent")), language)
+        found.append(Fact(what=what, value=said, state="unknown" if there else "absent"))
     found += _flows(tables, payments, latest.get(DECLARED_INCOME), decision, language)
     return (*found, *_reported(tables, customer, decision, language))
 
@@ -156,16 +195,12 @@ def describe_customer(
 def _fact(
     what: str,
     name: str,
-    there: bool,  # noqa: FBT001
     value: object,
     decision: pd.Timestamp,
     language: Language,
-    tables: ContractedTables,
+    *,
+    currency: str,
 ) -> Fact:
-    if not there:
-        return Fact(what=what, value=write_text("who", "absent", language), state="absent")
-    if value is None:
-        return Fact(what=what, value=write_text("reason", "unknown", language), state="unknown")
     alarming = (name == PEP_STATUS and value != "none") or value is True
     match value:
         case bool():
@@ -184,7 +219,7 @@ def _fact(
         case date():
             said = f"{pd.Timestamp(value):%Y-%m-%d}"
         case float():
-            said = f"{value:,.0f} {tables.base_currency}"
+            said = f"{value:,.0f} {currency}"
         case _:
             said = say_code(str(value), language)
     return Fact(what=what, value=said, state="alarming" if alarming else "known")
@@ -212,12 +247,12 @@ def _flows(
     for key, amount in (("in", came), ("out", went)):
         said = f"{amount:,.0f} {tables.base_currency}"
         times = amount / income if income else 0.0
-        if times >= 0.05:  # noqa: PLR2004  below, it would read 0.0 times
+        if times >= 0.05:
             said += write_text("who", "times", language, times=f"{times:,.1f}")
         yield Fact(
             what=write_text("who", key, language),
             value=said,
-            state="alarming" if key == "in" and times >= 2.0 else "known",  # noqa: PLR2004  convention
+            state="alarming" if key == "in" and times >= 2.0 else "known",
         )
 
 

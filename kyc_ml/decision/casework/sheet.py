@@ -33,7 +33,7 @@ class ReasonRow:
     Attributes
     ----------
     text : str
-        In the language of the sheet, as are `value` and `peer_median`, which have a unit.
+        In the language of the sheet.
     percentile : float or None
         Place of the value among the peers, 0 to 1.
     contribution : float
@@ -46,8 +46,6 @@ class ReasonRow:
 
     code: str
     text: str
-    value: str
-    peer_median: str
     percentile: float | None
     contribution: float
     rows: tuple[Evidence, ...] = ()
@@ -199,12 +197,10 @@ def render_sheet(sheet: CaseSheet) -> str:
         .get_template(_TEMPLATE)
         .render(
             sheet=sheet,
-            page=write("page"),
-            chinese=language == "zh",
             score=score,
             subject=subject,
-            # a string of CSS: whatever else an identifier holds could end it
-            running=re.sub(r"[^\w@.:-]", "?", str(subject)),
+            running=f"{write('internal_short')} · {sheet.model} · {score['observation_id']}",
+            page=write("page"),
             set_by=score.get("tier_set_by_text" + ("_zh" if language == "zh" else "")),
             write=write,
             word={key: each[language] for key, each in WORDING["sheet"].items()},
@@ -332,4 +328,5 @@ def _draw(measure: RecentMeasure) -> dict[str, Any]:
             name: _number(getattr(measure, name))
             for name in ("recent", "before", "peers_low", "peers_high")
         },
+        "place": "" if np.isnan(measure.place) else f"{100.0 * measure.place:.0f}",
     }
