@@ -44,12 +44,6 @@ class RowsBehind:
     how: Window | Latest
     rows: pa.Table
 
-    @property
-    def value(self) -> str | None:
-        """Name of the column whose values the statistic is made of; None where rows count."""
-        column = self.how.value if isinstance(self.how, Window) else self.how.column
-        return None if column is None else name_of(column)
-
 
 def find_rows(
     source: ContractedTables,

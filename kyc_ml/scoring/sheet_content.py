@@ -70,7 +70,8 @@ def make_sheet(
     """
     bundle, score = case.bundle, case.score
     decision, customer = case.decided, score[CUSTOMER_ID]
-    payments = known_payments(tables, customer, decision=decision)
+    scored = score[OBSERVATION_ID] if bundle.config.unit == "fraud" else None
+    payments = known_payments(tables, customer, decision=decision, scored=scored)
     segments = bundle.calibrator.segments
     segment = None if segments is None else case.features.category(segments.feature)[0]
     patterns = find_patterns(
@@ -184,7 +185,7 @@ def _pictures(
         days = {"first": f"{first:%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
         period = write_text("sheet", "flow_pattern", language, **days)
         bands = [(first, last, f"{seen.name[chinese]}, {first:%m-%d} – {last:%m-%d}")]
-    inside = payments[(payments["time"] >= first) & (payments["time"] <= last)]
+    inside = payments[payments["time"].between(first, last)]
     customer = case.score[CUSTOMER_ID]
     return Payments(
         timeline=timelines(

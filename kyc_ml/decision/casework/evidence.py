@@ -108,7 +108,8 @@ def list_rows(
         and (name != CUSTOMER_ID or (frame[name] != customer).any())
     ]
     counted = _counted(behind)
-    read = behind.value if behind.value == AMOUNT else counted
+    value = behind.how.value if isinstance(behind.how, Window) else None
+    read = AMOUNT if value == AMOUNT else counted
     return _write(
         frame, columns, new, size=read, counted=counted, currency=currency, language=language
     )
@@ -138,6 +139,8 @@ def _write(
 ) -> Evidence:
     kept = frame.tail(_MOST) if size is None else frame.nlargest(_MOST, size).sort_index()
     columns = [name for name in columns if kept[name].notna().any()]
+    if CHANNEL in columns:  # one column says both
+        columns = [name for name in columns if name != INSTRUMENT]
     rest = frame.drop(kept.index)
     total = f"{rest[AMOUNT].sum():,.2f} {currency}" if AMOUNT in frame else ""
     key = "more_of" if total else "more"
@@ -160,14 +163,17 @@ def _write(
 
 
 def _counted(behind: RowsBehind) -> str | None:
-    """Return the computed column whose values a statistic is made of, if they are not all 1."""
+    """Return the computed column that a statistic reads, if it says more than the amount."""
     value = behind.how.value if isinstance(behind.how, Window) else None
-    if not isinstance(value, RowColumn) or not pa.types.is_floating(
-        behind.rows.schema.field(value.name).type
-    ):
+    if not isinstance(value, RowColumn):
         return None
-    numbers = behind.rows[value.name].drop_null()
-    return value.name if any(each not in {0.0, 1.0} for each in numbers.to_pylist()) else None
+    column = behind.rows[value.name]
+    if not pa.types.is_floating(column.type):
+        return None
+    numbers = column.drop_null().to_pylist()
+    flags = all(each in {0.0, 1.0} for each in numbers)
+    amounts = behind.rows[AMOUNT].to_pylist() if AMOUNT in behind.rows.column_names else None
+    return None if flags or numbers == amounts else value.name
 
 
 def _cell(name: str, row: Mapping[Hashable, Any], new: Collection[str], language: Language) -> str:
@@ -178,6 +184,11 @@ def _cell(name: str, row: Mapping[Hashable, Any], new: Collection[str], language
         return write_text("rows", "new", language, party=value)
     if name in _NAMES:
         return str(value)
+    if name == AMOUNT:
+        return f"{value:,.2f}"
+    if name == CHANNEL and not pd.isna(row.get(INSTRUMENT)):
+        comma = write_text("sheet", "comma", language)
+        return comma.join(say_code(str(each), language) for each in (row[INSTRUMENT], value))
     return _number(value) if isinstance(value, float) else say_code(str(value), language)
 
 

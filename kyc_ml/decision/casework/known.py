@@ -92,9 +92,14 @@ def known_rows(
 
 
 def known_payments(
-    tables: ContractedTables, customer: str, *, decision: pd.Timestamp
+    tables: ContractedTables, customer: str, *, decision: pd.Timestamp, scored: str | None = None
 ) -> pd.DataFrame:
     """List a customer's payments that were known at the decision, in order of time.
+
+    Parameters
+    ----------
+    scored : str, optional
+        The transaction that is scored: known to its own decision, it comes last.
 
     Returns
     -------
@@ -108,6 +113,8 @@ def known_payments(
     if rows is None:
         return pd.DataFrame(columns=[*columns, "time", "new"])
     own = known_rows(rows, decision=decision, customer=customer)
+    if scored is not None:
+        own = pa.concat_tables([own, rows.filter(pc.equal(rows[TRANSACTION_ID], scored))])
     frame = own.select([name for name in columns if name in own.column_names]).to_pandas()
     for name in columns:
         if name not in frame:
@@ -121,7 +128,8 @@ def known_payments(
 
 def flow_of_year(payments: pd.DataFrame, *, decision: pd.Timestamp) -> tuple[float, float]:
     """Return the amounts received and sent in the 365 days before the decision."""
-    recent = payments[payments["time"] >= decision - pd.Timedelta(days=_YEAR)]
+    year = decision - pd.Timedelta(days=_YEAR)
+    recent = payments[payments["time"].between(year, decision, inclusive="left")]
     sums = recent.groupby(DIRECTION)[AMOUNT].sum()
     return float(sums.get("in", 0.0)), float(sums.get("out", 0.0))
 
@@ -135,7 +143,7 @@ def describe_payment(
     ----------
     observation : pyarrow.Table of one row
     payments : DataFrame
-        The customer's earlier payments; see `known_payments`.
+        The customer's payments up to this one; see `known_payments`.
     """
     own = observation.to_pylist()[0]
     party = own.get(COUNTERPARTY_ID)
@@ -146,7 +154,7 @@ def describe_payment(
             continue
         what = write_text("rows", name, language, currency=tables.base_currency)
         if name == COUNTERPARTY_ID:
-            earlier = int((payments[COUNTERPARTY_ID] == party).sum())
+            earlier = int((payments[COUNTERPARTY_ID] == party).sum()) - 1
             key = "earlier" if earlier else "first"
             said = f"{party} {write_text('who', key, language, n=earlier)}"
         elif name == AMOUNT:
@@ -209,9 +217,10 @@ def _fact(
             said = f"{value.tz_convert(decision.tz):%Y-%m-%d}"
         case date() if name == DOCUMENT_EXPIRY:
             left = (value - decision.date()).days
-            alarming = left < _SOON
-            key = "expired" if left < 0 else "expires"
-            said = f"{value} {write_text('who', key, language, days=abs(left))}"
+            alarming, said = left < _SOON, str(value)
+            if alarming:
+                key = "expired" if left < 0 else "expires"
+                said += write_text("who", key, language, days=abs(left))
         case date() if name == BIRTH_DATE:
             years = decision.year - value.year
             years -= (decision.month, decision.day) < (value.month, value.day)

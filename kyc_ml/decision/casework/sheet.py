@@ -22,6 +22,8 @@ from kyc_ml.display import Drawing, template_environment
 from kyc_ml.storage import write_whole
 
 _TEMPLATE: Final = "case_sheet.html.j2"
+_CASES: Final = 10
+"""Cases that are listed; further ones are counted (convention)."""
 _WIDTH: Final = 300.0
 _HEIGHT: Final = 54.0
 
@@ -191,6 +193,7 @@ def render_sheet(sheet: CaseSheet) -> str:
     def write(key: str, **values: object) -> str:
         return write_text("sheet", key, language, **values)
 
+    hidden = len(sheet.cases or ()) - _CASES
     subject = score["observation_id" if sheet.unit == "fraud" else "customer_id"]
     return (
         template_environment()
@@ -213,6 +216,8 @@ def render_sheet(sheet: CaseSheet) -> str:
             recent=RECENT,
             weeks=WEEKS,
             days=DAYS,
+            most_cases=_CASES,
+            more_cases=write_text("rows", "more", language, n=hidden) if hidden > 0 else "",
         )
     )
 
@@ -243,7 +248,7 @@ def save_sheet(sheet: CaseSheet, path: Path) -> None:
 def _steps(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
     """Place each step from start to margin on the scale, in per cent of its width."""
     language = sheet.language
-    named = [(re.split("[:：]", each.text)[0], each.contribution) for each in sheet.reasons]
+    named = [(re.split(": |：", each.text)[0], each.contribution) for each in sheet.reasons]
     named.append((write_text("sheet", "rest", language), sheet.rest))
     ends = list(accumulate((step for _, step in named), initial=sheet.start))
     first = "start" if sheet.score.get("reference_margin") is None else "comparable"
@@ -328,5 +333,5 @@ def _draw(measure: RecentMeasure) -> dict[str, Any]:
             name: _number(getattr(measure, name))
             for name in ("recent", "before", "peers_low", "peers_high")
         },
-        "place": "" if np.isnan(measure.place) else f"{100.0 * measure.place:.0f}",
+        "place": "" if np.isnan(measure.place) else f"{min(int(100.0 * measure.place), 99)}",
     }
