@@ -39,9 +39,12 @@ from .needs import specs_of as specs_of
 from .override_customers import require_known_customers as require_known_customers
 from .patterns.finding import Pattern as Pattern
 from .patterns.finding import find_patterns as find_patterns
+from .patterns.stored import StoredTransactions as StoredTransactions
 from .rating.card import Scorecard as Scorecard
 from .rating.rate import Rating as Rating
+from .rating.rate import points_above as points_above
 from .rating.rate import rate as rate
+from .rating.rate import rating_points as rating_points
 from .tiers.calendar import decision_days as decision_days
 from .tiers.calendar import require_in_force as require_in_force
 from .tiers.cut_offs import assign_tiers as assign_tiers
@@ -54,6 +57,7 @@ from .tiers.display import moves_table as moves_table
 from .tiers.display import policy_tables as policy_tables
 from .tiers.display import proposal_table as proposal_table
 from .tiers.display import say_path as say_path
+from .tiers.display import tiers_set_table as tiers_set_table
 from .tiers.fit_evaluation import FitRows as FitRows
 from .tiers.fit_evaluation import evaluate_cut_offs as evaluate_cut_offs
 from .tiers.grading import NO_OVERRIDES as NO_OVERRIDES

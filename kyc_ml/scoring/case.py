@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.contract import ContractedTables
-from kyc_ml.decision import OverrideBook, TierHistory
+from kyc_ml.contract import TRANSACTIONS, ContractedTables
+from kyc_ml.decision import OverrideBook, Pattern, TierHistory, find_patterns
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import DECISION_TIME, FeatureTable
 from kyc_ml.registry import Bundle, features_and_facts, reasons_of, score_and_grade
@@ -34,6 +34,8 @@ class Case:
         See `Explained.contributions`.
     observation : pyarrow.Table of one row
         Its keys and own fields.
+    patterns : tuple of Pattern
+        What the customer's payments show, as known at the decision; the published one first.
     timezone : str
         Time zone of the source, in which dates are shown to people.
     """
@@ -46,6 +48,7 @@ class Case:
     history: TierHistory | None
     score: dict[str, Any]
     reasons: pd.DataFrame
+    patterns: tuple[Pattern, ...] = ()
     timezone: str = "UTC"
 
     @property
@@ -82,6 +85,13 @@ def make_case(
     features, facts = features_and_facts(bundle, tables, observations, reporter)
     scored = score_and_grade(bundle, features, facts=facts, book=book, history=history)
     columns = reasons_of(bundle, features, scored.contributions, k=reasons)
+    (patterns,) = find_patterns(
+        tables[TRANSACTIONS],
+        observations,
+        timezone=tables.timezone,
+        currency=tables.base_currency,
+        cash_report=bundle.config.features.amounts.cash_report,
+    )
     places = sum(name.endswith("_code") for name in columns)
     rows = [
         {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}
@@ -100,5 +110,6 @@ def make_case(
         score=scored.table.to_pylist()[0],
         # a column of missing values alone would be of objects, not of numbers
         reasons=listed.astype(dict.fromkeys(_NUMBERS, np.float64)),
+        patterns=patterns,
         timezone=tables.timezone,
     )

@@ -14,6 +14,7 @@ from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract import ContractedTables, read_tables
 from kyc_ml.decision import (
     Counterfactual,
+    Pattern,
     customer_safe,
     disclosable,
     load_overrides,
@@ -53,6 +54,8 @@ class Explained:
     contributions : DataFrame
         One row per reason, the strongest first: code, family, text, text_zh, value (NaN where
         missing or a category), peer_median, percentile, contribution (log-odds), share.
+    patterns : tuple of Pattern
+        See `Case.patterns`.
     lowering : Counterfactual
         The nearest change that would lower the tier, in English and Chinese.
     sheet : Path or None
@@ -69,6 +72,7 @@ class Explained:
     score: Mapping[str, Any]
     contributions: pd.DataFrame
     lowering: Counterfactual
+    patterns: tuple[Pattern, ...] = ()
     sheet: Path | None = None
 
     @classmethod
@@ -81,6 +85,7 @@ class Explained:
             score=score,
             contributions=case.reasons,
             lowering=lowering,
+            patterns=case.patterns,
             sheet=sheet,
             **{name: score[name] for name in _SHOWN},
         )
@@ -91,6 +96,8 @@ class Explained:
             "decided": say_moment(self.decided),
             "probability": f"{self.probability:.2%}",
             "tier": f"{self.tier} {self.tier_zh}",
+            "set by": self.score["tier_set_by_text"],
+            **{pattern.name[0]: pattern.text[0] for pattern in self.patterns},
             "margin": f"{self.margin:.3f} = {self.base_value:.3f} + all contributions",
             "would lower it": " ".join([*lines, self.lowering.note[0]]),
         }

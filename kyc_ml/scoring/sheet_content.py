@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, TRANSACTION_ID, TRANSACTIONS, ContractedTables
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, TRANSACTION_ID, ContractedTables
 from kyc_ml.decision import (
     DAYS,
     CaseSheet,
@@ -26,7 +26,6 @@ from kyc_ml.decision import (
     TierPolicy,
     describe_customer,
     describe_payment,
-    find_patterns,
     flows,
     has_range,
     known_cases,
@@ -74,13 +73,6 @@ def make_sheet(
     payments = known_payments(tables, customer, decision=decision, scored=scored)
     segments = bundle.calibrator.segments
     segment = None if segments is None else case.features.category(segments.feature)[0]
-    patterns = find_patterns(
-        tables[TRANSACTIONS],
-        case.observation,
-        timezone=case.timezone,
-        currency=tables.base_currency,
-        cash_report=bundle.config.features.amounts.cash_report,
-    )[0]
     return CaseSheet(
         language=language,
         unit=bundle.config.unit,
@@ -96,9 +88,9 @@ def make_sheet(
         else (),
         who=describe_customer(tables, customer, payments, decision=decision, language=language),
         cases=known_cases(tables, customer, decision=decision, language=language),
-        patterns=tuple(_patterns(patterns, payments, tables.base_currency, language)),
+        patterns=tuple(_patterns(case.patterns, payments, tables.base_currency, language)),
         reasons=tuple(_rows(case, tables, payments, language)),
-        payments=_pictures(case, payments, patterns, language),
+        payments=_pictures(case, payments, language),
         scale=scale_of(
             bundle.calibrator,
             bundle.policy,
@@ -171,16 +163,14 @@ def _patterns(
         yield PatternPart(name=each.name[chinese], text=each.text[chinese], rows=rows)
 
 
-def _pictures(
-    case: Case, payments: pd.DataFrame, patterns: Sequence[Pattern], language: Language
-) -> Payments:
+def _pictures(case: Case, payments: pd.DataFrame, language: Language) -> Payments:
     """Draw the timeline, and the flow of the first pattern's period or else of the last days."""
     decision, chinese = case.decided, language == "zh"
     first, last = decision - pd.Timedelta(days=DAYS), decision
     marked: set[str] = {case.score[OBSERVATION_ID]} if case.bundle.config.unit == "fraud" else set()
     period, bands = write_text("sheet", "flow_days", language, days=DAYS), []
-    if patterns:
-        seen = patterns[0]
+    if case.patterns:
+        seen = case.patterns[0]
         first, last, marked = seen.first, seen.last, marked | set(seen.transactions)
         days = {"first": f"{first:%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
         period = write_text("sheet", "flow_pattern", language, **days)

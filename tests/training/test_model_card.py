@@ -107,6 +107,23 @@ def test_it_names_the_run_the_bundle_and_how_to_train_it_again(card):
     assert "d" * 64 in text
 
 
+@pytest.mark.parametrize(
+    ("refit", "named"),
+    [
+        ("none", {"train"}),
+        ("early_stopping", {"train", "early stopping"}),
+        ("all", {"train", "early stopping", "calibration"}),
+    ],
+)
+def test_the_card_names_the_parts_that_the_model_learned_from(trained, tiers, saved, refit, named):
+    model = saved.config.model.model_copy(update={"refit": refit, "averaged": 3})
+    changed = replace(saved, config=saved.config.model_copy(update={"model": model}))
+    card = make_model_card(saved, replace(trained, bundle=changed), tiers=tiers)
+    learned, mean, *_ = body(card, "What learned from which rows").split(". ")
+    assert {name for name in ("train", "early stopping", "calibration") if name in learned} == named
+    assert "3" in mean
+
+
 def test_the_rows_of_a_period_add_up(card):
     rows = [line.strip("|").split("|") for line in body(card, "Periods").splitlines()[2:]]
     assert len(rows) == 2

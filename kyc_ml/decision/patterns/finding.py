@@ -35,7 +35,7 @@ class Pattern:
     amount_in, amount_out : float
         Of its rows into and out of the customer's accounts, base currency.
     share : float
-        Of the amount of all that the customer moved in the window of 30 days, 0 to 1.
+        Of the amount of all that the customer moved in the window of 90 days, 0 to 1.
     transactions : tuple of str
         Ids of its rows in order of time. Those of a cycle belong to several customers.
     figures : mapping of name to number
@@ -177,13 +177,13 @@ def _search_fan_in(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
 def _search_fan_out(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
     """Search for a fan-in in the rows as if time ran backwards."""
     rows, new = seen.rows.take(slice(seen.recent, None)), seen.new[seen.recent :]
-    back = Rows(*(np.ascontiguousarray(column[::-1]) for column in rows))
+    back = rows.take(slice(None, None, -1))
     marked = mark_fan(
         -back.time,
         back.amount,
         -back.way,
         back.party,
-        np.ascontiguousarray(new[::-1]),
+        new[::-1],
         _pass_rule(rule, cash_report),
     )
     return _recent(seen, marked[::-1])

@@ -75,21 +75,31 @@ def mark_fan(  # noqa: PLR0917  numba calls are positional
 def mark_passing(time: Ints, amount: Floats, way: Ints, rule: PassRule) -> Mask:
     """Mark the payments of way 1 that a few of way -1 send on soon after, and these.
 
-    Each payment is sent on once; the largest later ones that fit are taken first. Nothing is
-    marked where fewer than `least_number` payments are sent on.
+    Each payment is sent on once; the largest later ones that fit are taken first. Marked are
+    the most within a span, the last of several; nothing where they are too few.
     """
-    marked = np.zeros(time.size, np.bool_)
-    found = 0
+    used = np.zeros(time.size, np.bool_)
+    sent_by = np.full(
+        time.size, -1, np.int64
+    )  # the row that a row sends on; itself where it is sent on
     for row in range(time.size):
         if way[row] == 1 and amount[row] >= rule.least:
-            taken = _send_on(time, amount, way, marked, row, amount[row], rule)
+            taken = _send_on(time, amount, way, used, row, amount[row], rule)
             if taken.size:
-                marked[row] = True
-                marked[taken] = True
-                found += 1
-    if found < rule.least_number:
-        marked[:] = False
-    return marked
+                used[taken] = True
+                sent_by[taken] = row
+                sent_by[row] = row
+    first, count, most, best_first, best_last = 0, 0, 0, 0, -1
+    for last in range(time.size):
+        if sent_by[last] != last:
+            continue
+        count += 1
+        while time[first] < time[last] - rule.span:
+            count -= sent_by[first] == first
+            first += 1
+        if count >= max(rule.least_number, most):
+            most, best_first, best_last = count, first, last
+    return (sent_by >= best_first) & (sent_by <= best_last)
 
 
 @kernel()

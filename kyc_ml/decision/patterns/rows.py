@@ -59,9 +59,9 @@ class Rows(NamedTuple):
     device: Ints
     cash: Mask
 
-    def take(self, chosen: slice | Mask) -> Rows:
-        """Return the rows of a slice or a mask."""
-        return Rows(*(column[chosen] for column in self))
+    def take(self, chosen: slice | Mask | Ints) -> Rows:
+        """Return the rows of a slice, of a mask or by their numbers."""
+        return Rows(**{name: column[chosen] for name, column in self._asdict().items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Seen:
     decided : int
         Microseconds.
     rows : Rows
-        Of the last two years, in order of time; `place` is a row of `select_own`.
+        Of the lookback, in order of time; `place` is a row of `select_own`.
     recent : int
         Number of the first row of the window of patterns.
     new : bool array of shape (n,)
