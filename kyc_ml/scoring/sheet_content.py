@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -33,7 +34,10 @@ from kyc_ml.decision import (
     list_in_force,
     list_rows,
     payment_rows,
+    rating_points,
     recent_behaviour,
+    say_code,
+    say_value,
     timelines,
     write_text,
 )
@@ -79,9 +83,9 @@ def make_sheet(
         model=label,
         tiers=tuple((rule.name, rule.name_zh) for rule in bundle.policy.tiers),
         score={**score, DECISION_TIME: decision},
-        since=None,
+        since=_since(case),
         expert_grade=_grade_of(score, bundle.policy, language),
-        rating=(),
+        rating=tuple(_rating(case, language)),
         peers=bundle.reference.name_peers(case.features, language),
         payment=describe_payment(case.observation, payments, tables, language=language)
         if bundle.config.unit == "fraud"
@@ -103,6 +107,33 @@ def make_sheet(
         overrides=tuple(_in_force(case, language)),
         history=_earlier(case.history, bundle.policy, customer, decision),
     )
+
+
+def _since(case: Case) -> date | None:
+    """Return the day since which the customer has the tier; None if it is new or unknown."""
+    if case.history is None:
+        return None
+    place = case.bundle.policy.place(case.score["tier"])
+    found = case.history.tier_since(case.score[CUSTOMER_ID], place, decision=case.decided)
+    return None if found is None else found.date()
+
+
+def _rating(case: Case, language: Language) -> Iterator[tuple[str, str, float, float]]:
+    """List the sub-items above the lowest score, if the expert rating moved the tier."""
+    expert, score = case.bundle.policy.expert, case.score
+    if expert is None or score["tier_of_score"] == score["tier_of_model"]:
+        return
+    specs = {spec.name: spec for spec in case.facts.specs}
+    currency = case.bundle.data["base_currency"]
+    points = rating_points(case.facts, expert.card)
+    for row in points[points["above"] > 0.0].to_dict("records"):
+        spec, value = specs[row["feature"]], row["value"]
+        if spec.kind == "category" and value is not None:
+            said = say_code(value, language)
+        else:
+            said = say_value(spec, value, currency=currency, language=language)
+        name = row["chinese" if language == "zh" else "english"]
+        yield name, said, row["points"], row["above"]
 
 
 def _grade_of(score: Mapping[str, Any], policy: TierPolicy, language: Language) -> str:

@@ -125,7 +125,7 @@ class CaseSheet:
     expert_grade : str
         Grade of the expert rating; empty if there is none.
     rating : tuple of (sub-item, value, points, points above the lowest)
-        Of the expert rating, most points first.
+        Of the expert rating, if it moved the tier: most points above the lowest first.
     peers : str
         Whose values the customer's are compared with.
     payment : tuple of Fact
