@@ -13,6 +13,8 @@ from .catalog import declare_features as declare_features
 from .cataloguing import run_list as run_list
 from .cataloguing import run_page as run_page
 from .cataloguing import run_show as run_show
+from .groups import GROUPS as GROUPS
+from .groups import name_group as name_group
 from .how import RowColumn as RowColumn
 from .how import Where as Where
 from .how import name_of as name_of

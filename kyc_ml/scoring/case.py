@@ -17,7 +17,8 @@ from kyc_ml.registry import Bundle, features_and_facts, reasons_of, score_and_gr
 from kyc_ml.scoring.one_observation import find_observation
 
 _NUMBERS: Final = ("value", "peer_median", "percentile")
-_COLUMNS: Final = ("code", "family", "text", "text_zh", *_NUMBERS, "contribution", "share")
+_PUSHES: Final = ("contribution", "share")
+_COLUMNS: Final = ("code", "family", "text", "text_zh", *_NUMBERS, *_PUSHES, "feature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +97,9 @@ def make_case(
     rows = [
         {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}
         for place in range(1, places + 1)
+        if columns[f"reason_{place}_code"][0].is_valid
     ]
-    features_of = {spec.reason_code: spec.name for spec in features.specs}
     listed = pd.DataFrame(rows, columns=list(_COLUMNS))
-    listed["feature"] = listed["code"].map(features_of)
     return Case(
         bundle=bundle,
         observation=observations,
@@ -109,7 +109,7 @@ def make_case(
         history=history,
         score=scored.table.to_pylist()[0],
         # a column of missing values alone would be of objects, not of numbers
-        reasons=listed.astype(dict.fromkeys(_NUMBERS, np.float64)),
+        reasons=listed.astype(dict.fromkeys((*_NUMBERS, *_PUSHES), np.float64)),
         patterns=patterns,
         timezone=tables.timezone,
     )

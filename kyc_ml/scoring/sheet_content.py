@@ -73,6 +73,8 @@ def make_sheet(
     """
     bundle, score = case.bundle, case.score
     decision, customer = case.decided, score[CUSTOMER_ID]
+    alike = _peers_of(case)
+    comma = write_text("sheet", "comma", language)
     scored = score[OBSERVATION_ID] if bundle.config.unit == "fraud" else None
     payments = known_payments(tables, customer, decision=decision, scored=scored)
     segments = bundle.calibrator.segments
@@ -103,7 +105,9 @@ def make_sheet(
             segment=segment,
         ),
         lowering=lowering,
-        measures=recent_behaviour(tables, customer, decision=decision, peers=_peers_of(case)),
+        measures=recent_behaviour(tables, customer, decision=decision, peers=alike),
+        measured=comma.join(say_code(each, language) for each in alike.values())
+        or write_text("peers", "whole", language),
         overrides=tuple(_in_force(case, language)),
         history=_earlier(case.history, bundle.policy, customer, decision),
     )
@@ -249,20 +253,21 @@ def scale_of(
     return OddsScale(low=min(margins) - _ROOM, high=max(margins) + _ROOM, cut_offs=tuple(found))
 
 
-def _peers_of(case: Case) -> dict[str, str] | None:
-    """Return the column and value of the customers table that define the peers; None for others."""
-    reference = case.bundle.reference
-    if reference.peers is None or not reference.group_of(case.features)[0]:
-        return None
-    spec = next(each for each in case.features.specs if each.name == reference.peers)
-    value = case.features.category(spec.name)[0]
-    match spec.how:
-        case Latest(table=table, reading="category", column=column, at=None) if (
-            table == CUSTOMERS and column is not None
-        ):
-            return {name_of(column): value}
-        case _:
-            return None
+def _peers_of(case: Case) -> dict[str, str]:
+    """Return the columns of the customers table that define the peers, with their values."""
+    reference, found = case.bundle.reference, {}
+    place = int(reference.group_of(case.features)[0])
+    cell = list(reference.groups)[place - 1] if place else ()
+    specs = {spec.name: spec for spec in case.features.specs}
+    for name, value in zip(reference.peers, cell, strict=False):
+        match specs[name].how:
+            case Latest(table=table, reading="category", column=column, at=None) if (
+                table == CUSTOMERS and column is not None
+            ):
+                found[name_of(column)] = value
+            case _:  # a field of the payment: no two customers are compared by it
+                pass
+    return found
 
 
 def _in_force(case: Case, language: Language) -> list[dict[str, str]]:

@@ -190,6 +190,7 @@ def sheet():
                 place=np.nan, peers=0,
             ),
         ),
+        measured="whole bank",
         overrides=(
             {"code": "list_hit", "gives": "tier at least High", "reason": "list", "source": "rule",
              "until": "2030-01-01", "approver": "committee"},
@@ -249,6 +250,7 @@ def test_a_chinese_sheet_is_chinese_throughout(sheet):
         sheet,
         language="zh",
         peers="全行",
+        measured="全行",
         overrides=({**sheet.overrides[0], "gives": "等级不低于高", "reason": "名单",
                     "source": "依据", "approver": "委员会"},),
         rating=(("行业", "珠宝业", 12.5, 10.0),),

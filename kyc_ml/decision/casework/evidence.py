@@ -218,7 +218,7 @@ def timelines(
         )
         for row in recent.to_dict("records")
     ]
-    ways = (write_text("values", "in", language), write_text("values", "out", language))
+    ways = (write_text("flow", "in", language), write_text("flow", "out", language))
     return tuple(
         draw_timeline(dots, start=start, end=decision, width=width, ways=ways, bands=bands)
         for width in WIDTHS

@@ -137,6 +137,8 @@ class CaseSheet:
         Seen in the payments, the published one first.
     reasons : tuple of ReasonRow
         In the order of the score table; those not listed are summed up as the rest.
+    measured : str
+        Whom the measures compare the customer with.
     overrides : tuple of mapping
         In force: code, gives, reason, source, until, approver.
     history : tuple of (Timestamp, tier before overrides, tier of the score)
@@ -161,6 +163,7 @@ class CaseSheet:
     scale: OddsScale
     lowering: Counterfactual
     measures: tuple[RecentMeasure, ...]
+    measured: str
     overrides: tuple[Mapping[str, str], ...]
     history: tuple[tuple[pd.Timestamp, str, str], ...]
 
