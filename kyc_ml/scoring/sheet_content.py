@@ -50,7 +50,7 @@ _ROOM: Final = 2.0
 _EXACT: Final = 1e-6
 _PATTERNS: Final = 3
 """Patterns that are shown: further ones repeat the rows of the first (convention)."""
-_ENDS: Final = (-30.0, 30.0)
+_ENDS: Final = (-100.0, 100.0)
 """Margins between which cut-offs are looked for: probabilities are 0 and 1 beyond."""
 
 
@@ -156,14 +156,15 @@ def _rows(
     """Write the reasons, each with the rows behind its telling feature."""
     specs = {spec.name: spec for spec in case.features.specs}
     currency = case.bundle.data["base_currency"]
-    listed = [row for row in case.reasons.to_dict("records") if row["feature"] is not None]
+    # without a feature, the row says that nothing stands out
+    listed = [row for row in case.reasons.to_dict("records") if isinstance(row["feature"], str)]
     behind = find_rows(
         tables, case.observation, {row["feature"] for row in listed}, specs=case.bundle.specs
     )
     new = set(payments.loc[payments["new"], TRANSACTION_ID])
     shown: dict[tuple[Evidence, ...], int] = {}
-    for number, row in enumerate(case.reasons.to_dict("records"), start=1):
-        spec = specs.get(row["feature"])
+    for number, row in enumerate(listed, start=1):
+        spec = specs[row["feature"]]
         place = row["percentile"]
         written = (
             list_rows(
@@ -174,10 +175,10 @@ def _rows(
                 currency=currency,
                 language=language,
             )
-            for each in behind.get(row["feature"], ())
+            for each in behind[row["feature"]]
         )
         found = tuple(each for each in written if each is not None)
-        placed = spec is not None and has_range(spec) and not np.isnan(place)
+        placed = has_range(spec) and not np.isnan(place)
         yield ReasonRow(
             code=str(row["code"]),
             text=str(row["text_zh" if language == "zh" else "text"]),
@@ -243,13 +244,16 @@ def scale_of(
     found = []
     for place, least in enumerate(policy.cut_offs(cut_offs)):
         low, high = _ENDS
-        if place == 0 or proba(high) < least or proba(low) >= least:
+        if place == 0 or proba(high) < least:
+            continue
+        if proba(low) >= least:  # no probability is below it
+            found.append((place, least, -np.inf))
             continue
         while high - low > _EXACT:
             middle = (low + high) / 2
             low, high = (low, middle) if proba(middle) >= least else (middle, high)
         found.append((place, least, high))
-    margins = [base, *(margin for _, _, margin in found)]
+    margins = [base, *(margin for _, _, margin in found if margin > _ENDS[0])]
     return OddsScale(low=min(margins) - _ROOM, high=max(margins) + _ROOM, cut_offs=tuple(found))
 
 

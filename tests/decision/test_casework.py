@@ -304,6 +304,17 @@ def test_the_steps_go_from_the_start_to_the_margin_on_one_scale(sheet, reference
     assert "30.0%" in page  # the cut-off
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_where_nothing_stands_out_the_sheet_says_so(sheet, language):
+    said = WORDING["reason"]["nothing"][language]
+    assert said not in render_sheet(replace(sheet, language=language))
+    empty = replace(sheet, language=language, reasons=(), patterns=())
+    page = render_sheet(empty)
+    assert said in page
+    assert 'class="why"' not in page
+    assert empty.rest == pytest.approx(1.5)
+
+
 @pytest.mark.parametrize(("valid", "said"), [(True, False), (None, False), (False, True)])
 def test_a_decision_older_than_the_policy_is_said_to_be(sheet, valid, said):
     page = render_sheet(replace(sheet, score={**sheet.score, "policy_in_force": valid}))

@@ -302,7 +302,7 @@ def known_cases(
             "known": f"{row[KNOWN_AT].tz_convert(decision.tz):%Y-%m-%d}",
             "conduct": f"{row[EVENT_TIME].tz_convert(decision.tz):%Y-%m-%d}",
             "outcome": say_code(row[OUTCOME], language),
-            "typology": say_code(row[TYPOLOGY], language) if row.get(TYPOLOGY) else "–",
+            "typology": "–" if pd.isna(row.get(TYPOLOGY)) else say_code(row[TYPOLOGY], language),
         }
         for row in own.iloc[::-1].to_dict("records")
     )

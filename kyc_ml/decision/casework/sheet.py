@@ -97,7 +97,8 @@ class OddsScale:
     low, high : float
         Ends of the scale.
     cut_offs : tuple of (place of a tier, its least probability, the margin that gives it)
-        Ascending; a tier that no margin on the scale reaches is left out.
+        Ascending, minus infinity for one that every margin reaches; a tier that none reaches is
+        left out.
     """
 
     low: float
@@ -136,7 +137,8 @@ class CaseSheet:
     patterns : tuple of PatternPart
         Seen in the payments, the published one first.
     reasons : tuple of ReasonRow
-        In the order of the score table; those not listed are summed up as the rest.
+        In the order of the score table, empty where nothing stands out; those not listed are
+        summed up as the rest.
     measured : str
         Whom the measures compare the customer with.
     overrides : tuple of mapping
@@ -208,6 +210,7 @@ def render_sheet(sheet: CaseSheet) -> str:
             running=f"{write('internal_short')} · {sheet.model} · {score['observation_id']}",
             page=write("page"),
             set_by=score.get("tier_set_by_text" + ("_zh" if language == "zh" else "")),
+            nothing=write_text("reason", "nothing", language),
             write=write,
             word={key: each[language] for key, each in WORDING["sheet"].items()},
             name=lambda group, value: name_value(group, value, language),
@@ -282,6 +285,8 @@ def _bands(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
     ends = [*(_on_scale(sheet.scale, margin) for _, _, margin in cut_offs[1:]), 100.0]
     for (place, proba, margin), right in zip(cut_offs, ends, strict=True):
         left = _on_scale(sheet.scale, margin)
+        if right <= left:  # no probability is so low
+            continue
         yield {
             "left": left,
             "right": right,
