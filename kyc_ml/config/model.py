@@ -61,10 +61,10 @@ class ModelConfig(Section):
     refit: Literal["none", "early_stopping", "all"] = "none"
     """Rows that the model in use learns from besides the train rows, in a last fit for as many
     trees as early stopping found: early_stopping takes those rows too (as does true), all takes
-    the calibration rows besides. The map to probabilities then comes from the margins that a
-    model of the other parts, fitted in the same way, gives the calibration rows: no row
-    calibrates its own fit. For parts in time only; no figures are given of rows that were
-    learned, except those of train."""
+    the calibration rows and the days between the parts besides. The map to probabilities then
+    comes from the margins that a model of the earlier parts, fitted in the same way, gives the
+    calibration rows: no row calibrates its own fit. For parts in time only; no figures are
+    given of rows that were learned, except those of train."""
     averaged: int = Field(default=1, ge=1, le=100)
     """Fits with different seeds whose mean margin is the model's. All are kept as one model of
     so many times the trees, each leaf divided by their number: contributions add up as before.

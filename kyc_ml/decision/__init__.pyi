@@ -62,7 +62,6 @@ from .tiers.display import moves_table as moves_table
 from .tiers.display import policy_tables as policy_tables
 from .tiers.display import proposal_table as proposal_table
 from .tiers.display import say_path as say_path
-from .tiers.display import tiers_set_table as tiers_set_table
 from .tiers.fit_evaluation import FitRows as FitRows
 from .tiers.fit_evaluation import evaluate_cut_offs as evaluate_cut_offs
 from .tiers.grading import NO_OVERRIDES as NO_OVERRIDES
@@ -88,6 +87,8 @@ from .tiers.sections import EnteredOverride as EnteredOverride
 from .tiers.sections import Hysteresis as Hysteresis
 from .tiers.sections import OverrideBook as OverrideBook
 from .tiers.sections import OverrideRule as OverrideRule
+from .tiers.set_by import set_by_columns as set_by_columns
+from .tiers.set_by import tiers_set_table as tiers_set_table
 from .tiers_check_job import run_tiers_check as run_tiers_check
 from .wording import Language as Language
 from .wording import join_both as join_both

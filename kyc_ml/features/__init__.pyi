@@ -28,7 +28,7 @@ from .kinds.rows_of_key import LatestValue as LatestValue
 from .kinds.rows_of_key import Window as Window
 from .named import on_source as on_source
 from .named import require_named_features as require_named_features
-from .network.cycle_edges import list_cycles as list_cycles
+from .network.patterns import list_cycles as list_cycles
 from .notation import compare_definitions as compare_definitions
 from .notation import definitions_digest as definitions_digest
 from .notation import digest_of_format_1 as digest_of_format_1

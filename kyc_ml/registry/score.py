@@ -18,6 +18,7 @@ from kyc_ml.decision import (
     make_reasons,
     merge_specs,
     policy_features,
+    set_by_columns,
 )
 from kyc_ml.errors import DatasetError, some_of
 from kyc_ml.features import FeatureSpec, FeatureTable
@@ -188,6 +189,7 @@ def score_and_grade(
             "margin": pa.array(scores.margin),
             "probability": pa.array(scores.probability),
             **scores.grades.columns(),
+            **set_by_columns(scores.grades),
             "base_value": pa.array(contributions.base),
             **reasons_of(bundle, own, contributions, k=bundle.config.explain.reasons),
             "model_name": pa.array([bundle.config.name] * n, pa.string()),

@@ -28,11 +28,6 @@ _GRADES: Final = {
     "tier_before_overrides": "tier before overrides, held up by the customer's history",
     "tier_of_score": "tier of model and expert rating together",
     "tier_of_model": "tier of the probability alone, by the cut-offs of its segment",
-    "tier_set_by": "the last step that changed the tier: 'model', 'rating', 'history' or "
-    "'override'; where none did, 'model', or 'rating' where the fallback scored",
-    "tier_set_by_text": "sentence in English: probability and cut-off, points of the rating, "
-    "earlier tier, or the rule with its source, end and approver",
-    "tier_set_by_text_zh": "the same in Chinese",
     "expert_grade": "grade of the expert rating card; null where none was given",
     "segment": "segment whose cut-offs were used; 'all' for those of the whole",
     "override_code": "codes of the overrides in force, joined by ';'; null for none",
@@ -43,6 +38,11 @@ _GRADES: Final = {
     "policy_in_force": "false where the decision is older than the policy; null where unknown",
     "policy_unchecked": "parts of the policy that lacked a fact, joined by '; '; null for none",
     "disclosure": "who may see the row: internal only",
+    "tier_set_by": "the last step that changed the tier: 'model', 'rating', 'history' or "
+    "'override'; where none did, 'model', or 'rating' where the fallback scored",
+    "tier_set_by_text": "sentence in English: probability and cut-off, points of the rating, "
+    "earlier tier, or the rule with its source, end and approver",
+    "tier_set_by_text_zh": "the same in Chinese",
     "pattern_code": "pattern of payments that the customer's rows of 90 days show, the one that "
     "explains most of the amount; null for none, and in the lowest tier",
     "pattern_text": "its numbers and dates in English: what is seen, not why",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kyc_ml.config import CALIBRATION, EARLY_STOPPING, PARTS, TRAIN, ModelConfig
+from kyc_ml.config import CALIBRATION, EARLY_STOPPING, TRAIN, ModelConfig
+from kyc_ml.dataset import BETWEEN
 from kyc_ml.display import StageProgress
 from kyc_ml.features import FeatureSpec
 from kyc_ml.metrics import Floats, Ints
@@ -33,8 +34,15 @@ class FitInTime:
 
 
 def learned_parts(model: ModelConfig) -> tuple[str, ...]:
-    """Name the parts whose rows the model learns from, in order of time."""
-    return PARTS[: {"none": 1, "early_stopping": 2, "all": 3}[model.refit]]
+    """Name the parts whose rows the model learns from."""
+    if model.refit == "all":
+        return (TRAIN, EARLY_STOPPING, CALIBRATION, BETWEEN)
+    return (TRAIN,) if model.refit == "none" else (TRAIN, EARLY_STOPPING)
+
+
+def earlier_parts(model: ModelConfig) -> tuple[str, ...]:
+    """Name the parts that give the calibration rows their margins: none of these rows."""
+    return tuple(name for name in learned_parts(model) if name in {TRAIN, EARLY_STOPPING})
 
 
 def fit_in_time(
@@ -58,7 +66,7 @@ def fit_in_time(
     ----------
     matrix : float64 array of shape (n, len(specs))
     target : float64 array of shape (n,)
-    rows : mapping of part to its row numbers
+    rows : mapping of part, and of `BETWEEN`, to its row numbers
     """
     stopping, calibrating = rows[EARLY_STOPPING], rows[CALIBRATION]
     fit = fit_model(
@@ -75,13 +83,14 @@ def fit_in_time(
 
     def fit_again(parts: tuple[str, ...], stage: str) -> Model:
         tell(stage, 0, 1)
-        learned = np.concatenate([rows[name] for name in parts])
+        # in order of time: the rows of an inner embargo lie between the others
+        learned = np.sort(np.concatenate([rows[name] for name in parts]))
         model = fit_fixed(matrix, target, rows=learned, specs=specs, config=fixed)
         tell(stage, 1, 1)
         return model
 
     model, learned = fit.model, learned_parts(config)
-    earlier = tuple(name for name in learned if name != CALIBRATION)
+    earlier = earlier_parts(config)
     if config.refit != "none" or config.averaged > 1:
         model = fit_again(earlier, "fitting again")
     margin = model.margin(matrix[calibrating], threads=config.n_jobs)

@@ -21,12 +21,14 @@ from kyc_ml.config import (
 )
 from kyc_ml.contract import ContractedTables, observable_until
 from kyc_ml.dataset import (
+    BETWEEN,
     Boundaries,
     assign_parts,
     customers_of,
     history_start,
     make_observations,
     mature_labels,
+    name_between,
     plan_out_of_time,
     summarise_parts,
     to_target,
@@ -62,7 +64,7 @@ from kyc_ml.training.evidence import (
     make_trained,
 )
 from kyc_ml.training.extras import own_columns, refit, select, with_card
-from kyc_ml.training.fitting import fit_in_time, learned_parts
+from kyc_ml.training.fitting import earlier_parts, fit_in_time, learned_parts
 from kyc_ml.training.late_cases import say_late_cases
 from kyc_ml.training.stability import LabelledRows
 
@@ -98,6 +100,9 @@ def train_out_of_time(
     """Train on the past, stop and calibrate on later rows, test on the latest."""
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
     observations, part, status = label_parts(source, config=config, boundaries=boundaries)
+    if BETWEEN in learned_parts(config.model):
+        decided = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
+        part = name_between(part, decided, boundaries)
     parts = summarise_parts(part, status, customers_of(observations), boundaries)
     target = to_target(status)
     usable = ~np.isnan(target) & (part != "")
@@ -120,7 +125,7 @@ def train_out_of_time(
     rows = _PartedRows(
         part=part, target=target, matrix=matrix, customers=customers_of(features.keys)
     )
-    numbers = {name: rows.of(name) for name in PARTS}
+    numbers = {name: rows.of(name) for name in (*PARTS, BETWEEN)}
     fit = fit_in_time(matrix, target, numbers, features.specs, config=config.model, tell=tell)
     margin = fit.model.margin(matrix, threads=config.model.n_jobs)
     segment = features.segment(config.calibration.segment)
@@ -186,9 +191,9 @@ def _fit_baseline(
         )
 
     calibrating, tested = rows.of(CALIBRATION), rows.of(TEST)
-    earlier = [name for name in learned_parts(config.model) if name != CALIBRATION]
+    learned, earlier = learned_parts(config.model), earlier_parts(config.model)
     first = fitted(*earlier)
-    last = first if config.model.refit != "all" else fitted(*earlier, CALIBRATION)
+    last = first if learned == earlier else fitted(*learned)
     return calibrate_later(
         first.margin(rows.matrix[calibrating]),
         rows.target[calibrating],

@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from kyc_ml.config import CALIBRATION, EARLY_STOPPING, TRAIN, FeatureConfig, ModelConfig
+from kyc_ml.dataset import BETWEEN
 from kyc_ml.features import declare_features
 from kyc_ml.model import fit_fixed, fit_model
 from kyc_ml.training.fitting import fit_in_time, learned_parts
@@ -19,7 +20,8 @@ SPECS = tuple(
 N = 1600
 ROWS = {
     TRAIN: np.arange(800),
-    EARLY_STOPPING: np.arange(800, 1200),
+    EARLY_STOPPING: np.arange(800, 1150),
+    BETWEEN: np.arange(1150, 1200),
     CALIBRATION: np.arange(1200, N),
 }
 
@@ -44,7 +46,7 @@ def fit(config, target=None):
 
 
 def fixed(config, trees, *parts):
-    rows = np.concatenate([ROWS[name] for name in parts])
+    rows = np.sort(np.concatenate([ROWS[name] for name in parts]))
     config = config.model_copy(update={"n_estimators": trees})
     return fit_fixed(*data(), rows=rows, specs=SPECS, config=config)
 

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from kyc_ml.config import CustomerFoldsConfig, DatasetConfig, Unit
+from kyc_ml.config import CALIBRATION, CustomerFoldsConfig, DatasetConfig, Unit
 from kyc_ml.contract import digest_together
-from kyc_ml.dataset import LEFT_OUT
+from kyc_ml.dataset import BETWEEN, LEFT_OUT
 from kyc_ml.metrics import ModelMetrics
 from kyc_ml.registry import Bundle
 from kyc_ml.training.evidence import MODEL, Trained
@@ -277,6 +277,9 @@ def _periods(trained: Trained) -> str:
     return _table(head, rows)
 
 
+_SAID: Final = {BETWEEN: "the days between them"}
+
+
 def _say_learned(trained: Trained) -> str:
     """Say which rows gave the model, its number of trees, its probabilities and its figures."""
     config = trained.bundle.config
@@ -288,15 +291,17 @@ def _say_learned(trained: Trained) -> str:
             "models of the folds: each row is predicted by one that learned from no row of its "
             "customer."
         )
-    *others, last = (name.replace("_", " ") for name in learned_parts(config.model))
-    learned = f"{', '.join(others)} and {last}" if others else last
+    learned = learned_parts(config.model)
+    named = [name for name in learned if name in set(trained.parts["part"])]
+    *others, last = (_SAID.get(name, name.replace("_", " ")) for name in named)
+    rows = f"{', '.join(others)} and {last}" if others else last
     whose = (
         "a model fitted in the same way on the parts before them"
-        if config.model.refit == "all"
+        if CALIBRATION in learned
         else "the model, which learned from none of them"
     )
     return (
-        f"The model learned from the rows of {learned}.{mean} The early stopping rows chose "
+        f"The model learned from the rows of {rows}.{mean} The early stopping rows chose "
         f"{trained.best_round} trees a fit. The map to probabilities was fitted on the margins "
         f"that the calibration rows get from {whose}. The test rows took part in nothing: the "
         "figures come from them."

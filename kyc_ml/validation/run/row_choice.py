@@ -178,7 +178,7 @@ def _plan_in_time(
         status_then[here],
         settings,
         since=boundaries.parts[TRAIN][0],
-        until=boundaries.parts[learned[-1]][1],
+        until=max(end for name, (_, end) in boundaries.parts.items() if name in learned),
     )
     if chosen == "test":
         # rows that the model learned would look better than the test, whatever the model
