@@ -18,22 +18,18 @@ NO_SIGN_ALONE = 0.8
 def paid(rows, bank):
     """Outgoing payments with signs, each computed from the tables alone."""
     local = rows["event_time"].dt.tz_convert(ZONE)
-    earlier = rows.groupby("customer_id").cumcount()
-    usual = rows["amount"].where(rows["direction"] == "out").groupby(rows["customer_id"])
-    rows = rows.assign(
-        large=rows["amount"] / usual.transform("median"),
+    out = rows[rows["direction"] == "out"]
+    first = rows.groupby(["customer_id", "device_id"])["event_time"].transform("min")
+    paid = out.assign(
+        large=out["amount"] / out.groupby("customer_id")["amount"].transform("median"),
         night=local.dt.hour < 6,
-        device=first_use(rows, "device_id"),
-        payee=first_use(rows, "counterparty_id"),
         hour=local.dt.hour,
+        device=rows["event_time"] - first < pd.Timedelta(days=1),
+        payee=~out.duplicated(["customer_id", "counterparty_id"]),
         abroad=rows["country"] != "CN",
-        pace=-rows.groupby("customer_id")["event_time"].diff().dt.total_seconds().fillna(1e9),
+        pace=-out.groupby("customer_id")["event_time"].diff().dt.total_seconds().fillna(1e9),
     )
-    return rows[(earlier > 5) & (rows["direction"] == "out")]
-
-
-def first_use(rows, column):
-    return rows[column].notna() & ~rows.duplicated(["customer_id", column])
+    return paid[paid.groupby("customer_id").cumcount() > 3]
 
 
 @pytest.mark.parametrize(
@@ -45,14 +41,16 @@ def test_no_sign_alone_tells_fraud(paid, sign):
 
 
 def test_a_device_and_an_hour_tell_fraud_only_together(paid):
-    """Among large transfers to new payees each sign alone means nothing, both decide."""
-    large = paid[paid["payee"] & (paid["large"] > 2.0) & (paid["instrument"] == "transfer")]
-    large = large[large["device_id"].notna()]
-    rate = large.groupby(["device", "night"])["true_fraud"].mean()
-    assert min(rate[True, True], rate[False, False]) > 2 * max(rate[True, False], rate[False, True])
+    """Among quick large transfers to new payees neither says much alone."""
+    burst = paid[paid["payee"] & (paid["large"] > 2.0) & (paid["pace"] > -3600.0)]
+    burst = burst[(burst["instrument"] == "transfer") & burst["device_id"].notna()]
+    rate = burst.groupby(["device", "night"])["true_fraud"].mean()
+    assert min(rate[True, True], rate[False, False]) > 1.5 * max(
+        rate[True, False], rate[False, True]
+    )
     for sign in ("device", "night"):
-        one, other = large.groupby(sign)["true_fraud"].mean()
-        assert 0.4 < one / other < 2.5
+        one, other = burst.groupby(sign)["true_fraud"].mean()
+        assert 1 / 3 < one / other < 3
 
 
 def test_conduct_is_business_for_one_and_laundering_for_another(bank):
