@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from kyc_ml.config.section import Section
 
@@ -58,7 +58,20 @@ class ModelConfig(Section):
     positive_weight: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
     """Weight of a positive training row against a negative; margins are corrected for it.
     Regularised trees leave the level 10 to 20 % off: calibrate too."""
-    refit: bool = False
-    """Fit once more, on train and early stopping rows together, for as many trees as early
-    stopping found: the model learns from newer rows too. For parts in time only; no figures
-    are given then of the early stopping rows, which the model has seen."""
+    refit: Literal["none", "early_stopping", "all"] = "none"
+    """Rows that the model in use learns from besides the train rows, in a last fit for as many
+    trees as early stopping found: early_stopping takes those rows too (as does true), all takes
+    the calibration rows and the days between the parts besides. The map to probabilities then
+    comes from the margins that a model of the earlier parts, fitted in the same way, gives the
+    calibration rows: no row calibrates its own fit. For parts in time only; no figures are
+    given of rows that were learned, except those of train."""
+    averaged: int = Field(default=1, ge=1, le=100)
+    """Fits with different seeds whose mean margin is the model's. All are kept as one model of
+    so many times the trees, each leaf divided by their number: contributions add up as before.
+    Without `negative_share`, `colsample_bytree` or `subsample` below 1 a seed changes nothing."""
+
+    @field_validator("refit", mode="before")
+    @classmethod
+    def _was_true_or_false(cls, value: object) -> object:
+        """Read the settings of versions that knew one kind of refit."""
+        return {True: "early_stopping", False: "none"}[value] if isinstance(value, bool) else value

@@ -37,7 +37,8 @@ class SplitConfig(Section):
     embargo_days: int = Field(default=7, ge=0)
     """Days from the assumed training date to the test; see above."""
     inner_embargo_days: int = Field(default=1, ge=0)
-    """Days left out between train, early stopping and calibration."""
+    """Days left out between train, early stopping and calibration; a last fit on all rows
+    (`model.refit`) learns from them too."""
 
 
 class CustomerFoldsConfig(Section):

@@ -27,9 +27,11 @@ from .splits.folds import RowAssignment as RowAssignment
 from .splits.folds import summarise_folds as summarise_folds
 from .splits.in_time import OutOfTimeSplit as OutOfTimeSplit
 from .splits.in_time import PrequentialSplit as PrequentialSplit
+from .splits.parts import BETWEEN as BETWEEN
 from .splits.parts import LEFT_OUT as LEFT_OUT
 from .splits.parts import Boundaries as Boundaries
 from .splits.parts import assign_parts as assign_parts
+from .splits.parts import name_between as name_between
 from .splits.parts import plan_out_of_time as plan_out_of_time
 from .splits.parts import summarise_parts as summarise_parts
 from .splits.periods import Period as Period

@@ -17,12 +17,15 @@ from kyc_ml.config import ModelConfig
 from kyc_ml.errors import BundleError, require_both_classes
 from kyc_ml.features import Direction, Kind
 from kyc_ml.metrics import Floats, Ints, sample_rows
+from kyc_ml.model.averaging import average_trees, change_leaves, join_trees, split_trees
 from kyc_ml.model.contributions.compiled import TreeContributions, compile_model
 from kyc_ml.model.contributions.soundness import sound_trees
 
 # threads add up a metric in another order: its last digits are rounding
 _DIGITS: Final = 12
 _NO_GAIN: Final = 10.0**-_DIGITS
+_SEED_STEP: Final = 1000
+"""Between the seeds of averaged fits: refits that check a model take the seeds next to its own."""
 
 
 class Input(Protocol):
@@ -216,6 +219,7 @@ def fit_fixed(
 ) -> Model:
     """Fit all of `config.n_estimators`, for data too small to hold rows back for early stopping.
 
+    Of several seeds (`config.averaged`) the margin is the mean; each draws its own negatives.
     Negatives may be left out and positives weighted, and `rows` chosen, as in `fit_model`.
 
     Raises
@@ -223,13 +227,17 @@ def fit_fixed(
     DatasetError
         If the rows have one class only, or there are no rows.
     """
-    fitted, shift = _choose_rows(matrix, target, config, rows)
-    booster = lgb.train(
-        _parameters(specs, config),
-        _dataset(matrix, target, fitted, specs, config),
-        num_boost_round=config.n_estimators,
-    )
-    return Model(_text_of(booster, trees=booster.current_iteration(), shift=shift))
+    texts = []
+    for number in range(config.averaged):
+        own = config.model_copy(update={"seed": config.seed + _SEED_STEP * number})
+        fitted, shift = _choose_rows(matrix, target, own, rows)
+        booster = lgb.train(
+            _parameters(specs, own),
+            _dataset(matrix, target, fitted, specs, own),
+            num_boost_round=own.n_estimators,
+        )
+        texts.append(_text_of(booster, trees=booster.current_iteration(), shift=shift))
+    return Model(average_trees(texts))
 
 
 def choose_rounds(
@@ -341,19 +349,10 @@ def _shift_margins(text: str, shift: float) -> str:
 
     Margin, base value and every other reader of the text then agree.
     """
-    head, rest = text.split("\nTree=0\n", 1)
-    tree, blank, tail = rest.partition("\n\n")
-
-    def moved(line: re.Match[str]) -> str:
-        numbers = [float(number) + shift for number in line[2].split()]
-        # as LightGBM writes them: leaves exactly, inner nodes with six digits
-        written = [f"{number:g}" if line[1] == "internal" else repr(number) for number in numbers]
-        return f"{line[1]}_value={' '.join(written)}"
-
-    shifted = re.sub(r"^(leaf|internal)_value=(.*)$", moved, tree, flags=re.MULTILINE)
-    longer = len(shifted) - len(tree)  # the head has the length of each tree
-    head = re.sub(r"(?<=\ntree_sizes=)\d+", lambda size: str(int(size[0]) + longer), head)
-    return f"{head}\nTree=0\n{shifted}{blank}{tail}"
+    head, trees, tail = split_trees(text)
+    return join_trees(
+        head, [change_leaves(trees[0], lambda value: value + shift), *trees[1:]], tail
+    )
 
 
 def _require_both_classes(part: str, target: Floats) -> None:

@@ -41,6 +41,11 @@ class ModelScorer:
         return self.bundle.policy
 
     @property
+    def cash_report(self) -> float:
+        """Cash amount from which the bank reports, as the model's features read it."""
+        return self.bundle.config.features.amounts.cash_report
+
+    @property
     def specs(self) -> tuple[FeatureSpec, ...]:
         """The features that the model and its policy read."""
         return graded_specs(self.bundle)

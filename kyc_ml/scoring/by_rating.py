@@ -21,7 +21,9 @@ from kyc_ml.decision import (
     TierPolicy,
     grade,
     make_reasons,
+    points_above,
     rate,
+    set_by_columns,
 )
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import FeatureSpec, FeatureTable
@@ -49,6 +51,8 @@ class RatingScorer:
         Name of the model that the rating replaces.
     currency : str
         Base currency, for the sentences of the reasons.
+    cash_report : float
+        Cash amount from which the bank reports, base currency.
     reasons : int
         Number of reasons per row.
     """
@@ -59,6 +63,7 @@ class RatingScorer:
     specs: tuple[FeatureSpec, ...]
     name: str
     currency: str
+    cash_report: float
     reasons: int
     book: OverrideBook
 
@@ -74,15 +79,15 @@ class RatingScorer:
         rating = rate(facts, card)
         n = len(facts)
         grades = grade(np.zeros(n), facts, policy=self.policy, book=self.book)
-        columns = grades.columns()
-        columns["tier_of_model"] = pa.nulls(n, pa.string())
         unknown = pa.nulls(n, pa.float64())
         table = pa.table(
             {
                 **{name: facts.keys[name] for name in facts.keys.column_names},
                 "margin": unknown,
                 "probability": unknown,
-                **columns,
+                **grades.columns(),
+                "tier_of_model": pa.nulls(n, pa.string()),
+                **set_by_columns(grades, rated=True),
                 "base_value": pa.array(np.full(n, 100.0 / card.m)),
                 **self._reasons(facts, rating),
                 "model_name": pa.array([self.name] * n, pa.string()),
@@ -105,12 +110,9 @@ class RatingScorer:
             if item.feature in places
         ]
         read = list(dict.fromkeys(item.feature for _, item in items))
-        points = np.zeros((len(facts), len(read)))
+        points, above = np.zeros((len(facts), len(read))), points_above(rating)
         for column, item in items:
-            weight = rating.weights[rating.segment, column]
-            # an item without a score counts as the lowest score, which adds no points
-            above = np.nan_to_num(rating.sub_scores[:, column], nan=1.0) - 1.0
-            points[:, read.index(item.feature)] += weight * above / rating.card.m
+            points[:, read.index(item.feature)] += above[:, column]
         return make_reasons(
             facts.reorder(read),
             points,

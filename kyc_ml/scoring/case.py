@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, TRANSACTIONS, ContractedTables
 from kyc_ml.decision import (
     CaseSheet,
     Counterfactual,
@@ -17,9 +17,11 @@ from kyc_ml.decision import (
     Language,
     OverrideBook,
     OverrideRule,
+    Pattern,
     ReasonRow,
     TierHistory,
     TierPolicy,
+    find_patterns,
     has_range,
     list_in_force,
     recent_behaviour,
@@ -32,7 +34,8 @@ from kyc_ml.registry import Bundle, features_and_facts, reasons_of, score_and_gr
 from kyc_ml.scoring.one_observation import find_observation
 
 _NUMBERS: Final = ("value", "peer_median", "percentile")
-_COLUMNS: Final = ("code", "family", "text", "text_zh", *_NUMBERS, "contribution", "share")
+_PUSHES: Final = ("contribution", "share")
+_COLUMNS: Final = ("code", "family", "text", "text_zh", *_NUMBERS, *_PUSHES, "feature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,8 @@ class Case:
         The observation's row of the score table.
     reasons : DataFrame
         See `Explained.contributions`.
+    patterns : tuple of Pattern
+        What the customer's payments show, as known at the decision; the published one first.
     timezone : str
         Time zone of the source, in which dates are shown to people.
     """
@@ -58,6 +63,7 @@ class Case:
     history: TierHistory | None
     score: dict[str, Any]
     reasons: pd.DataFrame
+    patterns: tuple[Pattern, ...] = ()
     timezone: str = "UTC"
 
     @property
@@ -94,10 +100,18 @@ def make_case(
     features, facts = features_and_facts(bundle, tables, observations, reporter)
     scored = score_and_grade(bundle, features, facts=facts, book=book, history=history)
     columns = reasons_of(bundle, features, scored.contributions, k=reasons)
+    (patterns,) = find_patterns(
+        tables[TRANSACTIONS],
+        observations,
+        timezone=tables.timezone,
+        currency=tables.base_currency,
+        cash_report=bundle.config.features.amounts.cash_report,
+    )
     places = sum(name.endswith("_code") for name in columns)
     rows = [
         {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}
         for place in range(1, places + 1)
+        if columns[f"reason_{place}_code"][0].is_valid
     ]
     listed = pd.DataFrame(rows, columns=list(_COLUMNS))
     return Case(
@@ -108,7 +122,8 @@ def make_case(
         history=history,
         score=scored.table.to_pylist()[0],
         # a column of missing values alone would be of objects, not of numbers
-        reasons=listed.astype(dict.fromkeys(_NUMBERS, np.float64)),
+        reasons=listed.astype(dict.fromkeys((*_NUMBERS, *_PUSHES), np.float64)),
+        patterns=patterns,
         timezone=tables.timezone,
     )
 
@@ -159,11 +174,13 @@ def _grade_of(score: Mapping[str, Any], policy: TierPolicy, language: Language) 
 
 
 def _rows(case: Case, language: Language) -> list[ReasonRow]:
-    specs = {spec.reason_code: spec for spec in case.features.specs}
+    specs = {spec.name: spec for spec in case.features.specs}
     currency = case.bundle.data["base_currency"]
     rows = []
     for row in case.reasons.to_dict("records"):
-        spec = specs[str(row["code"])]
+        if row["feature"] is None:  # nothing stands out
+            continue
+        spec = specs[str(row["feature"])]
         category = spec.kind == "category"
         own = case.features.category(spec.name)[0] if category else row["value"]
         usual = case.bundle.reference.modes.get(spec.name) if category else row["peer_median"]
@@ -190,9 +207,9 @@ def _rows(case: Case, language: Language) -> list[ReasonRow]:
 def _peers_of(case: Case) -> dict[str, str] | None:
     """Return the column and value of the customers table that define the peers; None for others."""
     reference = case.bundle.reference
-    if reference.peers is None or not reference.group_of(case.features)[0]:
+    if not reference.peers or not reference.group_of(case.features)[0]:
         return None
-    spec = next(each for each in case.features.specs if each.name == reference.peers)
+    spec = next(each for each in case.features.specs if each.name == reference.peers[0])
     value = case.features.category(spec.name)[0]
     match spec.how:
         case Latest(table=table, reading="category", column=column, at=None) if (

@@ -19,7 +19,7 @@ from kyc_ml.scoring.manifest import read_manifest, score_files
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.storage import MANIFEST
 
-_HISTORY: Final = (CUSTOMER_ID, DECISION_TIME, "tier_before_overrides", "tier_of_score")
+_HISTORY: Final = (CUSTOMER_ID, DECISION_TIME, "tier_before_overrides", "tier_of_score", "tier")
 _NEXT: Final = "next_review"
 
 

@@ -14,6 +14,7 @@ from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract import ContractedTables, read_tables
 from kyc_ml.decision import (
     Counterfactual,
+    Pattern,
     customer_safe,
     disclosable,
     load_overrides,
@@ -51,7 +52,10 @@ class Explained:
         The observation's row of the score table.
     contributions : DataFrame
         One row per reason, the strongest first: code, family, text, text_zh, value (NaN where
-        missing or a category), peer_median, percentile, contribution (log-odds), share.
+        missing or a category), peer_median, percentile, contribution (log-odds), share, feature;
+        see `make_reasons`.
+    patterns : tuple of Pattern
+        See `Case.patterns`.
     lowering : Counterfactual
         The nearest change that would lower the tier, in English and Chinese.
     sheet : Path or None
@@ -68,6 +72,7 @@ class Explained:
     score: Mapping[str, Any]
     contributions: pd.DataFrame
     lowering: Counterfactual
+    patterns: tuple[Pattern, ...] = ()
     sheet: Path | None = None
 
     @classmethod
@@ -80,6 +85,7 @@ class Explained:
             score=score,
             contributions=case.reasons,
             lowering=lowering,
+            patterns=case.patterns,
             sheet=sheet,
             **{name: score[name] for name in _SHOWN},
         )
@@ -90,6 +96,8 @@ class Explained:
             "decided": say_moment(self.decided),
             "probability": f"{self.probability:.2%}",
             "tier": f"{self.tier} {self.tier_zh}",
+            "set by": self.score["tier_set_by_text"],
+            **{pattern.name[0]: pattern.text[0] for pattern in self.patterns},
             "margin": f"{self.margin:.3f} = {self.base_value:.3f} + all contributions",
             "would lower it": " ".join([*lines, self.lowering.note[0]]),
         }
@@ -196,7 +204,13 @@ def _read(request: ExplainRequest, reporter: ProgressReporter) -> ContractedTabl
 
 def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts:
     """List what may be disclosed of the one row of a table, considering all of its reasons."""
-    columns = reasons_of(bundle, features, explain_rows(bundle, features), k=len(features.specs))
+    columns = reasons_of(
+        bundle,
+        features,
+        explain_rows(bundle, features),
+        k=len(features.specs),
+        contrast=False,  # plain facts, whether or not they are usual
+    )
     allowed = disclosable(
         {spec.name: spec for spec in bundle.specs}, families=bundle.policy.tellable_families
     )
@@ -205,8 +219,9 @@ def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts
     codes = [code for name, code in safe.items() if name.endswith("_code") and code is not None]
     currency = bundle.data["base_currency"]
     rows = []
+    known = {spec.code: spec for spec in allowed.values()}
     for place, code in enumerate(codes, start=1):
-        spec = allowed[code]
+        spec = known[code]
         category = spec.kind == "category"
         value = features.category(spec.name)[0] if category else safe[f"fact_{place}_value"]
         rows.append(

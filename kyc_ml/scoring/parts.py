@@ -60,6 +60,10 @@ class PartScorer(Protocol):
         """The tier policy that grades the rows."""
 
     @property
+    def cash_report(self) -> float:
+        """Cash amount from which the bank reports, base currency."""
+
+    @property
     def specs(self) -> tuple[FeatureSpec, ...]:
         """All features that are read, of model and policy."""
 

@@ -108,6 +108,7 @@ def load_scorers(
             specs=policy_features(files.policy, run.features, unit=run.unit),
             name=label,
             currency=mapping.base_currency,
+            cash_report=run.features.amounts.cash_report,
             reasons=run.explain.reasons,
             book=book,
         )

@@ -36,6 +36,7 @@ from kyc_ml.scoring.extract_profile import profile_extract
 from kyc_ml.scoring.limits import RunFigures, check_limits
 from kyc_ml.scoring.manifest import Manifest, digest_published, read_drift, run_id, write_drift
 from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_parts
+from kyc_ml.scoring.patterns import PatternFinder
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.schema import SCHEMA_VERSION, with_meanings
 from kyc_ml.scoring.scorers import Scorers
@@ -246,8 +247,11 @@ class ScoringRun:
             "kyc_ml.run_id": run,
         }
 
+        patterns = PatternFinder.of(tables, cash_report=scorer.cash_report)
+
         def finish(scores: pa.Table) -> pa.Table:
-            named = scores.append_column("run_id", pa.array([run] * len(scores), pa.string()))
+            shown = patterns.add(scores, scorer.policy)
+            named = shown.append_column("run_id", pa.array([run] * len(scores), pa.string()))
             return with_meanings(named, about)
 
         parts = score_parts(

@@ -4,6 +4,7 @@ from .api import tune as tune
 from .evaluation_rows import is_cross_validated as is_cross_validated
 from .evaluation_rows import list_fold_rows as list_fold_rows
 from .evidence import Trained as Trained
+from .fitting import learned_parts as learned_parts
 from .out_of_fold import FOLDS as FOLDS
 from .out_of_fold import OutOfFold as OutOfFold
 from .out_of_fold import predict_again as predict_again

@@ -224,7 +224,7 @@ def _require_no_extras(config: RunConfig, card: Scorecard | None) -> None:
     """Raise for settings that need parts in time: ignoring them silently would mislead."""
     asked = {
         "selection.method": config.selection.method != "none",
-        "model.refit": config.model.refit,
+        "model.refit": config.model.refit != "none",
         "stability.seed_refits": config.stability.seed_refits > 0,
         "stability.bootstrap_refits": config.stability.bootstrap_refits > 0,
         "rating": card is not None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from kyc_ml.config import (
     CALIBRATION,
-    EARLY_STOPPING,
     PARTS,
     TEST,
     TRAIN,
@@ -22,12 +21,14 @@ from kyc_ml.config import (
 )
 from kyc_ml.contract import ContractedTables, observable_until
 from kyc_ml.dataset import (
+    BETWEEN,
     Boundaries,
     assign_parts,
     customers_of,
     history_start,
     make_observations,
     mature_labels,
+    name_between,
     plan_out_of_time,
     summarise_parts,
     to_target,
@@ -45,7 +46,12 @@ from kyc_ml.metrics import (
     compute_metrics,
     number_customers,
 )
-from kyc_ml.model import Fit, calibrate_later, choose_calibrator, fit_fixed, fit_model, latest_rows
+from kyc_ml.model import (
+    BinnedLogistic,
+    calibrate_later,
+    choose_calibrator,
+    latest_rows,
+)
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
@@ -58,6 +64,7 @@ from kyc_ml.training.evidence import (
     make_trained,
 )
 from kyc_ml.training.extras import own_columns, refit, select, with_card
+from kyc_ml.training.fitting import earlier_parts, fit_in_time, learned_parts
 from kyc_ml.training.late_cases import say_late_cases
 from kyc_ml.training.stability import LabelledRows
 
@@ -69,8 +76,8 @@ class _PartedRows:
     matrix: Floats
     customers: Names
 
-    def of(self, name: str) -> Ints:
-        return np.flatnonzero(self.part == name)
+    def of(self, *names: str) -> Ints:
+        return np.flatnonzero(np.isin(self.part, names))
 
     def take(self, name: str) -> LabelledRows:
         here = self.of(name)
@@ -93,6 +100,9 @@ def train_out_of_time(
     """Train on the past, stop and calibrate on later rows, test on the latest."""
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
     observations, part, status = label_parts(source, config=config, boundaries=boundaries)
+    if BETWEEN in learned_parts(config.model):
+        decided = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
+        part = name_between(part, decided, boundaries)
     parts = summarise_parts(part, status, customers_of(observations), boundaries)
     target = to_target(status)
     usable = ~np.isnan(target) & (part != "")
@@ -110,17 +120,18 @@ def train_out_of_time(
         chosen, own_columns(built, chosen), part == TRAIN, target, config=config, tell=tell
     )
     require_peers(features, config.explain.peers)
-    matrix, _ = features.encode(features.learn_vocabularies(part == TRAIN))
+    learned = np.isin(part, learned_parts(config.model))
+    matrix, _ = features.encode(features.learn_vocabularies(learned))
     rows = _PartedRows(
         part=part, target=target, matrix=matrix, customers=customers_of(features.keys)
     )
-    numbers = {name: rows.of(name) for name in PARTS}
-    fit = fit_in_time(matrix, target, numbers, features.specs, config=config, tell=tell)
+    numbers = {name: rows.of(name) for name in (*PARTS, BETWEEN)}
+    fit = fit_in_time(matrix, target, numbers, features.specs, config=config.model, tell=tell)
     margin = fit.model.margin(matrix, threads=config.model.n_jobs)
     segment = features.segment(config.calibration.segment)
     calibrating, tested = numbers[CALIBRATION], numbers[TEST]
     choice = choose_calibrator(
-        margin[calibrating],
+        fit.calibrating,
         target[calibrating],
         config=config.calibration,
         segment=None if segment is None else segment[calibrating],
@@ -143,7 +154,7 @@ def train_out_of_time(
         specs=specs,
         features=features,
         selection=selection,
-        learned_from=part == TRAIN,
+        learned_from=learned,
         model=fit.model,
         best_round=fit.best_round,
         calibration=choice,
@@ -165,21 +176,28 @@ def train_out_of_time(
 def _fit_baseline(
     rows: _PartedRows, specs: tuple[FeatureSpec, ...], *, config: RunConfig
 ) -> Predictions:
-    train = rows.of(TRAIN)
-    # only the rows that are fitted are copied
-    latest = train[latest_rows(rows.target[train])]
-    baseline = fit_baseline(
-        rows.matrix[latest],
-        rows.target[latest],
-        rows.customers[latest],
-        specs=specs,
-        config=config,
-    )
+    """Fit and calibrate the baseline on the rows that the model learns from, in the same order."""
+
+    def fitted(*parts: str) -> BinnedLogistic:
+        here = rows.of(*parts)
+        # only the rows that are fitted are copied
+        latest = here[latest_rows(rows.target[here])]
+        return fit_baseline(
+            rows.matrix[latest],
+            rows.target[latest],
+            rows.customers[latest],
+            specs=specs,
+            config=config,
+        )
+
     calibrating, tested = rows.of(CALIBRATION), rows.of(TEST)
+    learned, earlier = learned_parts(config.model), earlier_parts(config.model)
+    first = fitted(*earlier)
+    last = first if learned == earlier else fitted(*learned)
     return calibrate_later(
-        baseline.margin(rows.matrix[calibrating]),
+        first.margin(rows.matrix[calibrating]),
         rows.target[calibrating],
-        baseline.margin(rows.matrix[tested]),
+        last.margin(rows.matrix[tested]),
     )
 
 
@@ -192,8 +210,8 @@ def _evaluate(
 ) -> dict[str, dict[str, ModelMetrics]]:
     numbers = number_customers(rows.customers)
     tested = rows.of(TEST)
-    # a refit has learned the early stopping rows: figures on them would be too good
-    seen = {TEST, EARLY_STOPPING} if config.model.refit else {TEST}
+    # figures on rows of a last fit would be too good; those of train show how much too good
+    seen = {TEST, *learned_parts(config.model)} - {TRAIN}
     own = {
         name: compute_metrics(
             rows.target[here],
@@ -214,48 +232,6 @@ def _evaluate(
         seed=config.model.seed,
     )
     return {**found, MODEL: own | found[MODEL]}
-
-
-def fit_in_time(
-    matrix: Floats,
-    target: Floats,
-    rows: Mapping[str, Ints],
-    specs: tuple[FeatureSpec, ...],
-    *,
-    config: RunConfig,
-    tell: StageProgress,
-) -> Fit:
-    """Fit on the train rows, stop on later ones; with ``model.refit`` fit again on both.
-
-    Parameters
-    ----------
-    matrix : float64 array of shape (n, len(specs))
-    target : float64 array of shape (n,)
-    rows : mapping of part to its row numbers
-    """
-    stopping = rows[EARLY_STOPPING]
-    fit = fit_model(
-        matrix,
-        target,
-        rows=rows[TRAIN],
-        stopping_matrix=matrix[stopping],
-        stopping_target=target[stopping],
-        specs=specs,
-        config=config.model,
-        progress=lambda done, total: tell("fitting", done, total),
-    )
-    if not config.model.refit:
-        return fit
-    tell("fitting again with early stopping rows", 0, 1)
-    model = fit_fixed(
-        matrix,
-        target,
-        rows=np.concatenate([rows[TRAIN], stopping]),
-        specs=specs,
-        config=config.model.model_copy(update={"n_estimators": fit.best_round}),
-    )
-    tell("fitting again with early stopping rows", 1, 1)
-    return replace(fit, model=model)
 
 
 def label_parts(

@@ -1,11 +1,11 @@
 """Judge scores by the protocol of the Fraud Detection Handbook, beside its published figures.
 
     python tests/benchmarks/handbook.py score FOLDER SCORES.parquet --start 2018-07-25
-    python tests/benchmarks/handbook.py folds FOLDER
+    python tests/benchmarks/handbook.py folds FOLDER [--starts 2018-06-20 ...]
 
 FOLDER holds the book's simulated data, transactions.parquet. `score` judges what
 `kyc-ml score` wrote for the tested week. `folds` trains with configs/handbook.yaml for each
-of the book's four test folds, using only labels known 7 days before its test week, and
+of the book's four test folds, or those that start on other days (to choose parameters), using only labels known 7 days before its test week, and
 prints the figures of each beside the seconds of its training, features included, and how
 calibrated it is on all transactions of the week.
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def score(folder: Path, scores: Path, *, start: str) -> None:
         print(f"{name:20s}  {'   '.join(f'{figure:.4f}' for figure in figures)}")
 
 
-def folds(folder: Path) -> None:
+def folds(folder: Path, starts: Sequence[str]) -> None:
     """Train for each fold as `kyc-ml train` does, and print a Markdown table."""
     from kyc_ml.config import RunConfig, SourceMapping, load_section
     from kyc_ml.contract.source import read_source
@@ -111,7 +112,7 @@ def folds(folder: Path) -> None:
     print("| start | rows | frauds | AUC | AP | CP@100 | O/E (95%) | ECE | train rows | seconds |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     found = []
-    for start in FOLDS:
+    for start in starts:
         begin = time.perf_counter()
         trained = train(
             tables,
@@ -149,12 +150,14 @@ def main() -> None:
     one.add_argument("folder", type=Path)
     one.add_argument("scores", type=Path)
     one.add_argument("--start", default=FOLDS[0])
-    commands.add_parser("folds").add_argument("folder", type=Path)
+    several = commands.add_parser("folds")
+    several.add_argument("folder", type=Path)
+    several.add_argument("--starts", nargs="+", default=FOLDS)
     arguments = parser.parse_args()
     if arguments.command == "score":
         score(arguments.folder, arguments.scores, start=arguments.start)
     else:
-        folds(arguments.folder)
+        folds(arguments.folder, arguments.starts)
 
 
 if __name__ == "__main__":

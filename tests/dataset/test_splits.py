@@ -22,6 +22,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from kyc_ml.config import PARTS, DatasetConfig, FoldsConfig, SplitConfig
 from kyc_ml.dataset import (
+    BETWEEN,
     LEFT_OUT,
     CustomerDisjointSplit,
     Labels,
@@ -31,6 +32,7 @@ from kyc_ml.dataset import (
     RowAssignment,
     assign_parts,
     make_splitter,
+    name_between,
     plan_out_of_time,
     summarise_parts,
 )
@@ -107,6 +109,12 @@ def test_every_moment_is_in_the_one_part_whose_bounds_hold_it(splits, dataset, h
             if (start is None or start <= moment) and moment < end
         ]
         assert holding == ([part] if part else [])
+    # what a last fit learns besides lies between parts, with labels ripe at the same cut-off
+    named = name_between(got, times(*(moment.tz_localize(None) for moment in moments)), boundaries)
+    begin, last = boundaries.parts["train"][0], boundaries.parts["calibration"][1]
+    for moment, part, name in zip(moments, got, named, strict=True):
+        inside = (begin is None or begin <= moment) and moment < last
+        assert name == (BETWEEN if inside and not part else part)
 
 
 def test_the_dates_of_a_plan_by_hand():

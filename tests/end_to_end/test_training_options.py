@@ -32,7 +32,7 @@ def test_everything_at_once(place, tmp_path):
         },
         calibration={"segment": "profile_customer_type", "candidates": ["platt", "isotonic"]},
         stability={"seed_refits": 2},
-        model={"negative_share": 0.3, "refit": True},
+        model={"negative_share": 0.3, "refit": "all", "averaged": 2, "n_jobs": 1},
     )  # fmt: skip
     assert (done.code, done.crash) == (0, None)
     assert "expert" in done.out
@@ -44,7 +44,7 @@ def test_everything_at_once(place, tmp_path):
     bundle = load_bundle(kept)
     assert bundle.calibrator.segments is not None
     assert bundle.config.model.negative_share == 0.3
-    assert "early_stopping" not in bundle.metrics
+    assert set(bundle.metrics) == {"train", "test"}
     assert "profile_customer_type" in {spec.name for spec in bundle.inputs}
     scored = place.run(
         "score", "--model", kept, *place.source_arguments(), "--out", tmp_path / "s.parquet"

@@ -44,7 +44,8 @@ def scorer(make_spec):
     return RatingScorer(
         policy=check_section(POLICY, TierPolicy, subject="p"),
         specs=(make_spec("age", Own(reading="night"), family="profile"),),
-        name="models:/risk@champion", currency="CNY", reasons=2, book=NO_OVERRIDES,
+        name="models:/risk@champion", currency="CNY", cash_report=50_000.0, reasons=2,
+        book=NO_OVERRIDES,
     )  # fmt: skip
 
 

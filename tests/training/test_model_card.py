@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.config import CalibrationConfig, CustomerFoldsConfig
+from kyc_ml.config import PARTS, CalibrationConfig, CustomerFoldsConfig
 from kyc_ml.decision import assign_tiers, compute_tier_table
 from kyc_ml.metrics import Predictions, compute_metrics
 from kyc_ml.model import choose_calibrator
@@ -105,6 +105,24 @@ def test_it_names_the_run_the_bundle_and_how_to_train_it_again(card):
     assert "`kyc-ml reproduce run42 --data FOLDER`" in text
     assert f" {'d' * 12}\n" in text
     assert "d" * 64 in text
+
+
+@pytest.mark.parametrize(
+    ("refit", "named"),
+    [
+        ("none", {"train"}),
+        ("early_stopping", {"train", "early stopping"}),
+        ("all", {"train", "early stopping", "calibration"}),
+    ],
+)
+def test_the_card_names_the_parts_that_the_model_learned_from(trained, tiers, saved, refit, named):
+    model = saved.config.model.model_copy(update={"refit": refit, "averaged": 3})
+    changed = replace(saved, config=saved.config.model_copy(update={"model": model}))
+    parts = pd.concat([trained.parts[:1].assign(part=name) for name in PARTS], ignore_index=True)
+    card = make_model_card(saved, replace(trained, bundle=changed, parts=parts), tiers=tiers)
+    learned, mean, *_ = body(card, "What learned from which rows").split(". ")
+    assert {name for name in ("train", "early stopping", "calibration") if name in learned} == named
+    assert "3" in mean
 
 
 def test_the_rows_of_a_period_add_up(card):

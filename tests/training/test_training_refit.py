@@ -1,12 +1,14 @@
-"""The last fit on train and early stopping rows together."""
+"""The last fit: which parts it learns from, and what calibrates it."""
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from kyc_ml.config import EARLY_STOPPING, TRAIN, FeatureConfig, RunConfig
+from kyc_ml.config import CALIBRATION, EARLY_STOPPING, TRAIN, FeatureConfig, ModelConfig
+from kyc_ml.dataset import BETWEEN
 from kyc_ml.features import declare_features
 from kyc_ml.model import fit_fixed, fit_model
-from kyc_ml.training.out_of_time import fit_in_time
+from kyc_ml.training.fitting import fit_in_time, learned_parts
 
 SPECS = tuple(
     spec
@@ -15,8 +17,13 @@ SPECS = tuple(
 )[:3]
 
 
-N = 1200
-ROWS = {TRAIN: np.arange(800), EARLY_STOPPING: np.arange(800, N)}
+N = 1600
+ROWS = {
+    TRAIN: np.arange(800),
+    EARLY_STOPPING: np.arange(800, 1150),
+    BETWEEN: np.arange(1150, 1200),
+    CALIBRATION: np.arange(1200, N),
+}
 
 
 def data():
@@ -26,34 +33,57 @@ def data():
     return matrix, target
 
 
-def run(**model):
-    settings = {"n_estimators": 40, "stopping_rounds": 5, "min_child_samples": 10, **model}
-    return RunConfig.model_validate(
-        {"name": "t", "unit": "fraud", "tiers": "t.yaml", "features": {"families": ["velocity"]},
-         "model": settings}
-    )  # fmt: skip
+def settings(**model):
+    return ModelConfig(
+        **{"n_jobs": 1, "n_estimators": 40, "stopping_rounds": 5, "min_child_samples": 10, **model}
+    )
 
 
-def fit(config):
-    return fit_in_time(*data(), ROWS, SPECS, config=config, tell=lambda *_: None)
+def fit(config, target=None):
+    matrix, own = data()
+    target = own if target is None else target
+    return fit_in_time(matrix, target, ROWS, SPECS, config=config, tell=lambda *_: None)
+
+
+def fixed(config, trees, *parts):
+    rows = np.sort(np.concatenate([ROWS[name] for name in parts]))
+    config = config.model_copy(update={"n_estimators": trees})
+    return fit_fixed(*data(), rows=rows, specs=SPECS, config=config)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_refit_is_a_fit_on_both_parts_for_as_long_as_early_stopping_said(share):
-    config = run(refit=True, negative_share=share)
+@pytest.mark.parametrize("averaged", [1, 2])
+@pytest.mark.parametrize("refit", ["none", "early_stopping", "all"])
+def test_the_last_fit_is_a_fit_on_the_parts_named_for_as_long_as_early_stopping_said(
+    share, averaged, refit
+):
+    config = settings(refit=refit, negative_share=share, averaged=averaged)
     found = fit(config)
-    expected = fit_fixed(
-        *data(),
-        specs=SPECS,
-        config=config.model.model_copy(update={"n_estimators": found.best_round}),
-    )
-    assert found.model.n_trees == found.best_round < 40
-    assert found.model.text == expected.text
+    expected = fixed(config, found.best_round, *learned_parts(config))
+    assert found.best_round < 40
+    assert found.model.n_trees == averaged * found.best_round
+    if (refit, averaged) != ("none", 1):
+        assert found.model.text == expected.text
+    assert np.array_equal(found.model.margin(data()[0]), expected.margin(data()[0]))
+
+
+@pytest.mark.parametrize("averaged", [1, 2])
+def test_calibration_rows_get_margins_from_a_model_of_the_parts_before_them(averaged):
+    config = settings(refit="all", averaged=averaged)
+    found = fit(config)
+    earlier = fixed(config, found.best_round, TRAIN, EARLY_STOPPING)
+    assert np.array_equal(found.calibrating, earlier.margin(data()[0][ROWS[CALIBRATION]]))
+    # other outcomes of these rows change the model that learns them, and not their own margins
+    other = data()[1].copy()
+    other[ROWS[CALIBRATION]] = 1.0 - other[ROWS[CALIBRATION]]
+    changed = fit(config, other)
+    assert np.array_equal(found.calibrating, changed.calibrating)
+    assert found.model.text != changed.model.text
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_rows_chosen_from_a_matrix_are_fitted_as_rows_copied_out_of_it(share):
-    config = run(negative_share=share)
+    config = settings(negative_share=share)
     matrix, target = data()
     train, stopping = ROWS[TRAIN], ROWS[EARLY_STOPPING]
     copied = fit_model(
@@ -62,12 +92,19 @@ def test_rows_chosen_from_a_matrix_are_fitted_as_rows_copied_out_of_it(share):
         stopping_matrix=matrix[stopping],
         stopping_target=target[stopping],
         specs=SPECS,
-        config=config.model,
+        config=config,
     )
     assert fit(config).model.text == copied.model.text
 
 
-def test_without_refit_the_train_rows_alone_are_fitted():
-    once, again = fit(run()), fit(run(refit=True))
-    assert once.best_round == again.best_round
-    assert once.model.text != again.model.text
+@pytest.mark.parametrize(
+    ("given", "read"), [(True, "early_stopping"), (False, "none"), ("all", "all")]
+)
+def test_settings_of_former_versions_are_read(given, read):
+    assert ModelConfig(refit=given).refit == read
+
+
+@pytest.mark.parametrize("given", [1, None, "test"])
+def test_rows_of_no_part_are_refused(given):
+    with pytest.raises(ValidationError, match="refit"):
+        ModelConfig(refit=given)

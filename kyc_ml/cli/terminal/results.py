@@ -131,6 +131,10 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
 
 def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool) -> None:
     """Draw the reasons of one observation, its counterfactuals and how its tier came about."""
+    in_language = "_zh" if chinese else ""
+    terminal.draw(explained.score[f"tier_set_by_text{in_language}"])
+    for pattern in explained.patterns:
+        terminal.draw(f"  - {pattern.name[chinese]}: {pattern.text[chinese]}")
     terminal.draw(_reasons_sheet(explained, chinese=chinese))
     shown = explained.contributions["contribution"].sum()
     rest = explained.margin - explained.base_value - shown

@@ -21,6 +21,8 @@ from kyc_ml.dataset.observations import history_start
 from kyc_ml.errors import DatasetError
 from kyc_ml.metrics import Names, Times
 
+BETWEEN: Final = "between"
+"""Name for the days of the inner embargo where a last fit learns from them too."""
 LEFT_OUT: Final = ("immature", "open_case", "already_adverse", "outside_parts")
 """Why an observation neither trains nor evaluates a model."""
 
@@ -117,6 +119,21 @@ def assign_parts(decision: Times, boundaries: Boundaries) -> Names:
     return part
 
 
+def name_between(part: Names, decision: Times, boundaries: Boundaries) -> Names:
+    """Name the observations of the inner embargo: before the calibration ends, and of no part.
+
+    Their labels are known on the development cut-off like those of the parts around them.
+    """
+    start, _ = boundaries.parts[TRAIN]
+    _, end = boundaries.parts[CALIBRATION]
+    inside = (part == "") & (decision < np.datetime64(end.tz_convert(None), "us"))
+    if start is not None:
+        inside &= decision >= np.datetime64(start.tz_convert(None), "us")
+    named = part.copy()
+    named[inside] = BETWEEN
+    return named
+
+
 def summarise_parts(
     part: Names,
     status: Names,
@@ -128,13 +145,15 @@ def summarise_parts(
     Returns
     -------
     DataFrame
-        One row per part, and one for the observations between the parts: part, start, end,
+        One row per part, with one for `BETWEEN` if it is used, and one for the observations
+        outside of all: part, start, end,
         observations, used, positives, customers, then `LEFT_OUT`: immature, open_case,
         already_adverse, outside_parts (their outcome is known). Observations are those used
         and those left out.
     """
     rows = []
-    for name in (*PARTS, ""):
+    between = [BETWEEN] if (part == BETWEEN).any() else []
+    for name in (*PARTS, *between, ""):
         here = part == name
         start, end = boundaries.parts.get(name, (None, None))
         known = here & np.isin(status, ["positive", "negative"])

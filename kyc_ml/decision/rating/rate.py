@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,6 +15,9 @@ from kyc_ml.decision.rating.card import PointCondition, Scorecard, SubItem
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints, Mask, Names
+
+_SHOWN: Final = ("name", "english", "chinese", "family", "feature")
+"""What `rating_points` says of a sub-item."""
 
 _DECIMALS: Final = 9
 """Decimals of a score: without rounding, a sum of binary fractions misses a cut-off that the
@@ -108,6 +112,54 @@ def rate(features: FeatureTable, card: Scorecard) -> Rating:
         direct=direct,
         dropped=dropped,
     )
+
+
+def points_above(rating: Rating, rows: Ints | slice = slice(None)) -> Floats:
+    """Compute the points of 100 that each sub-item adds above its lowest score.
+
+    Returns
+    -------
+    float64 array of shape (n, k)
+        0 where the row's segment does not use the sub-item, or it was dropped. With 100 / m
+        they add up to `Rating.score`.
+    """
+    # an item without a score counts as the lowest score, which adds no points
+    above = np.nan_to_num(rating.sub_scores[rows], nan=1.0) - 1.0
+    return np.asarray(rating.weights[rating.segment[rows]] * above / rating.card.m)
+
+
+def rating_points(facts: FeatureTable, card: Scorecard) -> pd.DataFrame:
+    """List the sub-items of the one row of a table, those of most points above the lowest first.
+
+    Returns
+    -------
+    DataFrame
+        name, english, chinese, family, feature, value (number or text, None where missing),
+        score (1 to m), weight (of 100), points (score times weight over m; they add up to the
+        rating's score) and above (points above the lowest score). Sub-items that the row's
+        segment does not use, or that were dropped, are left out.
+    """
+    rating = rate(facts, card)
+    above = points_above(rating)[0]
+    rows = []
+    for column, item in enumerate(card.sub_items):
+        score, weight = rating.sub_scores[0, column], rating.weights[rating.segment[0], column]
+        if np.isnan(score):
+            continue
+        number = _numbers(facts, item.feature)[0] if item.kind == "number" else np.nan
+        value = facts.category(item.feature)[0] if item.kind == "category" else number
+        rows.append(
+            {
+                **{name: getattr(item, name) for name in _SHOWN},
+                "value": None if value is None or value != value else value,  # noqa: PLR0124  NaN
+                "score": int(score),
+                "weight": weight,
+                "points": score * weight / card.m,
+                "above": above[column],
+            }
+        )
+    listed = pd.DataFrame(rows, columns=[*_SHOWN, "value", "score", "weight", "points", "above"])
+    return listed.sort_values("above", ascending=False, kind="stable", ignore_index=True)
 
 
 def _check_table(features: FeatureTable, card: Scorecard) -> dict[str, str]:

@@ -22,8 +22,8 @@ from kyc_ml.decision.tiers.calendar import (
     mark_in_force,
 )
 from kyc_ml.decision.tiers.cut_offs import assign_tiers, name_segments
-from kyc_ml.decision.tiers.history import TierHistory, apply_hysteresis
-from kyc_ml.decision.tiers.overrides import InForce, explain_absence, find_in_force
+from kyc_ml.decision.tiers.history import Last, TierHistory, apply_hysteresis
+from kyc_ml.decision.tiers.overrides import Found, InForce, explain_absence, find_in_force
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, OverrideBook
 from kyc_ml.errors import ConfigError, Faults
@@ -65,6 +65,14 @@ class Grades:
     day : datetime64[D] array of shape (n,)
         Local day of the decision; NaT where it has no time.
     next_review : datetime64[D] array of shape (n,)
+    proba : float64 array of shape (n,)
+        Calibrated probabilities.
+    rating : Rating or None
+        None without an expert rating.
+    last : Last or None
+        The last reviews; None without hysteresis.
+    overrides : list of (rows, override)
+        Those in force.
     unchecked : mapping of part of the policy to reason
         What could not be applied because an input is missing; empty where all was applied.
     counts : mapping of what to rows
@@ -84,6 +92,10 @@ class Grades:
     override_code: Names
     day: Times
     next_review: Times
+    proba: Floats
+    rating: Rating | None
+    last: Last | None
+    overrides: list[Found]
     unchecked: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -183,6 +195,7 @@ def grade(
         return policy.expert.combine(policy.tier_names)[rating.grade, model]
 
     of_score = before = tier_of(proba)
+    last = None
     if policy.hysteresis is not None and history is not None:
         last = history.last_known(customers, decision, reviews=policy.hysteresis.reviews or 1)
         before = apply_hysteresis(
@@ -220,6 +233,10 @@ def grade(
         override_code=in_force.code,
         day=days,
         next_review=due,
+        proba=proba,
+        rating=rating,
+        last=last,
+        overrides=found,
         unchecked=unchecked,
         counts={what: rows for what, rows in counts.items() if rows},
     )

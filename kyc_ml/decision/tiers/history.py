@@ -22,6 +22,9 @@ BEFORE: Final = "tier_before_overrides"
 OF_SCORE: Final = "tier_of_score"
 """Column of a score table: the tier of model and expert rating, before hysteresis."""
 
+IN_FORCE: Final = "tier"
+"""Column of a score table: the tier that holds."""
+
 _TOO_FEW: Final = 1_000
 """Used as the highest tier of too few reviews: above every tier."""
 
@@ -41,8 +44,8 @@ class TierHistory:
         Place in `names`.
     time : int64 array of shape (n,)
         Instant of the review, in microseconds since 1970.
-    before, of_score : int64 arrays of shape (n,)
-        Places in the policy's tiers.
+    before, of_score, tier : int64 arrays of shape (n,)
+        Places in the policy's tiers; `tier` is the one in force, overrides included.
     """
 
     names: pd.Index
@@ -50,6 +53,7 @@ class TierHistory:
     time: Ints
     before: Ints
     of_score: Ints
+    tier: Ints
 
     @classmethod
     def of(cls, scores: pd.DataFrame, *, policy: TierPolicy) -> Self:
@@ -60,7 +64,8 @@ class TierHistory:
         Parameters
         ----------
         scores : DataFrame
-            customer_id, decision_time, tier_before_overrides and tier_of_score.
+            customer_id, decision_time, tier_before_overrides and tier_of_score; without a column
+            tier, the tier in force counts as that before overrides.
 
         Raises
         ------
@@ -72,8 +77,9 @@ class TierHistory:
         faults.extend(f"column {name} is absent" for name in wanted if name not in scores)
         faults.raise_if_any()
         known = scores[scores[CUSTOMER_ID].notna() & scores[DECISION_TIME].notna()]
+        known = known.assign(tier=known.get(IN_FORCE, known[BEFORE]))
         places = {}
-        for column in (BEFORE, OF_SCORE):
+        for column in (BEFORE, OF_SCORE, IN_FORCE):
             places[column] = pd.Index(policy.tier_names).get_indexer(pd.Index(known[column]))
             strange = sorted(set(known[column][places[column] < 0].astype(str)))
             if strange:
@@ -96,6 +102,7 @@ class TierHistory:
             time=time[kept],
             before=np.asarray(places[BEFORE][kept], np.int64),
             of_score=np.asarray(places[OF_SCORE][kept], np.int64),
+            tier=np.asarray(places[IN_FORCE][kept], np.int64),
         )
 
     def last_known(self, customers: Names, decision: pd.DatetimeIndex, *, reviews: int) -> Last:
@@ -112,6 +119,7 @@ class TierHistory:
             before=np.append(self.before, -1)[at],
             highest=np.append(self._highest(reviews - 1), _TOO_FEW)[at],
             risen=np.append(self._risen(), _NEVER)[at],
+            since=np.append(self._since(self.before), _NEVER)[at],
         )
 
     def _last_before(self, customers: Names, decision: pd.DatetimeIndex) -> Ints:
@@ -143,6 +151,25 @@ class TierHistory:
             highest = np.maximum(highest, earlier)
         return highest
 
+    def tier_since(
+        self, customer: str, tier: int, *, decision: pd.Timestamp
+    ) -> pd.Timestamp | None:
+        """Return the first of the unbroken reviews before a decision that gave this tier in force.
+
+        None where the last review gave another tier, or there was none: it begins now.
+        """
+        (at,) = self._last_before(np.array([customer], object), pd.DatetimeIndex([decision]))
+        if at < 0 or self.tier[at] != tier:
+            return None
+        first = int(self._since(self.tier)[at])
+        return pd.Timestamp(first, unit="us", tz="UTC").tz_convert(decision.tz)
+
+    def _since(self, tier: Ints) -> Ints:
+        """Find the instant of the first of the unbroken reviews with the tier of each."""
+        same = (np.diff(self.customer) == 0) & (np.diff(tier) == 0)
+        changed = np.append(True, ~same)[: self.time.size]
+        return self.time[np.maximum.accumulate(np.where(changed, np.arange(self.time.size), 0))]
+
     def _risen(self) -> Ints:
         """Find the instant of the last rise up to each review; `_NEVER` without one."""
         rose = np.zeros(self.time.size, np.bool_)
@@ -170,11 +197,15 @@ class Last:
         where there were too few, -1 where only this one matters.
     risen : int64 array of shape (n,)
         When the tier rose last, in microseconds since 1970; `_NEVER` if it never rose.
+    since : int64 array of shape (n,)
+        First of the unbroken reviews that gave `before`, in microseconds since 1970; `_NEVER`
+        without a review.
     """
 
     before: Ints
     highest: Ints
     risen: Ints
+    since: Ints
 
 
 def apply_hysteresis(

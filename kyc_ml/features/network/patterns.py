@@ -145,18 +145,7 @@ def find_patterns(
         If the edges are not as described; all faults are listed.
     """
     _check_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
-    # a payment to oneself or of nothing moves no money
-    moving = np.flatnonzero((amount > 0.0) & (source != target))
-    enters = np.maximum(event_time[moving] + 1, known_at[moving])
-    edges = Edges(
-        source=source[moving].astype(np.int32, copy=False),
-        target=target[moving].astype(np.int32, copy=False),
-        event_time=event_time[moving].astype(np.int64, copy=False),
-        amount=amount[moving].astype(np.float64, copy=False),
-        enters=enters.astype(np.int64, copy=False),
-        by_entry=np.argsort(enters, kind="stable").astype(np.int32),
-        n_nodes=n_nodes,
-    )
+    moving, edges = moving_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
     blocks: list[_Block] = []
     cap_hits: dict[str, int] = {}
     for code, find in enumerate(
@@ -180,6 +169,38 @@ def find_patterns(
         amount=amount[at],
         cap_hits=cap_hits,
     )
+
+
+def moving_edges(
+    source: Ints32,
+    target: Ints32,
+    event_time: Ints,
+    known_at: Ints,
+    amount: Floats,
+    *,
+    n_nodes: int,
+) -> tuple[Ints, Edges]:
+    """Keep the edges that move money; see `find_patterns`.
+
+    Returns
+    -------
+    moving : int64 array
+        Their numbers in the input.
+    edges : Edges
+    """
+    # a payment to oneself or of nothing moves no money
+    moving = np.flatnonzero((amount > 0.0) & (source != target))
+    enters = np.maximum(event_time[moving] + 1, known_at[moving])
+    edges = Edges(
+        source=source[moving].astype(np.int32, copy=False),
+        target=target[moving].astype(np.int32, copy=False),
+        event_time=event_time[moving].astype(np.int64, copy=False),
+        amount=amount[moving].astype(np.float64, copy=False),
+        enters=enters.astype(np.int64, copy=False),
+        by_entry=np.argsort(enters, kind="stable").astype(np.int32),
+        n_nodes=n_nodes,
+    )
+    return moving, edges
 
 
 def _repeated(codes: list[int], blocks: list[_Block]) -> Int8s:
@@ -224,8 +245,31 @@ def _check_edges(
     faults.raise_if_any()
 
 
-def _cycles(edges: Edges, rules: PatternRules) -> tuple[list[_Block], int]:
-    rule = CycleRule(
+def list_cycles(
+    source: Ints32,
+    target: Ints32,
+    event_time: Ints,
+    known_at: Ints,
+    amount: Floats,
+    *,
+    n_nodes: int,
+) -> list[Ints]:
+    """List the edges of the latest of the shortest cycles that each edge closes, if any.
+
+    Takes what `find_patterns` takes; the edges are numbers of the input, in the order of the
+    money, the closing one last.
+    """
+    moving, edges = moving_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
+    length, _, paths, _ = find_cycles(edges, cycle_rule(DEFAULT_RULES))
+    return [
+        moving[np.append(paths[closing, : length[closing] - 1], closing)]
+        for closing in np.flatnonzero(length)
+    ]
+
+
+def cycle_rule(rules: PatternRules) -> CycleRule:
+    """Return the rule of cycles as the compiled search takes it."""
+    return CycleRule(
         span_us=round(rules.cycle_span_days * DAY_US),
         retention_low=rules.cycle_retention_low,
         retention_high=rules.cycle_retention_high,
@@ -233,9 +277,14 @@ def _cycles(edges: Edges, rules: PatternRules) -> tuple[list[_Block], int]:
         cap=rules.degree_cap,
         looks_cap=rules.cycle_looks_cap,
     )
-    length, count, others, cut = find_cycles(edges, rule)
+
+
+def _cycles(edges: Edges, rules: PatternRules) -> tuple[list[_Block], int]:
+    length, count, paths, cut = find_cycles(edges, cycle_rule(rules))
     closing = np.flatnonzero(length)
-    members = [edges.source[closing], edges.target[closing], *others[closing].T]
+    later = paths[closing, 1:]
+    between = np.where(later >= 0, edges.source[later], np.int32(-1))
+    members = [edges.source[closing], edges.target[closing], *between.T]
     blocks = []
     for nodes in members:
         there = nodes >= 0

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from kyc_ml.config import DatasetConfig, Unit
+from kyc_ml.config import CALIBRATION, CustomerFoldsConfig, DatasetConfig, Unit
 from kyc_ml.contract import digest_together
-from kyc_ml.dataset import LEFT_OUT
+from kyc_ml.dataset import BETWEEN, LEFT_OUT
 from kyc_ml.metrics import ModelMetrics
 from kyc_ml.registry import Bundle
 from kyc_ml.training.evidence import MODEL, Trained
+from kyc_ml.training.fitting import learned_parts
 from kyc_ml.training.model_card.limitations import find_limitations
 from kyc_ml.training.stability import Stability
 
@@ -89,6 +90,7 @@ def make_model_card(bundle: Bundle, trained: Trained, *, tiers: pd.DataFrame) ->
         "Identity": _identity(bundle, trained),
         "Calibration": _calibration(trained),
         "Tiers": _tiers(tiers),
+        "What learned from which rows": _say_learned(trained),
         "Periods": _periods(trained),
         "Segments": _segments(trained),
         "Stability": "\n\n".join(map(_stability, trained.stability)),
@@ -273,6 +275,37 @@ def _periods(trained: Trained) -> str:
         for row in trained.parts.to_dict("records")
     ]
     return _table(head, rows)
+
+
+_SAID: Final = {BETWEEN: "the days between them"}
+
+
+def _say_learned(trained: Trained) -> str:
+    """Say which rows gave the model, its number of trees, its probabilities and its figures."""
+    config = trained.bundle.config
+    fits = config.model.averaged
+    mean = "" if fits == 1 else f" It is the mean of {fits} fits with different seeds."
+    if isinstance(config.splits, CustomerFoldsConfig):
+        return (
+            f"The model learned from all rows.{mean} Its probabilities and figures come from "
+            "models of the folds: each row is predicted by one that learned from no row of its "
+            "customer."
+        )
+    learned = learned_parts(config.model)
+    named = [name for name in learned if name in set(trained.parts["part"])]
+    *others, last = (_SAID.get(name, name.replace("_", " ")) for name in named)
+    rows = f"{', '.join(others)} and {last}" if others else last
+    whose = (
+        "a model fitted in the same way on the parts before them"
+        if CALIBRATION in learned
+        else "the model, which learned from none of them"
+    )
+    return (
+        f"The model learned from the rows of {rows}.{mean} The early stopping rows chose "
+        f"{trained.best_round} trees a fit. The map to probabilities was fitted on the margins "
+        f"that the calibration rows get from {whose}. The test rows took part in nothing: the "
+        "figures come from them."
+    )
 
 
 def _segments(trained: Trained) -> str:

@@ -33,9 +33,12 @@ def find_limitations(bundle: Bundle, trained: Trained) -> list[str]:
 def _too_few(trained: Trained) -> Iterable[str]:
     for part in dict.fromkeys((CALIBRATION, trained.evidence.part)):
         quality = trained.quality[MODEL].get(part)
-        if quality is not None and quality.positives < FEW_POSITIVES:
+        # rows that a last fit learned have no figures, but a number of positives
+        counted = trained.parts.loc[trained.parts["part"] == part, "positives"]
+        found = counted if quality is None else [quality.positives]
+        for positives in (number for number in found if number < FEW_POSITIVES):
             yield (
-                f"Part {part.replace('_', ' ')} holds {quality.positives} positives only: its "
+                f"Part {part.replace('_', ' ')} holds {positives} positives only: its "
                 f"figures move by chance (fewer than {FEW_POSITIVES}; convention)."
             )
 

@@ -24,7 +24,13 @@ from kyc_ml.errors import ConfigError
 from kyc_ml.features import DECISION_TIME, microseconds
 from kyc_ml.metrics import Floats, Mask, Names
 from kyc_ml.registry import Bundle, trained_until
-from kyc_ml.training import is_cross_validated, label_parts, list_fold_rows, require_customer_folds
+from kyc_ml.training import (
+    is_cross_validated,
+    label_parts,
+    learned_parts,
+    list_fold_rows,
+    require_customer_folds,
+)
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role
 from kyc_ml.validation.text import Text, notice
@@ -101,7 +107,8 @@ def plan_parts(
     Returns
     -------
     parts : list of ReviewPart
-        Current, reference and train. Out-of-fold rows have no reference: it would be the same.
+        Current, reference and train. Out-of-fold rows have no reference, it would be the same,
+        nor has the test of a model that learned from the calibration rows.
     status : object array
         Outcomes, as known on the training date, of the run's own held-out rows: its test part,
         or all its rows, each held out once.
@@ -164,16 +171,19 @@ def _plan_in_time(
             end=end,
         )
 
-    start, end = boundaries.parts[TRAIN]
+    learned = learned_parts(bundle.config.model)
+    here = np.isin(part, learned)
     train = _train_part(
-        observations.filter(pa.array(part == TRAIN)),
-        status_then[part == TRAIN],
+        observations.filter(pa.array(here)),
+        status_then[here],
         settings,
-        since=start,
-        until=end,
+        since=boundaries.parts[TRAIN][0],
+        until=max(end for name, (_, end) in boundaries.parts.items() if name in learned),
     )
     if chosen == "test":
-        parts = [take(TEST, "current"), take(CALIBRATION, "reference"), train]
+        # rows that the model learned would look better than the test, whatever the model
+        unseen = () if CALIBRATION in learned else (take(CALIBRATION, "reference"),)
+        parts = [take(TEST, "current"), *unseen, train]
     else:
         later = _later(bundle, tables, since=since, as_of=as_of)
         parts = [later, take(TEST, "reference"), train]
