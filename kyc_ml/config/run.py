@@ -19,12 +19,19 @@ from kyc_ml.config.tuning import TuningConfig
 
 
 class ExplainConfig(Section):
-    """Number of reasons of each scored row, and the peers it is compared with."""
+    """Number of reasons of each scored row, and the rows it is compared with."""
 
     reasons: int = Field(default=3, ge=1, le=20)
     """Reasons of each scored row, the strongest first."""
-    peers: str | None = None
-    """Category feature that divides rows into peer groups; None compares with the whole bank."""
+    peers: str | tuple[str, ...] | None = None
+    """Category features whose values make rows comparable, the most important first, such as
+    direction, instrument and channel of a payment; of a list, fields that the source lacks are
+    passed over. None compares with the whole bank."""
+
+    @property
+    def comparable(self) -> tuple[str, ...]:
+        """The fields of `peers`, in their order."""
+        return (self.peers,) if isinstance(self.peers, str) else self.peers or ()
 
 
 class RunConfig(Section):

@@ -74,9 +74,9 @@ class Example:
     outcome : str
         "positive", "negative" or "not known".
     margin : float
-        Log-odds before calibration: `base_value` and all contributions together.
+        Log-odds before calibration: `base_value` and all differences together.
     base_value : float
-        Log-odds the model starts from.
+        Log-odds that reasons start from: the margin of comparable rows.
     reasons : tuple of ReasonLine
         The strongest contributions, in the order to show.
     """
@@ -100,7 +100,7 @@ class Example:
 
     @property
     def rest(self) -> float:
-        """Sum of the contributions of all features not shown."""
+        """Sum of the differences of all features not shown."""
         return self.margin - self.base_value - self.listed
 
 

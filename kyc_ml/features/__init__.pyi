@@ -13,6 +13,8 @@ from .catalog import declare_features as declare_features
 from .cataloguing import run_list as run_list
 from .cataloguing import run_page as run_page
 from .cataloguing import run_show as run_show
+from .groups import GROUPS as GROUPS
+from .groups import name_group as name_group
 from .how import RowColumn as RowColumn
 from .how import Where as Where
 from .how import name_of as name_of
@@ -26,7 +28,7 @@ from .kinds.rows_of_key import LatestValue as LatestValue
 from .kinds.rows_of_key import Window as Window
 from .named import on_source as on_source
 from .named import require_named_features as require_named_features
-from .network.cycle_edges import list_cycles as list_cycles
+from .network.patterns import list_cycles as list_cycles
 from .notation import compare_definitions as compare_definitions
 from .notation import definitions_digest as definitions_digest
 from .notation import digest_of_format_1 as digest_of_format_1

@@ -30,7 +30,7 @@ def require_named_features(config: RunConfig) -> None:
     ------
     ConfigError
         If `selection.keep`, `calibration.segment` or `explain.peers` names no chosen feature,
-        or the latter two no category; all faults are listed, each with its cure.
+        or the latter two a number; all faults are listed, each with its cure.
     """
     chosen = {
         spec.name: spec
@@ -41,7 +41,7 @@ def require_named_features(config: RunConfig) -> None:
     faults = Faults(f"configuration {config.name!r}", ConfigError)
     for place, name in (
         ("calibration.segment", config.calibration.segment),
-        ("explain.peers", config.explain.peers),
+        *(("explain.peers", each) for each in config.explain.comparable),
     ):
         if name in chosen and name not in categories:
             faults.add(f"{place}: {name!r} is a number; {_choose(categories)}")

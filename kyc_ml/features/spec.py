@@ -34,6 +34,9 @@ class FeatureSpec:
         Kinds of observation that have the feature: a review has no payment to describe.
     intermediate : bool
         True for an intermediate feature, which formulas read and models do not.
+    group : str or None
+        Code of the reason that features with the same group give together, such as
+        ``velocity.sent``; its names are in ``groups.yaml``. None is a group of its own.
     """
 
     name: str
@@ -48,11 +51,18 @@ class FeatureSpec:
     observation_units: tuple[str, ...] = ("fraud", "risk")
     intermediate: bool = False
     kind: Kind = field(default="number")
+    # not compared: a group decides how reasons are worded, not what the feature is
+    group: str | None = field(default=None, compare=False)
+
+    @property
+    def code(self) -> str:
+        """Return the stable code of the feature: family and name."""
+        return f"{self.family}.{self.name}"
 
     @property
     def reason_code(self) -> str:
-        """Return the stable code of the reason this feature gives: family and name."""
-        return f"{self.family}.{self.name}"
+        """Return the stable code of the reason this feature gives: of its group, or its own."""
+        return self.code if self.group is None else self.group
 
 
 def all_made_of(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> list[str]:

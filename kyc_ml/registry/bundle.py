@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from platform import python_version
 from typing import Any, Final
@@ -42,8 +42,10 @@ from kyc_ml.model import Calibrator, Model, Profile
 from kyc_ml.registry.environment import DISTRIBUTION, digest_distributions, needed_distributions
 from kyc_ml.storage import dump_json, load_json
 
-FORMAT_VERSION: Final = 3
-_READABLE: Final = (1, 2, FORMAT_VERSION)
+FORMAT_VERSION: Final = 4
+_READABLE: Final = (1, 2, 3, FORMAT_VERSION)
+_WITHOUT_CONTRAST: Final = 3
+"""The last format without groups of features and contributions of comparable rows."""
 _FORMER_NAMES: Final = 2
 """The last format whose configuration has LightGBM's core names, such as ``lambda_l2``."""
 MANIFEST: Final = "manifest.json"
@@ -127,8 +129,8 @@ def save_bundle(bundle: Bundle, folder: FilePath, *, format_version: int = FORMA
 
     Parameters
     ----------
-    format_version : 2 or 3
-        Format 2 is written only to compare with a bundle of that format, byte by byte.
+    format_version : 2, 3 or 4
+        Formats 2 and 3 are written only to compare with a bundle of that format, byte by byte.
 
     Raises
     ------
@@ -272,8 +274,10 @@ def _require_codes(bundle: Bundle) -> None:
 
 def _contents(bundle: Bundle, version: int = FORMAT_VERSION) -> dict[str, str]:
     """Write every file of the bundle but the manifest, as text."""
+    former = version <= _WITHOUT_CONTRAST
+    specs = tuple(replace(spec, group=None) if former else spec for spec in bundle.specs)
     features = {
-        "specs": to_plain(bundle.specs),
+        "specs": to_plain(specs),
         "vocabularies": {name: list(known) for name, known in bundle.vocabularies.items()},
     }
     profile = {} if bundle.profile is None else {_PROFILE: dump_json(bundle.profile.to_dict())}
@@ -282,7 +286,7 @@ def _contents(bundle: Bundle, version: int = FORMAT_VERSION) -> dict[str, str]:
         _MODEL: bundle.model.text,
         _FEATURES: dump_json(features),
         _CALIBRATION: dump_json(bundle.calibrator.to_dict()),
-        _REFERENCE: dump_json(bundle.reference.to_dict()),
+        _REFERENCE: dump_json(bundle.reference.to_dict(former=former)),
         _METRICS: dump_json(
             {
                 part: {name: _finite(value) for name, value in figures.items()}

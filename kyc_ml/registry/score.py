@@ -18,6 +18,7 @@ from kyc_ml.decision import (
     make_reasons,
     merge_specs,
     policy_features,
+    set_by_columns,
 )
 from kyc_ml.errors import DatasetError, some_of
 from kyc_ml.features import FeatureSpec, FeatureTable
@@ -59,7 +60,7 @@ def score_features(
         observation_id, customer_id, decision_time, margin (log-odds), probability, the
         columns of `Grades` (tier and what it came from), base_value, the reasons of
         `make_reasons`, model_name and model_digest. `base_value` plus all contributions
-        equals the margin.
+        equals the margin, and so does `reference_margin` plus the differences of all groups.
 
     Raises
     ------
@@ -188,6 +189,7 @@ def score_and_grade(
             "margin": pa.array(scores.margin),
             "probability": pa.array(scores.probability),
             **scores.grades.columns(),
+            **set_by_columns(scores.grades),
             "base_value": pa.array(contributions.base),
             **reasons_of(bundle, own, contributions, k=bundle.config.explain.reasons),
             "model_name": pa.array([bundle.config.name] * n, pa.string()),
@@ -257,7 +259,12 @@ def explain_rows(
 
 
 def reasons_of(
-    bundle: Bundle, features: FeatureTable, contributions: Contributions, *, k: int
+    bundle: Bundle,
+    features: FeatureTable,
+    contributions: Contributions,
+    *,
+    k: int,
+    contrast: bool = True,
 ) -> dict[str, pa.Array]:
     """Return the columns of `make_reasons`, by the bundle's own reference and currency.
 
@@ -265,13 +272,16 @@ def reasons_of(
     ----------
     features : FeatureTable
         The model's own columns, in its order.
+    contrast : bool
+        False ranks every feature by its own contribution, usual values too.
     """
     return make_reasons(
         features,
         contributions.values,
-        reference=bundle.reference,
+        reference=bundle.reference if contrast else bundle.reference.without_contrast(),
         currency=bundle.data["base_currency"],
         k=k,
+        base=contributions.base,
     )
 
 

@@ -23,6 +23,7 @@ from kyc_ml.decision import (
     make_reasons,
     points_above,
     rate,
+    set_by_columns,
 )
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import FeatureSpec, FeatureTable
@@ -84,7 +85,9 @@ class RatingScorer:
                 **{name: facts.keys[name] for name in facts.keys.column_names},
                 "margin": unknown,
                 "probability": unknown,
-                **grades.columns(rated=True),
+                **grades.columns(),
+                "tier_of_model": pa.nulls(n, pa.string()),
+                **set_by_columns(grades, rated=True),
                 "base_value": pa.array(np.full(n, 100.0 / card.m)),
                 **self._reasons(facts, rating),
                 "model_name": pa.array([self.name] * n, pa.string()),

@@ -34,7 +34,8 @@ from kyc_ml.registry import Bundle, features_and_facts, reasons_of, score_and_gr
 from kyc_ml.scoring.one_observation import find_observation
 
 _NUMBERS: Final = ("value", "peer_median", "percentile")
-_COLUMNS: Final = ("code", "family", "text", "text_zh", *_NUMBERS, "contribution", "share")
+_PUSHES: Final = ("contribution", "share")
+_COLUMNS: Final = ("code", "family", "text", "text_zh", *_NUMBERS, *_PUSHES, "feature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,7 @@ def make_case(
     rows = [
         {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}
         for place in range(1, places + 1)
+        if columns[f"reason_{place}_code"][0].is_valid
     ]
     listed = pd.DataFrame(rows, columns=list(_COLUMNS))
     return Case(
@@ -120,7 +122,7 @@ def make_case(
         history=history,
         score=scored.table.to_pylist()[0],
         # a column of missing values alone would be of objects, not of numbers
-        reasons=listed.astype(dict.fromkeys(_NUMBERS, np.float64)),
+        reasons=listed.astype(dict.fromkeys((*_NUMBERS, *_PUSHES), np.float64)),
         patterns=patterns,
         timezone=tables.timezone,
     )
@@ -172,11 +174,13 @@ def _grade_of(score: Mapping[str, Any], policy: TierPolicy, language: Language) 
 
 
 def _rows(case: Case, language: Language) -> list[ReasonRow]:
-    specs = {spec.reason_code: spec for spec in case.features.specs}
+    specs = {spec.name: spec for spec in case.features.specs}
     currency = case.bundle.data["base_currency"]
     rows = []
     for row in case.reasons.to_dict("records"):
-        spec = specs[str(row["code"])]
+        if row["feature"] is None:  # nothing stands out
+            continue
+        spec = specs[str(row["feature"])]
         category = spec.kind == "category"
         own = case.features.category(spec.name)[0] if category else row["value"]
         usual = case.bundle.reference.modes.get(spec.name) if category else row["peer_median"]
@@ -203,9 +207,9 @@ def _rows(case: Case, language: Language) -> list[ReasonRow]:
 def _peers_of(case: Case) -> dict[str, str] | None:
     """Return the column and value of the customers table that define the peers; None for others."""
     reference = case.bundle.reference
-    if reference.peers is None or not reference.group_of(case.features)[0]:
+    if not reference.peers or not reference.group_of(case.features)[0]:
         return None
-    spec = next(each for each in case.features.specs if each.name == reference.peers)
+    spec = next(each for each in case.features.specs if each.name == reference.peers[0])
     value = case.features.category(spec.name)[0]
     match spec.how:
         case Latest(table=table, reading="category", column=column, at=None) if (

@@ -52,7 +52,8 @@ class Explained:
         The observation's row of the score table.
     contributions : DataFrame
         One row per reason, the strongest first: code, family, text, text_zh, value (NaN where
-        missing or a category), peer_median, percentile, contribution (log-odds), share.
+        missing or a category), peer_median, percentile, contribution (log-odds), share, feature;
+        see `make_reasons`.
     patterns : tuple of Pattern
         See `Case.patterns`.
     lowering : Counterfactual
@@ -203,7 +204,13 @@ def _read(request: ExplainRequest, reporter: ProgressReporter) -> ContractedTabl
 
 def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts:
     """List what may be disclosed of the one row of a table, considering all of its reasons."""
-    columns = reasons_of(bundle, features, explain_rows(bundle, features), k=len(features.specs))
+    columns = reasons_of(
+        bundle,
+        features,
+        explain_rows(bundle, features),
+        k=len(features.specs),
+        contrast=False,  # plain facts, whether or not they are usual
+    )
     allowed = disclosable(
         {spec.name: spec for spec in bundle.specs}, families=bundle.policy.tellable_families
     )
@@ -212,8 +219,9 @@ def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts
     codes = [code for name, code in safe.items() if name.endswith("_code") and code is not None]
     currency = bundle.data["base_currency"]
     rows = []
+    known = {spec.code: spec for spec in allowed.values()}
     for place, code in enumerate(codes, start=1):
-        spec = allowed[code]
+        spec = known[code]
         category = spec.kind == "category"
         value = features.category(spec.name)[0] if category else safe[f"fact_{place}_value"]
         rows.append(

@@ -40,7 +40,7 @@ class PatternFinder:
         )
 
     def add(self, scores: pa.Table, policy: TierPolicy) -> pa.Table:
-        """Add pattern_code and its sentences after `disclosure`; rows of the lowest tier have none.
+        """Add pattern_code and its sentences; in the lowest tier they are null.
 
         Nobody works on rows of the lowest tier, and they are nearly all rows of a night.
         """
@@ -60,7 +60,7 @@ class PatternFinder:
             for row, shown in zip(rows.tolist(), patterns, strict=True):
                 if shown:
                     found[:, row] = (shown[0].code, *shown[0].text)
-        place = scores.column_names.index("disclosure") + 1
+        place = scores.column_names.index("tier_set_by_text_zh") + 1
         for name, values in zip(reversed(_NAMES), found[::-1], strict=True):
             scores = scores.add_column(place, name, pa.array(values, pa.string()))
         return scores

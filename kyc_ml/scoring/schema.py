@@ -7,7 +7,7 @@ from typing import Final
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Increased if a column is renamed, removed or changes its meaning; not for a new column."""
 
 MODEL: Final = "model"
@@ -28,11 +28,6 @@ _GRADES: Final = {
     "tier_before_overrides": "tier before overrides, held up by the customer's history",
     "tier_of_score": "tier of model and expert rating together",
     "tier_of_model": "tier of the probability alone, by the cut-offs of its segment",
-    "tier_set_by": "the last step that changed the tier: 'model', 'rating', 'history' or "
-    "'override'; where none did, 'model', or 'rating' where the fallback scored",
-    "tier_set_by_text": "sentence in English: probability and cut-off, points of the rating, "
-    "earlier tier, or the rule with its source, end and approver",
-    "tier_set_by_text_zh": "the same in Chinese",
     "expert_grade": "grade of the expert rating card; null where none was given",
     "segment": "segment whose cut-offs were used; 'all' for those of the whole",
     "override_code": "codes of the overrides in force, joined by ';'; null for none",
@@ -43,21 +38,28 @@ _GRADES: Final = {
     "policy_in_force": "false where the decision is older than the policy; null where unknown",
     "policy_unchecked": "parts of the policy that lacked a fact, joined by '; '; null for none",
     "disclosure": "who may see the row: internal only",
+    "tier_set_by": "the last step that changed the tier: 'model', 'rating', 'history' or "
+    "'override'; where none did, 'model', or 'rating' where the fallback scored",
+    "tier_set_by_text": "sentence in English: probability and cut-off, points of the rating, "
+    "earlier tier, or the rule with its source, end and approver",
+    "tier_set_by_text_zh": "the same in Chinese",
     "pattern_code": "pattern of payments that the customer's rows of 90 days show, the one that "
     "explains most of the amount; null for none, and in the lowest tier",
     "pattern_text": "its numbers and dates in English: what is seen, not why",
     "pattern_text_zh": "the same in Chinese",
 }
 _REASON: Final = {
-    "code": "stable code of the reason",
-    "family": "feature family of the value that speaks for it",
+    "code": "stable code of the reason, a group of features; 'nothing_stands_out' for none",
+    "feature": "the group's most telling feature: its value is given",
+    "family": "its feature family",
     "text": "sentence in English",
     "text_zh": "sentence in Chinese",
     "value": "the customer's own value; null where missing or a category",
-    "peer_median": "median of the peers; null where unknown or a category",
-    "percentile": "place of the value among the peers, 0 to 1; null where unknown",
-    "contribution": "log-odds that the reason adds to the margin; in a rating, points of 100",
-    "share": "share of the sizes of all reasons, 0 to 1",
+    "peer_median": "median of comparable rows; null where unknown or a category",
+    "percentile": "place of the value among comparable rows, 0 to 1; null where unknown",
+    "contribution": "log-odds that the group adds to the margin beyond what it adds for comparable "
+    "rows; in a rating, points of 100",
+    "share": "share of the sizes of the differences of all groups, 0 to 1",
 }
 _RUN: Final = {
     "model_name": "name of the model; where rated, the model that the rating stands in for",
@@ -72,7 +74,7 @@ _RUN: Final = {
 def describe_columns(*, reasons: int) -> dict[str, str]:
     """Return the meaning of each column of a score file, in order; `reasons` is per row."""
     of_reasons = {
-        f"reason_{place}_{name}": f"{meaning} (reason {place}, the strongest first)"
+        f"reason_{place}_{name}": f"{meaning} (reason {place}; null where a row has fewer)"
         for place in range(1, reasons + 1)
         for name, meaning in _REASON.items()
     }
@@ -81,7 +83,9 @@ def describe_columns(*, reasons: int) -> dict[str, str]:
         **_SCORE,
         **_GRADES,
         "base_value": "margin of an average row: with all contributions it makes the margin",
-        "reason_peers": "whose values the reasons are held against: a group, or 'all' and why",
+        "reference_margin": "margin that comparable rows get: with the differences of all groups "
+        "of features it makes the margin; null where rated, and of models before format 4",
+        "reason_peers": "the comparable rows: the values that they share, or 'all' and why",
         **of_reasons,
         **_RUN,
     }

@@ -199,7 +199,13 @@ def make_trained(
         The rows the model was fitted on: vocabularies and the peer reference come from them.
     """
     vocabularies = features.learn_vocabularies(learned_from)
+    learned, _ = features.encode(vocabularies)
     matrix, _ = evidence.features.encode(vocabularies)
+
+    def contribute(rows: Ints) -> Floats:
+        found = model.contributions(learned[rows], threads=config.model.n_jobs)
+        return found.values  # noqa: PD011  no data frame
+
     return Trained(
         bundle=Bundle(
             model=model,
@@ -208,7 +214,13 @@ def make_trained(
             config=config,
             specs=needed_specs(specs, features),
             vocabularies=vocabularies,
-            reference=learn_reference(features, learned_from, peers=config.explain.peers),
+            reference=learn_reference(
+                features,
+                learned_from,
+                peers=config.explain.peers,
+                contributions=contribute,
+                seed=config.model.seed,
+            ),
             metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()},
             data=data,
             # by the bundle's own map, even if the evidence used the maps of folds: a scoring run

@@ -50,12 +50,15 @@ def select(
     if config.selection.method == "none":
         return specs, features, None
     matrix, _ = features.encode(features.learn_vocabularies(fitted))
+    # reasons compare rows by these fields, whether or not they help to predict
+    compared = [name for name in config.explain.comparable if name in features.names]
+    keep = tuple(dict.fromkeys((*config.selection.keep, *compared)))
     selection = select_features(
         matrix[fitted],
         target[fitted],
         microseconds(features.keys[DECISION_TIME])[fitted],
         specs=features.specs,
-        config=config.selection,
+        config=config.selection.model_copy(update={"keep": keep}),
         customers=customers_of(features.keys)[fitted],
         threads=config.model.n_jobs,
         progress=lambda done, total: tell("selecting features", done, total),

@@ -111,7 +111,7 @@ def run_reproduce(
         trained = train_on(tables, mapping, files=files, as_of=record.as_of, reporter=reporter)
         bundle = Path(scratch) / "bundle"
         # in the recorded format: otherwise other key names alone would make another digest
-        written = 2 if record.manifest.get("format_version") == 2 else FORMAT_VERSION
+        written = max(record.manifest.get("format_version", FORMAT_VERSION), 2)
         again = save_bundle(trained.bundle, bundle, format_version=written)
         manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
     return ReproductionResult(

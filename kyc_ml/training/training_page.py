@@ -197,12 +197,14 @@ def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> Exa
         ReasonLine(
             text=str(score[f"reason_{place}_text"]),
             text_zh=str(score[f"reason_{place}_text_zh"]),
-            contribution=float(str(score[f"reason_{place}_contribution"])),
+            contribution=float(str(score[f"reason_{place}_contribution"] or 0.0)),
         )
         for place in range(1, bundle.config.explain.reasons + 1)
-        if f"reason_{place}_text" in score
+        if score.get(f"reason_{place}_text") is not None
     )
-    named = {name: score[name] for name in ("probability", "margin", "base_value")}
+    named = {name: score[name] for name in ("probability", "margin")}
+    start = score["reference_margin"]
+    named["base_value"] = score["base_value"] if start is None else start
     return Example(
         observation_id=str(score[OBSERVATION_ID]),
         customer_id=str(score[CUSTOMER_ID]),

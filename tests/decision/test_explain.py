@@ -161,12 +161,13 @@ def test_columns_hold_the_reasons_of_each_row(small):
     contributions = small.model.contributions(small.matrix).values
     reference = learn_reference(small.features, np.ones(600, bool))
     columns = make_reasons(small.features, contributions, reference=reference, currency="CNY", k=20)
-    assert len(columns) == 1 + 9 * 5  # as many reasons as there are features
+    assert len(columns) == 2 + 10 * 5  # as many reasons as there are features
     names = small.features.names
     for row in (0, 17, 599):
         for place, column in enumerate(rank_reasons(contributions[[row]], k=5)[0], start=1):
             spec = small.features.specs[column]
-            assert columns[f"reason_{place}_code"][row].as_py() == spec.reason_code
+            assert columns[f"reason_{place}_code"][row].as_py() == spec.code
+            assert columns[f"reason_{place}_feature"][row].as_py() == spec.name
             assert (
                 columns[f"reason_{place}_contribution"][row].as_py() == contributions[row, column]
             )

@@ -235,8 +235,8 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path, name):
 
 def test_another_format_asks_for_the_version_that_wrote_it(saved):
     path = saved / MANIFEST
-    path.write_text(path.read_text().replace('"format_version": 3', '"format_version": 9'))
-    with pytest.raises(BundleError, match=r"\b9\b.*kyc_ml.*\b1\b.*\b2\b.*\b3\b"):
+    path.write_text(path.read_text().replace('"format_version": 4', '"format_version": 9'))
+    with pytest.raises(BundleError, match=r"\b9\b.*kyc_ml.*\b1\b.*\b3\b.*\b4\b"):
         load_bundle(saved)
 
 

@@ -12,7 +12,7 @@ def test_the_page_holds_every_column_with_its_meaning():
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     expected = [
         f"| `{name.replace('reason_1_', 'reason_i_')}` | "
-        f"{meaning.replace(' (reason 1, the strongest first)', '')} |"
+        f"{meaning.replace(' (reason 1; null where a row has fewer)', '')} |"
         for name, meaning in describe_columns(reasons=1).items()
     ]
     assert lines == expected

@@ -100,7 +100,13 @@ class CaseSheet:
     def rest(self) -> float:
         """Sum of the contributions of all reasons that are not listed."""
         listed = sum(reason.contribution for reason in self.reasons)
-        return float(self.score["margin"] - self.score["base_value"] - listed)
+        return float(self.score["margin"]) - self.start - listed
+
+    @property
+    def start(self) -> float:
+        """Margin of comparable rows, from which reasons differ; the base value in older models."""
+        reference = self.score.get("reference_margin")
+        return float(self.score["base_value"] if reference is None else reference)
 
     def place_of(self, tier: str) -> int:
         """Return the place of a tier, 0 for the lowest."""
@@ -171,7 +177,7 @@ def _waterfall(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
         for reason in sheet.reasons
     ]
     steps.append((write_text("sheet", "rest", sheet.language), sheet.rest))
-    base = float(sheet.score["base_value"])
+    base = sheet.start
     ends = list(accumulate((step for _, step in steps), initial=base))
     low, high = min(ends), max(ends)
     # a case without any contribution has no width to divide by

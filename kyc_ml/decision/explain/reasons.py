@@ -1,17 +1,22 @@
-"""Ranked reasons: contributions summed by reason code, each sentence written once."""
+"""Reasons as columns of a score table: codes, figures and sentences, each written once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
+from kyc_ml.decision.explain.contrast import find_reasons
 from kyc_ml.decision.explain.reference import PeerReference
 from kyc_ml.decision.explain.sentences import EFFECTS, Effects, Value, say_reason, say_usual
-from kyc_ml.features import FeatureSpec, FeatureTable
+from kyc_ml.decision.wording import write_both
+from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names
+
+NOTHING_STANDS_OUT: Final = "nothing_stands_out"
+"""Code of the first reason of a row that has none."""
 
 
 def rank_reasons(contributions: Floats, *, k: int) -> Ints:
@@ -35,95 +40,86 @@ def make_reasons(
     reference: PeerReference,
     currency: str,
     k: int,
+    base: Floats | None = None,
     effects: Effects = EFFECTS,
 ) -> dict[str, pa.Array]:
-    """Return each row's k strongest reasons as columns.
+    """Return each row's reasons as columns.
 
-    A reason is all features of one reason code: their contributions are summed, and the
-    feature with the strongest contribution in the direction of the sum gives the value and the
-    sentence. Equal sizes keep the order of the features.
+    With a reference that `contrasts`, a reason is a group of features that contributes otherwise
+    than to comparable rows; see `find_reasons`. Without one, the k features of the largest
+    contributions are the reasons; equal sizes keep the order of the features.
 
     Parameters
     ----------
     currency : str
         Base currency of the amounts.
+    base : float64 array of shape (n,), optional
+        Base value of each row, log-odds.
     effects : mapping of sign to (English, Chinese), optional
         Effect of a contribution by its sign, where it is not the usual one.
 
     Returns
     -------
     mapping of column name to array of length n
-        reason_peers (the peer group, or 'all' and the reason), and for i from 1 to k:
-        reason_i_code, reason_i_family, reason_i_text, reason_i_text_zh, reason_i_value (null
-        where missing or a category), reason_i_peer_median (null where unknown or a category),
-        reason_i_percentile (0 to 1, the value's place among the peers, ties counting half;
-        null where either is unknown), reason_i_contribution (log-odds) and reason_i_share
-        (size divided by the sum of all sizes, 0 to 1).
+        reference_margin (base value and the sum of what comparable rows get, log-odds; null
+        without `base` or contrast), reason_peers (the comparable rows, or 'all' and the reason),
+        and for i from 1 to k: reason_i_code, reason_i_feature (the most telling one),
+        reason_i_family, reason_i_text, reason_i_text_zh, reason_i_value (null where missing or
+        a category), reason_i_peer_median (null where unknown or a category),
+        reason_i_percentile (0 to 1, the value's place among the peers, ties counting half; null
+        where either is unknown), reason_i_contribution (log-odds; by contrast, the group's
+        difference from comparable rows) and reason_i_share (size divided by the sum of all
+        sizes, 0 to 1). All are null where a row has fewer reasons; where it has none, the first
+        code is `NOTHING_STANDS_OUT`, with its sentence.
     """
-    codes, by_code = sum_by_code(features.specs, contributions)
-    ranked = rank_reasons(by_code, k=k)
-    chosen = _representatives(codes, contributions, by_code, ranked)
-    pushed = np.take_along_axis(by_code, ranked, axis=1)
-    size = np.abs(by_code).sum(axis=1, keepdims=True)
-    share = np.divide(np.abs(pushed), size, out=np.zeros(pushed.shape), where=size > 0.0)
+    n = len(features)
+    margin = pa.nulls(n, pa.float64())
+    if reference.contrasts:
+        found = find_reasons(features, contributions, reference=reference, k=k)
+        groups, chosen, sizes, codes = (
+            found.groups,
+            found.members,
+            found.differences,
+            found.codes,
+        )
+        if base is not None:
+            margin = pa.array(base + found.references)
+    else:
+        groups = chosen = rank_reasons(contributions, k=k)
+        sizes, codes = contributions, tuple(spec.code for spec in features.specs)
+    pushed = np.where(groups >= 0, np.take_along_axis(sizes, groups, axis=1), np.nan)
+    total = np.abs(sizes).sum(axis=1, keepdims=True)
+    share = np.divide(np.abs(pushed), total, out=pushed * 0.0, where=total > 0.0)
     written = _write_all(
         features, chosen, pushed, reference=reference, currency=currency, effects=effects
     )
-    names = np.array([spec.reason_code for spec in features.specs], dtype=object)
-    families = np.array([spec.family for spec in features.specs], dtype=object)
-    columns = {"reason_peers": pa.array(reference.name_groups(features), pa.string())}
-    for place in range(ranked.shape[1]):
-        stem = f"reason_{place + 1}"
-        columns[f"{stem}_code"] = pa.array(names[chosen[:, place]], pa.string())
-        columns[f"{stem}_family"] = pa.array(families[chosen[:, place]], pa.string())
-        columns[f"{stem}_text"] = pa.array(written.english[:, place], pa.string())
-        columns[f"{stem}_text_zh"] = pa.array(written.chinese[:, place], pa.string())
+    # the last one, None, is what place -1 takes
+    names = np.array([*features.names, None], dtype=object)
+    families = np.array([*(spec.family for spec in features.specs), None], dtype=object)
+    columns = {
+        "reference_margin": margin,
+        "reason_peers": pa.array(reference.name_groups(features), pa.string()),
+    }
+    for place in range(chosen.shape[1]):
+        stem, own = f"reason_{place + 1}", chosen[:, place]
+        known = np.array([*codes, NOTHING_STANDS_OUT if place == 0 else None], dtype=object)
+        for what, texts in (
+            ("code", known[groups[:, place]]),
+            ("feature", names[own]),
+            ("family", families[own]),
+            ("text", written.english[:, place]),
+            ("text_zh", written.chinese[:, place]),
+        ):
+            columns[f"{stem}_{what}"] = pa.array(texts, pa.string())
         for what, values in (
             ("value", written.value),
             ("peer_median", written.median),
             ("percentile", written.percentile),
+            ("contribution", pushed),
+            ("share", share),
         ):
             columns[f"{stem}_{what}"] = pa.array(values[:, place], pa.float64(), from_pandas=True)
-        columns[f"{stem}_contribution"] = pa.array(pushed[:, place])
-        columns[f"{stem}_share"] = pa.array(share[:, place])
     return columns
-
-
-def sum_by_code(specs: Sequence[FeatureSpec], contributions: Floats) -> tuple[Ints, Floats]:
-    """Sum contributions of shape (n, p) by reason code; codes keep the order of the features.
-
-    Returns
-    -------
-    codes : int64 array of shape (p,)
-        Place of each feature's code.
-    by_code : float64 array of shape (n, number of codes)
-    """
-    names = list(dict.fromkeys(spec.reason_code for spec in specs))
-    place = {name: column for column, name in enumerate(names)}
-    codes = np.array([place[spec.reason_code] for spec in specs], np.int64)
-    if len(names) == len(specs):
-        # the same array, not a copy: `_representatives` recognises it
-        return codes, contributions
-    by_code = np.zeros((contributions.shape[0], len(names)))
-    for column, code in enumerate(codes):
-        by_code[:, code] += contributions[:, column]
-    return codes, by_code
-
-
-def _representatives(codes: Ints, contributions: Floats, by_code: Floats, ranked: Ints) -> Ints:
-    """Find the feature whose value and sentence represent each ranked code, shape of `ranked`."""
-    if by_code is contributions:
-        return ranked
-    out = np.empty_like(ranked)
-    for code in np.unique(ranked):
-        members = np.flatnonzero(codes == code)
-        row, place = np.nonzero(ranked == code)
-        way = np.sign(by_code[row, code])[:, None]
-        # where the sum is 0 it has no direction: the strongest feature represents it
-        along = np.where(way == 0.0, np.abs(contributions[row][:, members]), 0.0)
-        along += contributions[row][:, members] * way
-        out[row, place] = members[np.argmax(along, axis=1)]
-    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +144,10 @@ def _write_all(
 ) -> _Sentences:
     """Write every reason; equal ones only once, because most rows of a bank share them."""
     group = reference.group_of(features)
-    names = (None, *reference.groups)
+    names = [
+        (reference.name_cell(place, "en"), reference.name_cell(place, "zh"))
+        for place in range(len(reference.usuals))
+    ]
     empty = np.full(chosen.shape, np.nan)
     written = _Sentences(
         english=np.empty(chosen.shape, object),
@@ -157,7 +156,11 @@ def _write_all(
         median=empty.copy(),
         percentile=empty.copy(),
     )
-    for column in np.unique(chosen):
+    if chosen.shape[1]:
+        nothing = write_both("reason", "nothing")
+        alone = chosen[:, 0] < 0
+        written.english[alone, 0], written.chinese[alone, 0] = nothing
+    for column in np.unique(chosen[chosen >= 0]):
         spec = features.specs[column]
         row, place = np.nonzero(chosen == column)
         texts, which = _values(features, column, row)
@@ -176,7 +179,9 @@ def _write_all(
                 percentile[here] = usual.percentile(spec.name, own[first[here]])
             written.percentile[row, place] = percentile[same]
         normal = {
-            number: say_usual(spec, usual, group=names[number], currency=currency)
+            number: say_usual(
+                spec, usual, group=names[number] if number else None, currency=currency
+            )
             for number, usual in enumerate(reference.usuals)
         }
         sentences = [

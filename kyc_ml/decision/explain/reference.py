@@ -1,25 +1,34 @@
-"""Usual values of the training rows, overall and by peer group, summarised in quantiles."""
+"""Usual values and contributions of the training rows, overall and among comparable rows.
+
+Comparable rows share the values of the fields that the configuration lists: rows of one
+direction, then of one instrument, then of one channel. Such cells are nested, and a row is
+compared with the smallest one that has enough training rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import reduce
 from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.decision.wording import Language, write_text
-from kyc_ml.errors import ConfigError, hint
+from kyc_ml.decision.wording import Language, name_value, write_text
 from kyc_ml.features import FeatureTable
-from kyc_ml.metrics import Floats, Ints, Mask
+from kyc_ml.metrics import Floats, Ints
 
 WHOLE_BANK: Final = "all"
 """Name of the peers of a row whose group is too small, unknown or not configured."""
 
 FEWEST_PEERS: Final = 200
-"""Fewest training rows of a peer group; a smaller one uses the whole bank (convention)."""
+"""Fewest training rows of a cell; rows of a smaller one use the cell around it (convention)."""
+
+RARE: Final = 0.05
+"""Share of comparable rows below which a value is unusual (convention): beyond the 5th or the
+95th percentile, a category or a missing value of fewer rows."""
 
 LEVELS: Final = (
     *(0.0, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
@@ -41,17 +50,35 @@ class Usual:
         absent, and so are all features in bundles of early formats.
     rows : int
         Rows of the group; 0 in bundles of early formats.
+    missing : mapping of feature to share of rows without a value, 0 to 1
+    common : mapping of category feature to the values that at least `RARE` of the rows have
+    contributions : mapping of feature to median contribution, log-odds
+    by_reason : mapping of reason code to median of the summed contributions, log-odds
+        Like the three above, empty in bundles of formats 1 to 3.
     """
 
     medians: Mapping[str, float]
     modes: Mapping[str, str | None]
     quantiles: Mapping[str, Floats] = field(default_factory=dict)
     rows: int = 0
+    missing: Mapping[str, float] = field(default_factory=dict)
+    common: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contributions: Mapping[str, float] = field(default_factory=dict)
+    by_reason: Mapping[str, float] = field(default_factory=dict)
 
     def percentile(self, name: str, values: Floats) -> Floats:
-        """Return the places of values of shape (n,) among the group's; NaN without quantiles."""
+        """Return the places of values of shape (n,) among the group's.
+
+        NaN without quantiles, or where most of the group have no value to compare with.
+        """
         grid = self.quantiles.get(name)
-        return np.full(values.shape, np.nan) if grid is None else place_in(grid, values)
+        if grid is None or self.is_rarely_known(name):
+            return np.full(values.shape, np.nan)
+        return place_in(grid, values)
+
+    def is_rarely_known(self, name: str) -> bool:
+        """Return whether less than `RARE` of the group have a value."""
+        return self.missing.get(name, 0.0) > 1.0 - RARE
 
     def quartiles(self, name: str) -> tuple[float, float] | None:
         """Return the lower and upper quartile; None without quantiles."""
@@ -60,9 +87,30 @@ class Usual:
             return None
         return float(grid[LEVELS.index(0.25)]), float(grid[LEVELS.index(0.75)])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain content that JSON keeps to the bit; null is an undefined number."""
+    def range_of(self, name: str) -> tuple[float, float] | None:
+        """Return the ends beyond which a value is unusual; None without quantiles.
+
+        At most `RARE` of the rows are below the lower end, and as many above the upper one:
+        a value that more rows share is an end itself, and so it is usual.
+        """
+        grid = self.quantiles.get(name)
+        if grid is None:
+            return None
+        return float(grid[LEVELS.index(RARE)]), float(grid[LEVELS.index(1.0 - RARE)])
+
+    def to_dict(self, *, former: bool = False) -> dict[str, Any]:
+        """Return plain content that JSON keeps to the bit; null is an undefined number.
+
+        `former` leaves out what bundles of formats 1 to 3 did not have.
+        """
+        more = {
+            "missing": dict(self.missing),
+            "common": {name: list(values) for name, values in self.common.items()},
+            "contributions": dict(self.contributions),
+            "by_reason": dict(self.by_reason),
+        }
         return {
+            **({} if former else more),
             "medians": {n: None if np.isnan(v) else v for n, v in self.medians.items()},
             "modes": dict(self.modes),
             "quantiles": {n: [float(v) for v in grid] for n, grid in self.quantiles.items()},
@@ -83,6 +131,10 @@ class Usual:
             modes=content["modes"],
             quantiles={n: np.array(v, float) for n, v in content.get("quantiles", {}).items()},
             rows=content.get("rows", 0),
+            missing=content.get("missing", {}),
+            common={n: tuple(v) for n, v in content.get("common", {}).items()},
+            contributions=content.get("contributions", {}),
+            by_reason=content.get("by_reason", {}),
         )
         for name, grid in found.quantiles.items():
             if grid.shape != (len(LEVELS),) or not (np.diff(grid) >= 0.0).all():
@@ -91,143 +143,138 @@ class Usual:
         return found
 
 
+Cell = tuple[str, ...]
+"""Values of the first of the fields that define comparable rows: one, two or all of them."""
+JOINT: Final = "\x1f"
+"""Between the values of a cell: no text of a source has a control character."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerReference(Usual):
-    """Usual values among all training rows, and among those of each peer group.
+    """Usual values among all training rows, and among those of each cell.
 
     Attributes
     ----------
-    peers : str or None
-        Category feature whose values divide the rows into peers; None is the whole bank.
-    groups : mapping of value to Usual
-        Only groups of at least `FEWEST_PEERS` rows; others use the whole bank.
+    peers : tuple of str
+        Category features whose values make rows comparable, the most important first; empty
+        compares with the whole bank.
+    groups : mapping of cell to Usual
+        Only cells of at least `FEWEST_PEERS` rows.
     """
 
-    peers: str | None = None
-    groups: Mapping[str, Usual] = field(default_factory=dict)
+    peers: tuple[str, ...] = ()
+    groups: Mapping[Cell, Usual] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, whole: Usual, *, peers: str | None, groups: Mapping[str, Usual]) -> Self:
-        """Add peer groups to the usual values of the whole bank."""
+    def of(cls, whole: Usual, *, peers: tuple[str, ...], groups: Mapping[Cell, Usual]) -> Self:
+        """Add cells to the usual values of the whole bank."""
         known = {each.name: getattr(whole, each.name) for each in fields(Usual)}
         return cls(**known, peers=peers, groups=groups)
 
     @property
     def usuals(self) -> tuple[Usual, ...]:
-        """The whole bank, then the groups in their order."""
+        """The whole bank, then the cells in their order."""
         return (self, *self.groups.values())
 
-    def group_of(self, features: FeatureTable) -> Ints:
-        """Find each row's group: its place in `usuals`.
+    @property
+    def contrasts(self) -> bool:
+        """Whether reasons compare contributions with those of comparable rows."""
+        return bool(self.by_reason)
 
-        It is 0, the whole bank, for a missing or unknown value and for a small group.
+    def group_of(self, features: FeatureTable) -> Ints:
+        """Find each row's cell: its place in `usuals`.
+
+        It is the smallest cell that is known; 0, the whole bank, where none is.
         """
-        values = None if self.peers is None else features.categories.get(self.peers)
-        if values is None:
-            return np.zeros(len(features), np.int64)
-        place = pc.index_in(values, value_set=pa.array(list(self.groups), pa.string()))
-        # place 0 is the whole bank, for unknown and small groups
-        return np.asarray(pc.fill_null(place, -1).to_numpy(zero_copy_only=False) + 1, np.int64)
+        found = np.zeros(len(features), np.int64)
+        places = {JOINT.join(cell): place for place, cell in enumerate(self.groups, start=1)}
+        known = pa.array(list(places), pa.string())
+        for joined in nested(features, self.peers):
+            place = pc.fill_null(pc.index_in(joined, value_set=known), -1)
+            place = place.to_numpy(zero_copy_only=False)
+            found = np.where(place >= 0, place + 1, found)
+        return found
+
+    def name_cell(self, place: int, language: Language) -> str:
+        """Name a cell of `usuals`: its values in words."""
+        values = list(self.groups)[place - 1] if place else (WHOLE_BANK,)
+        if self.contrasts and place:
+            values = tuple(
+                name_value("values", each, language, otherwise=each.replace("_", " "))
+                for each in values
+            )
+        return reduce(lambda a, b: write_text("peers", "cell", language, around=a, own=b), values)
 
     def name_peers(self, features: FeatureTable, language: Language) -> str:
-        """Name the peers of the first row for people: the group, or the whole bank and why."""
-        if self.peers is None:
+        """Name the peers of the first row for people: the cell, or the whole bank and why."""
+        if place := int(self.group_of(features)[0]):
+            return self.name_cell(place, language)
+        if not self.peers:
             return write_text("peers", "whole", language)
-        values = features.categories.get(self.peers)
-        if values is None:
-            return write_text("peers", "absent", language, feature=self.peers)
-        own = values[0].as_py()
+        first = self.peers[0]
+        if first not in features.categories:
+            return write_text("peers", "absent", language, feature=first)
+        own = features.categories[first][0].as_py()
         if own is None:
-            return write_text("peers", "unknown", language, feature=self.peers)
-        if own in self.groups:
-            return str(own)
+            return write_text("peers", "unknown", language, feature=first)
         return write_text("peers", "small", language, group=own, rows=FEWEST_PEERS)
 
     def name_groups(self, features: FeatureTable) -> list[str]:
-        """Name each row's peers as score files do: the group, or 'all' and the reason."""
-        if self.peers is None:
+        """Name each row's peers as score files do: the cell, or 'all' and the reason."""
+        if not self.peers:
             return [WHOLE_BANK] * len(features)
-        if self.peers not in features.categories:
-            return [f"{WHOLE_BANK} ({self.peers} not given)"] * len(features)
-        own = features.categories[self.peers].to_pylist()
-        return [each if each in self.groups else _say_borrowed(each, self.peers) for each in own]
+        first, cells = self.peers[0], self.group_of(features)
+        if first not in features.categories:
+            return [f"{WHOLE_BANK} ({first} not given)"] * len(features)
+        own = features.categories[first].to_pylist()
+        names = [self.name_cell(place, "en") for place in range(len(self.usuals))]
+        return [
+            names[cell] if cell else _say_borrowed(value, first)
+            for cell, value in zip(cells, own, strict=True)
+        ]
 
     def filled_by(self, other: PeerReference) -> PeerReference:
         """Add another reference's values of features that this one lacks.
 
-        The peer groups are not changed. Nothing is added to a group that the other lacks,
-        because usual values of the whole bank are not those of the group.
+        The cells are not changed. Nothing is added to a cell that the other lacks, because
+        usual values of the whole bank are not those of the cell. Contributions are left out:
+        those of two models do not compare.
         """
         same = other.groups if other.peers == self.peers else {}
-        groups = {
-            name: _fill(usual, same[name]) if name in same else usual
-            for name, usual in self.groups.items()
-        }
+        groups = {name: _fill(usual, same.get(name, usual)) for name, usual in self.groups.items()}
         return PeerReference.of(_fill(self, other), peers=self.peers, groups=groups)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain content that JSON keeps to the bit."""
-        groups = {name: usual.to_dict() for name, usual in self.groups.items()}
-        more = {"levels": list(LEVELS), "peers": self.peers, "groups": groups}
-        return {**Usual.to_dict(self), **more}
+    def without_contrast(self) -> PeerReference:
+        """Return the usual values alone: reasons are then the largest contributions."""
+        return self.filled_by(self)
+
+    def to_dict(self, *, former: bool = False) -> dict[str, Any]:
+        """Return plain content that JSON keeps to the bit; see `Usual.to_dict`."""
+        groups: Any = [
+            {"cell": list(cell), **usual.to_dict()} for cell, usual in self.groups.items()
+        ]
+        if former:  # one field at most, and its values
+            groups = {cell[0]: usual.to_dict(former=True) for cell, usual in self.groups.items()}
+        peers: Any = (self.peers[0] if self.peers else None) if former else list(self.peers)
+        more = {"levels": list(LEVELS), "peers": peers, "groups": groups}
+        return {**Usual.to_dict(self, former=former), **more}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Read what `to_dict` of this or an earlier version returned."""
         groups = content.get("groups", {})
+        if isinstance(groups, Mapping):
+            groups = [{"cell": [value], **each} for value, each in groups.items()]
         return cls.of(
             Usual.from_dict(content),
-            peers=content.get("peers"),
-            groups={name: Usual.from_dict(each) for name, each in groups.items()},
+            peers=list_peers(content.get("peers")),
+            groups={tuple(each["cell"]): Usual.from_dict(each) for each in groups},
         )
 
 
-def learn_reference(
-    features: FeatureTable, rows: Mask, *, peers: str | None = None
-) -> PeerReference:
-    """Compute medians, quantiles and commonest categories of the given rows.
-
-    Parameters
-    ----------
-    peers : str, optional
-        Category feature whose values divide the rows into peer groups.
-
-    Raises
-    ------
-    ConfigError
-        If `peers` is not a category of the table.
-    """
-    groups: dict[str, Usual] = {}
-    if peers is not None:
-        require_peers(features, peers)
-        values = features.category(peers)
-        for value in sorted({value for value in values[rows] if value is not None}):
-            own = rows & (values == value)
-            if own.sum() >= FEWEST_PEERS:
-                groups[value] = _learn(features, own)
-    return PeerReference.of(_learn(features, rows), peers=peers, groups=groups)
-
-
-def require_peers(features: FeatureTable, peers: str | None) -> None:
-    """Check that the model has the category that defines peers.
-
-    Raises
-    ------
-    ConfigError
-        If `peers` is not a category among the columns.
-    """
-    known = [spec.name for spec in features.specs if spec.kind == "category"]
-    if peers is None or peers in known:
-        return
-    why = features.unavailable.get(peers)
-    reason = (
-        f"it was left out: {why}" if why else f"the model has no such category{hint(peers, known)}"
-    )
-    msg = (
-        f"explain.peers: {peers!r} cannot divide the customers into peers: {reason}; name one of "
-        f"{', '.join(known) or 'none'}, keep it in selection.keep, or leave explain.peers out"
-    )
-    raise ConfigError(msg)
+def list_peers(peers: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Return the fields of comparable rows; one field may be given by its name alone."""
+    return (peers,) if isinstance(peers, str) else tuple(peers or ())
 
 
 def place_in(grid: Floats, values: Floats) -> Floats:
@@ -253,23 +300,14 @@ def place_in(grid: Floats, values: Floats) -> Floats:
     return np.where(np.isnan(values), np.nan, placed)
 
 
-def _learn(features: FeatureTable, rows: Mask) -> Usual:
-    medians: dict[str, float] = {}
-    modes: dict[str, str | None] = {}
-    quantiles: dict[str, Floats] = {}
-    for column, spec in enumerate(features.specs):
-        if spec.kind == "category":
-            modes[spec.name] = _commonest(features.categories[spec.name].filter(pa.array(rows)))
-            continue
-        values = features.numbers[rows, column]
-        known = np.sort(values[np.isfinite(values)])
-        if not known.size:
-            medians[spec.name] = np.nan
-            continue
-        medians[spec.name] = float(known[[(known.size - 1) // 2, known.size // 2]].mean())
-        # adding 0 turns -0 into 0, so that equal values are written alike
-        quantiles[spec.name] = known[_places(known.size)] + 0.0
-    return Usual(medians=medians, modes=modes, quantiles=quantiles, rows=int(rows.sum()))
+def nested(features: FeatureTable, peers: tuple[str, ...]) -> list[pa.Array]:
+    """Join the values of the first field, of the first two, and so on; null where one is missing.
+
+    Fields after one that the table does not have are left out.
+    """
+    there = [features.categories.get(name) for name in peers]
+    there = there[: there.index(None)] if None in there else there
+    return [pc.binary_join_element_wise(*there[:n], JOINT) for n in range(1, len(there) + 1)]
 
 
 def _fill(usual: Usual, other: Usual) -> Usual:
@@ -281,23 +319,9 @@ def _fill(usual: Usual, other: Usual) -> Usual:
         modes={**other.modes, **usual.modes},
         quantiles={**quantiles, **usual.quantiles},
         rows=usual.rows,
+        missing={**other.missing, **usual.missing},
+        common={**other.common, **usual.common},
     )
-
-
-def _places(n: int) -> Ints:
-    """Find the quantiles of n sorted values: the first whose share reaches the level."""
-    # a level times n may lie a rounding above a whole number
-    return np.maximum(np.ceil(np.array(LEVELS) * n - 1e-9).astype(np.int64) - 1, 0)
-
-
-def _commonest(values: pa.Array) -> str | None:
-    found: dict[str, int] = {
-        item["values"]: item["counts"]
-        for item in values.value_counts().to_pylist()
-        if item["values"] is not None
-    }
-    # of equally common categories the first by name, whatever the order of rows
-    return min(found, key=lambda name: (-found[name], name), default=None)
 
 
 def _say_borrowed(value: str | None, peers: str) -> str:

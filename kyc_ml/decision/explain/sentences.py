@@ -70,24 +70,33 @@ def say_reason(
     )
 
 
-def say_usual(spec: FeatureSpec, usual: Usual, *, group: str | None, currency: str) -> Pair:
-    """Write the quartiles of the peers' values, or their median or mode if only that is known.
+def say_usual(spec: FeatureSpec, usual: Usual, *, group: Pair | None, currency: str) -> Pair:
+    """Write what is usual among the peers: beyond these values, or without them, is unusual.
+
+    It is the range from the 5th to the 95th percentile, that a value is missing where most have
+    none, or the commonest category. A reference of formats 1 to 3 gives quartiles, or the median
+    if only that is known.
 
     Parameters
     ----------
-    group : str or None
-        The peer group; None is the whole bank.
+    group : tuple of str or None
+        The comparable rows in words; None is the whole bank.
     """
     middle: tuple[Value, ...] | None = None
     if spec.kind == "category":
         middle = (usual.modes.get(spec.name),)
     elif has_range(spec):
-        middle = usual.quartiles(spec.name)
+        middle = (usual.range_of if usual.missing else usual.quartiles)(spec.name)
     if middle is None:
         middle = (usual.medians.get(spec.name, np.nan),)
     values = (_join(spec, middle, currency, "en"), _join(spec, middle, currency, "zh"))
+    if usual.is_rarely_known(spec.name):
+        values = write_both("reason", "none")
     return write_both(
-        "reason", "usual" if group is None else "usual_among", group=group or "", values=values
+        "reason",
+        "usual" if group is None else "usual_among",
+        group=group or ("", ""),
+        values=values,
     )
 
 

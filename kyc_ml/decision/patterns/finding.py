@@ -15,7 +15,7 @@ from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, TRANSACTION_ID
 from kyc_ml.decision.patterns.kernels import PassRule, mark_fan, mark_passing
 from kyc_ml.decision.patterns.rounds import Rounds
 from kyc_ml.decision.patterns.rows import Rows, Seen, see, select_own
-from kyc_ml.decision.patterns.rules import PATTERNS, WINDOW_US, PatternRule
+from kyc_ml.decision.patterns.rules import EARLIEST_US, PATTERNS, PatternRule
 from kyc_ml.decision.patterns.sentences import Amounts, say_pattern
 from kyc_ml.decision.wording import Pair
 from kyc_ml.features import DAY_US, DECISION_TIME, microseconds
@@ -99,7 +99,7 @@ def find_patterns(
     decided = microseconds(observations[DECISION_TIME])
     rounds = Rounds.of(
         transactions,
-        since=int(decided.min()) - WINDOW_US,
+        since=int(decided.min()) - EARLIEST_US,
         until=int(decided.max()),
         least=PATTERNS["cycle"]["least"] * cash_report,
     )

@@ -67,9 +67,8 @@ class Rounds:
             cycles = list_cycles(
                 payer, payee, rows.time, rows.known, rows.amount, n_nodes=len(parties.dictionary)
             )
-            for cycle in cycles:
-                if len(cycle) >= _FEWEST:
-                    path = np.array(cycle)
+            for path in cycles:
+                if path.size >= _FEWEST:
                     for name in parties.dictionary.take(payer[path]).to_pylist():
                         found[name].append(path)
         return cls(payments=payments, rows=rows, of_customer=found)

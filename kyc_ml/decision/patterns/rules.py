@@ -47,3 +47,7 @@ class PatternRule:
 
 PATTERNS: Final = {code: PatternRule(**each) for code, each in DECLARED["patterns"].items()}
 """Every pattern by its code, in the order of the file."""
+
+EARLIEST_US: Final[int] = WINDOW_US + PATTERNS["cycle"].days("span")
+"""How long before a decision the payments of its cycles may have begun to matter: a shorter cycle
+that began before the window keeps a longer one from being found, whoever else is asked about."""

@@ -12,7 +12,7 @@ import pyarrow.dataset as pds
 
 from kyc_ml.contract import AMOUNT, COUNTERPARTY_ID, CUSTOMER_ID, DIRECTION, EVENT_TIME
 from kyc_ml.decision.patterns.rows import COLUMNS
-from kyc_ml.decision.patterns.rules import LOOKBACK_US, PATTERNS, WINDOW_US
+from kyc_ml.decision.patterns.rules import EARLIEST_US, LOOKBACK_US, PATTERNS
 from kyc_ml.features import DECISION_TIME, microseconds
 
 
@@ -53,7 +53,7 @@ class StoredTransactions:
         wanted = pds.field(CUSTOMER_ID).isin(pc.unique(observations[CUSTOMER_ID]).drop_null())
         if {DIRECTION, COUNTERPARTY_ID} <= set(self._columns):
             wanted |= (
-                (pds.field(EVENT_TIME) >= _instant(first - WINDOW_US))
+                (pds.field(EVENT_TIME) >= _instant(first - EARLIEST_US))
                 & (pds.field(DIRECTION) == "out")
                 & (pds.field(AMOUNT) >= self._least)
                 & pds.field(COUNTERPARTY_ID).isin(self._customers)

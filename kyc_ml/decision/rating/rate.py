@@ -114,7 +114,7 @@ def rate(features: FeatureTable, card: Scorecard) -> Rating:
     )
 
 
-def points_above(rating: Rating) -> Floats:
+def points_above(rating: Rating, rows: Ints | slice = slice(None)) -> Floats:
     """Compute the points of 100 that each sub-item adds above its lowest score.
 
     Returns
@@ -124,8 +124,8 @@ def points_above(rating: Rating) -> Floats:
         they add up to `Rating.score`.
     """
     # an item without a score counts as the lowest score, which adds no points
-    above = np.nan_to_num(rating.sub_scores, nan=1.0) - 1.0
-    return np.asarray(rating.weights[rating.segment] * above / rating.card.m)
+    above = np.nan_to_num(rating.sub_scores[rows], nan=1.0) - 1.0
+    return np.asarray(rating.weights[rating.segment[rows]] * above / rating.card.m)
 
 
 def rating_points(facts: FeatureTable, card: Scorecard) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def confidentiality(policy: TierPolicy) -> dict[str, str]:
 def disclosable(
     specs: Mapping[str, FeatureSpec], *, families: tuple[str, ...]
 ) -> dict[str, FeatureSpec]:
-    """List the features whose disclosure tips no customer off, by reason code.
+    """List the features whose disclosure tips no customer off, by name.
 
     A feature qualifies if its family is in `families` and in `DISCLOSABLE_FAMILIES`, it is not
     meant to show a typology, it reads only rows of the customer in tables about the customer,
@@ -77,7 +77,7 @@ def disclosable(
         What the policy allows (`tellable_families`).
     """
     return {
-        spec.reason_code: spec
+        spec.name: spec
         for spec in specs.values()
         if spec.family in families
         and spec.family in DISCLOSABLE_FAMILIES
@@ -91,8 +91,8 @@ def customer_safe(scores: pa.Table, allowed: Mapping[str, FeatureSpec]) -> pa.Ta
     Parameters
     ----------
     scores : pyarrow.Table
-        With columns reason_1_code, reason_1_value and so on.
-    allowed : mapping of reason code to FeatureSpec
+        With columns reason_1_feature, reason_1_value and so on.
+    allowed : mapping of feature to FeatureSpec
         As `disclosable` returns it.
 
     Returns
@@ -106,14 +106,9 @@ def customer_safe(scores: pa.Table, allowed: Mapping[str, FeatureSpec]) -> pa.Ta
     k = sum(name.startswith("reason_") and name.endswith("_code") for name in scores.column_names)
     facts = [
         [
-            (
-                allowed[code].description,
-                allowed[code].description_zh,
-                row[f"reason_{i}_value"],
-                code,
-            )
+            (spec.description, spec.description_zh, row[f"reason_{i}_value"], spec.code)
             for i in range(1, k + 1)
-            if (code := row[f"reason_{i}_code"]) in allowed
+            if (spec := allowed.get(row[f"reason_{i}_feature"])) is not None
         ]
         for row in scores.to_pylist()
     ]

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from kyc_ml.decision.tiers.migration import Migration
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.proposal import CutOffProposal, say_cut
 from kyc_ml.decision.tiers.sections import WHOLE, OverrideRule
-from kyc_ml.decision.tiers.set_by import STEPS
 from kyc_ml.decision.wording import Language, write_text
 
 
@@ -118,33 +116,6 @@ def migration_tables(migration: Migration, language: Language = "en") -> dict[st
         write_text("tables", "migration", language): migration.counts.reset_index(),
         write_text("tables", "moves", language): causes,
     }
-
-
-def tiers_set_table(scores: pa.Table, policy: TierPolicy) -> pd.DataFrame:
-    """Count rows by tier of the model and in force, and by what set the one in force.
-
-    Parameters
-    ----------
-    scores : pyarrow.Table
-        tier, tier_of_model and tier_set_by of a score file.
-
-    Returns
-    -------
-    DataFrame
-        One row per tier, the highest first: tier, tier_zh, by_model, in_force, and set_by_model,
-        set_by_rating, set_by_history, set_by_override, which add up to in_force. A row that was
-        rated has no tier of the model.
-    """
-    frame = scores.select(["tier", "tier_of_model", "tier_set_by"]).to_pandas()
-    order = list(policy.tier_names)[::-1]
-    names = {rule.name: rule.name_zh for rule in policy.tiers}
-    table = pd.DataFrame({"tier": order, "tier_zh": [names[tier] for tier in order]})
-    for name, column in (("by_model", "tier_of_model"), ("in_force", "tier")):
-        table[name] = frame[column].value_counts().reindex(order, fill_value=0).to_numpy()
-    for step in STEPS:
-        counted = frame.loc[frame["tier_set_by"] == step, "tier"].value_counts()
-        table[f"set_by_{step}"] = counted.reindex(order, fill_value=0).to_numpy()
-    return table
 
 
 def say_path(score: Mapping[str, Any], language: Language = "en") -> str:

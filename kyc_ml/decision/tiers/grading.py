@@ -22,11 +22,10 @@ from kyc_ml.decision.tiers.calendar import (
     mark_in_force,
 )
 from kyc_ml.decision.tiers.cut_offs import assign_tiers, name_segments
-from kyc_ml.decision.tiers.history import TierHistory, apply_hysteresis
-from kyc_ml.decision.tiers.overrides import InForce, explain_absence, find_in_force
+from kyc_ml.decision.tiers.history import Last, TierHistory, apply_hysteresis
+from kyc_ml.decision.tiers.overrides import Found, InForce, explain_absence, find_in_force
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, OverrideBook
-from kyc_ml.decision.tiers.set_by import Causes, Steps
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names, Times
@@ -66,8 +65,14 @@ class Grades:
     day : datetime64[D] array of shape (n,)
         Local day of the decision; NaT where it has no time.
     next_review : datetime64[D] array of shape (n,)
-    causes : Causes
-        What the steps were made from.
+    proba : float64 array of shape (n,)
+        Calibrated probabilities.
+    rating : Rating or None
+        None without an expert rating.
+    last : Last or None
+        The last reviews; None without hysteresis.
+    overrides : list of (rows, override)
+        Those in force.
     unchecked : mapping of part of the policy to reason
         What could not be applied because an input is missing; empty where all was applied.
     counts : mapping of what to rows
@@ -87,18 +92,15 @@ class Grades:
     override_code: Names
     day: Times
     next_review: Times
-    causes: Causes
+    proba: Floats
+    rating: Rating | None
+    last: Last | None
+    overrides: list[Found]
     unchecked: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
-    def columns(self, *, rated: bool = False) -> dict[str, pa.Array]:
-        """Return the columns that a case system reads, each of length n.
-
-        Parameters
-        ----------
-        rated : bool
-            True where the expert rating stands in for the model, which gives no tier then.
-        """
+    def columns(self) -> dict[str, pa.Array]:
+        """Return the columns that a case system reads, each of length n."""
         rules, n = self.policy.tiers, self.tier.size
         names = np.array([rule.name for rule in rules], dtype=object)
 
@@ -111,10 +113,7 @@ class Grades:
             "tier_zh": of_tier("name_zh"),
             "tier_before_overrides": pa.array(names[self.before], pa.string()),
             "tier_of_score": pa.array(names[self.of_score], pa.string()),
-            "tier_of_model": pa.nulls(n, pa.string())
-            if rated
-            else pa.array(names[self.model], pa.string()),
-            **self.steps(rated=rated).columns(),
+            "tier_of_model": pa.array(names[self.model], pa.string()),
             "expert_grade": pa.array(self.grade, pa.string()),
             "segment": pa.array(self.segment, pa.string()),
             "override_code": pa.array([code or None for code in self.override_code], pa.string()),
@@ -126,19 +125,6 @@ class Grades:
             "policy_unchecked": pa.array(["; ".join(self.unchecked) or None] * n, pa.string()),
             "disclosure": pa.array([self.policy.disclosure] * n, pa.string()),
         }
-
-    def steps(self, *, rated: bool = False) -> Steps:
-        """Return the tiers after each step, to find and to say what set them; see `columns`."""
-        return Steps(
-            policy=self.policy,
-            model=self.model,
-            of_score=self.of_score,
-            before=self.before,
-            tier=self.tier,
-            segment=self.segment,
-            causes=self.causes,
-            rated=rated,
-        )
 
     def notes(self) -> list[str]:
         """Write the counts, and what was not applied, as lines for people."""
@@ -247,7 +233,10 @@ def grade(
         override_code=in_force.code,
         day=days,
         next_review=due,
-        causes=Causes(proba=proba, rating=rating, last=last, found=tuple(found)),
+        proba=proba,
+        rating=rating,
+        last=last,
+        overrides=found,
         unchecked=unchecked,
         counts={what: rows for what, rows in counts.items() if rows},
     )

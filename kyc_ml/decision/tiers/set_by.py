@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.decision.rating.rate import Rating, points_above
+from kyc_ml.decision.rating.rate import points_above
 from kyc_ml.decision.tiers.calendar import decision_days
-from kyc_ml.decision.tiers.history import Last
-from kyc_ml.decision.tiers.overrides import Found
+from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
 from kyc_ml.decision.wording import Pair, write_both
-from kyc_ml.metrics import Floats, Ints, Names
+from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
 """The steps of the grading, in their order."""
@@ -26,175 +24,137 @@ _ITEMS_SHOWN: Final = 3
 """Sub-items that a sentence names. Convention."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Causes:
-    """What the steps of n rows were made from.
+def last_step(grades: Grades, *, rated: bool = False) -> Ints:
+    """Return the place in `STEPS` of the last step that changed the tier of each of n rows.
 
-    Attributes
-    ----------
-    proba : float64 array of shape (n,)
-    rating : Rating or None
-        None without an expert rating.
-    last : Last or None
-        The last reviews; None without hysteresis.
-    found : tuple of (rows, override)
-        The overrides in force.
+    Where none did, the first step: the model, or the rating where it stands in for the model.
     """
+    after = (grades.model, grades.of_score, grades.before, grades.tier)
+    step = np.full(grades.tier.size, int(rated))
+    for place in range(1 + rated, len(STEPS)):
+        step[after[place] != after[place - 1]] = place
+    return step
 
-    proba: Floats
-    rating: Rating | None
-    last: Last | None
-    found: tuple[Found, ...]
 
+def set_by_columns(grades: Grades, *, rated: bool = False) -> dict[str, pa.Array]:
+    """Return tier_set_by, and its sentence in English and Chinese, each of length n.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
-    """The tiers of n rows after each step, as places in ``policy.tiers``.
-
-    Attributes
+    Parameters
     ----------
-    model, of_score, before, tier : int64 arrays of shape (n,)
-        See `kyc_ml.decision.tiers.grading.Grades`.
-    segment : object array of shape (n,)
     rated : bool
-        True where there is no model: the expert rating is the first step.
+        True where the expert rating stands in for the model.
     """
+    step = last_step(grades, rated=rated)
+    says = (_say_model, _say_rating, _say_history, _say_override)
+    texts = [says[place](grades, row) for row, place in enumerate(step.tolist())]
+    return {
+        "tier_set_by": pa.array([STEPS[place] for place in step], pa.string()),
+        "tier_set_by_text": pa.array([english for english, _ in texts], pa.string()),
+        "tier_set_by_text_zh": pa.array([chinese for _, chinese in texts], pa.string()),
+    }
 
-    policy: TierPolicy
-    model: Ints
-    of_score: Ints
-    before: Ints
-    tier: Ints
-    segment: Names
-    causes: Causes
-    rated: bool = False
 
-    @property
-    def last(self) -> Ints:
-        """Return the place in `STEPS` of the last step that changed the tier, shape (n,).
+def tiers_set_table(scores: pa.Table, policy: TierPolicy) -> pd.DataFrame:
+    """Count rows by tier of the model and in force, and by what set the one in force.
 
-        Where none did, the first step: the model, or the rating where there is no model.
-        """
-        after = (self.model, self.of_score, self.before, self.tier)
-        step = np.full(self.tier.size, int(self.rated))
-        for place in range(1 + self.rated, len(STEPS)):
-            step[after[place] != after[place - 1]] = place
-        return step
+    Parameters
+    ----------
+    scores : pyarrow.Table
+        tier, tier_of_model and tier_set_by of a score file.
 
-    def columns(self) -> dict[str, pa.Array]:
-        """Return tier_set_by, and its sentence in English and Chinese, each of length n."""
-        step = self.last
-        texts = np.empty((2, step.size), dtype=object)
-        for place, say in enumerate((self._model, self._rating, self._history, self._override)):
-            rows = np.flatnonzero(step == place)
-            if rows.size:
-                texts[:, rows] = np.array(say(rows), dtype=object).T
-        return {
-            "tier_set_by": pa.array(np.array(STEPS, dtype=object)[step], pa.string()),
-            "tier_set_by_text": pa.array(texts[0], pa.string()),
-            "tier_set_by_text_zh": pa.array(texts[1], pa.string()),
-        }
+    Returns
+    -------
+    DataFrame
+        One row per tier, the highest first: tier, tier_zh, by_model, in_force, and set_by_model,
+        set_by_rating, set_by_history, set_by_override, which add up to in_force. A row that was
+        rated has no tier of the model.
+    """
+    frame = scores.select(["tier", "tier_of_model", "tier_set_by"]).to_pandas()
+    order = list(policy.tier_names)[::-1]
+    names = {rule.name: rule.name_zh for rule in policy.tiers}
+    table = pd.DataFrame({"tier": order, "tier_zh": [names[tier] for tier in order]})
+    for name, column in (("by_model", "tier_of_model"), ("in_force", "tier")):
+        table[name] = frame[column].value_counts().reindex(order, fill_value=0).to_numpy()
+    for step in STEPS:
+        counted = frame.loc[frame["tier_set_by"] == step, "tier"].value_counts()
+        table[f"set_by_{step}"] = counted.reindex(order, fill_value=0).to_numpy()
+    return table
 
-    def _name(self, place: int) -> Pair:
-        rule = self.policy.tiers[place]
-        return rule.name, rule.name_zh
 
-    def _model(self, rows: Ints) -> list[Pair]:
-        cuts = {name: self.policy.cut_offs(name) for name in (WHOLE, *self.policy.segment_names)}
-        said = []
-        for row in rows.tolist():
-            segment, proba = self.segment[row], float(self.causes.proba[row])
-            # the lowest tier has no cut-off of its own: the next one was not reached
-            place = max(int(self.tier[row]), 1)
-            cut = cuts[segment][place]
-            close = f"{100 * proba:.4g}" == f"{100 * cut:.4g}" and proba != cut
-            said.append(
-                write_both(
-                    "set_by",
-                    "model" if self.tier[row] else "model_below",
-                    proba=f"{100 * proba:.{17 if close else 4}g}%",
-                    cut=f"{100 * cut:.4g}%",
-                    tier=self._name(place),
-                    segment=""
-                    if segment == WHOLE
-                    else write_both("set_by", "in_segment", segment=segment),
-                )
-            )
-        return said
+def _name(grades: Grades, place: int) -> Pair:
+    rule = grades.policy.tiers[place]
+    return rule.name, rule.name_zh
 
-    def _rating(self, rows: Ints) -> list[Pair]:
-        rating = self.causes.rating
-        if rating is None:
-            raise AssertionError  # without a rating it has changed no tier
-        items, grades = rating.card.sub_items, rating.card.grades
-        criteria = {rule.code: (rule.english, rule.chinese) for rule in rating.card.direct_highest}
-        above = points_above(rating)
-        said = []
-        for row in rows.tolist():
-            grade = grades[int(rating.grade[row])]
-            most = np.argsort(-above[row], kind="stable")[:_ITEMS_SHOWN]
-            listed = [(items[at], above[row, at]) for at in most.tolist() if above[row, at] > 0.0]
-            named: Pair = (
-                ", ".join(f"{item.english} {points:.1f}" for item, points in listed),
-                "，".join(f"{item.chinese}{points:.1f}" for item, points in listed),
-            )
-            values: dict[str, Any] = {
-                "grade": (grade.name, grade.name_zh),
-                "score": f"{rating.score[row]:.1f}",
-                "items": write_both("set_by", "items", items=named) if listed else "",
-                "model": ""
-                if self.rated
-                else write_both("set_by", "model_alone", tier=self._name(int(self.model[row]))),
-                "criterion": criteria.get(rating.direct[row], ("", "")),
-            }
-            said.append(
-                write_both("set_by", "direct" if rating.direct[row] else "rating", **values)
-            )
-        return said
 
-    def _history(self, rows: Ints) -> list[Pair]:
-        last = self.causes.last
-        if last is None:
-            raise AssertionError  # without a history it has changed no tier
-        since = pd.DatetimeIndex(last.since.view("datetime64[us]"), tz="UTC")
-        days = decision_days(since, self.policy.calendar)
-        return [
-            write_both(
-                "set_by",
-                "history",
-                tier=self._name(int(self.tier[row])),
-                earlier=self._name(int(last.before[row])),
-                since=str(days[row]),
-                score=self._name(int(self.of_score[row])),
-            )
-            for row in rows.tolist()
-        ]
+def _say_model(grades: Grades, row: int) -> Pair:
+    segment, proba, tier = grades.segment[row], float(grades.proba[row]), int(grades.tier[row])
+    # the lowest tier has no cut-off of its own: the next one was not reached
+    place = max(tier, 1)
+    cut = grades.policy.cut_offs(segment)[place]
+    close = f"{100 * proba:.4g}" == f"{100 * cut:.4g}" and proba != cut
+    return write_both(
+        "set_by",
+        "model" if tier else "model_below",
+        proba=f"{100 * proba:.{17 if close else 4}g}%",
+        cut=f"{100 * cut:.4g}%",
+        tier=_name(grades, place),
+        segment="" if segment == WHOLE else write_both("set_by", "in_segment", segment=segment),
+    )
 
-    def _override(self, rows: Ints) -> list[Pair]:
-        """Name the override that gave the tier: a floor of this tier before a fixed one."""
-        names = self.policy.tier_names
-        texts: dict[int, tuple[int, int]] = {}
-        for number, (there, override) in enumerate(self.causes.found):
-            given = names.index(str(override.floor or override.tier))
-            for row in there[self.tier[there] == given].tolist():
-                texts[row] = min(texts.get(row, (2, 0)), (int(override.floor is None), number))
-        return [self._say_override(row, texts[row][1]) for row in rows.tolist()]
 
-    def _say_override(self, row: int, number: int) -> Pair:
-        override = self.causes.found[number][1]
-        reason: Pair | str = (
-            override.reason
-            if isinstance(override, EnteredOverride)
-            else (override.english, override.chinese)
-        )
-        return write_both(
-            "set_by",
-            "override_tier" if override.floor is None else "override_floor",
-            code=override.code,
-            reason=reason,
-            tier=self._name(int(self.tier[row])),
-            before=self._name(int(self.before[row])),
-            source=override.source,
-            until=str(override.expiry - timedelta(days=1)),
-            approver=override.approver,
-        )
+def _say_rating(grades: Grades, row: int) -> Pair:
+    rating = grades.rating
+    if rating is None:
+        raise AssertionError  # without a rating it has changed no tier
+    grade = rating.card.grades[int(rating.grade[row])]
+    names: Pair = grade.name, grade.name_zh
+    for rule in rating.card.direct_highest:
+        if rule.code == rating.direct[row]:
+            return write_both("set_by", "direct", grade=names, why=(rule.english, rule.chinese))
+    above = points_above(rating, np.array([row]))[0]
+    most = [at for at in np.argsort(-above, kind="stable")[:_ITEMS_SHOWN] if above[at] > 0.0]
+    items = rating.card.sub_items
+    listed: Pair = (
+        ", ".join(f"{items[at].english} {above[at]:.1f}" for at in most),
+        "，".join(f"{items[at].chinese}{above[at]:.1f}" for at in most),
+    )
+    shown = write_both("set_by", "items", items=listed) if most else ""
+    return write_both(
+        "set_by", "rating", grade=names, score=f"{rating.score[row]:.1f}", items=shown
+    )
+
+
+def _say_history(grades: Grades, row: int) -> Pair:
+    last = grades.last
+    if last is None:
+        raise AssertionError  # without a history it has changed no tier
+    since = pd.DatetimeIndex(last.since[[row]].view("datetime64[us]"), tz="UTC")
+    return write_both(
+        "set_by",
+        "history",
+        tier=_name(grades, grades.tier[row]),
+        earlier=_name(grades, last.before[row]),
+        since=str(decision_days(since, grades.policy.calendar)[0]),
+        score=_name(grades, grades.of_score[row]),
+    )
+
+
+def _say_override(grades: Grades, row: int) -> Pair:
+    """Name the override that gave the tier: a floor at this tier before a fixed one."""
+    tier = grades.policy.tier_names[grades.tier[row]]
+    here = [each for rows, each in grades.overrides if row in rows]
+    found = [each for each in here if each.floor == tier]
+    override = (found + [each for each in here if each.tier == tier])[0]
+    return write_both(
+        "set_by",
+        "override_floor" if found else "override_tier",
+        code=override.code,
+        reason=override.reason
+        if isinstance(override, EnteredOverride)
+        else (override.english, override.chinese),
+        tier=_name(grades, grades.tier[row]),
+        before=_name(grades, grades.before[row]),
+        source=override.source,
+        until=str(override.expiry - timedelta(days=1)),
+        approver=override.approver,
+    )

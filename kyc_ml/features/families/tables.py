@@ -3,7 +3,8 @@
 A table holds `features`: each has a name (`feature`), defines how it is computed (`how`, a
 sentence of `kyc_ml.features.kinds`), and has a unit, a description in both languages
 (`en`, `zh`), a `source` and a `typology`. What several features share is written once: in
-the group that lists them under `features`, or at the top of the file.
+the group that lists them under `features`, or at the top of the file. Features that say one thing
+in several ways, or move together, have one `group`, and are one reason; `groups.yaml` names it.
 
 ``for`` repeats a feature or a group for each of some words, the first one slowest. ``<p>``
 stands for the word in a name or sentence, and for what the word means in a description:
@@ -48,6 +49,7 @@ _FEATURE: Final = frozenset(
         "monotone",
         "observation_units",
         "intermediate",
+        "group",
     }
 )
 _REQUIRED: Final = frozenset({"how", "unit", "en", "zh", "source"})
@@ -245,6 +247,7 @@ def _declare(scope: _Scope) -> FeatureSpec:
             ),
             intermediate=given.get("intermediate", False),
             kind="category" if how.is_text() else "number",
+            group=_fill(given.get("group") or "", words, "name") or None,
         )
     except (KeyError, ValueError) as error:
         msg = f"{name}: {error}"

@@ -45,11 +45,12 @@ def _meets(search: _Search, edges: Edges, place: int, node: int) -> bool:
 
 
 @kernel()
-def _write_members(search: _Search, edges: Edges, place: int, members: Ints32) -> None:
-    """Write the nodes between the two of the closing edge, earliest first."""
-    at = 0
+def _write_path(search: _Search, first: int, place: int, path: Ints32) -> None:
+    """Write the edges from the first up to the closing one, which is left out."""
+    path[0] = first
+    at = 1
     while search.parent[place] >= 0:
-        members[at] = edges.source[search.edge[place]]
+        path[at] = search.edge[place]
         place = search.parent[place]
         at += 1
 
@@ -62,7 +63,7 @@ def _close(  # noqa: PLR0917  numba calls are positional
     closing: int,
     rule: CycleRule,
     search: _Search,
-    members: Ints32,
+    path: Ints32,
 ) -> tuple[int, int, bool]:
     """Search backwards from the closing edge, paths of one more edge at a time.
 
@@ -107,7 +108,7 @@ def _close(  # noqa: PLR0917  numba calls are positional
                 payer = into.slot[slot].other
                 if payer == begin:
                     if count == 0:
-                        _write_members(search, edges, place, members)
+                        _write_path(search, into.slot[slot].edge, place, path)
                     count += 1
                 elif (
                     count == 0
@@ -133,9 +134,9 @@ def find_cycles(edges: Edges, rule: CycleRule) -> tuple[Ints32, Ints32, Ints32, 
         Length of the shortest cycle that the edge closes; 0 without any.
     count : int32 array of shape (n_edges,)
         How many cycles of that length it closes.
-    members : int32 array of shape (n_edges, length_max - 2)
-        Nodes of the latest of them other than the edge's own, in the order the money
-        went; -1 where there are fewer.
+    paths : int32 array of shape (n_edges, length_max - 1)
+        Edges of the latest of them without the edge itself, in the order the money went; -1
+        where there are fewer.
     cut : int
         Number of edges whose search a cap cut.
 
@@ -146,7 +147,7 @@ def find_cycles(edges: Edges, rule: CycleRule) -> tuple[Ints32, Ints32, Ints32, 
     """
     n_edges = edges.source.size
     length, count = np.zeros(n_edges, np.int32), np.zeros(n_edges, np.int32)
-    members = np.full((n_edges, rule.length_max - 2), -1, np.int32)
+    paths = np.full((n_edges, rule.length_max - 1), -1, np.int32)
     into = empty_lists(edges.target, edges.source, edges.n_nodes, rule.cap)
     out_of = empty_lists(edges.source, edges.target, edges.n_nodes, rule.cap)
     search = _Search(
@@ -159,7 +160,7 @@ def find_cycles(edges: Edges, rule: CycleRule) -> tuple[Ints32, Ints32, Ints32, 
         now = edges.event_time[closing]
         entered = let_in(into, edges, entered, now)
         left = let_in(out_of, edges, left, now)
-        found, times, cut = _close(edges, into, out_of, closing, rule, search, members[closing])
+        found, times, cut = _close(edges, into, out_of, closing, rule, search, paths[closing])
         length[closing], count[closing] = found, times
         cuts += cut
-    return length, count, members, cuts
+    return length, count, paths, cuts

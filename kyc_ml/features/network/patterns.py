@@ -245,6 +245,28 @@ def _check_edges(
     faults.raise_if_any()
 
 
+def list_cycles(
+    source: Ints32,
+    target: Ints32,
+    event_time: Ints,
+    known_at: Ints,
+    amount: Floats,
+    *,
+    n_nodes: int,
+) -> list[Ints]:
+    """List the edges of the latest of the shortest cycles that each edge closes, if any.
+
+    Takes what `find_patterns` takes; the edges are numbers of the input, in the order of the
+    money, the closing one last.
+    """
+    moving, edges = moving_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
+    length, _, paths, _ = find_cycles(edges, cycle_rule(DEFAULT_RULES))
+    return [
+        moving[np.append(paths[closing, : length[closing] - 1], closing)]
+        for closing in np.flatnonzero(length)
+    ]
+
+
 def cycle_rule(rules: PatternRules) -> CycleRule:
     """Return the rule of cycles as the compiled search takes it."""
     return CycleRule(
@@ -258,9 +280,11 @@ def cycle_rule(rules: PatternRules) -> CycleRule:
 
 
 def _cycles(edges: Edges, rules: PatternRules) -> tuple[list[_Block], int]:
-    length, count, others, cut = find_cycles(edges, cycle_rule(rules))
+    length, count, paths, cut = find_cycles(edges, cycle_rule(rules))
     closing = np.flatnonzero(length)
-    members = [edges.source[closing], edges.target[closing], *others[closing].T]
+    later = paths[closing, 1:]
+    between = np.where(later >= 0, edges.source[later], np.int32(-1))
+    members = [edges.source[closing], edges.target[closing], *between.T]
     blocks = []
     for nodes in members:
         there = nodes >= 0

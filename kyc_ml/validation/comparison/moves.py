@@ -224,6 +224,7 @@ def _explain(
     reasons = make_reasons(
         both, pushing, reference=reference, currency=currency, k=k, effects=_EFFECTS
     )
+    del reasons["reference_margin"]  # neither model's: a move has no margin
     listed: pd.DataFrame = pa.table(reasons).to_pandas()
     listed.columns = listed.columns.str.replace("contribution", "difference")
     ranked, each = rank_reasons(pushing, k=k), np.arange(len(both))

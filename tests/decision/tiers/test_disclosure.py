@@ -27,11 +27,11 @@ def every_family(declared):
 
 def test_profile_facts_are_told_but_for_lists_and_exposure(declared):
     told = disclosable(declared, families=("profile",))
-    assert "profile.profile_document_days_left" in told
-    assert "profile.profile_age_years" in told
+    assert "profile_document_days_left" in told
+    assert "profile_age_years" in told
     for name in ("profile_list_hit", "profile_pep_status", "profile_inflow_90d_to_quarter_income",
                  "profile_document_expired"):  # fmt: skip
-        assert f"profile.{name}" not in told
+        assert name not in told
 
 
 def test_even_a_policy_that_allows_every_family_tips_nobody_off(declared, every_family):
@@ -92,11 +92,13 @@ def test_the_safe_rendering_holds_facts_only(declared):
             "probability": [0.9, 0.1],
             "tier": ["high", "low"],
             "override_code": ["list_hit", None],
-            "reason_1_code": ["profile.profile_list_hit", "profile.profile_age_years"],
+            "reason_1_code": ["profile.list", "profile.age"],
+            "reason_1_feature": ["profile_list_hit", "profile_age_years"],
             "reason_1_text": ["on a watch list: yes; raises the risk", "age"],
             "reason_1_value": [1.0, 17.0],
             "reason_1_contribution": [2.0, 0.1],
-            "reason_2_code": ["profile.profile_document_days_left", "unheard.of"],
+            "reason_2_code": ["profile.document", "unheard.of"],
+            "reason_2_feature": ["profile_document_days_left", None],
             "reason_2_text": ["days until …; raises the risk", "x"],
             "reason_2_value": [12.0, 3.0],
             "reason_2_contribution": [1.0, 0.0],
