@@ -97,7 +97,7 @@ def tested_bundle(world, configs):
         reference=learn_reference(
             features,
             np.ones(len(features), bool),
-            contributions=lambda rows: model.contributions(matrix[rows]).values,
+            contributions=lambda rows: model.contributions(matrix[rows]).values,  # noqa: PD011
         ),
         metrics={"test": quality.as_dict()},
         data={"name": "world", "as_of": "2024-06-01", "base_currency": "CNY"},
