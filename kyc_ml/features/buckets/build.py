@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -165,10 +166,13 @@ class _Work:
         self._notes: list[str] = []
         for name, path in made.items():  # one after the other: memory holds one of them
             tables, notes = make_tables(contracted, {name: needed[name]})
-            with written_whole(path) as handle:
-                pq.write_table(
-                    tables.pop(name), handle, compression="lz4", row_group_size=_GROUP_ROWS
-                )
+            first = next(tables[name])
+            with (
+                written_whole(path) as handle,
+                pq.ParquetWriter(handle, first.schema, compression="lz4") as writer,
+            ):
+                for piece in chain([first], tables.pop(name)):
+                    writer.write_table(piece, row_group_size=_GROUP_ROWS)
             self._notes += notes
         months = _months(observations) if rounds else np.empty(0, np.int64)
         self._populations = Populations(rounds, months=months, folder=folder)
