@@ -1,3 +1,9 @@
+from .drawing import Band as Band
+from .drawing import Dot as Dot
+from .drawing import Drawing as Drawing
+from .drawing import Link as Link
+from .drawing import draw_flow as draw_flow
+from .drawing import draw_timeline as draw_timeline
 from .glossary import GLOSSARY as GLOSSARY
 from .page import Example as Example
 from .page import ModelStory as ModelStory

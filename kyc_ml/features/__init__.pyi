@@ -39,6 +39,8 @@ from .observed import read_observations as read_observations
 from .periods import DAY_US as DAY_US
 from .periods import EVER as EVER
 from .prepare import with_made as with_made
+from .rows_behind import RowsBehind as RowsBehind
+from .rows_behind import find_rows as find_rows
 from .spec import Direction as Direction
 from .spec import FeatureSpec as FeatureSpec
 from .spec import Kind as Kind

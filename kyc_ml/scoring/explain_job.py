@@ -30,11 +30,12 @@ from kyc_ml.registry import (
     load_in_use,
     reasons_of,
 )
-from kyc_ml.scoring.case import Case, make_case, make_sheet
+from kyc_ml.scoring.case import Case, make_case
 from kyc_ml.scoring.counterfactual import find_counterfactual
 from kyc_ml.scoring.earlier import read_history
 from kyc_ml.scoring.one_observation import find_observation, in_form
 from kyc_ml.scoring.request import ExplainRequest
+from kyc_ml.scoring.sheet_content import make_sheet
 from kyc_ml.storage import require_place
 
 _SHOWN: Final = ("probability", "tier", "tier_zh", "margin", "base_value")

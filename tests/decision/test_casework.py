@@ -19,17 +19,23 @@ from kyc_ml.contract.memory import contract_tables
 from kyc_ml.decision import (
     CaseSheet,
     Counterfactual,
+    Evidence,
+    OddsScale,
+    PatternPart,
+    Payments,
     ReasonRow,
     TierPolicy,
     recent_behaviour,
     save_sheet,
 )
+from kyc_ml.decision.casework.known import Fact
 from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
 from kyc_ml.decision.casework.sheet import render_sheet
 from kyc_ml.decision.wording import WORDING
+from kyc_ml.display import Dot, Link, draw_flow, draw_timeline
 from kyc_ml.onboarding.synthetic.bank import make_bank
 from kyc_ml.onboarding.synthetic.settings import BankConfig
-from kyc_ml.scoring.case import _grade_of
+from kyc_ml.scoring.sheet_content import _grade_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 AT = pd.Timestamp("2024-09-02 13:00", tz="UTC")
@@ -109,11 +115,19 @@ def test_rows_that_were_not_known_yet_change_nothing(raw):
         assert str(known) == str(all_rows)
 
 
+EVIDENCE = Evidence(
+    heads=("Time", "Amount"), rows=(("2024-08-30 10:00", "5,000"),), right=(False, True),
+    more="and 3 more",
+)  # fmt: skip
+
+
 @pytest.fixture
 def sheet():
     weekly = np.arange(WEEKS, dtype=float)
     weekly[:3] = np.nan
     chips = ("low", "high")
+    dots = [Dot(when=AT - pd.Timedelta(days=9), incoming=True, amount=5_000.0, role="sought")]
+    links = [Link(name="X<1>", incoming=True, amount=5_000.0, first=True)]
     return CaseSheet(
         language="en",
         unit="risk",
@@ -121,7 +135,7 @@ def sheet():
         tiers=(("low", "低"), ("high", "高")),
         score={
             "observation_id": "<b>C1</b>@2024-09-02",
-            "customer_id": "C1",
+            "customer_id": "<b>C1</b>",
             "decision_time": AT,
             "probability": 0.4,
             "margin": -0.5,
@@ -137,20 +151,35 @@ def sheet():
             "model_name": "risk",
             "model_digest": "",
         },
+        since=None,
         expert_grade="",
+        rating=(("industry", "jewellery", 12.5, 10.0),),
         peers="all (corporate: fewer than 200 training rows)",
+        payment=(),
+        who=(
+            Fact(what="type", value="person"),
+            Fact(what="segment", value="not in the source", state="absent"),
+        ),
+        cases=({"known": "2024-05-01", "conduct": "2024-04-01", "outcome": "cleared",
+                "typology": "–"},),
+        patterns=(PatternPart(name="fan-in", text="12 payers", rows=EVIDENCE),),
         reasons=(
             ReasonRow(
-                code="velocity.x", family="velocity", text="payments: 5 (usual: 1); raises",
-                text_zh="交易：5笔", value="5", peer_median="1", percentile=0.97,
-                contribution=1.25, share=0.5,
+                code="velocity.x", text="payments: 5 (usual: 1); raises", percentile=0.97,
+                contribution=1.25, rows=(EVIDENCE,),
             ),
             ReasonRow(
-                code="profile.y", family="profile", text="segment: sme (usual: retail); lowers",
-                text_zh="条线", value="sme", peer_median="retail", percentile=None,
-                contribution=-0.25, share=0.1,
+                code="profile.y", text="segment: sme (usual: retail); lowers", percentile=None,
+                contribution=-0.25, rows=(EVIDENCE,), same_rows=1,
             ),
         ),
+        payments=Payments(
+            timeline=(draw_timeline(dots, start=AT - pd.Timedelta(days=90), end=AT, width=900.0,
+                                    ways=("in", "out")),) * 2,
+            flow=(draw_flow(links, customer="C1", width=900.0, rest=("{n}", "{n}")),) * 2,
+            period="Last 90 days",
+        ),
+        scale=OddsScale(low=-4.0, high=1.0, cut_offs=((1, 0.3, -1.0),)),
         lowering=Counterfactual(
             lines=(("payments: 1, not 5", "交易：5→1"),), note=("Then low.", "则为低。")
         ),
@@ -158,18 +187,19 @@ def sheet():
             RecentMeasure(
                 title=("Payments per week", "每周"), unit="", starts=(AT.date(),) * WEEKS,
                 weekly=weekly, before=9.0, recent=24.0, peers_low=np.nan, peers_high=np.nan,
-                peers=0,
+                place=np.nan, peers=0,
             ),
         ),
+        measured="whole bank",
         overrides=(
-            {"code": "list_hit", "gives": "floor high", "reason": "list", "source": "rule",
+            {"code": "list_hit", "gives": "tier at least High", "reason": "list", "source": "rule",
              "until": "2030-01-01", "approver": "committee"},
         ),
         history=((AT - pd.Timedelta(days=90), "low", "low"),),
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("language", "expected"), [("en", "(medium_high)"), ("zh", "(中高)")])
+@pytest.mark.parametrize(("language", "expected"), [("en", "(Medium-high)"), ("zh", "(中高)")])
 def test_the_expert_grade_is_named_in_the_language_of_the_sheet(language, expected):
     policy = load_section(CONFIGS / "tiers" / "risk.yaml", TierPolicy)
     named = _grade_of({"expert_grade": "medium_high"}, policy, language)
@@ -185,16 +215,22 @@ def test_the_sheet_is_one_page_that_fetches_nothing_and_escapes_what_it_says(she
         assert outside not in page
     assert "<b>C1</b>" not in page
     assert "&lt;b&gt;C1&lt;/b&gt;" in page
+    assert "X<1>" not in page
+    assert page.count("X&lt;1&gt;") > 1
     assert "Internal only" in page
-    assert "不得向客户" in page
     for said in (
         "list_hit",
-        "floor",
+        "High",
         "2030-01-01",
         "payments: 1",
         "all (corporate",
+        "jewellery",
+        "12 payers",
+        "cleared",
+        "not in the source",
     ):
         assert said in page
+    assert page.count("2024-08-30 10:00") == 2  # of the pattern and of reason 1, not of reason 2
     assert page.count('class="week') == WEEKS - 3
     assert "nan" not in page.split("</style>")[1].lower().replace("finance", "")
 
@@ -204,15 +240,27 @@ def test_nobody_is_kept_out_of_the_sheet(sheet, language, find_barriers):
     assert find_barriers(render_sheet(replace(sheet, language=language))) == []
 
 
+def test_an_english_sheet_has_no_chinese(sheet):
+    page = render_sheet(sheet).split("</style>")[1]
+    assert not re.search("[\u4e00-\u9fff]", page)
+
+
 def test_a_chinese_sheet_is_chinese_throughout(sheet):
     chinese = replace(
         sheet,
         language="zh",
         peers="全行",
+        measured="全行",
         overrides=({**sheet.overrides[0], "gives": "等级不低于高", "reason": "名单",
                     "source": "依据", "approver": "委员会"},),
-        reasons=tuple(replace(each, value="5", peer_median="1") for each in sheet.reasons),
-        score={**sheet.score, "observation_id": "C1", "policy_unchecked": "segments; override a_b"},
+        rating=(("行业", "珠宝业", 12.5, 10.0),),
+        who=(Fact(what="类型", value="个人"),),
+        cases=(),
+        patterns=(),
+        payments=Payments(),
+        reasons=tuple(replace(each, text="交易：5笔", rows=()) for each in sheet.reasons),
+        score={**sheet.score, "observation_id": "C1", "customer_id": "C1",
+               "policy_unchecked": "segments; override a_b"},
     )  # fmt: skip
     page = render_sheet(chinese)
     assert '<html lang="zh-Hans">' in page
@@ -221,7 +269,7 @@ def test_a_chinese_sheet_is_chinese_throughout(sheet):
     assert "客群；等级调整 a_b" in page
     assert "则为低。" in page
     shown = re.sub(r"<[^>]+>", " ", page.split("</style>")[1])
-    known = {"C1", "UTC", "list_hit", "a_b", "risk", "p", "v1"}
+    known = {"C1", "UTC", "list_hit", "a_b", "risk", "p", "v1", "velocity", "profile", "x", "y"}
     assert {word for word in re.findall(r"[A-Za-z_]\w*", shown) if word not in known} == set()
 
 
@@ -235,18 +283,36 @@ def test_every_text_is_in_both_languages_with_the_same_values(group):
         ]
         assert names[0] == names[1], key
         assert not re.search("[\u4e00-\u9fff]", text["en"]), key
-        plain = group == "units" or key in {"to", "language", "comma", "semicolon", "stop"}
+        signs = {"to", "language", "comma", "colon", "semicolon", "stop"}
+        plain = group == "units" or key in signs
         assert plain or re.search("[\u4e00-\u9fff{]", text["zh"]), key
 
 
-def test_the_waterfall_goes_from_the_base_to_the_margin(sheet):
-    assert sheet.rest == pytest.approx(0.5)
-    page = render_sheet(sheet)
+@pytest.mark.parametrize("reference", [None, -1.5])
+def test_the_steps_go_from_the_start_to_the_margin_on_one_scale(sheet, reference):
+    score = {**sheet.score, "reference_margin": reference}
+    started = replace(sheet, score=score)
+    start = -2.0 if reference is None else reference
+    page = render_sheet(started)
     steps = [float(x.replace("−", "-")) for x in re.findall(r'class="number">([^<]+)<', page)]
+    assert steps == pytest.approx([start, 1.25, -0.25, -1.5 - start, -0.5])
     assert steps[0] + sum(steps[1:-1]) == pytest.approx(steps[-1])
-    assert steps == [-2.0, 1.25, -0.25, 0.5, -0.5]
-    lefts = [float(x) for x in re.findall(r'<i style="left:([\d.]+)%', page)]
-    assert all(0.0 <= left <= 100.0 for left in lefts)
+    lefts = [float(x) for x in re.findall(r'<i style="left:([\d.]+)%', page)][-5:]
+    # -4 to 1: five log-odds over 100 %
+    assert lefts[0] == pytest.approx(20 * (start + 4))
+    assert lefts[-1] == pytest.approx(70)
+    assert "30.0%" in page  # the cut-off
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_where_nothing_stands_out_the_sheet_says_so(sheet, language):
+    said = WORDING["reason"]["nothing"][language]
+    assert said not in render_sheet(replace(sheet, language=language))
+    empty = replace(sheet, language=language, reasons=(), patterns=())
+    page = render_sheet(empty)
+    assert said in page
+    assert 'class="why"' not in page
+    assert empty.rest == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize(("valid", "said"), [(True, False), (None, False), (False, True)])
@@ -276,5 +342,5 @@ def test_a_review_at_local_midnight_is_shown_on_its_own_day(sheet, raw):
     assert "2024-09-03 00:00 Asia/Shanghai" in page
     assert ">2024-08-27<" in page
     assert ">2024-03-05<" in page  # the first of the weeks
-    assert page.count(">2024-09-03<") == 4  # the decision, below each of the drawings
+    assert page.count(">2024-09-03<") == 4  # the decision, below each of the measures
     assert not re.search(r">2024-0(8-26|3-04)<", page)

@@ -1,11 +1,13 @@
 """Patterns of payments: those of a plain computation; neither the future nor the order counts."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -307,11 +309,13 @@ def test_many_observations_get_what_each_gets_alone(tmp_path):
     together = find_patterns(whole, pa.concat_tables(asked), **ABOUT)
     assert together == [find_patterns(whole, each, **ABOUT)[0] for each in asked]
     assert sum(map(len, together)) >= 4
-    pa.parquet.write_table(whole.sort_by("event_time"), tmp_path / "t.parquet")
-    stored = StoredTransactions(tmp_path / "t.parquet", cash_report=REPORT)
-    everyone = pa.concat_tables(asked)
-    read = stored.rows_for(everyone)
-    assert find_patterns(read, everyone, **ABOUT, begins=stored.begins) == together
+    pq.write_table(whole.sort_by("event_time"), tmp_path / "t.parquet")
+    stored = SimpleNamespace(
+        files={"transactions": tmp_path / "t.parquet"}, timezone="Asia/Shanghai",
+        base_currency="CNY",
+    )  # fmt: skip
+    on_disk = StoredTransactions(stored, cash_report=REPORT)
+    assert list(on_disk.find(pa.concat_tables(asked))) == together
 
 
 def test_a_fraud_observation_sees_the_payment_that_it_scores():

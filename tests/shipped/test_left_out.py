@@ -29,10 +29,11 @@ from kyc_ml.features.build import chosen_unavailable, in_table_order
 from kyc_ml.features.prepare import columns_of
 from kyc_ml.registry import features_of_bundle, load_bundle, save_bundle
 from kyc_ml.scoring import ScoringRequest, run_score
-from kyc_ml.scoring.case import make_case, make_sheet
+from kyc_ml.scoring.case import make_case
 from kyc_ml.scoring.counterfactual import find_counterfactual
 from kyc_ml.scoring.explain_job import list_customer_facts
 from kyc_ml.scoring.one_observation import find_observation
+from kyc_ml.scoring.sheet_content import make_sheet
 from kyc_ml.training.evidence import needed_specs
 from kyc_ml.training.train_job import train_on
 

@@ -23,6 +23,7 @@ from kyc_ml.contract import (
     TRANSACTIONS,
     ContractedTables,
 )
+from kyc_ml.decision.casework.known import known_rows
 from kyc_ml.decision.wording import Pair, write_both
 from kyc_ml.features import DAY_US
 from kyc_ml.metrics import Floats, Ints
@@ -52,6 +53,9 @@ class RecentMeasure:
         Mean per week of the last `RECENT` weeks.
     peers_low, peers_high : float
         Quartiles of the peers' means per week; NaN without peers.
+    place : float
+        Share of the peers whose mean of the last `RECENT` weeks is lower, ties counting half; NaN
+        without peers, or without a known week of the customer.
     """
 
     title: Pair
@@ -62,6 +66,7 @@ class RecentMeasure:
     recent: float
     peers_low: float
     peers_high: float
+    place: float
     peers: int
 
 
@@ -89,7 +94,7 @@ def recent_behaviour(
             direction and DIRECTION not in tables.tables[table].column_names
         ):
             continue
-        rows = _visible(tables.tables[table], decision=decision, since=_since(decision))
+        rows = known_rows(tables.tables[table], decision=decision, since=_since(decision))
         if direction:
             rows = rows.filter(pc.equal(rows[DIRECTION], direction))
         values = np.ones(len(rows)) if column is None else rows[column].to_numpy()
@@ -126,16 +131,6 @@ def _since(decision: pd.Timestamp) -> pd.Timestamp:
     return decision - pd.Timedelta(weeks=WEEKS)
 
 
-def _visible(table: pa.Table, *, decision: pd.Timestamp, since: pd.Timestamp | None) -> pa.Table:
-    """Keep the rows that happened before the decision, since a time, and were known at it."""
-    now = pa.scalar(decision.to_pydatetime(), pa.timestamp("us", tz="UTC"))
-    kept = pc.and_(pc.less(table[EVENT_TIME], now), pc.less_equal(table[KNOWN_AT], now))
-    if since is not None:
-        start = pa.scalar(since.to_pydatetime(), pa.timestamp("us", tz="UTC"))
-        kept = pc.and_(kept, pc.greater_equal(table[EVENT_TIME], start))
-    return table.filter(kept)
-
-
 def _week_of(rows: pa.Table, decision: pd.Timestamp) -> Ints:
     """Return the week of each row, 0 the oldest; each ends just before the next begins."""
     start = (_since(decision) - _EPOCH) // pd.Timedelta(microseconds=1)
@@ -145,14 +140,13 @@ def _week_of(rows: pa.Table, decision: pd.Timestamp) -> Ints:
 
 def _first_known(table: pa.Table, customer: str, *, decision: pd.Timestamp) -> int:
     """Return the week of a customer's first row known at the decision; `WEEKS` without one."""
-    own = table.filter(pc.equal(table[CUSTOMER_ID], customer))
-    weeks = _week_of(_visible(own, decision=decision, since=None), decision)
+    weeks = _week_of(known_rows(table, decision=decision, customer=customer), decision)
     return int(np.clip(weeks.min(), 0, WEEKS)) if weeks.size else WEEKS
 
 
 def _alike(customers: pa.Table, wanted: Mapping[str, str], *, decision: pd.Timestamp) -> pd.Index:
     """List the customers whose latest profile known at the decision has these values."""
-    known = _visible(customers, decision=decision, since=None)
+    known = known_rows(customers, decision=decision)
     frame = known.select([CUSTOMER_ID, EVENT_TIME, KNOWN_AT, *wanted]).to_pandas()
     # stable: of versions known at one instant the last in order counts
     frame = frame.sort_values([EVENT_TIME, KNOWN_AT], kind="stable")
@@ -188,6 +182,11 @@ def _measure(
     before = before[~np.isnan(before)]
     last = weekly[WEEKS - RECENT :]
     last = last[~np.isnan(last)]
+    lately = others & (week >= WEEKS - RECENT)
+    sums = pd.Series(values[lately]).groupby(customers.to_numpy()[lately]).sum()
+    sums = sums.reindex(means.index, fill_value=0.0)
+    own = values[mine & (week >= WEEKS - RECENT)].sum()
+    known = last.size and len(means)
     start = _since(decision)
     return RecentMeasure(
         title=title,
@@ -198,5 +197,6 @@ def _measure(
         recent=float(last.mean()) if last.size else np.nan,
         peers_low=float(low),
         peers_high=float(high),
+        place=float(((sums < own) + (sums == own) / 2).mean()) if known else np.nan,
         peers=len(means),
     )

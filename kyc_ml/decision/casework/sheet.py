@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
@@ -12,41 +14,44 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.config import Unit
+from kyc_ml.decision.casework.evidence import DAYS, Evidence
+from kyc_ml.decision.casework.known import Fact
 from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
 from kyc_ml.decision.wording import WORDING, Language, Pair, name_value, write_text
-from kyc_ml.display import template_environment
+from kyc_ml.display import Drawing, template_environment
 from kyc_ml.storage import write_whole
 
 _TEMPLATE: Final = "case_sheet.html.j2"
-_WIDTH: Final = 520.0
-_HEIGHT: Final = 110.0
+_CASES: Final = 10
+"""Cases that are listed; further ones are counted (convention)."""
+_WIDTH: Final = 300.0
+_HEIGHT: Final = 54.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonRow:
-    """One reason: all features of one reason code.
+    """One reason: a group of features.
 
     Attributes
     ----------
-    value, peer_median : str
-        With unit, in the language of the sheet.
+    text : str
+        In the language of the sheet.
     percentile : float or None
         Place of the value among the peers, 0 to 1.
     contribution : float
         Log-odds.
-    share : float
-        Size of the contribution divided by the sum of all sizes, 0 to 1.
+    rows : tuple of Evidence
+        What the telling feature was computed from.
+    same_rows : int
+        Number of the earlier reason with the same rows; 0 for none.
     """
 
     code: str
-    family: str
     text: str
-    text_zh: str
-    value: str
-    peer_median: str
     percentile: float | None
     contribution: float
-    share: float
+    rows: tuple[Evidence, ...] = ()
+    same_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,27 +63,86 @@ class Counterfactual:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PatternPart:
+    """A pattern seen in the payments, in the language of the sheet, with its rows."""
+
+    name: str
+    text: str
+    rows: Evidence | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payments:
+    """Pictures of the customer's payments, each for a wide and a narrow screen.
+
+    Attributes
+    ----------
+    timeline, flow : tuple of Drawing
+        Empty without a payment.
+    period : str
+        Which payments the flow shows.
+    """
+
+    timeline: tuple[Drawing, ...] = ()
+    flow: tuple[Drawing, ...] = ()
+    period: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddsScale:
+    """The scale of log-odds that all cases of a model share.
+
+    Attributes
+    ----------
+    low, high : float
+        Ends of the scale.
+    cut_offs : tuple of (place of a tier, its least probability, the margin that gives it)
+        Ascending, minus infinity for one that every margin reaches; a tier that none reaches is
+        left out.
+    """
+
+    low: float
+    high: float
+    cut_offs: tuple[tuple[int, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSheet:
-    """The content of the sheet.
+    """The content of the sheet; texts are in its language.
 
     Attributes
     ----------
     language : {'en', 'zh'}
-        Language of the page; an English page also has the Chinese sentences of the reasons.
+        Language of the page.
     unit : {'fraud', 'risk'}
         What the tier is about.
     tiers : tuple of (name, name in Chinese)
         The policy's, lowest first.
     score : mapping
         The row of the score table.
+    since : date or None
+        Since when the customer has had the tier without interruption; None if this is the first
+        decision with it.
     expert_grade : str
-        Grade of the expert rating, in the language of the sheet; empty if there is none.
+        Grade of the expert rating; empty if there is none.
+    rating : tuple of (sub-item, value, points, points above the lowest)
+        Of the expert rating, if it moved the tier: most points above the lowest first.
     peers : str
-        Whose values the customer's are compared with, in the language of the sheet.
+        Whose values the customer's are compared with.
+    payment : tuple of Fact
+        The payment itself; empty for a review.
+    who : tuple of Fact
+    cases : tuple of mapping, or None
+        See `known_cases`.
+    patterns : tuple of PatternPart
+        Seen in the payments, the published one first.
     reasons : tuple of ReasonRow
-        The strongest first; those not listed are summed up as the rest.
+        In the order of the score table, empty where nothing stands out; those not listed are
+        summed up as the rest.
+    measured : str
+        Whom the measures compare the customer with.
     overrides : tuple of mapping
-        In force: code, gives, reason, source, until, approver, in the language of the sheet.
+        In force: code, gives, reason, source, until, approver.
     history : tuple of (Timestamp, tier before overrides, tier of the score)
         Earlier reviews, the oldest first.
     """
@@ -88,57 +152,78 @@ class CaseSheet:
     model: str
     tiers: tuple[Pair, ...]
     score: Mapping[str, Any]
+    since: date | None
     expert_grade: str
+    rating: tuple[tuple[str, str, float, float], ...]
     peers: str
+    payment: tuple[Fact, ...]
+    who: tuple[Fact, ...]
+    cases: tuple[Mapping[str, str], ...] | None
+    patterns: tuple[PatternPart, ...]
     reasons: tuple[ReasonRow, ...]
+    payments: Payments
+    scale: OddsScale
     lowering: Counterfactual
     measures: tuple[RecentMeasure, ...]
+    measured: str
     overrides: tuple[Mapping[str, str], ...]
     history: tuple[tuple[pd.Timestamp, str, str], ...]
+
+    @property
+    def start(self) -> float:
+        """The margin of comparable observations; the model's base value if it is not known."""
+        reference = self.score.get("reference_margin")
+        return float(self.score["base_value"] if reference is None else reference)
 
     @property
     def rest(self) -> float:
         """Sum of the contributions of all reasons that are not listed."""
         listed = sum(reason.contribution for reason in self.reasons)
-        return float(self.score["margin"]) - self.start - listed
-
-    @property
-    def start(self) -> float:
-        """Margin of comparable rows, from which reasons differ; the base value in older models."""
-        reference = self.score.get("reference_margin")
-        return float(self.score["base_value"] if reference is None else reference)
+        return float(self.score["margin"] - self.start - listed)
 
     def place_of(self, tier: str) -> int:
         """Return the place of a tier, 0 for the lowest."""
         return [name for name, _ in self.tiers].index(tier)
 
+    def name_tier(self, place: int) -> str:
+        """Name a tier for people."""
+        english, chinese = self.tiers[place]
+        return chinese if self.language == "zh" else english.replace("_", "-").capitalize()
+
 
 def render_sheet(sheet: CaseSheet) -> str:
     """Write the sheet as HTML; every value is escaped, and nothing is fetched."""
-    language = sheet.language
+    language, score = sheet.language, sheet.score
 
     def write(key: str, **values: object) -> str:
         return write_text("sheet", key, language, **values)
 
+    hidden = len(sheet.cases or ()) - _CASES
+    subject = score["observation_id" if sheet.unit == "fraud" else "customer_id"]
     return (
         template_environment()
         .get_template(_TEMPLATE)
         .render(
             sheet=sheet,
-            running=f"{write('internal_short')} · {sheet.model} · {sheet.score['observation_id']}",
+            score=score,
+            subject=subject,
+            running=f"{write('internal_short')} · {sheet.model} · {score['observation_id']}",
             page=write("page"),
-            score=sheet.score,
-            chinese=language == "zh",
+            set_by=score.get("tier_set_by_text" + ("_zh" if language == "zh" else "")),
+            nothing=write_text("reason", "nothing", language),
             write=write,
             word={key: each[language] for key, each in WORDING["sheet"].items()},
-            internal=WORDING["sheet"]["internal"],
             name=lambda group, value: name_value(group, value, language),
-            unchecked=_unchecked(sheet.score["policy_unchecked"], language),
-            bars=list(_waterfall(sheet)),
+            unchecked=_unchecked(score["policy_unchecked"], language),
+            steps=list(_steps(sheet)),
+            bands=list(_bands(sheet)),
             drawings=[_draw(measure) for measure in sheet.measures],
             size=(_WIDTH, _HEIGHT),
             recent=RECENT,
             weeks=WEEKS,
+            days=DAYS,
+            most_cases=_CASES,
+            more_cases=write_text("rows", "more", language, n=hidden) if hidden > 0 else "",
         )
     )
 
@@ -166,35 +251,50 @@ def save_sheet(sheet: CaseSheet, path: Path) -> None:
     write_whole(path, content)
 
 
-def _waterfall(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
-    """Place each step from base to margin, in per cent of the drawing's width."""
-    chinese = sheet.language == "zh"
-    steps = [
-        (
-            reason.text_zh.split("：")[0] if chinese else reason.text.split(": ")[0],
-            reason.contribution,
-        )
-        for reason in sheet.reasons
-    ]
-    steps.append((write_text("sheet", "rest", sheet.language), sheet.rest))
-    base = sheet.start
-    ends = list(accumulate((step for _, step in steps), initial=base))
-    low, high = min(ends), max(ends)
-    # a case without any contribution has no width to divide by
-    scale = 100.0 / ((high - low) or 1.0)
-
-    def at(value: float) -> float:
-        return (value - low) * scale
-
-    yield {"name": write_text("sheet", "start", sheet.language), "at": at(base), "total": base}
-    for (name, step), before, after in zip(steps, ends[:-1], ends[1:], strict=True):
-        left, right = sorted((at(before), at(after)))
+def _steps(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
+    """Place each step from start to margin on the scale, in per cent of its width."""
+    language = sheet.language
+    named = [(re.split(": |：", each.text)[0], each.contribution) for each in sheet.reasons]
+    named.append((write_text("sheet", "rest", language), sheet.rest))
+    ends = list(accumulate((step for _, step in named), initial=sheet.start))
+    first = "start" if sheet.score.get("reference_margin") is None else "comparable"
+    yield {
+        "name": write_text("sheet", first, language, peers=sheet.peers),
+        "at": _on_scale(sheet.scale, sheet.start),
+        "total": sheet.start,
+    }
+    for (name, step), before, after in zip(named, ends[:-1], ends[1:], strict=True):
+        left, right = sorted(_on_scale(sheet.scale, each) for each in (before, after))
         yield {"name": name, "left": left, "width": right - left, "step": step}
     yield {
-        "name": write_text("sheet", "total", sheet.language),
-        "at": at(ends[-1]),
+        "name": write_text("sheet", "total", language),
+        "at": _on_scale(sheet.scale, ends[-1]),
         "total": float(sheet.score["margin"]),
     }
+
+
+def _on_scale(scale: OddsScale, margin: float) -> float:
+    """Return a place in per cent; a margin beyond an end is drawn at it."""
+    share = (margin - scale.low) / (scale.high - scale.low)
+    return round(100.0 * min(max(share, 0.0), 1.0), 2)
+
+
+def _bands(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
+    """Place the tiers of the probability on the scale."""
+    cut_offs = [(0, 0.0, sheet.scale.low), *sheet.scale.cut_offs]
+    ends = [*(_on_scale(sheet.scale, margin) for _, _, margin in cut_offs[1:]), 100.0]
+    for (place, proba, margin), right in zip(cut_offs, ends, strict=True):
+        left = _on_scale(sheet.scale, margin)
+        if right <= left:  # no probability is so low
+            continue
+        yield {
+            "left": left,
+            "right": right,
+            "level": round(4 * place / max(len(sheet.tiers) - 1, 1)),
+            "name": sheet.name_tier(place),
+            "proba": proba,
+            "margin": margin,
+        }
 
 
 def _number(value: float) -> str:
@@ -241,4 +341,5 @@ def _draw(measure: RecentMeasure) -> dict[str, Any]:
             name: _number(getattr(measure, name))
             for name in ("recent", "before", "peers_low", "peers_high")
         },
+        "place": "" if np.isnan(measure.place) else f"{min(int(100.0 * measure.place), 99)}",
     }

@@ -47,8 +47,8 @@ def learn_reference(
     Parameters
     ----------
     peers : str or sequence of str, optional
-        Category features whose values make rows comparable, the most important first. Fields
-        that the source does not have are passed over.
+        Category features whose values make rows comparable, the most important first. Of
+        several, those that the model does not have are passed over.
     contributions : callable, optional
         Returns the exact contributions of rows by number, of shape (m, p). It is called once,
         for at most `MOST_EXPLAINED` of the rows. Without it reasons compare nothing.
@@ -58,7 +58,7 @@ def learn_reference(
     Raises
     ------
     ConfigError
-        If a field is not a category of the table, and not one that the source lacks.
+        See `require_peers`.
     """
     require_peers(features, peers)
     usable = tuple(name for name in list_peers(peers) if name in features.categories)
@@ -84,13 +84,13 @@ def require_peers(features: FeatureTable, peers: Sequence[str] | str | None) -> 
     Raises
     ------
     ConfigError
-        If one is not a category among the columns. Of several, those that the source lacks are
-        allowed.
+        If one is a number, or the only one is not among the columns. Of several, those that the
+        model does not have are passed over.
     """
     known = [spec.name for spec in features.specs if spec.kind == "category"]
-    allowed = {*known, *(() if isinstance(peers, str) else features.unavailable)}
+    several = not isinstance(peers, str)
     for name in list_peers(peers):
-        if name in allowed:
+        if name in known or (several and name not in features.names):
             continue
         why = features.unavailable.get(name)
         reason = (

@@ -61,6 +61,32 @@ class Span:
         return entered and last < min(self.first_event + lag_us + window_us + 1, self.first_until)
 
 
+def visible(
+    event_time: Ints,
+    known_at: Ints,
+    until: Ints | None,
+    *,
+    now: int,
+    lag_us: int = 0,
+    window_us: int | None = None,
+) -> Mask:
+    """Mark the rows that one decision sees: the rule of this module, row by row.
+
+    Parameters
+    ----------
+    event_time, known_at, until : int64 arrays of shape (n,)
+        `until` is None where no row is ever superseded.
+    now : int
+        The instant of the decision.
+    window_us : int, optional
+        Without it the window has no left end.
+    """
+    seen = np.maximum(event_time + (lag_us + 1), known_at) <= now
+    if window_us is not None:
+        seen &= now < event_time + (lag_us + window_us + 1)
+    return seen if until is None else seen & (now < until)
+
+
 @kernel()
 def group_rows(codes: Ints32, n_keys: int) -> tuple[Ints32, Ints]:
     """Group row numbers by key, keeping their order inside a key.

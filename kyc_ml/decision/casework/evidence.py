@@ -1,0 +1,262 @@
+"""The evidence on the sheet: rows behind a reason, the timeline, the flow of money."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.contract import (
+    ACCOUNT_TYPE,
+    AMOUNT,
+    CHANNEL,
+    COUNTERPARTY_ID,
+    COUNTRY,
+    CUSTOMER_ID,
+    CUSTOMERS,
+    DEVICE_ID,
+    DIRECTION,
+    EVENT_TIME,
+    EVENT_TYPE,
+    INSTRUMENT,
+    ITEM,
+    OUTCOME,
+    PROVIDER,
+    STATUS,
+    TRANSACTION_ID,
+    TYPOLOGY,
+    VALUE,
+)
+from kyc_ml.decision.casework.known import say_code
+from kyc_ml.decision.wording import Language, write_text
+from kyc_ml.display import Band, Dot, Drawing, Link, draw_flow, draw_timeline
+from kyc_ml.features import RowColumn, RowsBehind, Window, name_of
+
+DAYS: Final = 90
+"""Days of payments that are drawn (convention)."""
+
+WIDTHS: Final = (1000.0, 340.0)
+"""Widths of a picture on a wide and on a narrow screen."""
+
+_MOST: Final = 10
+_SHOWN: Final = (
+    *(CUSTOMER_ID, DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL),
+    *(EVENT_TYPE, ACCOUNT_TYPE, STATUS, PROVIDER, ITEM, VALUE, OUTCOME, TYPOLOGY),
+    *("pattern", "role", "length"),
+)
+"""Columns of any table that tell an analyst something, in the order to show them."""
+_ON_DEMAND: Final = (COUNTRY, DEVICE_ID)
+"""Columns that are shown where the feature reads them."""
+_NAMES: Final = frozenset({CUSTOMER_ID, COUNTERPARTY_ID, DEVICE_ID})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A few rows, written in the language of the sheet.
+
+    Attributes
+    ----------
+    heads : tuple of str
+        Names of the columns, the time first.
+    rows : tuple of tuple of str
+        In order of time; at most ten.
+    right : tuple of bool
+        Which columns are numbers.
+    more : str
+        How many rows are not shown, and their sum; empty if all are.
+    """
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: tuple[bool, ...]
+    more: str = ""
+
+
+def list_rows(
+    behind: RowsBehind,
+    *,
+    customer: str,
+    new: Collection[str],
+    timezone: str,
+    currency: str,
+    language: Language,
+) -> Evidence | None:
+    """Write the rows behind a reason: the ten largest of amounts, else the latest ten.
+
+    Parameters
+    ----------
+    new : collection of str
+        Transactions that were the first with their counterparty.
+
+    Returns
+    -------
+    Evidence, or None without a row, and for rows of `customers`, which the sheet shows anyway.
+    """
+    how, frame = behind.how, behind.rows.to_pandas()
+    if how.table == CUSTOMERS or frame.empty:
+        return None
+    frame["time"] = frame[EVENT_TIME].dt.tz_convert(timezone)
+    asked = {name_of(column) for _, column in how.columns(how.table)}
+    columns = [
+        name
+        for name in (*_SHOWN, *_ON_DEMAND)
+        if name in frame
+        and (name not in _ON_DEMAND or name in asked)
+        and (name != CUSTOMER_ID or (frame[name] != customer).any())
+    ]
+    counted = _counted(behind)
+    value = behind.how.value if isinstance(behind.how, Window) else None
+    read = AMOUNT if value == AMOUNT else counted
+    return _write(
+        frame, columns, new, size=read, counted=counted, currency=currency, language=language
+    )
+
+
+def payment_rows(
+    payments: pd.DataFrame, transactions: Collection[str], *, currency: str, language: Language
+) -> Evidence | None:
+    """Write the customer's own payments among some transactions; None without one."""
+    own = payments[payments[TRANSACTION_ID].isin(transactions)]
+    columns = [DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL]
+    new = set(own.loc[own["new"], TRANSACTION_ID])
+    if own.empty:
+        return None
+    return _write(own, columns, new, size=AMOUNT, currency=currency, language=language)
+
+
+def _write(
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    new: Collection[str],
+    *,
+    size: str | None = None,
+    counted: str | None = None,
+    currency: str,
+    language: Language,
+) -> Evidence:
+    kept = frame.tail(_MOST) if size is None else frame.nlargest(_MOST, size).sort_index()
+    columns = [name for name in columns if kept[name].notna().any()]
+    if CHANNEL in columns:  # one column says both
+        columns = [name for name in columns if name != INSTRUMENT]
+    rest = frame.drop(kept.index)
+    total = f"{rest[AMOUNT].sum():,.2f} {currency}" if AMOUNT in frame else ""
+    key = "more_of" if total else "more"
+    heads = ["time", *columns, *(["counted"] if counted else [])]
+    return Evidence(
+        heads=tuple(write_text("rows", name, language, currency=currency) for name in heads),
+        rows=tuple(
+            (
+                f"{row['time']:%Y-%m-%d %H:%M}",
+                *(_cell(name, row, new, language) for name in columns),
+                *([_number(row[counted])] if counted else []),
+            )
+            for row in kept.to_dict("records")
+        ),
+        right=tuple(name in {AMOUNT, VALUE, "length", "counted"} for name in heads),
+        more=write_text("rows", key, language, n=f"{len(rest):,}", total=total)
+        if len(rest)
+        else "",
+    )
+
+
+def _counted(behind: RowsBehind) -> str | None:
+    """Return the computed column that a statistic reads, if it says more than the amount."""
+    value = behind.how.value if isinstance(behind.how, Window) else None
+    if not isinstance(value, RowColumn):
+        return None
+    column = behind.rows[value.name]
+    if not pa.types.is_floating(column.type):
+        return None
+    numbers = column.drop_null().to_pylist()
+    flags = all(each in {0.0, 1.0} for each in numbers)
+    amounts = behind.rows[AMOUNT].to_pylist() if AMOUNT in behind.rows.column_names else None
+    return None if flags or numbers == amounts else value.name
+
+
+def _cell(name: str, row: Mapping[Hashable, Any], new: Collection[str], language: Language) -> str:
+    value = row[name]
+    if pd.isna(value):
+        return "–"
+    if name == COUNTERPARTY_ID and row.get(TRANSACTION_ID) in new:
+        return write_text("rows", "new", language, party=value)
+    if name in _NAMES:
+        return str(value)
+    if name == AMOUNT:
+        return f"{value:,.2f}"
+    if name == CHANNEL and not pd.isna(row.get(INSTRUMENT)):
+        comma = write_text("sheet", "comma", language)
+        return comma.join(say_code(str(each), language) for each in (row[INSTRUMENT], value))
+    return _number(value) if isinstance(value, float) else say_code(str(value), language)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}".removesuffix(".00")
+
+
+def timelines(
+    payments: pd.DataFrame,
+    *,
+    decision: pd.Timestamp,
+    bands: Sequence[Band],
+    marked: Collection[str],
+    language: Language,
+) -> tuple[Drawing, ...]:
+    """Draw the payments of the last `DAYS` days, for each of `WIDTHS`; none without a payment."""
+    start = decision - pd.Timedelta(days=DAYS)
+    recent = payments[(payments["time"] >= start) & payments[DIRECTION].notna()]
+    if recent.empty:
+        return ()
+    dots = [
+        Dot(
+            when=row["time"],
+            incoming=row[DIRECTION] == "in",
+            amount=row[AMOUNT],
+            role="sought" if row[TRANSACTION_ID] in marked else "paid",
+        )
+        for row in recent.to_dict("records")
+    ]
+    ways = (write_text("flow", "in", language), write_text("flow", "out", language))
+    return tuple(
+        draw_timeline(dots, start=start, end=decision, width=width, ways=ways, bands=bands)
+        for width in WIDTHS
+    )
+
+
+def flows(
+    payments: pd.DataFrame,
+    *,
+    customer: str,
+    marked: Collection[str],
+    language: Language,
+) -> tuple[Drawing, ...]:
+    """Draw the money of some payments by counterparty, for each of `WIDTHS`."""
+    links = list(_links(payments[payments[DIRECTION].notna()], marked, language))
+    if not links:
+        return ()
+    rest = (
+        write_text("flow", "payers", language, n="{n}"),
+        write_text("flow", "payees", language, n="{n}"),
+    )
+    return tuple(draw_flow(links, customer=customer, width=width, rest=rest) for width in WIDTHS)
+
+
+def _links(payments: pd.DataFrame, marked: Collection[str], language: Language) -> Iterator[Link]:
+    instrument = payments[INSTRUMENT].fillna("")
+    party = payments[COUNTERPARTY_ID].fillna("")
+    keys = [payments[DIRECTION], party, instrument.where(party == "", "")]
+    for (direction, name, means), rows in payments.groupby(keys, sort=True):
+        unnamed = write_text("flow", "unnamed", language)
+        if means:
+            unnamed = say_code(str(means), language)
+        count = f"× {len(rows)}" if len(rows) > 1 else ""
+        new = write_text("flow", "new", language) if rows["new"].any() else ""
+        yield Link(
+            name=str(name) or unnamed,
+            incoming=direction == "in",
+            amount=float(rows[AMOUNT].sum()),
+            note=" ".join(filter(None, (count, new))),
+            first=bool(rows[TRANSACTION_ID].isin(marked).any()),
+        )
