@@ -241,14 +241,19 @@ def _fit(
 ) -> Model:
     if stopping is None:
         return fit_fixed(train.matrix, train.target, specs=specs, config=config)
-    return fit_model(
+    fit = fit_model(
         train.matrix,
         train.target,
         stopping_matrix=stopping.matrix,
         stopping_target=stopping.target,
         specs=specs,
         config=config,
-    ).model
+    )
+    if config.averaged == 1:
+        return fit.model
+    # a refit is the mean of as many fits as the model that it is compared with
+    fixed = config.model_copy(update={"n_estimators": fit.best_round})
+    return fit_fixed(train.matrix, train.target, specs=specs, config=fixed)
 
 
 def _groups(rows: LabelledRows) -> Ints:

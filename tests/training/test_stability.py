@@ -134,3 +134,13 @@ def test_no_refits_is_refused(parts, compute):
 def test_one_refit_has_no_spread(name):
     with pytest.raises(ValidationError, match=r"\b0\b.*least \b2\b"):
         StabilityConfig(**{name: 1})
+
+
+def test_refits_of_an_averaged_model_are_averaged_too(parts):
+    several = parts["model"].model_copy(update={"averaged": 3})
+    rows = {name: parts[name] for name in ("train", "later", "stopping", "specs")}
+    once = seed_stability(**rows, model=parts["model"], config=CONFIG)
+    mean = seed_stability(**rows, model=several, config=CONFIG)
+    assert (mean.runs["trees"] == 3 * once.runs["trees"]).all()
+    closer = [found.pairs["rank_correlation"].mean() for found in (once, mean)]
+    assert closer[0] < closer[1]
