@@ -224,7 +224,7 @@ def _search_new_device(seen: Seen, rule: PatternRule, cash_report: float) -> Mas
     for device, start in zip(devices.tolist(), first.tolist(), strict=True):
         before = out[:start]
         fresh = rows.time[start] >= seen.decided - rule.days("window")
-        # somebody must have paid by another device before: a customer's first is no new one
+        # the first device of a customer is not a new one: another one must have paid before
         if device < 0 or not fresh or not (before & (rows.device[:start] >= 0)).any():
             continue
         within = rows.time <= rows.time[start] + rule.days("pause")
