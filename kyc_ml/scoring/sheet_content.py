@@ -46,7 +46,7 @@ from kyc_ml.model import Calibrator
 from kyc_ml.scoring.case import Case
 
 _ROOM: Final = 2.0
-"""Log-odds that the scale goes on beyond the base value and the cut-offs (convention)."""
+"""Log-odds that the scale has beyond the base value and the cut-offs (convention)."""
 _EXACT: Final = 1e-6
 _PATTERNS: Final = 3
 """Patterns that are shown: further ones repeat the rows of the first (convention)."""
@@ -153,7 +153,7 @@ def _grade_of(score: Mapping[str, Any], policy: TierPolicy, language: Language) 
 def _rows(
     case: Case, tables: ContractedTables, payments: pd.DataFrame, language: Language
 ) -> Iterator[ReasonRow]:
-    """Write the reasons, each with the rows behind its telling feature."""
+    """Write the reasons, each with the rows behind the feature it names."""
     specs = {spec.name: spec for spec in case.features.specs}
     currency = case.bundle.data["base_currency"]
     # without a feature, the row says that nothing stands out

@@ -41,7 +41,7 @@ class ReasonRow:
     contribution : float
         Log-odds.
     rows : tuple of Evidence
-        What the telling feature was computed from.
+        What the feature of the sentence was computed from.
     same_rows : int
         Number of the earlier reason with the same rows; 0 for none.
     """
@@ -124,7 +124,7 @@ class CaseSheet:
         Since when the customer has had the tier without interruption; None if this is the first
         decision with it.
     expert_grade : str
-        Grade of the expert rating; empty if there is none.
+        Grade of the expert rating; empty without one.
     rating : tuple of (sub-item, value, points, points above the lowest)
         Of the expert rating, if it moved the tier: most points above the lowest first.
     peers : str
