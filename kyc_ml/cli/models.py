@@ -184,11 +184,5 @@ def demo(
         from kyc_ml.cli.terminal.results import show_demo
         from kyc_ml.onboarding import bank_config, run_demo
 
-        bank = bank_config(
-            transactions=transactions,
-            days=540,
-            transactions_per_customer=50,
-            launderer_share=0.06,
-            seed=seed,
-        )
+        bank = bank_config(transactions=transactions, days=540, seed=seed)
         show_demo(terminal, run_demo(configs=configs, out=out, bank=bank, reporter=terminal))

@@ -25,8 +25,8 @@ class ExplainConfig(Section):
     """Reasons of each scored row, the strongest first."""
     peers: str | tuple[str, ...] | None = None
     """Category features whose values make rows comparable, the most important first, such as
-    direction, instrument and channel of a payment; of a list, fields that the source lacks are
-    passed over. None compares with the whole bank."""
+    direction, instrument and channel of a payment; of a list, fields that the run or its source
+    lacks are passed over. None compares with the whole bank."""
 
     @property
     def comparable(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ class StabilityConfig(Section):
     """Seed of the bootstrap samples and of the explained rows."""
     top_features: int = Field(default=20, ge=1)
     """Number of features, by mean contribution, that are compared between refits."""
-    top_reasons: int = Field(default=5, ge=1)
+    top_reasons: int = Field(default=3, ge=1)
     """Number of reasons of each row that are compared between refits."""
     explained_rows: int = Field(default=2_000, ge=1)
     """Most test rows whose reasons are compared."""

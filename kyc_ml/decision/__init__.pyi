@@ -27,6 +27,7 @@ from .explain.counterfactuals import find_change as find_change
 from .explain.counterfactuals import splits_of as splits_of
 from .explain.learning import learn_reference as learn_reference
 from .explain.learning import require_peers as require_peers
+from .explain.learning import with_contributions as with_contributions
 from .explain.reasons import NOTHING_STANDS_OUT as NOTHING_STANDS_OUT
 from .explain.reasons import make_reasons as make_reasons
 from .explain.reasons import rank_reasons as rank_reasons

@@ -10,7 +10,7 @@ from kyc_ml.contract import ACCOUNTS, CASES, TRANSACTION_ID, TRANSACTIONS
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import some_of
 from kyc_ml.features.how import How, RowColumn
-from kyc_ml.features.made import CURRENT_ACCOUNTS, LABELS
+from kyc_ml.features.made import CURRENT_ACCOUNTS, LABELS, OUTCOMES
 from kyc_ml.features.prepare import MADE_FROM
 from kyc_ml.features.spec import FeatureSpec
 
@@ -92,7 +92,7 @@ def _origin(table: str, column: str) -> str:
     """Name the user's table a column would come from: labels are made of two of them."""
     if table == CURRENT_ACCOUNTS:
         return ACCOUNTS
-    if table != LABELS:
+    if table not in {LABELS, OUTCOMES}:
         return table
     return CASES if column == TRANSACTION_ID else TRANSACTIONS
 

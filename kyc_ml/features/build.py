@@ -12,7 +12,7 @@ import pyarrow as pa
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables, Frame
 from kyc_ml.display import Progress
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.how import tables_read
+from kyc_ml.features.how import OBSERVED, columns_read, tables_read
 from kyc_ml.features.kinds.peer import Peer
 from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.observed import read_observations
@@ -61,8 +61,8 @@ def build_features(
     observations = read_observations(observations)
     columns = columns_of(source)
     available, unavailable = split_available(specs, columns, observations.column_names)
-    made = _made_tables(available)
-    tables, notes = make_tables(source.columns(), {name: columns[name] for name in made})
+    made, notes = make_tables(source.columns(), _made_tables(available))
+    tables = {name: pa.concat_tables(pieces) for name, pieces in made.items()}
     computation = FeatureComputation(
         {name: TimedRows(table) for name, table in (*source.tables.items(), *tables.items())},
         timezone=source.timezone,
@@ -257,7 +257,13 @@ def combine(specs: Sequence[FeatureSpec], computed: Computed, *, compare: Compar
         waiting = [spec for spec in waiting if spec.name not in done]
 
 
-def _made_tables(specs: Sequence[FeatureSpec]) -> set[str]:
-    """Return the names of the tables to make for these features and their row columns."""
-    read = {table for spec in specs for table in tables_read(spec.how)}
-    return read & set(MADE_FROM)
+def _made_tables(specs: Sequence[FeatureSpec]) -> dict[str, set[str]]:
+    """List the tables to make for these features, and what is read of them."""
+    found: dict[str, set[str]] = {}
+    for spec in specs:
+        for table in MADE_FROM.keys() & set(tables_read(spec.how)):
+            found.setdefault(table, set())
+        for table, column in columns_read(spec.how, OBSERVED):
+            if table in MADE_FROM and isinstance(column, str):
+                found.setdefault(table, set()).add(column)
+    return found

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from kyc_ml.contract import CONTRACT
 from kyc_ml.errors import ConfigError, hint
-from kyc_ml.features.made import LENGTH, PATTERN, ROLE, WIDTH
+from kyc_ml.features.made import ADVERSE, LENGTH, PATTERN, ROLE, WIDTH
 from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.features.values import Listing
 from kyc_ml.metrics import Floats
@@ -30,7 +30,14 @@ COUNTDOWN: Final = "days to a date"
 BANK_LEVEL: Final = "level of the whole bank"
 
 _CONTRACTED: Final = frozenset(
-    {PATTERN, ROLE, LENGTH, WIDTH, *(name for table in CONTRACT.values() for name in table.names)}
+    {
+        ADVERSE,
+        PATTERN,
+        ROLE,
+        LENGTH,
+        WIDTH,
+        *(name for table in CONTRACT.values() for name in table.names),
+    }
 )
 
 

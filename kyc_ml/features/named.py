@@ -45,7 +45,7 @@ def require_named_features(config: RunConfig) -> None:
     ):
         if name in chosen and name not in categories:
             faults.add(f"{place}: {name!r} is a number; {_choose(categories)}")
-        elif name is not None and name not in chosen:
+        elif name is not None and name not in chosen and not _may_lack(name, config):
             faults.add(f"{place}: {_say_absent(name, categories, config)}; {_choose(categories)}")
     faults.extend(
         f"selection.keep: {_say_absent(name, chosen, config)}"
@@ -53,6 +53,14 @@ def require_named_features(config: RunConfig) -> None:
         if name not in chosen
     )
     faults.raise_if_any()
+
+
+def _may_lack(name: str, config: RunConfig) -> bool:
+    """Return whether a run may do without a feature: one of several fields of `explain.peers`."""
+    if isinstance(config.explain.peers, str) or name not in config.explain.comparable:
+        return False
+    spec = declare_features(config.features).get(name)
+    return spec is not None and spec.kind == "category" and config.unit in spec.observation_units
 
 
 def _say_absent(name: str, chosen: dict[str, FeatureSpec], config: RunConfig) -> str:

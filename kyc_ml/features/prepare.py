@@ -1,8 +1,9 @@
-"""Tables made of contracted ones: known labels, money-flow patterns, current accounts."""
+"""Tables made of contracted ones: known labels, outcomes, money-flow patterns, current accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -29,13 +30,25 @@ from kyc_ml.contract import (
     ContractedTables,
 )
 from kyc_ml.features.kernels.timeline import supersede_versions
-from kyc_ml.features.made import CURRENT_ACCOUNTS, LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
+from kyc_ml.features.made import (
+    ADVERSE,
+    CURRENT_ACCOUNTS,
+    LABELS,
+    LENGTH,
+    OUTCOMES,
+    PATTERN,
+    PATTERNS,
+    ROLE,
+    WIDTH,
+)
 from kyc_ml.features.network.patterns import PATTERN_NAMES, ROLE_NAMES, Patterns, find_patterns
 from kyc_ml.features.network.payments import payments_of
+from kyc_ml.features.outcomes import outcomes_of
 from kyc_ml.features.timed_rows import NEVER_US, UNTIL, microseconds
 
 MADE_FROM: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     LABELS: {CASES: (), TRANSACTIONS: ()},
+    OUTCOMES: {CASES: (TRANSACTION_ID,), TRANSACTIONS: ()},
     PATTERNS: {TRANSACTIONS: (COUNTERPARTY_ID, DIRECTION)},
     CURRENT_ACCOUNTS: {ACCOUNTS: ()},
 }
@@ -59,6 +72,8 @@ def with_made(contracted: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, .
         joined = columns[TRANSACTIONS] if named else ()
         base = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT, UNTIL)
         columns[LABELS] = tuple(dict.fromkeys((*base, *joined)))
+        if named:
+            columns[OUTCOMES] = (*columns[TRANSACTIONS], UNTIL, ADVERSE)
     wanted = MADE_FROM[PATTERNS][TRANSACTIONS]
     if set(wanted) <= set(columns.get(TRANSACTIONS, ())):
         base = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT, AMOUNT)
@@ -70,7 +85,7 @@ def with_made(contracted: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, .
 
 def make_tables(
     contracted: Mapping[str, Columns], needed: Mapping[str, Collection[str]]
-) -> tuple[dict[str, pa.Table], list[str]]:
+) -> tuple[dict[str, Iterator[pa.Table]], list[str]]:
     """Make the tables that features read in addition to the contracted ones.
 
     Parameters
@@ -79,19 +94,23 @@ def make_tables(
 
     Returns
     -------
-    tables : dict of name to Arrow table
+    tables : dict of name to iterator of Arrow tables
+        At least one piece of each, in the order of the rows.
     notes : list of str
         Warnings about the features: where a search was cut short.
     """
-    made: dict[str, pa.Table] = {}
+    made: dict[str, Iterator[pa.Table]] = {}
     notes: list[str] = []
     if LABELS in needed:
-        made[LABELS] = _labels(contracted, needed[LABELS])
+        made[LABELS] = iter([_labels(contracted, needed[LABELS])])
+    if OUTCOMES in needed:
+        made[OUTCOMES] = _outcomes(contracted, needed[OUTCOMES])
     if PATTERNS in needed:
-        made[PATTERNS], notes = patterns_of(_read(contracted[TRANSACTIONS], _PAID))
+        patterns, notes = patterns_of(_read(contracted[TRANSACTIONS], _PAID))
+        made[PATTERNS] = iter([patterns])
     if CURRENT_ACCOUNTS in needed:
         accounts = contracted[ACCOUNTS]
-        made[CURRENT_ACCOUNTS] = current_accounts(_read(accounts, accounts.column_names))
+        made[CURRENT_ACCOUNTS] = iter([current_accounts(_read(accounts, accounts.column_names))])
     return made, notes
 
 
@@ -113,6 +132,16 @@ def _labels(contracted: Mapping[str, Columns], needed: Collection[str]) -> pa.Ta
             for batch in transactions.pieces(*columns)
         ]
     return known_labels(cases, pa.Table.from_batches(found, transactions.schema(*columns)))
+
+
+def _outcomes(contracted: Mapping[str, Columns], needed: Collection[str]) -> Iterator[pa.Table]:
+    """Make the outcomes of all transactions, with the columns that features read."""
+    transactions = contracted[TRANSACTIONS]
+    always = {TRANSACTION_ID, EVENT_TIME, KNOWN_AT}
+    columns = [name for name in transactions.column_names if name in always or name in needed]
+    schema = transactions.schema(*columns)
+    pieces = (pa.Table.from_batches([batch], schema) for batch in transactions.pieces(*columns))
+    return outcomes_of(chain([schema.empty_table()], pieces), _labels(contracted, ()))
 
 
 def current_accounts(accounts: pa.Table) -> pa.Table:

@@ -12,9 +12,9 @@ import numpy as np
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.history import History
 from kyc_ml.features.how import name_of
-from kyc_ml.features.kernels import contiguous, moments, ranks, shares, timeline, trends
+from kyc_ml.features.kernels import contiguous, moments, ranks, runs, shares, timeline, trends
 from kyc_ml.features.kernels.ranks import rank_values
-from kyc_ml.features.kinds.rows_of_key import Statistic, Window
+from kyc_ml.features.kinds.rows_of_key import RUNS, Statistic, Window
 from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats, Ints, Ints32
 
@@ -28,7 +28,7 @@ _Timeline = tuple[Ints32, Ints, Ints, Ints]
 """What every kernel of a timeline takes first."""
 
 _Pass = tuple[str, str | None, str | None, str | None, int | None]
-"""What one kernel call serves: kind, value, weight, own and half-life."""
+"""What one kernel call serves: kind, value, weight, own, and half-life or age of good rows."""
 
 
 class ColumnsRead:
@@ -166,7 +166,7 @@ class Sweep:
         observations: TimedRows | None,
     ) -> None:
         """Call the kernel that serves these statistics."""
-        kind, name, weight, own, half_life_us = served
+        kind, name, weight, own, _ = served
         history, read = self._history, self._columns
         place, value = history.observations, str(name)
         match kind:
@@ -205,23 +205,33 @@ class Sweep:
                 codes, starts = read.pair_codes(value)
                 column = columns["distinct"]
                 moments.sweep_distinct(*self._timeline, place, codes, int(starts[-1]), out, column)
-            case "decayed":
-                if history.until is not None:
-                    msg = "decayed statistics cannot be declared over a table of superseded rows"
-                    raise ValueError(msg)
-                values = np.empty(0) if name is None else read.values(value)
-                aged = (values, history.event_time, history.observed_at, float(half_life_us or 0))
-                column = next(iter(columns.values()))
-                moments.sweep_decayed(*self._timeline, place, *aged, out, column)
-            case "trend":
-                timed = (read.values(value), history.event_time)
-                trends.sweep_trend(*self._timeline, place, *timed, out, columns["trend"])
+            case "decayed" | "runs" | "trend":
+                self._run_timed(served, columns, out)
             case "max" | "min":
                 # superseded rows do not leave in the order in which they came
                 in_turn = history.until is None
                 sweep = moments.sweep_extremes if in_turn else trends.sweep_extremes_anew
                 sign = 1.0 if kind == "max" else -1.0
                 sweep(*self._timeline, place, read.values(value), sign, out, columns[kind])
+
+    def _run_timed(self, served: _Pass, columns: Mapping[Statistic, int], out: Floats) -> None:
+        """Call the kernel of statistics that read the times of rows."""
+        kind, name, _, _, span_us = served
+        history = self._history
+        place = history.observations
+        values = np.empty(0) if name is None else self._columns.values(name)
+        column = next(iter(columns.values()))
+        if kind == "runs":
+            timed = (values, history.event_time, history.observed_at, int(span_us or 0))
+            runs.sweep_runs(*self._timeline, place, *timed, out, _columns(RUNS, columns))
+        elif kind == "trend":
+            trends.sweep_trend(*self._timeline, place, values, history.event_time, out, column)
+        elif history.until is not None:
+            msg = "decayed statistics cannot be declared over a table of superseded rows"
+            raise ValueError(msg)
+        else:
+            aged = (values, history.event_time, history.observed_at, float(span_us or 0))
+            moments.sweep_decayed(*self._timeline, place, *aged, out, column)
 
 
 def _pass_of(how: Window) -> _Pass:
@@ -240,7 +250,8 @@ def _pass_of(how: Window) -> _Pass:
         case "decayed_count" | "decayed_sum":
             return "decayed", value, None, None, how.half_life_us
         case _:
-            return how.statistic, value, None, None, None
+            kind = "runs" if how.statistic in RUNS else how.statistic
+            return kind, value, None, None, how.good_after_us
 
 
 def _extremes_beside_moments(

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from kyc_ml.config import LimitsConfig
 from kyc_ml.contract import CUSTOMER_ID, QUARANTINE, StoredTables
 from kyc_ml.dataset import ChosenObservations, count_not_scored, store_observations
-from kyc_ml.decision import confidentiality
+from kyc_ml.decision import StoredTransactions, confidentiality
 from kyc_ml.display import ProgressReporter, say_count
 from kyc_ml.errors import Faults, GateError, NotReadyError
 from kyc_ml.features import FeatureSpec, build_features_in_buckets, find_time_bound
@@ -36,7 +36,7 @@ from kyc_ml.scoring.extract_profile import profile_extract
 from kyc_ml.scoring.limits import RunFigures, check_limits
 from kyc_ml.scoring.manifest import Manifest, digest_published, read_drift, run_id, write_drift
 from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_parts
-from kyc_ml.scoring.patterns import PatternFinder
+from kyc_ml.scoring.patterns import add_patterns
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.schema import SCHEMA_VERSION, with_meanings
 from kyc_ml.scoring.scorers import Scorers
@@ -247,10 +247,10 @@ class ScoringRun:
             "kyc_ml.run_id": run,
         }
 
-        patterns = PatternFinder.of(tables, cash_report=scorer.cash_report)
+        transactions = StoredTransactions(tables, cash_report=scorer.cash_report)
 
         def finish(scores: pa.Table) -> pa.Table:
-            shown = patterns.add(scores, scorer.policy)
+            shown = add_patterns(scores, transactions, policy=scorer.policy)
             named = shown.append_column("run_id", pa.array([run] * len(scores), pa.string()))
             return with_meanings(named, about)
 

@@ -11,7 +11,13 @@ from kyc_ml.display import StageProgress
 from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, declare_features, microseconds
 from kyc_ml.metrics import Floats, Mask
 from kyc_ml.model import Selection, narrow_specs, narrow_table, select_features
-from kyc_ml.training.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
+from kyc_ml.training.stability import (
+    FindReasons,
+    LabelledRows,
+    Stability,
+    bootstrap_stability,
+    seed_stability,
+)
 
 Specs = tuple[FeatureSpec, ...]
 
@@ -68,11 +74,17 @@ def select(
 
 
 def refit(
-    take: Callable[[str], LabelledRows], specs: Specs, *, config: RunConfig, tell: StageProgress
+    take: Callable[[str], LabelledRows],
+    specs: Specs,
+    *,
+    reasons: Callable[[], FindReasons],
+    config: RunConfig,
+    tell: StageProgress,
 ) -> tuple[Stability, ...]:
     """Refit with other seeds and on bootstrap samples, as often as the configuration says.
 
-    `take` returns the rows of a part: they are copied only if a refit needs them.
+    `take` returns the rows of a part: they are copied only if a refit needs them. `reasons`
+    makes what finds the reasons of refits.
     """
     found = []
     kinds = (
@@ -95,6 +107,7 @@ def refit(
                 specs=specs,
                 model=config.model,
                 config=config.stability,
+                reasons=reasons(),
                 progress=progress,
             )
         )

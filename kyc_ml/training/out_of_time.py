@@ -66,6 +66,7 @@ from kyc_ml.training.evidence import (
 from kyc_ml.training.extras import own_columns, refit, select, with_card
 from kyc_ml.training.fitting import earlier_parts, fit_in_time, learned_parts
 from kyc_ml.training.late_cases import say_late_cases
+from kyc_ml.training.refit_reasons import RefitReasons
 from kyc_ml.training.stability import LabelledRows
 
 
@@ -146,7 +147,13 @@ def train_out_of_time(
         baselines[RATING] = calibrate_later(score[calibrating], target[calibrating], score[tested])
     tell("fitting the baseline", 1, 1)
     quality = _evaluate(rows, predicted, baselines, config=config)
-    stability = refit(rows.take, features.specs, config=config, tell=tell)
+    stability = refit(
+        rows.take,
+        features.specs,
+        reasons=lambda: RefitReasons(features, matrix, numbers[TRAIN], tested, config),
+        config=config,
+        tell=tell,
+    )
     return make_trained(
         config=config,
         policy=policy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -36,7 +37,12 @@ METRICS: Final = (
     "brier",
     "observed_over_expected",
 )
-OVERLAPS: Final = ("top_features", "reasons", "rank_correlation")
+OVERLAPS: Final = ("top_features", "reasons", "reasons_of_the_head", "rank_correlation")
+_HEAD, _MOST_OF_HEAD = 100, 2_000
+"""One in 100 later rows, those of the highest margins, at most 2,000: what analysts read."""
+
+FindReasons = Callable[[Model, Ints], Ints]
+"""Returns the reasons of later rows by number, of shape (n, k): groups of features; -1 is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +75,8 @@ class Stability:
     pairs : DataFrame
         One row a pair of refits: one, other, top_features (Jaccard overlap of the features
         of largest mean contribution), reasons (Jaccard overlap of a row's reasons, mean
-        over rows), rank_correlation (Spearman's, of the margins).
+        over rows; rows without a reason in both agree), reasons_of_the_head (the same, over the
+        rows of the highest margins), rank_correlation (Spearman's, of the margins).
     overlaps : DataFrame
         One row a column of `pairs`: overlap, pairs, mean, sd, min, max.
     skipped : int
@@ -92,6 +99,7 @@ def seed_stability(
     specs: tuple[FeatureSpec, ...],
     model: ModelConfig,
     config: StabilityConfig,
+    reasons: FindReasons,
     progress: Progress | None = None,
 ) -> Stability:
     """Refit with other seeds; the first refit has the seed of the model.
@@ -108,6 +116,8 @@ def seed_stability(
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
         Early stopping rows; None fits all trees.
+    reasons : callable
+        See `FindReasons`.
     """
     shown = _require_refits("seed_refits", later, config)
     refits = []
@@ -117,7 +127,7 @@ def seed_stability(
             _refit(train, later, stopping, shown, specs=specs, model=seeded, config=config)
         )
         _tell(progress, number + 1, config.seed_refits)
-    return _summarise("seed", refits, later)
+    return _summarise("seed", refits, later, shown, reasons)
 
 
 def bootstrap_stability(
@@ -128,6 +138,7 @@ def bootstrap_stability(
     specs: tuple[FeatureSpec, ...],
     model: ModelConfig,
     config: StabilityConfig,
+    reasons: FindReasons,
     progress: Progress | None = None,
 ) -> Stability:
     """Refit on customers drawn with replacement, each with all training rows; the seed stays.
@@ -146,6 +157,8 @@ def bootstrap_stability(
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
         Early stopping rows; None fits all trees.
+    reasons : callable
+        See `FindReasons`.
     """
     shown = _require_refits("bootstrap_refits", later, config)
     refits, n = [], config.bootstrap_refits
@@ -164,20 +177,19 @@ def bootstrap_stability(
             f"with {int(train.target.sum())} positives hold both classes: widen the part 'train'"
         )
         raise DatasetError(msg)
-    return _summarise("bootstrap", refits, later, skipped=n - len(refits))
+    return _summarise("bootstrap", refits, later, shown, reasons, skipped=n - len(refits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Refit:
-    """What is compared of a refit: margins of the later rows, its features and reasons."""
+    """What is compared of a refit: the model, margins of the later rows, its features."""
 
     seed: int
     rows: int
     customers: int
-    trees: int
+    model: Model
     margin: Floats
     top: Ints
-    reasons: Ints
 
 
 def _require_refits(name: str, later: LabelledRows, config: StabilityConfig) -> Ints:
@@ -214,10 +226,9 @@ def _refit(
         seed=model.seed,
         rows=train.target.size,
         customers=int(np.unique(_groups(train)).size),
-        trees=fitted.n_trees,
+        model=fitted,
         margin=fitted.margin(later.matrix, threads=model.n_jobs),
         top=rank_reasons(np.abs(pushed).mean(axis=0, keepdims=True), k=config.top_features),
-        reasons=rank_reasons(pushed, k=config.top_reasons),
     )
 
 
@@ -230,14 +241,19 @@ def _fit(
 ) -> Model:
     if stopping is None:
         return fit_fixed(train.matrix, train.target, specs=specs, config=config)
-    return fit_model(
+    fit = fit_model(
         train.matrix,
         train.target,
         stopping_matrix=stopping.matrix,
         stopping_target=stopping.target,
         specs=specs,
         config=config,
-    ).model
+    )
+    if config.averaged == 1:
+        return fit.model
+    # a refit is the mean of as many fits as the model that it is compared with
+    fixed = config.model_copy(update={"n_estimators": fit.best_round})
+    return fit_fixed(train.matrix, train.target, specs=specs, config=fixed)
 
 
 def _groups(rows: LabelledRows) -> Ints:
@@ -260,14 +276,19 @@ def _summarise(
     kind: Literal["seed", "bootstrap"],
     refits: list[_Refit],
     later: LabelledRows,
+    shown: Ints,
+    find: FindReasons,
     *,
     skipped: int = 0,
 ) -> Stability:
+    most = min(max(later.target.size // _HEAD, 1), _MOST_OF_HEAD)
+    head = np.argsort(-np.mean([refit.margin for refit in refits], axis=0), kind="stable")[:most]
+    reasons = [(find(refit.model, shown), find(refit.model, head)) for refit in refits]
     runs = pd.DataFrame([_run(number, refit, later) for number, refit in enumerate(refits, 1)])
     pairs = pd.DataFrame(
         [
-            {"one": i, "other": j, **_compare(one, other)}
-            for (i, one), (j, other) in itertools.combinations(enumerate(refits, 1), 2)
+            {"one": i + 1, "other": j + 1, **_compare(refits[i], refits[j], reasons[i], reasons[j])}
+            for i, j in itertools.combinations(range(len(refits)), 2)
         ]
     )
     return Stability(
@@ -287,25 +308,33 @@ def _run(number: int, refit: _Refit, later: LabelledRows) -> dict[str, float]:
         "seed": refit.seed,
         "rows": refit.rows,
         "customers": refit.customers,
-        "trees": refit.trees,
+        "trees": refit.model.n_trees,
         **{name: quality[name] for name in METRICS},
     }
 
 
-def _compare(one: _Refit, other: _Refit) -> dict[str, float]:
+def _compare(
+    one: _Refit, other: _Refit, reasons: tuple[Ints, Ints], others: tuple[Ints, Ints]
+) -> dict[str, float]:
     constant = np.ptp(one.margin) == 0.0 or np.ptp(other.margin) == 0.0
     correlation = np.nan if constant else stats.spearmanr(one.margin, other.margin).statistic
     return {
         "top_features": float(_jaccard(one.top, other.top).mean()),
-        "reasons": float(_jaccard(one.reasons, other.reasons).mean()),
+        "reasons": float(_jaccard(reasons[0], others[0]).mean()),
+        "reasons_of_the_head": float(_jaccard(reasons[1], others[1]).mean()),
         "rank_correlation": float(correlation),
     }
 
 
 def _jaccard(one: Ints, other: Ints) -> Floats:
-    """Overlap of each row's set, of shape (n, k) without repeats: common over all."""
-    common = (one[:, :, None] == other[:, None, :]).sum(axis=(1, 2))
-    return np.asarray(common / (2 * one.shape[1] - common), dtype=np.float64)
+    """Overlap of each row's set, of shape (n, k) without repeats but -1: common over all.
+
+    Two empty sets agree.
+    """
+    same = (one[:, :, None] == other[:, None, :]) & (one >= 0)[:, :, None]
+    common = same.sum(axis=(1, 2))
+    joint = (one >= 0).sum(axis=1) + (other >= 0).sum(axis=1) - common
+    return np.divide(common, joint, out=np.ones(len(one)), where=joint > 0)
 
 
 def _spread(

@@ -1,4 +1,4 @@
-"""Compute SHAP contributions of many rows; keep sums, first reasons and the largest error."""
+"""Compute SHAP contributions of many rows; keep sums, reasons and the largest error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.decision import rank_reasons
+from kyc_ml.decision import FoundReasons, find_reasons, rank_reasons
+from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.registry import Bundle
 from kyc_ml.validation.rows import ScoredRows
@@ -26,14 +27,17 @@ class Attribution:
     ----------
     strength : float64 array of shape (p,)
         Mean absolute contribution of each feature, in log-odds.
+    codes : tuple of str
+        Reason codes; see `reasons_of_rows`.
     reasons : int16 array of shape (n, k)
-        Indices in `names` of the strongest contributions of each row, the strongest first.
+        Indices in `codes` of the published reasons of each row, in their order; -1 for none.
     worst_error : float
         Largest difference between base value plus contributions and the margin.
     """
 
     names: tuple[str, ...]
     strength: Floats
+    codes: tuple[str, ...]
     reasons: npt.NDArray[np.int16]
     worst_error: float
     rows: int
@@ -58,19 +62,44 @@ def attribute(
     n, p = rows.matrix.shape
     k = min(bundle.config.explain.reasons, p)
     total, reasons, worst = np.zeros(p), np.empty((n, k), np.int16), 0.0
+    codes: tuple[str, ...] = ()
     for start in range(0, n, _PIECE):
         here = slice(start, min(start + _PIECE, n))
         part = bundle.model.contributions(rows.matrix[here], threads=threads)
         values = part.values
         total += np.abs(values).sum(axis=0)
-        reasons[here] = rank_reasons(values, k=k)
+        found = reasons_of_rows(bundle, rows.features.take(range(n)[here]), values, k=k)
+        codes, reasons[here] = found.codes, found.groups
         error = np.abs(part.base + values.sum(axis=1) - rows.margin[here])
         worst = max(worst, float(error.max(initial=0.0)))
         progress(here.stop, n)
     return Attribution(
         names=bundle.model.feature_names,
         strength=total / max(n, 1),
+        codes=codes,
         reasons=reasons,
         worst_error=worst,
         rows=n,
+    )
+
+
+def reasons_of_rows(
+    bundle: Bundle, features: FeatureTable, contributions: Floats, *, k: int
+) -> FoundReasons:
+    """Find the reasons of rows as scoring publishes them; see `make_reasons`.
+
+    Parameters
+    ----------
+    features : FeatureTable
+        The model's own columns, in its order.
+    """
+    if bundle.reference.contrasts:
+        return find_reasons(features, contributions, reference=bundle.reference, k=k)
+    ranked = rank_reasons(contributions, k=k)
+    return FoundReasons(
+        codes=tuple(spec.code for spec in features.specs),
+        groups=ranked,
+        members=ranked,
+        differences=contributions,
+        references=np.zeros(len(features)),
     )

@@ -5,9 +5,9 @@
 
 FOLDER holds the book's simulated data, transactions.parquet. `score` judges what
 `kyc-ml score` wrote for the tested week. `folds` trains with configs/handbook.yaml for each
-of the book's four test folds, or those that start on other days (to choose parameters), using only labels known 7 days before its test week, and
-prints the figures of each beside the seconds of its training, features included, and how
-calibrated it is on all transactions of the week.
+of the book's four test folds, or of others to choose parameters on, using only labels known
+7 days before its test week, and prints the figures of each beside the seconds of its training,
+features included, and how calibrated it is on all transactions of the week.
 
 The book trains on the 7 days from --start, waits 7 days for labels and tests on the next 7.
 On each test day it leaves out the customers whose fraud was known by then: known from the

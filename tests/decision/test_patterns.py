@@ -1,11 +1,13 @@
 """Patterns of payments: those of a plain computation; neither the future nor the order counts."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from kyc_ml.decision import StoredTransactions, find_patterns
 from kyc_ml.decision.patterns.rules import DECLARED, PATTERNS
 from kyc_ml.decision.patterns.sentences import say_days
 from kyc_ml.features.network.rules import DEFAULT_RULES
+from kyc_ml.onboarding import BankConfig, make_bank
 
 DAY = pd.Timedelta(days=1)
 HOUR = pd.Timedelta(hours=1)
@@ -307,11 +310,13 @@ def test_many_observations_get_what_each_gets_alone(tmp_path):
     together = find_patterns(whole, pa.concat_tables(asked), **ABOUT)
     assert together == [find_patterns(whole, each, **ABOUT)[0] for each in asked]
     assert sum(map(len, together)) >= 4
-    pa.parquet.write_table(whole.sort_by("event_time"), tmp_path / "t.parquet")
-    stored = StoredTransactions(tmp_path / "t.parquet", cash_report=REPORT)
-    everyone = pa.concat_tables(asked)
-    read = stored.rows_for(everyone)
-    assert find_patterns(read, everyone, **ABOUT, begins=stored.begins) == together
+    pq.write_table(whole.sort_by("event_time"), tmp_path / "t.parquet")
+    stored = SimpleNamespace(
+        files={"transactions": tmp_path / "t.parquet"}, timezone="Asia/Shanghai",
+        base_currency="CNY",
+    )  # fmt: skip
+    on_disk = StoredTransactions(stored, cash_report=REPORT)
+    assert list(on_disk.find(pa.concat_tables(asked))) == together
 
 
 def test_a_fraud_observation_sees_the_payment_that_it_scores():
@@ -459,3 +464,29 @@ def test_without_optional_columns_or_customers_there_is_no_pattern_and_no_error(
     assert find_patterns(rows.slice(0, 0), ask(), **ABOUT) == [()]
     assert find_patterns(rows, ask().slice(0, 0), **ABOUT) == []
     assert pc.sum(rows["amount"]).as_py() > 0
+
+
+# --- the answer key of a synthetic bank ------------------------------------------------
+
+CODES = {"flow_through": "pass_through", "dormant_reactivation": "dormant_active"}
+FLOORS = {"fan_in": 0.8, "fan_out": 0.8, "flow_through": 0.6, "structuring": 0.9, "cycle": 0.5,
+          "dormant_reactivation": 0.6}  # fmt: skip
+
+
+def test_most_planted_schemes_are_found_in_their_own_rows():
+    bank = make_bank(BankConfig(transactions=40_000, seed=7))
+    key = bank.answer_key["customers"].to_pandas()
+    schemes = key[key["typology"].isin(FLOORS)]
+    # two days after the last payment nearly all rows have arrived
+    asked = pa.concat_tables(
+        ask(customer=name, at=end + 2 * DAY)
+        for name, end in zip(schemes["customer_id"], schemes["end"], strict=True)
+    )
+    found = find_patterns(bank.tables["transactions"], asked, **ABOUT)
+    hit = [
+        CODES.get(name, name) in {pattern.code for pattern in patterns}
+        for name, patterns in zip(schemes["typology"], found, strict=True)
+    ]
+    recall = pd.Series(hit).groupby(schemes["typology"].to_numpy()).mean()
+    assert set(recall.index) == set(FLOORS)
+    assert all(recall[name] >= floor for name, floor in FLOORS.items())

@@ -29,7 +29,7 @@ from kyc_ml.features import (
     declare_features,
     definitions_digest,
 )
-from kyc_ml.features.made import LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
+from kyc_ml.features.made import ADVERSE, LABELS, LENGTH, OUTCOMES, PATTERN, PATTERNS, ROLE, WIDTH
 
 LISTED = CountryList(
     name="watched",
@@ -48,6 +48,7 @@ READERS = [spec for spec in EVERY if isinstance(spec.how, Window | Latest | Own)
 
 COLUMNS = {name: set(contract.names) for name, contract in CONTRACT.items()}
 COLUMNS[LABELS] = COLUMNS[TRANSACTIONS] | COLUMNS["cases"]
+COLUMNS[OUTCOMES] = COLUMNS[TRANSACTIONS] | {ADVERSE}
 COLUMNS[PATTERNS] = {CUSTOMER_ID, "event_time", "known_at", "amount", PATTERN, ROLE, LENGTH, WIDTH}
 
 

@@ -101,6 +101,7 @@ def test_counts_by_runs_are_those_of_all_rows_at_once(
         (count(period=period_of("7d")), True),
         (count(period=period_of("7d"), key=(HOUR,)), True),
         (count(period=period_of("7d"), key=(HOUR, WEEKDAY)), False),  # one key alone is looked up
+        (count(period=period_of("7d"), key=("channel",)), True),
         (count(period=period_of("7d"), key=("customer_id",)), False),
         (count(period=period_of("7d"), where=Where(column="channel", values=("atm",))), False),
         (count(period=period_of("7d"), statistic="distinct", value="channel"), False),

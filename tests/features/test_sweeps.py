@@ -16,7 +16,8 @@ from kyc_ml.errors import DatasetError, LeakageError
 from kyc_ml.features import Where, Window
 from kyc_ml.features.history import build_history
 from kyc_ml.features.kernels import timeline
-from kyc_ml.features.periods import WindowLength
+from kyc_ml.features.kinds.rows_of_key import RUNS
+from kyc_ml.features.periods import HOUR_US, WindowLength
 from kyc_ml.features.sweeps import Sweep
 from kyc_ml.features.timed_rows import TimedRows
 
@@ -323,6 +324,54 @@ def test_superseded_rows_stop_counting_at_that_instant(rows, until, observations
         latest = max((rows[row][1] for row in seen), default=None)
         assert (nearest[place] in seen) == bool(seen)
         assert latest is None or rows[nearest[place]][1] == latest
+
+
+def runs_of(outcomes, now):
+    """Statistics of the runs of (event time, adverse) in order of time, by walking over them."""
+    found = dict.fromkeys(RUNS, math.nan) | {"run_rows": 0}
+    goods = [event for event, adverse in outcomes if not adverse]
+    if goods:
+        found["good_age_hours"] = (now - goods[-1]) / HOUR_US
+    places = [place for place, (_, adverse) in enumerate(outcomes) if adverse]
+    if places:
+        first, last = places[0], places[-1]
+        begin = last
+        while begin > 0 and outcomes[begin - 1][1]:
+            begin -= 1
+        found["run_rows"] = last + 1 - begin
+        found["run_hours"] = (outcomes[last][0] - outcomes[begin][0]) / HOUR_US
+        found["run_age_hours"] = (now - outcomes[begin][0]) / HOUR_US
+        found["rows_after_run"] = len(outcomes) - 1 - last
+        found["adverse_age_hours"] = (now - outcomes[first][0]) / HOUR_US
+        found["adverse_share"] = len(places) / (len(outcomes) - first)
+    return found
+
+
+@settings(max_examples=8 * settings.default.max_examples)
+@given(
+    ROWS,
+    st.lists(st.one_of(st.none(), st.integers(0, 40)), min_size=25, max_size=25),
+    OBSERVATIONS,
+    st.one_of(st.none(), st.integers(1, 20)),
+    st.integers(1, 9),
+)
+def test_runs_of_outcomes_equal_their_definition(rows, until, observations, window, good_after):
+    rows = [(key, event, delay, float(value > 0), kind) for key, event, delay, value, kind in rows]
+    rows, table, observed = tables(rows, observations)
+    until = until[: len(rows)]
+    table = table.append_column("superseded_at", pa.array(until, pa.int64()).cast(UTC))
+    read = sweep_of(table, observed, window=window, lag=0)
+    got = {name: read(name, "value", good_after_us=good_after) for name in RUNS}
+    for place, (key, now) in enumerate(observations):
+        known = [
+            (rows[row][1], rows[row][3])
+            for row in visible(rows, key, now, window, 0)
+            if (until[row] is None or now < until[row])
+            and (rows[row][3] or rows[row][1] + good_after < now)
+        ]
+        expected = runs_of(known, now) if key is not None else dict.fromkeys(RUNS, math.nan)
+        for name in RUNS:
+            np.testing.assert_array_equal(got[name][place], expected[name], err_msg=name)
 
 
 @settings(max_examples=5 * settings.default.max_examples)

@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from kyc_ml.config import StabilityConfig
+from kyc_ml.decision import rank_reasons
 from kyc_ml.errors import DatasetError
 from kyc_ml.training.stability import (
     METRICS,
@@ -29,7 +30,11 @@ def parts(small):
             matrix=small.matrix[rows], target=small.target[rows], customers=customers[rows]
         )
 
-    return {"train": part(slice(300)), "stopping": part(slice(300, 450)),
+    def reasons(model, rows):
+        found = model.contributions(small.matrix[450:][rows]).values
+        return rank_reasons(found, k=2)
+
+    return {"reasons": reasons, "train": part(slice(300)), "stopping": part(slice(300, 450)),
             "later": part(slice(450, 600)), "specs": small.features.specs,
             "model": small.quick.model_copy(update={"colsample_bytree": 0.6})}  # fmt: skip
 
@@ -54,8 +59,8 @@ def test_tables_are_tidy_and_bounded(parts, compute, stops):
         assert (table["min"] <= table["mean"] + 1e-12).all()
         assert (table["mean"] <= table["max"] + 1e-12).all()
         assert (table["sd"] >= 0).all()
-    assert got.pairs[["top_features", "reasons"]].to_numpy().max() <= 1
-    assert got.pairs[["top_features", "reasons"]].to_numpy().min() >= 0
+    assert got.pairs[["top_features", "reasons", "reasons_of_the_head"]].to_numpy().max() <= 1
+    assert got.pairs[["top_features", "reasons", "reasons_of_the_head"]].to_numpy().min() >= 0
     np.testing.assert_allclose(got.metrics["sd"], [got.runs[name].std(ddof=1) for name in METRICS])
     assert got.metrics.set_index("metric").loc["auc", "mean"] > 0.7
 
@@ -71,7 +76,7 @@ def test_a_seed_that_draws_nothing_changes_nothing(parts):
     got = seed_stability(**{**parts, "model": model}, config=CONFIG)
     assert (got.metrics["min"] == got.metrics["max"]).all()
     assert got.metrics["sd"].max() < 1e-15
-    assert (got.pairs[["top_features", "reasons"]] == 1).all(axis=None)
+    assert (got.pairs[["top_features", "reasons", "reasons_of_the_head"]] == 1).all(axis=None)
     assert got.runs["seed"].tolist() == [0, 1, 2]
     assert seed_stability(**parts, config=CONFIG).metrics["sd"].max() > 0
 
@@ -129,3 +134,13 @@ def test_no_refits_is_refused(parts, compute):
 def test_one_refit_has_no_spread(name):
     with pytest.raises(ValidationError, match=r"\b0\b.*least \b2\b"):
         StabilityConfig(**{name: 1})
+
+
+def test_refits_of_an_averaged_model_are_averaged_too(parts):
+    several = parts["model"].model_copy(update={"averaged": 3})
+    rows = {name: parts[name] for name in ("train", "later", "stopping", "specs")}
+    once = seed_stability(**rows, model=parts["model"], config=CONFIG)
+    mean = seed_stability(**rows, model=several, config=CONFIG)
+    assert (mean.runs["trees"] == 3 * once.runs["trees"]).all()
+    closer = [found.pairs["rank_correlation"].mean() for found in (once, mean)]
+    assert closer[0] < closer[1]

@@ -94,7 +94,11 @@ def tested_bundle(world, configs):
         config=load_section(configs / "fraud.yaml", RunConfig),
         specs=world.specs,
         vocabularies=vocabularies,
-        reference=learn_reference(features, np.ones(len(features), bool)),
+        reference=learn_reference(
+            features,
+            np.ones(len(features), bool),
+            contributions=lambda rows: model.contributions(matrix[rows]).values,  # noqa: PD011
+        ),
         metrics={"test": quality.as_dict()},
         data={"name": "world", "as_of": "2024-06-01", "base_currency": "CNY"},
     )

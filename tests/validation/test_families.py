@@ -16,6 +16,7 @@ from kyc_ml.validation.evidence import ChampionScores, Retrained
 from kyc_ml.validation.policy import Gate
 from kyc_ml.validation.report.words import COLUMNS
 from kyc_ml.validation.run.checks import run_check
+from kyc_ml.validation.run.out_of_fold import NEEDS_REFERENCE, WITHOUT_REFERENCE
 
 N = 6_000
 GATED = {"pass", "finding", "fail"}
@@ -232,9 +233,19 @@ def test_migration_follows_customers(as_risk, check):
 
 
 def test_nobody_moves_where_nothing_changed(as_risk, check):
-    same = replace(as_risk, reference=as_risk.current)
+    # a copy: the rows themselves would mean that there are no earlier ones
+    same = replace(as_risk, reference=replace(as_risk.current))
     found = values(check("tiers.migration", same)[0])
     assert (found["upward"], found["downward"], found["moved"]) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS_REFERENCE))
+def test_a_test_without_unseen_rows_before_it_is_compared_with_none(name, as_risk, check):
+    alone, _ = check(name, replace(as_risk, reference=as_risk.current))
+    assert alone.verdict == "not_applicable"
+    assert alone.reason == WITHOUT_REFERENCE
+    compared, _ = check(name, replace(as_risk, reference=replace(as_risk.current)))
+    assert compared.reason != WITHOUT_REFERENCE
 
 
 def test_transactions_do_not_migrate(evidence, check):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -23,7 +23,7 @@ from kyc_ml.decision.explain.reference import (
     nested,
 )
 from kyc_ml.errors import ConfigError, hint
-from kyc_ml.features import FeatureSpec, FeatureTable
+from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints, Mask, sample_rows
 
 MOST_EXPLAINED: Final = 30_000
@@ -47,8 +47,8 @@ def learn_reference(
     Parameters
     ----------
     peers : str or sequence of str, optional
-        Category features whose values make rows comparable, the most important first. Fields
-        that the source does not have are passed over.
+        Category features whose values make rows comparable, the most important first. Of
+        several, those that the model does not have are passed over.
     contributions : callable, optional
         Returns the exact contributions of rows by number, of shape (m, p). It is called once,
         for at most `MOST_EXPLAINED` of the rows. Without it reasons compare nothing.
@@ -58,7 +58,7 @@ def learn_reference(
     Raises
     ------
     ConfigError
-        If a field is not a category of the table, and not one that the source lacks.
+        See `require_peers`.
     """
     require_peers(features, peers)
     usable = tuple(name for name in list_peers(peers) if name in features.categories)
@@ -72,10 +72,45 @@ def learn_reference(
             same = pc.fill_null(pc.equal(own, value), fill_value=False)
             cells[tuple(value.split(JOINT))] = whole[same.to_numpy(zero_copy_only=False)]
     learned = {cell: _learn(features, here) for cell, here in cells.items()}
-    if contributions is not None:
-        drawn = np.sort(sample_rows(features.numbers, whole, count=MOST_EXPLAINED, seed=seed))
-        _contribute(learned, cells, features.specs, drawn, contributions(drawn))
-    return PeerReference.of(learned.pop(()), peers=usable, groups=learned)
+    reference = PeerReference.of(learned.pop(()), peers=usable, groups=learned)
+    if contributions is None:
+        return reference
+    drawn = np.sort(sample_rows(features.numbers, whole, count=MOST_EXPLAINED, seed=seed))
+    return with_contributions(reference, features.take(drawn), contributions(drawn))
+
+
+def with_contributions(
+    reference: PeerReference, features: FeatureTable, contributions: Floats
+) -> PeerReference:
+    """Add to each cell the median contributions of its rows, shrunk towards the cell around it.
+
+    Parameters
+    ----------
+    features : FeatureTable of m rows
+        Rows that stand for those the reference was learned from.
+    contributions : float64 array of shape (m, p)
+        Their exact contributions, log-odds.
+    """
+    codes, sums = sum_by_reason(features.specs, contributions)
+    every = np.column_stack([contributions, sums])
+    joined = [each.to_numpy(zero_copy_only=False) for each in nested(features, reference.peers)]
+    whole: Cell = ()
+    found, learned = {whole: np.median(every, axis=0)}, {whole: reference.usuals[0]}
+    for cell, usual in reference.groups.items():  # a cell comes after the cell around it
+        own = every[joined[len(cell) - 1] == JOINT.join(cell)]
+        around, weight = found[cell[:-1]], len(own) / (len(own) + SHRINKAGE)
+        middle = np.median(own, axis=0) if len(own) else around
+        found[cell], learned[cell] = weight * middle + (1.0 - weight) * around, usual
+    names = [spec.name for spec in features.specs]
+    learned = {
+        cell: replace(
+            usual,
+            contributions=dict(zip(names, found[cell].tolist(), strict=False)),
+            by_reason=dict(zip(codes, found[cell][len(names) :].tolist(), strict=True)),
+        )
+        for cell, usual in learned.items()
+    }
+    return PeerReference.of(learned.pop(whole), peers=reference.peers, groups=learned)
 
 
 def require_peers(features: FeatureTable, peers: Sequence[str] | str | None) -> None:
@@ -84,13 +119,13 @@ def require_peers(features: FeatureTable, peers: Sequence[str] | str | None) -> 
     Raises
     ------
     ConfigError
-        If one is not a category among the columns. Of several, those that the source lacks are
-        allowed.
+        If one is a number, or the only one is not among the columns. Of several, those that the
+        model does not have are passed over.
     """
     known = [spec.name for spec in features.specs if spec.kind == "category"]
-    allowed = {*known, *(() if isinstance(peers, str) else features.unavailable)}
+    several = not isinstance(peers, str)
     for name in list_peers(peers):
-        if name in allowed:
+        if name in known or (several and name not in features.names):
             continue
         why = features.unavailable.get(name)
         reason = (
@@ -103,30 +138,6 @@ def require_peers(features: FeatureTable, peers: Sequence[str] | str | None) -> 
             f"of {', '.join(known) or 'none'}, or leave explain.peers out"
         )
         raise ConfigError(msg)
-
-
-def _contribute(
-    learned: dict[Cell, Usual],
-    cells: Mapping[Cell, Ints],
-    specs: Sequence[FeatureSpec],
-    drawn: Ints,
-    contributions: Floats,
-) -> None:
-    """Add to each cell the median contributions of its rows, shrunk towards the cell around it."""
-    codes, sums = sum_by_reason(specs, contributions)
-    every = np.column_stack([contributions, sums])
-    found: dict[Cell, Floats] = {}
-    for cell, here in cells.items():  # a cell comes after the cell around it
-        own = every[np.isin(drawn, here, assume_unique=True)]
-        if not cell:
-            found[cell] = np.median(own, axis=0)
-        else:
-            around, weight = found[cell[:-1]], len(own) / (len(own) + SHRINKAGE)
-            middle = np.median(own, axis=0) if len(own) else around
-            found[cell] = weight * middle + (1.0 - weight) * around
-        named = dict(zip([spec.name for spec in specs], found[cell].tolist(), strict=False))
-        by_reason = dict(zip(codes, found[cell][len(specs) :].tolist(), strict=True))
-        learned[cell] = replace(learned[cell], contributions=named, by_reason=by_reason)
 
 
 def _learn(features: FeatureTable, rows: Ints) -> Usual:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -73,7 +74,7 @@ def find_patterns(
     Parameters
     ----------
     transactions : pyarrow.Table
-        The contracted table, or the rows of it that `select_for_patterns` reads.
+        The contracted table, or what `StoredTransactions` reads of it.
     observations : pyarrow.Table of n rows
         observation_id, customer_id and decision_time; without a customer there is no pattern.
     timezone, currency : str
@@ -129,8 +130,8 @@ def _describe(code: str, rows: Rows, seen: Seen, ids: list[str], amounts: Amount
         "payments": rows.time.size,
         "payments_in": int(into.sum()),
         "payments_out": int(out.sum()),
-        "parties_in": np.unique(rows.party[into]).size,
-        "parties_out": np.unique(rows.party[out]).size,
+        "parties_in": np.unique(rows.party[into & (rows.party >= 0)]).size,
+        "parties_out": np.unique(rows.party[out & (rows.party >= 0)]).size,
         "sent_on": paid_out / paid_in if paid_in > 0.0 else np.nan,
         **_MORE.get(code, _no_more)(rows, seen),
     }
@@ -166,27 +167,18 @@ def _recent(seen: Seen, marked: Mask) -> Mask:
     return np.concatenate([np.zeros(seen.recent, np.bool_), marked])
 
 
-def _search_fan_in(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
-    rows, new = seen.rows.take(slice(seen.recent, None)), seen.new[seen.recent :]
+def _search_fan(seen: Seen, rule: PatternRule, cash_report: float, *, way: int) -> Mask:
+    """Search for a fan-in, or, as if time and money ran backwards (way -1), for a fan-out."""
+    rows, turned = seen.rows.take(slice(seen.recent, None)), slice(None, None, way)
     marked = mark_fan(
-        rows.time, rows.amount, rows.way, rows.party, new, _pass_rule(rule, cash_report)
-    )
-    return _recent(seen, marked)
-
-
-def _search_fan_out(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
-    """Search for a fan-in in the rows as if time ran backwards."""
-    rows, new = seen.rows.take(slice(seen.recent, None)), seen.new[seen.recent :]
-    back = rows.take(slice(None, None, -1))
-    marked = mark_fan(
-        -back.time,
-        back.amount,
-        -back.way,
-        back.party,
-        new[::-1],
+        way * rows.time[turned],
+        rows.amount[turned],
+        way * rows.way[turned],
+        rows.party[turned],
+        seen.new[seen.recent :][turned],
         _pass_rule(rule, cash_report),
     )
-    return _recent(seen, marked[::-1])
+    return _recent(seen, marked[turned])
 
 
 def _search_passing(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
@@ -263,8 +255,8 @@ def _count_round(rows: Rows, seen: Seen) -> dict[str, float]:
 
 
 _SEARCHES: Final[dict[str, Callable[[Seen, PatternRule, float], Mask]]] = {
-    "fan_in": _search_fan_in,
-    "fan_out": _search_fan_out,
+    "fan_in": partial(_search_fan, way=1),
+    "fan_out": partial(_search_fan, way=-1),
     "pass_through": _search_passing,
     "structuring": _search_structuring,
     "dormant_active": _search_dormant,

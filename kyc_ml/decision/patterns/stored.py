@@ -1,23 +1,36 @@
-"""The rows that patterns need, read from a table on disk for some observations at a time."""
+"""Patterns of a source on disk: the rows are read for some observations at a time."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Iterator
+from functools import cached_property, partial
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pds
 
-from kyc_ml.contract import AMOUNT, COUNTERPARTY_ID, CUSTOMER_ID, DIRECTION, EVENT_TIME
+from kyc_ml.contract import (
+    AMOUNT,
+    COUNTERPARTY_ID,
+    CUSTOMER_ID,
+    DIRECTION,
+    EVENT_TIME,
+    TRANSACTIONS,
+    StoredTables,
+)
+from kyc_ml.decision.patterns.finding import Pattern, find_patterns
 from kyc_ml.decision.patterns.rows import COLUMNS
 from kyc_ml.decision.patterns.rules import EARLIEST_US, LOOKBACK_US, PATTERNS
 from kyc_ml.features import DECISION_TIME, microseconds
 
+_PIECE: Final = 4_096
+"""Observations whose rows are in memory at a time."""
+
 
 class StoredTransactions:
-    """The contracted transactions of a source in a Parquet file.
+    """The transactions of stored tables, whose rows are in order of time.
 
     Parameters
     ----------
@@ -25,14 +38,25 @@ class StoredTransactions:
         See `find_patterns`.
     """
 
-    def __init__(self, path: Path, *, cash_report: float) -> None:
-        self._data = pds.dataset(path)
+    def __init__(self, tables: StoredTables, *, cash_report: float) -> None:
+        self._data = pds.dataset(tables.files[TRANSACTIONS])
         self._columns = [name for name in COLUMNS if name in self._data.schema.names]
         self._least = PATTERNS["cycle"]["least"] * cash_report
+        self._find = partial(
+            find_patterns,
+            timezone=tables.timezone,
+            currency=tables.base_currency,
+            cash_report=cash_report,
+        )
+
+    def find(self, observations: pa.Table) -> Iterator[tuple[Pattern, ...]]:
+        """Yield what `find_patterns` finds for each observation in all rows."""
+        for start in range(0, len(observations), _PIECE):
+            asked = observations.slice(start, _PIECE)
+            yield from self._find(self._rows_for(asked), asked, begins=self._begins)
 
     @cached_property
-    def begins(self) -> int:
-        """When the first row happened, microseconds; rows are in order of time."""
+    def _begins(self) -> int:
         return int(microseconds(self._data.head(1, columns=[EVENT_TIME])[EVENT_TIME]).min())
 
     @cached_property
@@ -42,23 +66,19 @@ class StoredTransactions:
             found = pc.unique(pa.concat_arrays([found, pc.unique(batch[CUSTOMER_ID])]))
         return found
 
-    def rows_for(self, observations: pa.Table) -> pa.Table:
-        """Read what `find_patterns` needs for these observations, and no other row.
-
-        These are their customers' rows of the lookback, and the larger payments from customer to
-        customer of the window.
-        """
+    def _rows_for(self, observations: pa.Table) -> pa.Table:
+        """Read the customers' rows of the lookback, and larger payments to other customers."""
         decided = microseconds(observations[DECISION_TIME])
         first, last = int(decided.min()), int(decided.max())
+        time = pds.field(EVENT_TIME)
         wanted = pds.field(CUSTOMER_ID).isin(pc.unique(observations[CUSTOMER_ID]).drop_null())
         if {DIRECTION, COUNTERPARTY_ID} <= set(self._columns):
             wanted |= (
-                (pds.field(EVENT_TIME) >= _instant(first - EARLIEST_US))
+                (time >= _instant(first - EARLIEST_US))
                 & (pds.field(DIRECTION) == "out")
                 & (pds.field(AMOUNT) >= self._least)
                 & pds.field(COUNTERPARTY_ID).isin(self._customers)
             )
-        time = pds.field(EVENT_TIME)
         between = (time >= _instant(first - LOOKBACK_US)) & (time <= _instant(last))
         return self._data.to_table(columns=self._columns, filter=between & wanted)
 

@@ -83,7 +83,12 @@ def tiers_set_table(scores: pa.Table, policy: TierPolicy) -> pd.DataFrame:
 
 def _name(grades: Grades, place: int) -> Pair:
     rule = grades.policy.tiers[place]
-    return rule.name, rule.name_zh
+    return _shown(rule.name), rule.name_zh
+
+
+def _shown(name: str) -> str:
+    """Write the name of a tier or grade for people."""
+    return name.replace("_", "-").capitalize()
 
 
 def _say_model(grades: Grades, row: int) -> Pair:
@@ -107,7 +112,7 @@ def _say_rating(grades: Grades, row: int) -> Pair:
     if rating is None:
         raise AssertionError  # without a rating it has changed no tier
     grade = rating.card.grades[int(rating.grade[row])]
-    names: Pair = grade.name, grade.name_zh
+    names: Pair = _shown(grade.name), grade.name_zh
     for rule in rating.card.direct_highest:
         if rule.code == rating.direct[row]:
             return write_both("set_by", "direct", grade=names, why=(rule.english, rule.chinese))

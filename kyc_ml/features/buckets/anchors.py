@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Final
 
-from kyc_ml.contract import CUSTOMER_ID
+from kyc_ml.contract import CONTRACT, CUSTOMER_ID
 from kyc_ml.features.how import OBSERVED, How, RowColumn, columns_read, tables_read
 from kyc_ml.features.kinds.matched import Matched
 from kyc_ml.features.kinds.own import Own
@@ -31,6 +31,10 @@ class AnchorRows:
 
 
 CUSTOMER: Final = AnchorRows(observed=CUSTOMER_ID, rows=CUSTOMER_ID)
+
+IDENTIFIERS: Final = {
+    column.name for table in CONTRACT.values() for column in table.columns if column.identifier
+}
 
 Place = str
 """A table whose rows look back, or OBSERVED, or another name of observations."""
@@ -209,11 +213,13 @@ def _reading_of(column: RowColumn) -> FeatureSpec:
 
 
 def _anchor_of(how: How) -> AnchorRows | None:
-    """Choose the column of its key by which a reading is divided: the customer if it can be."""
+    """Choose the identifier in its key that divides a reading: the customer if it can be."""
     pairs = how.key_pairs()
     if pairs is None or (CUSTOMER_ID, CUSTOMER_ID) in pairs:
         return CUSTOMER
-    return AnchorRows(observed=pairs[0][1], rows=pairs[0][0]) if pairs else None
+    # a part by a column of few values would hold most of the rows
+    found = [(rows, observed) for rows, observed in pairs if observed in IDENTIFIERS]
+    return AnchorRows(observed=found[0][1], rows=found[0][0]) if found else None
 
 
 def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa: ANN401  any part

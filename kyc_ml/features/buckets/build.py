@@ -2,10 +2,11 @@
 
 The values are those of `build_features`. Observations and rows are divided by the keys that
 features read them by (see `anchors`), every part is computed by the same engine, and memory
-holds one part of one key at a time. Counts of the whole bank, by the clock or by nothing, add up
-over runs of its rows (see `counting`). Exceptions, which hold all rows of a few columns: other
-readings of the whole bank or keyed by a computed column alone, and the search for money-flow
-patterns. A key with more rows than a bucket is not divided either.
+holds one part of one key at a time. Counts of the whole bank, by the clock, by a field that is no
+identifier or by nothing, add up over runs of its rows (see `counting`). Exceptions, which hold all
+rows of a few columns: other readings of the whole bank, or by such a field or a computed column
+alone, and the search for money-flow patterns. A key with more rows than a bucket is not divided
+either.
 
 Small calls use `build_features`: for one observation of 10,000 transactions and 457 features
 it takes 65 ms, and this way 704 ms (2 cores).
@@ -17,6 +18,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -165,10 +167,13 @@ class _Work:
         self._notes: list[str] = []
         for name, path in made.items():  # one after the other: memory holds one of them
             tables, notes = make_tables(contracted, {name: needed[name]})
-            with written_whole(path) as handle:
-                pq.write_table(
-                    tables.pop(name), handle, compression="lz4", row_group_size=_GROUP_ROWS
-                )
+            first = next(tables[name])
+            with (
+                written_whole(path) as handle,
+                pq.ParquetWriter(handle, first.schema, compression="lz4") as writer,
+            ):
+                for piece in chain([first], tables.pop(name)):
+                    writer.write_table(piece, row_group_size=_GROUP_ROWS)
             self._notes += notes
         months = _months(observations) if rounds else np.empty(0, np.int64)
         self._populations = Populations(rounds, months=months, folder=folder)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import EVENT_TIME, KNOWN_AT
+from kyc_ml.features.buckets.anchors import IDENTIFIERS
 from kyc_ml.features.build import Computed, FeatureComputation
 from kyc_ml.features.how import OBSERVED, RowColumn, name_of
 from kyc_ml.features.kernels.timeline import FOREVER_US, Span
@@ -30,14 +31,21 @@ _HELD: Final = 2
 
 
 def adds_up(spec: FeatureSpec) -> bool:
-    """Return whether a feature counts rows by nothing but their times."""
+    """Return whether a feature counts rows by their times and at most one field.
+
+    The field is the clock's, or one that is no identifier.
+    """
     how = spec.how
     if not isinstance(how, Window) or how.statistic != "count":
         return False
+    plain = how.where is None and how.at is None
     return len(how.key) <= 1 and all(
-        isinstance(column, RowColumn)
-        and isinstance(column.how, RowFunction)
-        and column.how.is_of_the_clock
+        (plain and isinstance(column, str) and column not in IDENTIFIERS)
+        or (
+            isinstance(column, RowColumn)
+            and isinstance(column.how, RowFunction)
+            and column.how.is_of_the_clock
+        )
         for _, column in how.columns(OBSERVED)
     )
 
@@ -61,9 +69,8 @@ class WholeCount:
         self._how = spec.how
         self._timezone = timezone
         self._threads = threads
-        self._columns = [
-            name for name in (EVENT_TIME, KNOWN_AT, UNTIL) if name in pq.read_schema(path).names
-        ]
+        read = (EVENT_TIME, KNOWN_AT, UNTIL, *map(name_of, spec.how.key))
+        self._columns = [name for name in read if name in pq.read_schema(path).names]
         self._held: OrderedDict[int, TimedRows] = OrderedDict()
         stored = pq.read_metadata(path)
         # read once: groups that every or no observation sees are then not read again
@@ -118,14 +125,15 @@ class WholeCount:
             codes, _ = observed.codes(key)
         else:
             keys, codes = [None], np.zeros(len(observed), np.int32)
+        found_codes, at = np.unique(codes, return_index=True)
+        firsts = at[found_codes >= 0]
         of_key = np.zeros(len(keys) + 1)
         for group in groups:
             counts = self._counts[group]
             new = [code for code, each in enumerate(keys) if each not in counts]
             if new:
                 # all of a key's observations see the same rows: one of them is enough
-                places = [int(np.argmax(codes == code)) for code in new]
-                some = TimedRows(observed.table.take(pa.array(places)), time=observed.time)
+                some = TimedRows(observed.table.take(pa.array(firsts[new])), time=observed.time)
                 found = self._read(some, self._hold(group)).tolist()
                 counts |= dict(zip([keys[code] for code in new], found, strict=True))
             of_key[:-1] += [counts[each] for each in keys]

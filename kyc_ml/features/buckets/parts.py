@@ -217,7 +217,8 @@ class BucketParts:
         counts = WholeCount(table, spec, timezone=self._timezone, threads=self._threads)
         time = self._stored.time_of(place)
         targets = [target for target, _ in writers if target is not None]
-        for batch in scan(self._stored.files[place], [time, *targets]):
+        plain = [column for column in spec.how.key if isinstance(column, str)]
+        for batch in scan(self._stored.files[place], list(dict.fromkeys([time, *targets, *plain]))):
             observed = TimedRows(batch, time=time)
             computed = Computed([spec], len(observed))
             computed.column(spec.name)[:] = counts.count(observed)

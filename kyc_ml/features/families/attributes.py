@@ -7,20 +7,31 @@ tables into a configuration.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from kyc_ml.config import AttributeType, FeatureConfig, Reading, TableAttribute
-from kyc_ml.contract import ACCOUNT_ID, ACCOUNTS, CUSTOMER_ID, CUSTOMERS, REVIEWS, TRANSACTIONS
+from kyc_ml.contract import (
+    ACCOUNT_ID,
+    ACCOUNTS,
+    CUSTOMER_ID,
+    CUSTOMERS,
+    REVIEWS,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import values
 from kyc_ml.features.how import How
+from kyc_ml.features.kinds.formula import Formula
 from kyc_ml.features.kinds.own import Own
 from kyc_ml.features.kinds.rows_of_key import Latest, Statistic, Window
-from kyc_ml.features.made import CURRENT_ACCOUNTS
-from kyc_ml.features.periods import EVER, WindowLength, period_of
+from kyc_ml.features.made import CURRENT_ACCOUNTS, LABELS
+from kyc_ml.features.periods import DAY_US, EVER, WindowLength, period_of
 from kyc_ml.features.spec import FeatureSpec
 
 ATTRIBUTES: Final = "attributes"
+LABEL_HISTORY: Final = "label_history"
 _SOURCE: Final = "declared in the source mapping"
 
 _STEMS: Final = {
@@ -101,6 +112,8 @@ def _of_attribute(attribute: TableAttribute) -> Iterator[FeatureSpec]:
     for reading in attribute.over_time:
         for window in attribute.windows if reading != "latest" else ():
             yield _of_rows(attribute, reading, period_of(window), table=attribute.table)
+    if attribute.table == TRANSACTIONS and attribute.type == "text":
+        yield from _adverse_share(attribute)
 
 
 def _latest(attribute: TableAttribute) -> FeatureSpec:
@@ -153,6 +166,56 @@ def _of_rows(
         source=_SOURCE,
         # the direction is that of the value; the trend of a value has none
         monotone=attribute.direction if reading != "trend" else 0,
+    )
+
+
+def _adverse_share(attribute: TableAttribute) -> Iterator[FeatureSpec]:
+    """Declare how often transactions of the same value are known to be adverse, over all history.
+
+    As the shares of `label_history.yaml` by the fields of a transaction: of its family, over
+    transactions that are 7 days old, and shrunk towards the bank's share.
+    """
+    stem = f"{_STEMS[TRANSACTIONS]}_{attribute.name}"
+    rows = f"transactions with the same {attribute.description} in all history ending 7 days ago"
+    rows_zh = f"{attribute.chinese}相同的交易全部历史（截至7天前）"
+    declare_one = partial(
+        FeatureSpec, family=LABEL_HISTORY, source=_SOURCE, observation_units=("fraud",)
+    )
+    counts: dict[str, tuple[str, Statistic, str | None, str, str]] = {
+        "transactions": (TRANSACTIONS, "count", None, rows, f"{rows_zh}笔数"),
+        "adverse": (
+            *(LABELS, "distinct", TRANSACTION_ID),
+            *(f"{rows} that are known to be adverse", f"{rows_zh}已知不良交易笔数"),
+        ),
+    }
+    for what, (table, statistic, value, english, chinese) in counts.items():
+        yield declare_one(
+            name=f"{stem}_{what}_ever_lag7d",
+            how=Window(
+                table=table,
+                key=(attribute.column,),
+                statistic=statistic,
+                period=EVER,
+                value=value,
+                lag_us=7 * DAY_US,
+            ),
+            unit="transactions",
+            description=english,
+            description_zh=chinese,
+            intermediate=True,
+        )
+    inputs = (f"{stem}_adverse", f"{stem}_transactions", "bank_adverse", "bank_transactions")
+    yield declare_one(
+        name=f"{stem}_adverse_share_ever_lag7d",
+        how=Formula(
+            operation="shrunk_share",
+            inputs=tuple(f"{name}_ever_lag7d" for name in inputs),
+            parameter=20.0,
+        ),
+        unit="share",
+        description=f"smoothed share of the {rows} that are known to be adverse",
+        description_zh=f"{rows_zh}已知不良交易平滑占比",
+        monotone=1,
     )
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 from kyc_ml.errors import ConfigError, LeakageError
 from kyc_ml.features.how import (
@@ -43,7 +43,16 @@ Statistic = Literal[
     "decayed_count",  # each row counts 2 ** -(age / half_life)
     "decayed_sum",
     "trend",  # least-squares slope of the value over event time, in 30 days
+    # of a value that is 1 where adverse and 0 where good; see `kernels.runs`
+    "run_rows",  # rows of the latest unbroken run of adverse rows
+    "run_hours",  # hours from its first to its last row
+    "run_age_hours",  # hours from its first row to the decision
+    "rows_after_run",  # good rows after it
+    "adverse_age_hours",  # hours from the first adverse row to the decision
+    "adverse_share",  # share of adverse rows from the first adverse row on
+    "good_age_hours",  # hours from the last good row to the decision
 ]
+RUNS: Final[tuple[Statistic, ...]] = get_args(Statistic)[-7:]
 
 _WITHOUT_VALUE: Final = frozenset({"count", "gap_mean", "gap_std", "decayed_count"})
 _TIME_BOUND: Final = {
@@ -64,6 +73,7 @@ _WINDOW: Final = re.compile(
     r"(?P<statistic>\w+)(?: of (?P<value>\w+))?(?: by (?P<weight>\w+))?"
     rf"(?: below own (?P<own>\w+))? over {_ROWS}, (?P<period>\w+)"
     r"(?: ending (?P<lag>\w+) before)?(?:, half-life (?P<half_life>\w+))?"
+    r"(?:, good after (?P<good_after>\w+))?"
 )
 _LATEST: Final = re.compile(
     rf"(?P<column>\w+) as (?P<reading>\w+)(?: on (?P<listing>\w+))? of the latest row of {_ROWS}"
@@ -87,6 +97,8 @@ class Window(How):
         The observation's column that `rank` compares with the rows' values.
     half_life_us : int, optional
         Of the decayed statistics, in microseconds.
+    good_after_us : int, optional
+        Of the statistics of runs: the age at which a row that is not adverse counts as good.
     """
 
     table: str
@@ -100,6 +112,7 @@ class Window(How):
     weight: str | RowColumn | None = None
     own: str | None = None
     half_life_us: int | None = None
+    good_after_us: int | None = None
 
     def __post_init__(self) -> None:
         if self.lag_us < 0 or (self.period.us is not None and self.period.us <= 0):
@@ -112,6 +125,7 @@ class Window(How):
             "value": self.statistic not in _WITHOUT_VALUE,
             "own": self.statistic == "rank",
             "half_life_us": self.statistic in {"decayed_count", "decayed_sum"},
+            "good_after_us": self.statistic in RUNS,
         }
         for name, needed in needs.items():
             if needed != (getattr(self, name) is not None):
@@ -124,7 +138,8 @@ class Window(How):
         own = "" if self.own is None else f" below own {self.own}"
         until = f" ending {write_span(self.lag_us)} before" if self.lag_us else ""
         life = f", half-life {write_span(self.half_life_us)}" if self.half_life_us else ""
-        rows = f"{_write_rows(self)}, {self.period.label}{until}{life}"
+        good = f", good after {write_span(self.good_after_us)}" if self.good_after_us else ""
+        rows = f"{_write_rows(self)}, {self.period.label}{until}{life}{good}"
         return f"{self.statistic}{value}{weight}{own} over {rows}"
 
     @classmethod
@@ -141,6 +156,7 @@ class Window(How):
             own=found["own"],
             lag_us=read_span(found["lag"]) or 0,
             half_life_us=read_span(found["half_life"]),
+            good_after_us=read_span(found["good_after"]),
         )
 
     def tables(self) -> tuple[str, ...]:

@@ -194,8 +194,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         Parameters
         ----------
         others
-            Further parameters; they replace those of the section. Its `monotone` and `refit`
-            are not used: the first needs declared features, the second parts in time.
+            Further parameters; they replace those of the section. Its `monotone`, `refit` and
+            `averaged` are not used: the first needs declared features, the others parts in time.
         """
         taken = {name: getattr(model, name) for name in (*_MODEL, "min_child_samples")}
         taken |= {"random_state": model.seed, "n_jobs": model.n_jobs}

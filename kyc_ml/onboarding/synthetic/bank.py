@@ -23,12 +23,13 @@ from kyc_ml.contract import (
     TYPOLOGY,
 )
 from kyc_ml.metrics import Ints
-from kyc_ml.onboarding.synthetic import fraud, incidents, tables
+from kyc_ml.onboarding.synthetic import fraud, tables
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.accounts import assign_accounts, run_balances
 from kyc_ml.onboarding.synthetic.activity import make_activity
 from kyc_ml.onboarding.synthetic.cases import make_cases
 from kyc_ml.onboarding.synthetic.customers import make_customers
+from kyc_ml.onboarding.synthetic.incidents import make_bursts
 from kyc_ml.onboarding.synthetic.laundering import (
     Involvement,
     lay_schemes,
@@ -36,17 +37,16 @@ from kyc_ml.onboarding.synthetic.laundering import (
     plan_schemes,
 )
 from kyc_ml.onboarding.synthetic.market import Market, make_market
-from kyc_ml.onboarding.synthetic.payments import Scales, make_payments, make_scales
+from kyc_ml.onboarding.synthetic.payments import make_payments, make_scales
 from kyc_ml.onboarding.synthetic.profiles import make_profiles
-from kyc_ml.onboarding.synthetic.records import EventLog, Ledger, pick, stack
+from kyc_ml.onboarding.synthetic.records import NONE, EventLog, Ledger, pick, stack
 from kyc_ml.onboarding.synthetic.reports import draw_scores, make_reports
 from kyc_ml.onboarding.synthetic.settings import HOUR, BankConfig
 from kyc_ml.onboarding.synthetic.whereabouts import draw_whereabouts, locate_payments
 
 _STREAMS: Final = (
-    "customers", "market", "laundering", "takeovers", "thefts", "phones", "payments",
-    "fraud", "arrival", "accounts", "activity", "profiles", "reports", "cases", "balances",
-    "scattering", "places",
+    "customers", "market", "laundering", "bursts", "payments", "fraud", "arrival", "accounts",
+    "activity", "profiles", "reports", "cases", "balances", "scattering", "places",
 )  # fmt: skip
 
 
@@ -151,11 +151,10 @@ def _make_flows(market: Market, rngs: dict[str, Generator]) -> tuple[Ledger, Eve
     schemes = plan_schemes(market.config, market.people, rng=rngs["laundering"])
     schemes += plan_scatter_gathers(schemes, market.config, market.people, rng=rngs["scattering"])
     laundered, involvement = lay_schemes(schemes, market, rng=rngs["laundering"])
-    bursts, burst_log, rings = _make_incidents(market, scales, rngs, first_ring=len(schemes))
-    phones = fraud.buy_with_new_phones(market, scales, rng=rngs["phones"])
-    n = market.config.transactions - len(laundered) - len(bursts) - len(phones)
+    bursts, burst_log = make_bursts(market, scales, first_ring=len(schemes), rng=rngs["bursts"])
+    n = market.config.transactions - len(laundered) - len(bursts)
     honest = make_payments(n, market, scales, rng=rngs["payments"])
-    honest = stack([honest, phones])
+    rings = int(bursts.ring.max()) + 1
     honest = fraud.compromise_terminals(honest, rings, market, rng=rngs["fraud"])
     honest = fraud.misuse_singly(honest, market.config, scales, rng=rngs["fraud"])
     activity = make_activity(market, stack([honest, laundered]), rng=rngs["activity"])
@@ -166,24 +165,6 @@ def _make_flows(market: Market, rngs: dict[str, Generator]) -> tuple[Ledger, Eve
         pick(log, np.argsort(log.time, kind="stable")),
         involvement,
     )
-
-
-def _make_incidents(
-    market: Market, scales: Scales, rngs: dict[str, Generator], *, first_ring: int
-) -> tuple[Ledger, EventLog, int]:
-    """Draw takeovers and card thefts; also return the next free ring."""
-    takeovers, thefts = incidents.count_incidents(market.config)
-    second_ring = first_ring + takeovers
-    places = rngs["places"]
-    taken = incidents.draw_incidents(
-        takeovers, first_ring, market.config, market.people, rng=rngs["takeovers"], places=places
-    )
-    ledger, log = incidents.take_over_accounts(taken, market, scales, rng=rngs["takeovers"])
-    stolen = incidents.draw_incidents(
-        thefts, second_ring, market.config, market.people, rng=rngs["thefts"], places=places
-    )
-    cards = incidents.steal_cards(stolen, market, scales, rng=rngs["thefts"])
-    return stack([ledger, cards]), log, second_ring + thefts
 
 
 def _draw_arrival(config: BankConfig, time: Ints, rng: Generator) -> Ints:
@@ -199,7 +180,8 @@ def _answer_transactions(ledger: Ledger) -> pa.Table:
             "true_fraud": pa.array(ledger.fraud),
             "true_probability": pa.array(ledger.probability),
             TYPOLOGY: tables.texts_of(v.TYPOLOGIES, ledger.typology),
-            "ring_id": tables.label_rings(ledger.ring),
+            "ring_id": tables.label_rings(np.where(ledger.typology >= 0, ledger.ring, NONE)),
+            "look_alike": pa.array((ledger.ring >= 0) & (ledger.typology < 0)),
         }
     )
 
@@ -221,6 +203,7 @@ def _answer_customers(n: int, involvement: Involvement) -> pa.Table:
             "true_launderer": pa.array(~innocent),
             "true_probability": pa.array(probability),
             TYPOLOGY: tables.texts_of(v.TYPOLOGIES, columns[TYPOLOGY]),
+            "look_alike": pa.array(np.isin(np.arange(n), involvement.customer) & innocent),
             "start": pa.array(columns["start"], mask=innocent).cast(moments),
             "end": pa.array(columns["end"], mask=innocent).cast(moments),
         }

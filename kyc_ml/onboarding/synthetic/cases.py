@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator
 
-from kyc_ml.metrics import Floats, Ints
+from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import rhythm
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
@@ -18,8 +18,9 @@ from kyc_ml.onboarding.synthetic.settings import DAY, BankConfig
 
 # Convention, not theory.
 _FALSE_ALERT_SHARE: Final = 0.0008
-_LOOKALIKE_ALERT_SHARE: Final = 0.15
+_LOOKALIKE_ALERT_SHARE: Final = 0.05
 _SPREAD: Final = 0.9
+_REPORT_SPREAD: Final = 0.4
 _OPEN_SHARE: Final = 0.35
 
 
@@ -56,7 +57,7 @@ def make_cases(
 ) -> Cases:
     """Draw all cases; `known` is when each payment was known, `scores` the bureau scores."""
     parts = [
-        _confirm_frauds(config, ledger, known, rng),
+        _confirm_frauds(config, ledger, known, int(involvement.ring.max()) + 1, rng),
         _clear_alerts(ledger, known, rng),
         _report_launderers(config, involvement, rng),
         _clear_customers(config, customers, involvement, rng),
@@ -66,14 +67,22 @@ def make_cases(
     return Cases(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 
-def _confirm_frauds(config: BankConfig, ledger: Ledger, known: Ints, rng: Generator) -> Cases:
-    """Confirm frauds after a lognormal delay; the rows of an incident together or not at all."""
-    rows = np.flatnonzero(ledger.fraud)
-    burst = np.isin(ledger.typology[rows], (v.ACCOUNT_TAKEOVER, v.STOLEN_CARD))
-    # a fraud outside an incident is a group by itself: its negative number is never a ring
-    group = np.where(burst, ledger.ring[rows], -1 - np.arange(rows.size))
+def _confirm_frauds(
+    config: BankConfig, ledger: Ledger, known: Ints, schemes: int, rng: Generator
+) -> Cases:
+    """Confirm frauds after a lognormal delay; the rows of a burst together or not at all.
+
+    A small share of the look-alikes is confirmed wrongly, but those among the `schemes` first
+    rings, which are no frauds.
+    """
+    alike = _alike(ledger) & (ledger.ring >= schemes)
+    rows = np.flatnonzero(ledger.fraud | alike)
+    # a fraud outside a burst is a group by itself: its negative number is never a ring
+    alone = np.isin(ledger.typology[rows], (v.COMPROMISED_TERMINAL, v.SINGLE_MISUSE))
+    group = np.where(alone, -1 - np.arange(rows.size), ledger.ring[rows])
     _, of = np.unique(group, return_inverse=True)
-    found = (rng.random(rows.size) < config.fraud_detected_share)[of]
+    share = np.where(ledger.fraud[rows], config.fraud_detected_share, config.wrong_share)
+    found = rng.random(rows.size)[of] < share
     delay = _draw_delays(rows.size, config.fraud_delay_median_days, rng)[of]
     rows, delay = rows[found], delay[found]
     return _close(
@@ -87,9 +96,14 @@ def _confirm_frauds(config: BankConfig, ledger: Ledger, known: Ints, rng: Genera
     )
 
 
+def _alike(ledger: Ledger) -> Mask:
+    """Return the payments of bursts and schemes that are honest."""
+    return (ledger.ring >= 0) & (ledger.typology < 0)
+
+
 def _clear_alerts(ledger: Ledger, known: Ints, rng: Generator) -> Cases:
     """Clear alerts on honest payments: those of look-alike incidents, and others by chance."""
-    share = np.where(ledger.probability > 0.2, _LOOKALIKE_ALERT_SHARE, _FALSE_ALERT_SHARE)
+    share = np.where(_alike(ledger), _LOOKALIKE_ALERT_SHARE, _FALSE_ALERT_SHARE)
     rows = np.flatnonzero(~ledger.fraud & (rng.random(len(ledger)) < share))
     return _close(
         ledger.customer[rows],
@@ -102,14 +116,17 @@ def _clear_alerts(ledger: Ledger, known: Ints, rng: Generator) -> Cases:
 
 
 def _report_launderers(config: BankConfig, involvement: Involvement, rng: Generator) -> Cases:
-    """Report a share of the launderers, weeks to months after the end of their scheme."""
-    rows = np.flatnonzero(
-        involvement.guilty & (rng.random(involvement.guilty.size) < config.report_share)
-    )
+    """Report a share of the launderers, weeks to months after the end of their scheme.
+
+    A small share of the honest in schemes is reported wrongly.
+    """
+    share = np.where(involvement.guilty, config.report_share, config.wrong_share)
+    rows = np.flatnonzero(rng.random(share.size) < share)
     return _close(
         involvement.customer[rows],
         involvement.end[rows],
-        involvement.end[rows] + _draw_delays(rows.size, config.report_delay_median_days, rng),
+        involvement.end[rows]
+        + _draw_delays(rows.size, config.report_delay_median_days, rng, spread=_REPORT_SPREAD),
         v.STR_FILED,
         rng,
         typology=involvement.typology[rows],
@@ -171,7 +188,7 @@ def _close(
     )
 
 
-def _draw_delays(n: int, median_days: float, rng: Generator) -> Ints:
+def _draw_delays(n: int, median_days: float, rng: Generator, *, spread: float = _SPREAD) -> Ints:
     """Draw lognormal delays in microseconds."""
-    days = median_days * np.exp(_SPREAD * rng.standard_normal(n))
+    days = median_days * np.exp(spread * rng.standard_normal(n))
     return np.asarray(np.floor(days * DAY), dtype=np.int64)

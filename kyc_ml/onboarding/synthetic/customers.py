@@ -177,7 +177,7 @@ def _weigh_risk(
     rng: Generator,
 ) -> Floats:
     """Weigh how likely each customer is drawn into laundering. Convention, not theory."""
-    score = np.array([0.0, 0.4, 0.8, 0.9, 0.1])[earning]
+    score = np.array([0.0, 1.0, 1.2, 1.6, 1.2])[earning]
     score = score + 0.6 * foreign + 0.4 * (pep > 0) + np.array([0.0, 0.3, 0.7])[onboarding]
     score = score + 0.5 * (residence != v.HOME) + 0.8 * np.isin(residence, v.RISKY_COUNTRIES)
     return np.asarray(np.exp(score + 0.6 * rng.standard_normal(earning.size)), dtype=np.float64)

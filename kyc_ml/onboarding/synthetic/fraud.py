@@ -1,8 +1,9 @@
 """Frauds drawn row by row among honest payments: bad terminals and single misuse.
 
 At a bad terminal each card payment is fraud with the terminal's share as probability. Every
-other outgoing card payment and transfer carries a small propensity of single misuse, from
-its country, device, hour and amount. Each label is a separate Bernoulli draw.
+other outgoing card payment and transfer carries a small propensity of single misuse, which is
+high only where signs meet: large for the customer and from the own device at night, or large
+and abroad. Each label is a separate Bernoulli draw.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from numpy.random import Generator
 
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.market import Market
-from kyc_ml.onboarding.synthetic.payments import Scales, round_to
-from kyc_ml.onboarding.synthetic.records import NONE, Ledger, make_ledger
-from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, SECOND, UTC_OFFSET, BankConfig
+from kyc_ml.onboarding.synthetic.payments import Scales
+from kyc_ml.onboarding.synthetic.records import NONE, Ledger
+from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, UTC_OFFSET, BankConfig
 
 # Share of the fraudulent transactions by typology. Convention, not theory.
-_TERMINAL_SHARE: Final = 0.17
-_SINGLE_SHARE: Final = 0.13
+_TERMINAL_SHARE: Final = 0.12
+_SINGLE_SHARE: Final = 0.08
 
 
 def compromise_terminals(
@@ -43,7 +44,7 @@ def compromise_terminals(
         start = market.config.start_us + rng.integers(0, (market.config.days - 35) * DAY)
         length = rng.integers(14 * DAY, 35 * DAY)
         hit = rows[(ledger.time[rows] >= start) & (ledger.time[rows] < start + length)]
-        probability[hit] = rng.beta(4.0, 3.0)
+        probability[hit] = rng.beta(6.0, 2.0)
         ring[hit] = first_ring + number
         expected += float(probability[hit].sum())
         if expected >= wanted:
@@ -56,16 +57,16 @@ def compromise_terminals(
         probability=probability,
         fraud=fraud,
         typology=np.where(fraud, v.COMPROMISED_TERMINAL, ledger.typology),
-        ring=np.where(fraud, ring, ledger.ring),
+        ring=np.where(ring >= 0, ring, ledger.ring),
     )
 
 
 def misuse_singly(ledger: Ledger, config: BankConfig, scales: Scales, *, rng: Generator) -> Ledger:
     """Draw single frauds among remote and card payments by a small propensity of each."""
-    hour = (ledger.time + UTC_OFFSET) // HOUR % 24
-    unusual = np.clip(np.log(ledger.amount / scales.out[ledger.customer]), -2.0, 3.0)
-    score = 2.0 * (ledger.country != v.HOME) + 0.8 * (ledger.device >= 0)
-    score = score + 1.0 * (hour < 6) + 0.9 * unusual
+    night = (ledger.time + UTC_OFFSET) // HOUR % 24 < 6
+    large = ledger.amount > 2.5 * scales.out[ledger.customer]
+    abroad = ledger.country != v.HOME
+    score = 4.0 * large * (abroad | (night & (ledger.device >= 0)))
     open_to = ~ledger.incoming & np.isin(ledger.instrument, (v.CARD, v.TRANSFER))
     weight = np.where(open_to & (ledger.probability == 0.0), np.exp(score), 0.0)
     wanted = config.transactions * config.fraud_share * _SINGLE_SHARE
@@ -76,27 +77,4 @@ def misuse_singly(ledger: Ledger, config: BankConfig, scales: Scales, *, rng: Ge
         probability=ledger.probability + propensity,
         fraud=ledger.fraud | fraud,
         typology=np.where(fraud, v.SINGLE_MISUSE, ledger.typology),
-    )
-
-
-def buy_with_new_phones(market: Market, scales: Scales, *, rng: Generator) -> Ledger:
-    """Draw large payments of honest customers to new payees in the days after a new phone."""
-    last = market.config.start_us + (market.config.days - 3) * DAY
-    first = market.config.start_us + (market.people.first_day + 1) * DAY
-    able = (market.people.new_phone < last) & (market.people.new_phone > first)
-    able &= ~market.people.sleeps & (rng.random(able.size) < 0.5)
-    who = np.repeat(np.flatnonzero(able), rng.integers(1, 3, int(able.sum())))
-    n = who.size
-    factor = np.exp(1.3 + 0.7 * rng.standard_normal(n))
-    payee = market.draw_externals(n, rng=rng)
-    return make_ledger(
-        time=market.people.new_phone[who] + rng.integers(300 * SECOND, 48 * HOUR, n),
-        customer=who,
-        amount=round_to(scales.out[who] * factor, 10),
-        incoming=False,
-        instrument=v.TRANSFER,
-        channel=rng.choice([v.ONLINE, v.MOBILE], n),
-        counterparty=payee,
-        country=market.country[payee],
-        device=2 * who + 1,
     )

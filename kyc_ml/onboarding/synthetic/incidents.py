@@ -1,25 +1,25 @@
-"""Incidents: bursts of payments similar to a takeover or a theft; most of them are one.
+"""Bursts: some payments of one customer within hours or days, fraudulent or only alike.
 
-An incident has a severity s from N(0, 1), which shapes all that can be seen of it (night,
-strange device, country and province, amounts, pace), and is fraud with probability
-``sigmoid(_GUILT_AT_ZERO + _GUILT_SLOPE * s)``. One Bernoulli draw decides for all its rows,
-so they share their label. An incident that turns out honest stays in the bank: a large
-purchase from a new phone, a burst of card payments abroad. The first incident of a kind is
-planted for certain: its probability is 1.
+``conduct.yaml`` lists the kinds with their signs. A burst has a severity s from N(0, 1), which
+shapes its amounts and length; a burst of a fraudulent kind is fraud with probability
+``sigmoid(guilt + s)``. One Bernoulli draw decides for all its rows, so they share their label. The
+first burst of each fraudulent kind is planted for certain: its probability is 1. Bursts of the
+other kinds are honest for certain: purchases at night, new phones, journeys.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.random import Generator
+from scipy.special import ndtri
 
 from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import rhythm
 from kyc_ml.onboarding.synthetic import vocabulary as v
-from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.payments import Scales, round_to
 from kyc_ml.onboarding.synthetic.records import (
@@ -34,22 +34,20 @@ from kyc_ml.onboarding.synthetic.records import (
 from kyc_ml.onboarding.synthetic.settings import SECOND, BankConfig
 from kyc_ml.onboarding.synthetic.whereabouts import draw_elsewhere
 
-# Share of the fraudulent transactions by typology. Convention, not theory.
-_TAKEOVER_SHARE: Final = 0.36
-_THEFT_SHARE: Final = 0.34
-_GUILT_AT_ZERO: Final = 0.9
-_GUILT_SLOPE: Final = 1.6
-# Mean number of fraudulent rows of a takeover and of a theft, guilty or not; measured.
-_ROWS_OF_TAKEOVER: Final = 1.85
-_ROWS_OF_THEFT: Final = 2.30
+Kind = Mapping[str, Any]
 _MINUTE: Final = 60 * SECOND
+_MAX_ROWS: Final = 10
+_LENGTH_BY_SEVERITY: Final = 0.3
+_SIZE_BY_SEVERITY: Final = 0.3
+_SIZE_SPREAD: Final = 0.6
+_MULE_SHARE: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Incidents:
-    """Incidents of one kind; arrays of shape (n,). `device` is a stranger's or a new one.
+class Bursts:
+    """Bursts of one kind; arrays of shape (n,).
 
-    `province` is where a stranger orders, -1 if that is where the victim is.
+    `unknown` tells whether the device is new to the bank; `province` is -1 where the customer is.
     """
 
     victim: Ints
@@ -57,157 +55,155 @@ class Incidents:
     severity: Floats
     probability: Floats
     fraud: Mask
+    unknown: Mask
     device: Ints
     province: Ints
-    ring: Ints
 
 
-def count_incidents(config: BankConfig) -> tuple[int, int]:
-    """Return how many takeovers and card thefts the fraud share asks for, at least 2 each."""
-    frauds = config.transactions * config.fraud_share
-    takeovers = max(2, round(frauds * _TAKEOVER_SHARE / _ROWS_OF_TAKEOVER))
-    thefts = max(2, round(frauds * _THEFT_SHARE / _ROWS_OF_THEFT))
-    return takeovers, thefts
+def make_bursts(
+    market: Market, scales: Scales, *, first_ring: int, rng: Generator
+) -> tuple[Ledger, EventLog]:
+    """Draw the bursts of all kinds, with the logins and changes of device before them.
 
-
-def draw_incidents(
-    n: int,
-    first_ring: int,
-    config: BankConfig,
-    customers: Customers,
-    *,
-    rng: Generator,
-    places: Generator,
-) -> Incidents:
-    """Draw victims among persons who are never quiet, times and labels.
-
-    `places` is the stream of the provinces, apart from `rng`.
+    Each has a ring, the look-alikes too.
     """
-    candidates = np.flatnonzero(customers.person & ~customers.sleeps)
-    victim = rng.choice(candidates, n)
+    ledgers, logs = [], []
+    ring = first_ring
+    for kind in (*v.CONDUCT["transfers"], *v.CONDUCT["cards"]):
+        bursts = _draw_bursts(kind, market, rng=rng)
+        ledgers.append(_pay(kind, bursts, ring, market, scales, rng=rng))
+        if "reset" in kind:
+            logs.append(_log_logins(kind, bursts, rng=rng))
+        ring += bursts.victim.size
+    return stack(ledgers), stack(logs)
+
+
+def _count(kind: Kind, config: BankConfig) -> int:
+    """Return how many bursts of a kind the bank has, at least 2."""
+    if "frauds" not in kind:
+        return max(2, round(config.transactions * kind["per_thousand"] / 1000.0))
+    severity = ndtri(np.linspace(0.0005, 0.9995, 1000))
+    guilt = sigmoid(v.CONDUCT["guilt"] + severity)
+    rows = kind["rows"][0] + kind["rows"][1] * np.exp(_LENGTH_BY_SEVERITY * severity)
+    frauds = config.transactions * config.fraud_share * kind["frauds"]
+    return max(2, round(frauds / float((guilt * rows).mean())))
+
+
+def _draw_bursts(kind: Kind, market: Market, *, rng: Generator) -> Bursts:
+    """Draw victims among persons who are never quiet, times, devices, places and labels."""
+    people, config = market.people, market.config
+    n = _count(kind, config)
+    victim = rng.choice(np.flatnonzero(people.person & ~people.sleeps), n)
     severity = rng.standard_normal(n)
-    severity[0] = 1.0
-    probability = sigmoid(_GUILT_AT_ZERO + _GUILT_SLOPE * severity)
-    probability[0] = 1.0
-    first = customers.first_day[victim] + 1
-    day = first + np.floor(rng.random(n) * (config.days - 3 - first)).astype(np.int64)
-    at_night = rng.random(n) < sigmoid(0.8 * severity - 0.2)
-    hours = np.where(at_night, rhythm.NIGHT, rhythm.PHONE)
+    probability = np.zeros(n)
+    # an honest unknown device is the customer's own third one
+    third = 2 * market.customers + victim
+    if "frauds" in kind:
+        probability = sigmoid(v.CONDUCT["guilt"] + severity)
+        probability[0] = 1.0
+        third = 2 * market.customers + rng.integers(0, market.customers, n)
+    first = people.first_day[victim] + 1
+    share = rhythm.draw_trend(n, kind.get("trend", 0.0), rng=rng)
+    day = first + np.floor(share * (config.days - 3 - first)).astype(np.int64)
+    hours = np.where(rng.random(n) < kind["night"], rhythm.NIGHT, rhythm.SHOP)
     time = rhythm.draw_times(config, day, hours, rng=rng)
-    count = len(customers)
-    stranger = 2 * count + rng.integers(0, count, n)
-    own = 2 * victim + (time >= customers.new_phone[victim])
-    strange = rng.random(n) < sigmoid(1.2 + severity)
-    elsewhere = places.random(n) < sigmoid(severity - 0.3)
-    return Incidents(
+    unknown = rng.random(n) < kind["device"]
+    elsewhere = draw_elsewhere(people.city[victim], rng=rng)
+    return Bursts(
         victim=victim,
         time=time,
         severity=severity,
         probability=probability,
         fraud=rng.random(n) < probability,
-        device=np.where(strange, stranger, own),
-        province=np.where(elsewhere, draw_elsewhere(customers.city[victim], rng=places), NONE),
-        ring=first_ring + np.arange(n),
+        unknown=unknown,
+        device=np.where(unknown, third, market.device_at(victim, time)),
+        province=np.where(rng.random(n) < kind["elsewhere"], elsewhere, NONE),
     )
 
 
-def take_over_accounts(
-    incidents: Incidents, market: Market, scales: Scales, *, rng: Generator
-) -> tuple[Ledger, EventLog]:
-    """Draw a burst of transfers to new payees, and the logins before it."""
-    s = incidents.severity
-    count = np.minimum(1 + rng.poisson(1.6 * np.exp(0.3 * s)), 8)
+def _pay(
+    kind: Kind, bursts: Bursts, first_ring: int, market: Market, scales: Scales, *, rng: Generator
+) -> Ledger:
+    """Draw the payments: transfers to payees, or card payments at shops."""
+    s = bursts.severity
+    more = rng.poisson(kind["rows"][1] * np.exp(_LENGTH_BY_SEVERITY * s))
+    count = np.minimum(kind["rows"][0] + more, _MAX_ROWS)
     of = np.repeat(np.arange(s.size), count)
     n = of.size
     order = _position_within(count)
-    gap = rng.integers(2 * _MINUTE, 35 * _MINUTE, n)
-    factor = np.exp(1.5 + 0.5 * s[of] + 0.7 * rng.standard_normal(n))
-    habit = market.payees[incidents.victim[of], rng.integers(0, 5, n)]
-    payee = np.where(rng.random(n) < 0.85, market.draw_externals(n, rng=rng), habit)
-    mule = incidents.fraud[of] & (rng.random(n) < 0.3)
-    payee = np.where(mule, rng.choice(market.mules, n), payee)
-    ledger = make_ledger(
-        customer=incidents.victim[of],
+    customer, fraud = bursts.victim[of], bursts.fraud[of]
+    gap = rng.integers(_MINUTE, 2 * kind["gap"] * _MINUTE, n)
+    size = kind["size"] + _SIZE_BY_SEVERITY * s[of] + _SIZE_SPREAD * rng.standard_normal(n)
+    amount = scales.out[customer] * np.exp(size)
+    typology = v.TYPOLOGIES.index(kind["typology"]) if "frauds" in kind else NONE
+    if "shop" in kind:
+        instrument = v.CARD
+        other = _choose_shops(kind["shop"], n, market, rng)
+        channel = np.where(other >= market.first_web, v.ONLINE, v.POS)
+        probe = (rng.random(s.size) < kind["probe"])[of] & (order == 0)
+        amount = np.where(probe, rng.uniform(1.0, 10.0, n), np.maximum(amount, 15.0))
+    else:
+        instrument = v.TRANSFER
+        other = _choose_payees(kind["new"], customer, fraud, market, rng)
+        channel = rng.choice([v.ONLINE, v.MOBILE], n)
+        amount = round_to(amount, 10)
+    return make_ledger(
+        time=bursts.time[of] + _running_sum(gap, order),
+        customer=customer,
+        amount=amount,
         incoming=False,
-        time=incidents.time[of] + _running_sum(gap, order) + _MINUTE,
-        amount=round_to(scales.out[incidents.victim[of]] * factor, 10),
-        instrument=v.TRANSFER,
-        channel=rng.choice([v.ONLINE, v.MOBILE], n),
-        counterparty=payee,
-        country=market.country[payee],
-        device=incidents.device[of],
-    )
-    return _blame(ledger, incidents, of, v.ACCOUNT_TAKEOVER), _log_takeover(incidents, market, rng)
-
-
-def steal_cards(incidents: Incidents, market: Market, scales: Scales, *, rng: Generator) -> Ledger:
-    """Draw a burst of card payments at unusual shops, often after a probe of a few yuan."""
-    s = incidents.severity
-    count = np.minimum(2 + rng.poisson(1.6 * np.exp(0.3 * s)), 10)
-    of = np.repeat(np.arange(s.size), count)
-    n = of.size
-    order = _position_within(count)
-    probe = (rng.random(s.size) < sigmoid(s))[of] & (order == 0)
-    large = scales.out[incidents.victim[of]] * np.exp(
-        0.7 + 0.5 * s[of] + 0.7 * rng.standard_normal(n)
-    )
-    abroad = rng.random(n) < 0.7 * sigmoid(s[of] - 0.3)
-    foreign = rng.choice(market.foreign_terminals, n)
-    shop = np.where(abroad, foreign, rng.integers(0, market.terminals, n))
-    web = shop >= market.first_web
-    gap = rng.integers(3 * _MINUTE, 90 * _MINUTE, n)
-    ledger = make_ledger(
-        customer=incidents.victim[of],
-        incoming=False,
-        time=incidents.time[of] + _running_sum(gap, order),
-        amount=np.where(probe, rng.uniform(1.0, 10.0, n), np.maximum(large, 15.0)),
-        instrument=v.CARD,
-        channel=np.where(web, v.ONLINE, v.POS),
-        counterparty=shop,
-        country=market.country[shop],
-        device=np.where(web, incidents.device[of], NONE),
-    )
-    return _blame(ledger, incidents, of, v.STOLEN_CARD)
-
-
-def _blame(ledger: Ledger, incidents: Incidents, of: Ints, typology: int) -> Ledger:
-    """Mark the outgoing rows of incidents; honest incidents carry no typology."""
-    fraud = incidents.fraud[of]
-    return replace(
-        ledger,
-        probability=incidents.probability[of],
+        instrument=instrument,
+        channel=channel,
+        counterparty=other,
+        country=market.country[other],
+        device=np.where(channel == v.POS, NONE, bursts.device[of]),
+        probability=bursts.probability[of],
         fraud=fraud,
         typology=np.where(fraud, typology, NONE),
-        ring=np.where(fraud, incidents.ring[of], NONE),
-        province=incidents.province[of],
+        ring=first_ring + of,
+        province=bursts.province[of],
     )
 
 
-def _log_takeover(incidents: Incidents, market: Market, rng: Generator) -> EventLog:
-    s = incidents.severity
-    everyone = np.arange(s.size)
-    abroad = rng.random(s.size) < sigmoid(s - 0.8)
-    country = np.where(abroad, rng.integers(1, len(v.COUNTRIES), s.size), v.HOME)
-    failed = np.repeat(everyone, rng.poisson(np.exp(0.4 * s)))
-    reset = np.flatnonzero(rng.random(s.size) < sigmoid(0.5 + s))
-    changed = np.flatnonzero(incidents.device >= 2 * market.customers)
+def _choose_payees(new: float, customer: Ints, fraud: Mask, market: Market, rng: Generator) -> Ints:
+    """Choose payees, new or usual ones; frauds also use mules again and again."""
+    n = customer.size
+    habit = market.payees[customer, rng.integers(0, 5, n)]
+    payee = np.where(rng.random(n) < new, market.draw_externals(n, rng=rng), habit)
+    mule = fraud & (rng.random(n) < _MULE_SHARE)
+    return np.where(mule, rng.choice(market.mules, n), payee)
+
+
+def _choose_shops(where: str, n: int, market: Market, rng: Generator) -> Ints:
+    """Choose shops at random, at home or abroad, on the web or not."""
+    abroad = market.country[: market.terminals] != v.HOME
+    web = np.arange(market.terminals) >= market.first_web
+    fits = (abroad == where.startswith("foreign")) & (web == where.endswith("web"))
+    return rng.choice(np.flatnonzero(fits), n)
+
+
+def _log_logins(kind: Kind, bursts: Bursts, *, rng: Generator) -> EventLog:
+    """Log what comes before transfers: failed logins and a new password, a new device, a login."""
+    n = bursts.victim.size
+    reset = np.flatnonzero(rng.random(n) < kind["reset"])
+    failed = np.repeat(reset, rng.poisson(1.5, reset.size))
+    changed = np.flatnonzero(bursts.unknown)
     steps = (
         (v.FAILED_LOGIN, failed, rng.integers(20, 60, failed.size)),
         (v.PASSWORD_RESET, reset, np.full(reset.size, 15)),
         (v.DEVICE_CHANGE, changed, np.full(changed.size, 8)),
-        (v.LOGIN, everyone, np.full(s.size, 3)),
+        (v.LOGIN, np.arange(n), np.full(n, 3)),
     )
     return stack(
         [
             make_log(
-                time=incidents.time[who] - minutes * _MINUTE,
-                customer=incidents.victim[who],
-                kind=kind,
-                device=incidents.device[who],
+                time=bursts.time[who] - minutes * _MINUTE,
+                customer=bursts.victim[who],
+                kind=what,
+                device=bursts.device[who],
                 channel=v.MOBILE,
-                country=country[who],
             )
-            for kind, who, minutes in steps
+            for what, who, minutes in steps
         ]
     )
 
@@ -218,7 +214,7 @@ def _position_within(count: Ints) -> Ints:
 
 
 def _running_sum(gap: Ints, order: Ints) -> Ints:
-    """Add up gaps within each incident; the first row of each comes after no gap."""
+    """Add up gaps within each burst; the first row of each comes after no gap."""
     total = np.cumsum(np.where(order == 0, 0, gap))
     start = np.flatnonzero(order == 0)
     before = np.repeat(total[start], np.diff(np.r_[start, gap.size]))

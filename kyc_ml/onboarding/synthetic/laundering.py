@@ -2,12 +2,12 @@
 
 How the true probability is defined. Customers are drawn into schemes by a weight from
 their profile (`Customers.risk`). A scheme has a severity s from N(0, 1), which shapes its
-size and number of waves, and is laundering with probability
-``sigmoid(_GUILT_AT_ZERO + _GUILT_SLOPE * s)``; one Bernoulli draw decides for all its
-members. A scheme that turns out honest stays in the bank: a trader that passes money
-through, a shop rich in cash, a firm that pays through its staff. The first scheme of each
-typology is planted for certain: its probability is 1. A customer in no scheme has
-probability 0.
+size and number of waves, and is laundering with probability ``sigmoid(guilt + s)``, where
+`guilt` is of the typology and of how its first member earns (``conduct.yaml``): what is
+laundering for an employee is business for a shop. One Bernoulli draw decides for all
+members. A part of the schemes is half: one leg is missing, and they are honest for certain.
+The honest ones stay in the bank. The first scheme of each typology is planted for certain:
+it is whole, and its probability is 1. A customer in no scheme has probability 0.
 """
 
 from __future__ import annotations
@@ -23,26 +23,19 @@ from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.payments import mirror
-from kyc_ml.onboarding.synthetic.records import NONE, Ledger, sigmoid, stack
-from kyc_ml.onboarding.synthetic.schemes import AMONG_MEMBERS, CASH_THRESHOLD, WAVE_DAYS, WAVES
+from kyc_ml.onboarding.synthetic.records import NONE, Ledger, pick, sigmoid, stack
+from kyc_ml.onboarding.synthetic.schemes import (
+    AMONG_MEMBERS,
+    CASH_THRESHOLD,
+    WAVE_DAYS,
+    WAVES,
+    first_leg,
+)
 from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, BankConfig
 
-_GUILT_AT_ZERO: Final = 0.8
-_GUILT_SLOPE: Final = 1.5
-_MEAN_GUILT: Final = 0.64
-_MEAN_MEMBERS: Final = 1.24
-# Share of the schemes by typology. Convention, not theory.
-_SHARES: Final = {
-    v.STRUCTURING: 0.24,
-    v.FAN_IN: 0.18,
-    v.FAN_OUT: 0.18,
-    v.FLOW_THROUGH: 0.22,
-    v.DORMANT_REACTIVATION: 0.10,
-    v.CYCLE: 0.08,
-}
-# Scatter-gather schemes for each of those; with 5 to 8 members they add a tenth to the
-# launderers. Convention, not theory.
-_SCATTER_GATHERS: Final = 0.02
+_SCHEMES: Final = {v.TYPOLOGIES.index(name): row for name, row in v.CONDUCT["schemes"].items()}
+_TRADES: Final = ("salaried", "shops", "shops", "firms", "firms")
+"""Column of the log-odds of guilt, for each way of earning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +46,7 @@ class Scheme:
     typology: int
     members: Ints
     severity: float
+    half: bool
     probability: float
     guilty: bool
     start_day: int
@@ -67,6 +61,7 @@ class Involvement:
     """
 
     customer: Ints
+    ring: Ints
     typology: Ints
     probability: Floats
     guilty: Mask
@@ -79,25 +74,31 @@ def plan_schemes(config: BankConfig, customers: Customers, *, rng: Generator) ->
 
     Reactivations take customers who were quiet, all others customers who never are.
     """
-    typologies = _draw_typologies(config, customers, rng)
-    sizes = np.where(typologies == v.CYCLE, rng.integers(3, 6, typologies.size), 1)
-    quiet = np.flatnonzero(customers.sleeps)
-    sleepers = iter(rng.permutation(quiet).tolist())
     # never quiet, and with time left for a wave
     able = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
-    awake = np.flatnonzero(able)
-    weight = customers.risk[awake] / customers.risk[awake].sum()
-    others = rng.choice(awake, int(sizes.sum()), replace=False, p=weight)
-    schemes = []
-    for ring, (typology, size) in enumerate(zip(typologies.tolist(), sizes.tolist(), strict=True)):
-        members, others = others[:size], others[size:]
+    weight = np.where(able, customers.risk, 0.0)
+    others = rng.choice(weight.size, int(able.sum()), replace=False, p=weight / weight.sum())
+    sleepers = rng.permutation(np.flatnonzero(customers.sleeps))
+    kinds = list(_SCHEMES)
+    drawn = rng.choice(kinds, others.size, p=[row["share"] for row in _SCHEMES.values()])
+    wanted = config.launderer_share * len(customers)
+    schemes: list[Scheme] = []
+    for ring, typology in enumerate([*kinds, *drawn.tolist()]):
+        size = int(rng.integers(3, 6)) if typology == v.CYCLE else 1
         if typology == v.DORMANT_REACTIVATION:
-            members = np.array([next(sleepers)])
-        schemes.append(
-            _draw_scheme(
-                ring, typology, members, config, customers, certain=ring < len(_SHARES), rng=rng
-            )
+            members, sleepers = sleepers[:size], sleepers[size:]
+        else:
+            members, others = others[:size], others[size:]
+        if members.size < size:
+            continue
+        certain = ring < len(kinds)
+        scheme = _draw_scheme(
+            len(schemes), typology, members, config, customers, certain=certain, rng=rng
         )
+        schemes.append(scheme)
+        wanted -= scheme.probability * size
+        if wanted <= 0.0 and not certain:
+            break
     return schemes
 
 
@@ -110,7 +111,7 @@ def plan_scatter_gathers(
     first, planted for certain, begins in the first half of the period, so that even a short
     bank has time to learn of it.
     """
-    n = max(1, round(_SCATTER_GATHERS * _expect_schemes(config, customers)))
+    n = max(1, round(v.CONDUCT["scatter_gathers"] * len(planned)))
     sizes = rng.integers(5, 9, n)  # a source, a target, three to six between them
     free = customers.steady
     free[np.concatenate([scheme.members for scheme in planned])] = False
@@ -134,36 +135,19 @@ def lay_schemes(
     remote = ~ledger.incoming & (ledger.instrument == v.TRANSFER)
     own = market.device_at(ledger.customer, ledger.time)
     ledger = replace(ledger, device=np.where(remote, own, NONE))
-    times = [
-        (int(t.min()), int(t.max()))
-        for scheme, part in zip(schemes, laid, strict=True)
-        for t in (part.time[part.customer == member] for member in scheme.members)
-    ]
-    repeats = np.array([scheme.members.size for scheme in schemes])
+    order = np.lexsort([ledger.time, ledger.customer])
+    members, first = np.unique(ledger.customer[order], return_index=True)
+    last = np.r_[first[1:], order.size] - 1
+    ring = ledger.ring[order[first]]
     return ledger, Involvement(
-        customer=np.concatenate([scheme.members for scheme in schemes]),
-        typology=np.repeat([scheme.typology for scheme in schemes], repeats),
-        probability=np.repeat([scheme.probability for scheme in schemes], repeats),
-        guilty=np.repeat([scheme.guilty for scheme in schemes], repeats),
-        start=np.array([first for first, _ in times]),
-        end=np.array([last for _, last in times]),
+        customer=members,
+        ring=ring,
+        typology=np.array([scheme.typology for scheme in schemes])[ring],
+        probability=np.array([scheme.probability for scheme in schemes])[ring],
+        guilty=np.array([scheme.guilty for scheme in schemes])[ring],
+        start=ledger.time[order[first]],
+        end=ledger.time[order[last]],
     )
-
-
-def _draw_typologies(config: BankConfig, customers: Customers, rng: Generator) -> Ints:
-    """Draw the typology of each scheme: one of each first, reactivations by sleepers."""
-    kinds = np.array(list(_SHARES))
-    more = max(0, round(_expect_schemes(config, customers)) - kinds.size)
-    typologies = np.concatenate([kinds, rng.choice(kinds, more, p=list(_SHARES.values()))])
-    sleepers = int(customers.sleeps.sum()) // 2
-    reactivations = np.flatnonzero(typologies == v.DORMANT_REACTIVATION)
-    typologies[reactivations[sleepers:]] = v.FLOW_THROUGH
-    return typologies
-
-
-def _expect_schemes(config: BankConfig, customers: Customers) -> float:
-    """Return how many schemes the launderer share asks for, scatter-gather aside."""
-    return config.launderer_share * len(customers) / (_MEAN_GUILT * _MEAN_MEMBERS)
 
 
 def _draw_scheme(
@@ -177,7 +161,10 @@ def _draw_scheme(
     rng: Generator,
 ) -> Scheme:
     severity = float(rng.standard_normal())
-    probability = float(sigmoid(np.array(_GUILT_AT_ZERO + _GUILT_SLOPE * severity)))
+    kind = _SCHEMES.get(typology, _SCHEMES[v.CYCLE])
+    half = not certain and bool(rng.random() < kind["half"])
+    guilt = kind[_TRADES[customers.earning[members[0]]]]
+    probability = 0.0 if half else float(sigmoid(np.array(guilt + severity)))
     probability = 1.0 if certain else probability
     first = int(customers.first_day[members].max()) + 1
     start_day = int(rng.integers(first, config.days - 2 * WAVE_DAYS))
@@ -189,6 +176,7 @@ def _draw_scheme(
         typology=typology,
         members=members,
         severity=severity,
+        half=half,
         probability=probability,
         guilty=bool(rng.random() < probability),
         start_day=start_day,
@@ -197,7 +185,7 @@ def _draw_scheme(
 
 def _lay_scheme(scheme: Scheme, market: Market, rng: Generator) -> Ledger:
     """Draw the waves of one scheme, one after the other, inside the period."""
-    waves = 1 + int(rng.poisson(1.5 * np.exp(0.3 * scheme.severity)))
+    waves = 1 + int(rng.poisson(0.8 * np.exp(0.3 * scheme.severity)))
     pauses = rng.integers(WAVE_DAYS + 1, 26, waves)
     days = scheme.start_day + np.r_[0, np.cumsum(pauses[:-1])]
     monthly = float(market.people.flow[scheme.members].min()) / 12.0
@@ -206,11 +194,12 @@ def _lay_scheme(scheme: Scheme, market: Market, rng: Generator) -> Ledger:
     for day in days[days <= market.config.days - WAVE_DAYS].tolist():
         start = market.config.start_us + day * DAY + int(rng.integers(8 * HOUR, 20 * HOUR))
         size = max(base, 0.5 * CASH_THRESHOLD) * float(np.exp(0.4 * rng.standard_normal()))
-        parts.append(WAVES[scheme.typology](scheme.members, start, size, market, rng))
+        wave = WAVES[scheme.typology](scheme.members, start, size, market, rng)
+        parts.append(pick(wave, first_leg(scheme.typology, wave)) if scheme.half else wave)
     ledger = stack(parts)
-    if scheme.guilty:
-        n = len(ledger)
-        ledger = replace(ledger, typology=np.full(n, scheme.typology), ring=np.full(n, scheme.ring))
+    n = len(ledger)
+    typology = np.full(n, scheme.typology if scheme.guilty else NONE)
+    ledger = replace(ledger, typology=typology, ring=np.full(n, scheme.ring))
     if scheme.typology in AMONG_MEMBERS:
         ledger = stack([ledger, mirror(ledger, market, rng=rng)])
     return ledger

@@ -158,12 +158,20 @@ def _pay_each_other(pairs: int, market: Market, scales: Scales, *, rng: Generato
 
 def _pay_the_world(n: int, market: Market, scales: Scales, *, rng: Generator) -> Ledger:
     who = draw_payers(n, market.people, rng=rng)
-    kind = _draw_kinds(market.people.earning[who], rng)
-    channel = _draw_channels(kind, rng)
     days = rhythm.draw_days(market.config, market.people, who, rng=rng)
+    years = days / 365.0
+    drift = v.CONDUCT["drift"]
+    kind = _draw_kinds(market.people.earning[who], rng)
+    lost = (kind == _ATM) & (rng.random(n) < drift["cash_to_web"] * years)
+    kind = np.where(lost, _WEB, kind)
+    channel = _draw_channels(kind, rng)
+    moved = (channel == v.ONLINE) & ~_INCOMING[kind]
+    moved &= rng.random(n) < drift["online_to_mobile"] * years
+    channel = np.where(moved, v.MOBILE, channel)
     time = rhythm.draw_times(market.config, days, _rhythm_of(kind, channel), rng=rng)
     counterparty = _draw_counterparties(kind, who, market, rng)
     typical = np.where(_INCOMING[kind], scales.income[who], scales.out[who]) * _FACTOR[kind]
+    typical = typical * (1.0 + drift["amount"]) ** years
     terminal = np.clip(counterparty, 0, market.terminals - 1)
     price = np.where(_is_card(kind), market.price[terminal], 1.0)
     remote = np.isin(channel, (v.ONLINE, v.MOBILE)) & ~_INCOMING[kind]

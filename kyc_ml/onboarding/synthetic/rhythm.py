@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Final
 
 import numpy as np
 from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints, Mask
+from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
-from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, BankConfig
+from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, UTC_OFFSET, BankConfig
 
 SHOP, PHONE, OFFICE, NIGHT = range(4)
 """Rhythms of the day: shops, phones and computers, office hours, the small hours."""
@@ -27,13 +29,16 @@ _HOURS: Final = np.array(
 # Relative number of payments from Monday to Sunday: persons, then entities.
 _WEEK: Final = np.array([[9, 9, 9, 9, 11, 14, 12], [12, 12, 12, 12, 13, 4, 2]], dtype=np.float64)
 
+_NEW_MOON: Final = 2_451_550.09766  # 6 January 2000, Julian day
+_LUNATION: Final = 29.530588861
+
 
 def draw_days(config: BankConfig, customers: Customers, customer: Ints, *, rng: Generator) -> Ints:
     """Draw a day of the period for each payment: more on busy weekdays, none when quiet."""
     days = np.empty(customer.size, dtype=np.int64)
     person = customers.person[customer]
     for kind, rows in enumerate((np.flatnonzero(person), np.flatnonzero(~person))):
-        edges = _day_edges(config, _WEEK[kind])
+        edges = _day_edges(config, kind)
         who = customer[rows]
         first = edges[customers.first_day[who]]
         gap_from, gap_to = edges[customers.quiet_from[who]], edges[customers.quiet_to[who]]
@@ -80,7 +85,48 @@ def month_starts(config: BankConfig) -> Ints:
     return (months.astype("datetime64[D]") - first).astype(np.int64)
 
 
-def _day_edges(config: BankConfig, week: Floats) -> Floats:
-    """Cumulate the weights of the days; shape (days + 1,)."""
+def draw_trend(n: int, trend: float, *, rng: Generator) -> Floats:
+    """Draw parts of the period in [0, 1), with a density from ``1 - trend`` to ``1 + trend``."""
+    luck = rng.random(n)
+    if not trend:
+        return luck
+    flat = 1.0 - trend
+    return np.asarray((np.sqrt(flat**2 + 4.0 * trend * luck) - flat) / (2.0 * trend))
+
+
+def spring_festival(year: int) -> dt.date:
+    """Return the first day of the lunar year, right to a day: the new moon nearest to Lichun.
+
+    Source: mean new moons of Meeus, Astronomical Algorithms, chapter 49 (without the periodic
+    terms, which shift a new moon by up to 14 hours); Lichun is on 4 February.
+    """
+    lichun = dt.date(year, 2, 4).toordinal() + 1_721_424.5 + 0.5 - UTC_OFFSET / DAY
+    month = round((lichun - _NEW_MOON) / _LUNATION)
+    local = _NEW_MOON + month * _LUNATION + UTC_OFFSET / DAY
+    return dt.date.fromordinal(int(np.floor(local - 1_721_424.5)))
+
+
+def season(config: BankConfig) -> Floats:
+    """Return the factors on the payments of persons and of entities, shape (2, days)."""
+    days = [config.first_day + dt.timedelta(days=day) for day in range(config.days)]
+    return np.array([_factors(day) for day in days]).T
+
+
+def _factors(day: dt.date) -> Floats:
+    to_festival = (spring_festival(day.year) - day).days
+    parts = {
+        "month_end": (day + dt.timedelta(days=3)).day <= 3,
+        "before_new_year": 0 < to_festival <= 14,
+        "new_year": -7 < to_festival <= 0,
+        f"{day:%m-%d}": True,
+    }
+    table = v.CONDUCT["season"]
+    return np.prod(
+        [table[name] for name, on in parts.items() if on and name in table], axis=0
+    ) * np.ones(2)
+
+
+def _day_edges(config: BankConfig, kind: int) -> Floats:
+    """Cumulate the weights of the days for persons (0) or entities (1); shape (days + 1,)."""
     weekday = (config.first_day.weekday() + np.arange(config.days)) % 7
-    return np.concatenate([[0.0], np.cumsum(week[weekday])])
+    return np.concatenate([[0.0], np.cumsum(_WEEK[kind][weekday] * season(config)[kind])])

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator
 
-from kyc_ml.metrics import Floats, Ints
+from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.records import Ledger, make_ledger, stack
@@ -166,6 +166,19 @@ AMONG_MEMBERS: Final = (v.CYCLE, v.SCATTER_GATHER)
 """Typologies whose payments all go from member to member."""
 
 
+def first_leg(typology: int, wave: Ledger) -> Mask:
+    """Return the payments of a wave that also honest customers make: one leg of two.
+
+    Those of fan-out leave, all others arrive; a cycle does not close, a scattered sum stays
+    with those who received it.
+    """
+    if typology == v.CYCLE:
+        return np.arange(len(wave)) < len(wave) - 1
+    if typology == v.SCATTER_GATHER:
+        return np.arange(len(wave)) < len(wave) // 2
+    return wave.incoming != (typology == v.FAN_OUT)
+
+
 def _transfer(
     customer: int, time: Ints, amount: Floats, market: Market, rng: Generator, *, incoming: bool
 ) -> Ledger:
@@ -186,6 +199,6 @@ def _transfer(
 
 
 def _others(n: int, market: Market, rng: Generator) -> Ints:
-    """Draw counterparties: one in four is a mule that others use as well."""
+    """Draw counterparties: three in twenty are mules that others use as well."""
     usual = market.draw_externals(n, rng=rng)
-    return np.where(rng.random(n) < 0.25, rng.choice(market.mules, n), usual)
+    return np.where(rng.random(n) < 0.15, rng.choice(market.mules, n), usual)

@@ -33,12 +33,16 @@ class BankConfig(Section):
     """First day of the period (ISO date, local to Asia/Shanghai)."""
     days: int = Field(default=360, ge=120, le=3_650)
     """Length of the period in days."""
-    transactions_per_customer: int = Field(default=100, ge=25)
+    transactions_per_customer: int = Field(default=50, ge=25)
     """Mean over the period; a bank has at least 200 customers."""
-    fraud_share: float = Field(default=0.007, gt=0.0, le=0.05)
-    """Expected share of transactions that are fraudulent."""
-    launderer_share: float = Field(default=0.03, gt=0.0, le=0.1)
-    """Expected share of customers who launder at some time.
+    fraud_share: float = Field(default=0.01, gt=0.0, le=0.05)
+    """Expected share of transactions that are fraudulent.
+
+    Denser than life, where it is 0.001 to 0.1 %: a bank of this size would have too few
+    frauds to learn from and to measure with.
+    """
+    launderer_share: float = Field(default=0.12, gt=0.0, le=0.2)
+    """Expected share of customers who launder at some time; denser than life, as frauds are.
 
     The members of scatter-gather schemes come on top of it: about a tenth more.
     """
@@ -48,9 +52,11 @@ class BankConfig(Section):
     """Share of fraud incidents that are ever confirmed."""
     fraud_delay_median_days: float = Field(default=10.0, gt=0.0, le=365.0)
     """Median days from a fraud to its confirmation."""
-    report_share: float = Field(default=0.65, ge=0.0, le=1.0)
+    report_share: float = Field(default=0.75, ge=0.0, le=1.0)
     """Share of launderers who are ever reported."""
-    report_delay_median_days: float = Field(default=45.0, gt=0.0, le=365.0)
+    wrong_share: float = Field(default=0.01, ge=0.0, le=0.5)
+    """Share of honest look-alikes that are confirmed or reported all the same."""
+    report_delay_median_days: float = Field(default=30.0, gt=0.0, le=365.0)
     """Median days from the end of the laundering to the report."""
 
     @field_validator("start")

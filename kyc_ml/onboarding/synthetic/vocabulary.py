@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from kyc_ml.config import read_packaged
 
+CONDUCT: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("conduct.yaml"))
+"""Bursts, schemes, season and drift: see the file."""
 _CONTENT: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("words.yaml"))
 
 
@@ -27,7 +29,7 @@ LOGIN, FAILED_LOGIN, DEVICE_CHANGE, PASSWORD_RESET, DOCUMENT_CHECK = range(5)
 TYPOLOGIES: Final = _words("typologies")
 ACCOUNT_TAKEOVER, STOLEN_CARD, COMPROMISED_TERMINAL, SINGLE_MISUSE = range(4)
 STRUCTURING, FAN_IN, FAN_OUT, FLOW_THROUGH = range(4, 8)
-DORMANT_REACTIVATION, CYCLE, SCATTER_GATHER = range(8, 11)
+DORMANT_REACTIVATION, CYCLE, SCATTER_GATHER, AUTHORISED_SCAM = range(8, 12)
 SEGMENTS: Final = _words("segments")
 RETAIL, PRIVATE, SME, CORPORATE = range(4)
 EARNINGS: Final = _words("earnings")

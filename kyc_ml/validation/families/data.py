@@ -20,10 +20,13 @@ from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.probes import FEWEST, probe
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import values_of
+from kyc_ml.validation.stand_ins import find_stand_ins
 from kyc_ml.validation.text import notice
 
 _NO_TABLES: Final = not_applicable("no_tables")
 _NO_FILES: Final = not_applicable("no_files")
+_STANDS_IN: Final = 0.95
+"""Agreement from which missing values of a feature stand in for a field (convention)."""
 _MOST_PROBED: Final = 50_000
 """Most rows to probe for leaks: a leak is visible in few rows (convention)."""
 
@@ -157,16 +160,29 @@ def run_missingness(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAppli
         }
     )
     emptied = table[(table["current"] == 1.0) & (table["reference"] < 1.0)]
+    stand_ins = None
+    if evidence.observations is not None:
+        stand_ins = find_stand_ins(now.features, evidence.observations)
+        stand_ins = stand_ins[stand_ins["agreement"] >= _STANDS_IN]
     return Outcome(
         values={
             "emptied": Value(value=len(emptied), about=", ".join(emptied["feature"].head(5))),
             "largest_rise": largest(table, "rise", named="feature"),
             "p_value": smallest(parts, "p_value", named="part"),
             "features": len(table),
+            "stand_ins": _named(stand_ins),
         },
-        tables={"features": table},
+        tables={"features": table, **({} if stand_ins is None else {"stand_ins": stand_ins})},
         parts=parts,
     )
+
+
+def _named(stand_ins: pd.DataFrame | None) -> Value:
+    """Count the features that stand in for a field; undefined without the observations."""
+    if stand_ins is None:
+        return Value(np.nan)
+    pairs = (f"{feature}: {field}" for feature, field, _ in stand_ins.itertuples(index=False))
+    return Value(float(stand_ins["feature"].nunique()), about="; ".join(list(pairs)[:5]))
 
 
 _KNOWN_BY_DEFINITION: Final = notice("positives_known_by_definition")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from kyc_ml.decision import rank_reasons
+from kyc_ml.decision import NOTHING_STANDS_OUT, find_unusual, rank_reasons
 from kyc_ml.metrics import Ints
+from kyc_ml.validation.attribution import reasons_of_rows
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
@@ -109,52 +111,51 @@ def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
         rng=np.random.default_rng(settings.seed),
     )
     k = evidence.attributed.reasons.shape[1]
-    after = rank_reasons(
+    found = reasons_of_rows(
+        evidence.bundle,
+        replace(current.features.take(rows), numbers=noisy),
         model.contributions(noisy, threads=evidence.threads).values,
         k=k,
     )
-    before = evidence.attributed.reasons[rows]
-    common = (before[:, :, None] == after[:, None, :]).sum(axis=(1, 2))
+    before, after = evidence.attributed.reasons[rows], found.groups
+    common = ((before[:, :, None] == after[:, None, :]) & (before >= 0)[:, :, None]).sum((1, 2))
+    joint = (before >= 0).sum(axis=1) + (after >= 0).sum(axis=1) - common
+    # two rows without a reason agree
+    overlap = np.divide(common, joint, out=np.ones(rows.size), where=joint > 0)
     return Outcome(
         values={
-            "overlap": float((common / (2 * k - common)).mean()),
+            "overlap": float(overlap.mean()),
             "first_kept": float((before[:, 0] == after[:, 0]).mean()),
-            **_reasons_of_the_head(evidence),
+            **_reasons_of_the_head(evidence, k=k),
         },
         notes=(notice("rows_drawn", rows=rows.size),),
     )
 
 
-def _reasons_of_the_head(evidence: ReviewEvidence) -> dict[str, Value]:
+def _reasons_of_the_head(evidence: ReviewEvidence, *, k: int) -> dict[str, Value]:
     """Describe the reasons of the rows with the highest scores, which analysts read."""
-    rows, usual = evidence.of_the_model.current, evidence.bundle.reference
+    rows, reference = evidence.of_the_model.current, evidence.bundle.reference
     most = min(max(len(rows) // _HEAD, 1), _MOST_OF_HEAD)
     places = np.argsort(-rows.margin, kind="stable")[:most]
     part = evidence.bundle.model.contributions(rows.matrix[places], threads=evidence.threads)
+    features = rows.features.take(places)
     values = part.values  # noqa: PD011  no pandas object
-    reasons = evidence.attributed.reasons[places].astype(np.int64)
-    above = values.sum(axis=1)
-    named = np.take_along_axis(values, reasons, axis=1).sum(axis=1)
-    ordinary = np.zeros(values.shape)
-    for at, spec in enumerate(rows.features.specs):
-        if spec.kind == "category":
-            mode = usual.modes.get(spec.name)
-            ordinary[:, at] = [each == mode for each in rows.category(spec.name)[places]]
-            continue
-        quartiles = usual.quartiles(spec.name)
-        number = rows.matrix[places, at]
-        ordinary[:, at] = (
-            np.nan if quartiles is None else (number >= quartiles[0]) & (number <= quartiles[1])
-        )
-    names = evidence.attributed.names
-    first = np.bincount(reasons[:, 0], minlength=len(names))
+    found = reasons_of_rows(evidence.bundle, features, values, k=k)
+    given = found.members >= 0
+    usual = np.full(values.shape, np.nan)
+    if reference.contrasts:
+        usual = 1.0 - find_unusual(features, reference, reference.group_of(features))
+    shown = np.where(given, np.take_along_axis(found.differences, found.groups, axis=1), 0.0)
+    apart = found.differences.sum(axis=1)
+    above = apart > 0.0
+    names = (*found.codes, NOTHING_STANDS_OUT)
+    first = np.bincount(np.where(given[:, 0], found.groups[:, 0], len(found.codes)))
+    ordinary = np.take_along_axis(usual, found.members, axis=1)[given]
     return {
-        "usual": Value(float(np.take_along_axis(ordinary, reasons, axis=1).mean())),
+        "usual": Value(float(ordinary.mean()) if ordinary.size else np.nan),
         "commonest_first": Value(float(first.max()) / most, about=names[int(first.argmax())]),
         "covered": Value(
-            float((named[above > 0.0] / above[above > 0.0]).mean())
-            if (above > 0.0).any()
-            else np.nan
+            float((shown.sum(axis=1)[above] / apart[above]).mean()) if above.any() else np.nan
         ),
     }
 

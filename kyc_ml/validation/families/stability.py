@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from kyc_ml.decision import NOTHING_STANDS_OUT
 from kyc_ml.features import find_time_bound_beyond_the_clock
 from kyc_ml.metrics import Drift, FrozenBins, Ints, compute_drift, effective_customers, holm
 from kyc_ml.validation.attribution import Attribution
@@ -136,7 +137,7 @@ def run_reasons(evidence: ReviewEvidence, _: Settings) -> Outcome:
         _first_reasons(each) for each in (evidence.attributed_reference, evidence.attributed)
     )
     drift = _drift(evidence, one, two)
-    table = _shares(evidence.attributed.names, one, two)
+    table = _shares((*evidence.attributed.codes, NOTHING_STANDS_OUT), one, two)
     table = table[(table["reference"] > 0) | (table["current"] > 0)].reset_index(drop=True)
     table["change"] = (table["current_share"] - table["reference_share"]).abs()
     return Outcome(
@@ -184,7 +185,8 @@ def _counts(evidence: ReviewEvidence, place: int, n_bins: int) -> tuple[Ints, In
 
 
 def _first_reasons(attributed: Attribution) -> Ints:
-    return np.bincount(attributed.reasons[:, 0], minlength=len(attributed.names))
+    first, size = attributed.reasons[:, 0], len(attributed.codes)
+    return np.bincount(np.where(first < 0, size, first), minlength=size + 1)
 
 
 def _shares(labels: tuple[str, ...], one: Ints, two: Ints) -> pd.DataFrame:

@@ -12,7 +12,12 @@ from kyc_ml.validation.policy import Settings, ValidationPolicy
 from kyc_ml.validation.ranked import missing
 from kyc_ml.validation.result import CheckResult, Finding, Table
 from kyc_ml.validation.run.gates import apply_gates, evaluate_gate, find_findings
-from kyc_ml.validation.run.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
+from kyc_ml.validation.run.out_of_fold import (
+    NEEDS_REFERENCE,
+    NOT_APPLICABLE,
+    OF_THE_MODEL,
+    WITHOUT_REFERENCE,
+)
 
 
 def run_checks(
@@ -90,10 +95,15 @@ def run_check(
 def _run(
     procedure: Procedure, evidence: ReviewEvidence, settings: Settings
 ) -> Outcome | NotApplicable:
-    """Run a check, if it applies to these rows: not every check applies to out-of-fold rows."""
+    """Run a check, if it applies to these rows: not every check applies to out-of-fold rows.
+
+    Nor does every check apply to the test of a model that learned from all rows before it.
+    """
     name = procedure.check.id
     if evidence.fitted is not None:
         if name in NOT_APPLICABLE:
             return NotApplicable(reason=NOT_APPLICABLE[name])
         evidence = evidence.of_the_model if name in OF_THE_MODEL else evidence
+    elif evidence.reference is evidence.current and name in NEEDS_REFERENCE:
+        return NotApplicable(reason=WITHOUT_REFERENCE)
     return missing(procedure.needs, evidence) or procedure.run(evidence, settings)

@@ -39,6 +39,23 @@ NOT_APPLICABLE: Final = MappingProxyType(
 )
 """Reason why a check does not apply to out-of-fold rows, by its id."""
 
+NEEDS_REFERENCE: Final = frozenset(
+    {
+        "data.representativeness",
+        "data.missingness",
+        "tiers.migration",
+        "stability.score_psi",
+        "stability.feature_csi",
+        "stability.importance",
+        "stability.reasons",
+        "benchmarks.rating",
+    }
+)
+"""Checks that compare with earlier rows: a test has none if the model learned from all of them."""
+
+WITHOUT_REFERENCE: Final = notice("no_unseen_reference")
+"""Reason why they do not apply then."""
+
 OF_THE_MODEL: Final = frozenset(
     {
         "explanation.additivity",
