@@ -23,7 +23,7 @@ MOST_NODES: Final = 30
 """Nodes of a flow, the customer and the sums of the rest included."""
 
 _HALF: Final = 82.0
-_LEFT: Final = 54.0
+_LEFT: Final = 68.0
 _TOP: Final = 22.0
 _BUCKET: Final = 4.0
 """Width in which payments are added up: bars that touch look like one."""

@@ -33,6 +33,7 @@ from kyc_ml.decision import (
     known_payments,
     list_in_force,
     list_rows,
+    name_grade,
     payment_rows,
     rating_points,
     recent_behaviour,
@@ -146,7 +147,7 @@ def _grade_of(score: Mapping[str, Any], policy: TierPolicy, language: Language) 
     if name is None:
         return ""
     if policy.expert is None or language == "en":
-        return str(name).replace("_", "-").capitalize()
+        return name_grade(name)
     return {grade.name: grade.name_zh for grade in policy.expert.card.grades}[name]
 
 
@@ -278,7 +279,7 @@ def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
     """List what each override in force sets, and its source."""
     policy = case.bundle.policy
     shown = {
-        rule.name: rule.name_zh if language == "zh" else rule.name.replace("_", "-").capitalize()
+        rule.name: rule.name_zh if language == "zh" else name_grade(rule.name)
         for rule in policy.tiers
     }
     listed = []

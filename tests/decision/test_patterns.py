@@ -337,6 +337,16 @@ def test_everything_is_new_in_the_first_month_of_the_data_so_nothing_is():
     assert "fan_in" in found_in(rows)
 
 
+def test_a_very_busy_customer_is_not_searched_for_fans(monkeypatch):
+    rows = [row(n, 60 + n, 10_000, "in", f"p{n}") for n in range(6)]
+    rows += [row(50, 1, 58_000, "out", "z"), row(51, 2, 1, "out", "z")]
+    assert "fan_in" in found_in(rows)
+    monkeypatch.setitem(DECLARED, "most_rows", 7)
+    assert "fan_in" not in found_in(rows)
+    monkeypatch.setitem(DECLARED, "most_rows", 8)
+    assert "fan_in" in found_in(rows)
+
+
 # --- cycles
 
 

@@ -17,7 +17,7 @@ from kyc_ml.config import Unit
 from kyc_ml.decision.casework.evidence import DAYS, Evidence
 from kyc_ml.decision.casework.known import Fact
 from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
-from kyc_ml.decision.wording import WORDING, Language, Pair, name_value, write_text
+from kyc_ml.decision.wording import WORDING, Language, Pair, name_grade, name_value, write_text
 from kyc_ml.display import Drawing, template_environment
 from kyc_ml.storage import write_whole
 
@@ -188,7 +188,7 @@ class CaseSheet:
     def name_tier(self, place: int) -> str:
         """Name a tier for people."""
         english, chinese = self.tiers[place]
-        return chinese if self.language == "zh" else english.replace("_", "-").capitalize()
+        return chinese if self.language == "zh" else name_grade(english)
 
 
 def render_sheet(sheet: CaseSheet) -> str:
