@@ -2,8 +2,8 @@
 
 The values are those of `build_features`. Observations and rows are divided by the keys that
 features read them by (see `anchors`), every part is computed by the same engine, and memory
-holds one part of one key at a time. Counts of the whole bank, by the clock, by a field that is no
-identifier or by nothing, add up over runs of its rows (see `counting`). Exceptions, which hold all
+holds one part of one key at a time. Counts of the whole bank, by the clock, by a field that is not an
+identifier, or by nothing, add up over runs of its rows (see `counting`). Exceptions, which hold all
 rows of a few columns: other readings of the whole bank, or by such a field or a computed column
 alone, and the search for money-flow patterns. A key with more rows than a bucket is not divided
 either.
