@@ -337,6 +337,25 @@ def test_everything_is_new_in_the_first_month_of_the_data_so_nothing_is():
     assert "fan_in" in found_in(rows)
 
 
+@pytest.mark.parametrize(
+    ("hours", "amount", "found"),
+    [
+        (200, 4_000, False),  # at the instant of the last receipt: it cannot be sent on yet
+        (199, 4_000, True),
+        (80, 4_000, True),  # five days
+        (79, 4_000, False),
+        (199, 3_999, False),  # 80 %
+        (199, 5_250, True),  # 105 %
+        (199, 5_251, False),
+    ],
+)
+def test_a_fan_in_is_sent_on_after_the_last_receipt_in_time_and_nearly_whole(hours, amount, found):
+    rows = [row(n, 200 + 60 * n, 1_000, "in", f"p{n}") for n in range(5)]
+    assert ("fan_in" in found_in([*rows, row(50, hours, amount, "out", "z")])) == found
+    wide = [*rows[:4], row(4, 200 + 10 * 24 + 1, 1_000, "in", "p4")]
+    assert "fan_in" not in found_in([*wide, row(50, 199, 4_000, "out", "z")])
+
+
 def test_a_very_busy_customer_is_not_searched_for_fans(monkeypatch):
     rows = [row(n, 60 + n, 10_000, "in", f"p{n}") for n in range(6)]
     rows += [row(50, 1, 58_000, "out", "z"), row(51, 2, 1, "out", "z")]
