@@ -23,10 +23,10 @@ MOST_NODES: Final = 30
 """Nodes of a flow, the customer and the sums of the rest included."""
 
 _HALF: Final = 82.0
-_LEFT: Final = 54.0
+_LEFT: Final = 68.0
 _TOP: Final = 22.0
 _BUCKET: Final = 4.0
-"""Width in which payments are added up: bars that touch could not be told apart."""
+"""Width in which payments are added up: bars that touch look like one."""
 _THICKEST: Final = 14.0
 _CHARACTER: Final = 6.7
 _AMOUNT: Final = 84.0
