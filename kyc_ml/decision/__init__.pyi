@@ -93,5 +93,6 @@ from .tiers.set_by import tiers_set_table as tiers_set_table
 from .tiers_check_job import run_tiers_check as run_tiers_check
 from .wording import Language as Language
 from .wording import join_both as join_both
+from .wording import name_grade as name_grade
 from .wording import write_both as write_both
 from .wording import write_text as write_text

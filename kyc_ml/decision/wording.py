@@ -49,3 +49,14 @@ def join_both(first: Pair, second: Pair) -> Pair:
 def name_value(group: str, value: str, language: Language, *, otherwise: str | None = None) -> str:
     """Return the name of a value, such as a feature family; else `otherwise`, or the value."""
     return WORDING[group].get(value, {}).get(language, value if otherwise is None else otherwise)
+
+
+def name_grade(name: str) -> str:
+    """Write the English name of a tier or grade for people.
+
+    Examples
+    --------
+    >>> name_grade("medium_high")
+    'Medium-high'
+    """
+    return name.replace("_", "-").capitalize()

@@ -23,10 +23,10 @@ MOST_NODES: Final = 30
 """Nodes of a flow, the customer and the sums of the rest included."""
 
 _HALF: Final = 82.0
-_LEFT: Final = 54.0
+_LEFT: Final = 68.0
 _TOP: Final = 22.0
 _BUCKET: Final = 4.0
-"""Width in which payments are added up: bars that touch could not be told apart."""
+"""Width in which payments are added up: bars that touch look like one."""
 _THICKEST: Final = 14.0
 _CHARACTER: Final = 6.7
 _AMOUNT: Final = 84.0
@@ -235,14 +235,13 @@ def draw_flow(
         Number of nodes at most, the customer included; at least 5.
     """
     ordered = sorted(links, key=lambda each: (not each.first, -each.amount, each.name))
-    drawn = list(ordered) if len(ordered) < most else [*ordered[: most - 3]]
+    drawn = list(ordered) if len(ordered) < most else ordered[: most - 3]
+    others = ordered[len(drawn) :]
     for incoming in (True, False):
-        left = [each for each in ordered[len(drawn) :] if each.incoming == incoming]
-        left = [each for each in left if each not in drawn]
+        left = [each.amount for each in others if each.incoming is incoming]
         if left:
             name = rest[not incoming].format(n=len(left))
-            total = sum(each.amount for each in left)
-            drawn.append(Link(name=name, incoming=incoming, amount=total))
+            drawn.append(Link(name=name, incoming=incoming, amount=sum(left)))
     sides = {way: [each for each in drawn if each.incoming is way] for way in (True, False)}
     rows = max(*(len(side) for side in sides.values()), 2)
     plan = _Plan(width=width, rows=rows, largest=max((x.amount for x in drawn), default=0.0) or 1.0)

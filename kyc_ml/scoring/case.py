@@ -86,13 +86,15 @@ def make_case(
     features, facts = features_and_facts(bundle, tables, observations, reporter)
     scored = score_and_grade(bundle, features, facts=facts, book=book, history=history)
     columns = reasons_of(bundle, features, scored.contributions, k=reasons)
-    (patterns,) = find_patterns(
-        tables[TRANSACTIONS],
-        observations,
-        timezone=tables.timezone,
-        currency=tables.base_currency,
-        cash_report=bundle.config.features.amounts.cash_report,
-    )
+    patterns: tuple[Pattern, ...] = ()
+    if TRANSACTIONS in tables.tables:
+        (patterns,) = find_patterns(
+            tables[TRANSACTIONS],
+            observations,
+            timezone=tables.timezone,
+            currency=tables.base_currency,
+            cash_report=bundle.config.features.amounts.cash_report,
+        )
     places = sum(name.endswith("_code") for name in columns)
     rows = [
         {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}

@@ -15,6 +15,7 @@ from kyc_ml.decision import (
     held_by,
     join_both,
     limits_of,
+    name_grade,
     splits_of,
     write_both,
 )
@@ -55,7 +56,7 @@ def _grade_changed(case: Case, rows: Floats) -> Grades:
 def _say_found(case: Case, found: FeatureChange) -> Counterfactual:
     bundle = case.bundle
     tier = bundle.policy.tiers[_grade_changed(case, found.values[None]).tier[0]]
-    note = write_both("counterfactual", "found", tier=(tier.name, tier.name_zh))
+    note = write_both("counterfactual", "found", tier=(name_grade(tier.name), tier.name_zh))
     # where all steps are of monotone features, values beyond them cannot raise the tier again
     if not (bundle.config.model.monotone and all(step.spec.monotone for step in found.steps)):
         note = join_both(note, write_both("counterfactual", "here_only"))

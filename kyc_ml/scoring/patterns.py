@@ -20,7 +20,7 @@ def add_patterns(
 ) -> pa.Table:
     """Add pattern_code and its sentences to scores; in the lowest tier they are null.
 
-    Nobody works on rows of the lowest tier, and they are nearly all rows of a night.
+    Analysts do not work on rows of the lowest tier, which are nearly all rows of a night.
     """
     above = np.flatnonzero(pc.not_equal(scores["tier"], policy.tiers[0].name).to_numpy())
     asked = scores.select([OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]).take(above)

@@ -33,6 +33,7 @@ from kyc_ml.decision import (
     known_payments,
     list_in_force,
     list_rows,
+    name_grade,
     payment_rows,
     rating_points,
     recent_behaviour,
@@ -46,7 +47,7 @@ from kyc_ml.model import Calibrator
 from kyc_ml.scoring.case import Case
 
 _ROOM: Final = 2.0
-"""Log-odds that the scale goes on beyond the base value and the cut-offs (convention)."""
+"""Log-odds that the scale has beyond the base value and the cut-offs (convention)."""
 _EXACT: Final = 1e-6
 _PATTERNS: Final = 3
 """Patterns that are shown: further ones repeat the rows of the first (convention)."""
@@ -146,14 +147,14 @@ def _grade_of(score: Mapping[str, Any], policy: TierPolicy, language: Language) 
     if name is None:
         return ""
     if policy.expert is None or language == "en":
-        return str(name).replace("_", "-").capitalize()
+        return name_grade(name)
     return {grade.name: grade.name_zh for grade in policy.expert.card.grades}[name]
 
 
 def _rows(
     case: Case, tables: ContractedTables, payments: pd.DataFrame, language: Language
 ) -> Iterator[ReasonRow]:
-    """Write the reasons, each with the rows behind its telling feature."""
+    """Write the reasons, each with the rows behind the feature it names."""
     specs = {spec.name: spec for spec in case.features.specs}
     currency = case.bundle.data["base_currency"]
     # without a feature, the row says that nothing stands out
@@ -278,7 +279,7 @@ def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
     """List what each override in force sets, and its source."""
     policy = case.bundle.policy
     shown = {
-        rule.name: rule.name_zh if language == "zh" else rule.name.replace("_", "-").capitalize()
+        rule.name: rule.name_zh if language == "zh" else name_grade(rule.name)
         for rule in policy.tiers
     }
     listed = []

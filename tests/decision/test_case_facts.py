@@ -174,3 +174,30 @@ def test_a_scored_payment_is_part_of_its_own_pictures(source, raw):
     nothing = paid.iloc[:0]
     assert timelines(nothing, decision=at, bands=(), marked=(), language="en") == ()
     assert flows(nothing, customer=customer, marked=(), language="en") == ()
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    ["transactions", "customers", "cases", "third_party", "direction", "counterparty_id",
+     "instrument", "channel", "value", "typology"],
+)  # fmt: skip
+def test_a_source_without_a_table_or_a_column_has_a_sheet_too(raw, busiest, left_out):
+    kept = {name: table for name, table in raw.items() if name != left_out}
+    kept = {
+        name: table.drop_columns([left_out]) if left_out in table.column_names else table
+        for name, table in kept.items()
+    }
+    source = contract_tables(kept, **ZONE).accepted
+    paid = known_payments(source, busiest, decision=AT)
+    facts = describe_customer(source, busiest, paid, decision=AT, language="zh")
+    assert ("absent" in {fact.state for fact in facts}) == (
+        left_out in {"transactions", "customers", "third_party", "direction"}
+    )
+    cases = known_cases(source, busiest, decision=AT, language="zh")
+    assert (cases is None) == (left_out == "cases")
+    drawn = timelines(paid, decision=AT, bands=(), marked=(), language="zh")
+    assert bool(drawn) == (left_out not in {"transactions", "direction"})
+    assert bool(flows(paid, customer=busiest, marked=(), language="zh")) == bool(drawn)
+    ids = set(paid["transaction_id"])
+    listed = payment_rows(paid, ids, currency="CNY", language="zh")
+    assert (listed is None) == (left_out == "transactions")

@@ -177,7 +177,7 @@ def sheet():
             timeline=(draw_timeline(dots, start=AT - pd.Timedelta(days=90), end=AT, width=900.0,
                                     ways=("in", "out")),) * 2,
             flow=(draw_flow(links, customer="C1", width=900.0, rest=("{n}", "{n}")),) * 2,
-            period="Last 90 days",
+            period="90 d",
         ),
         scale=OddsScale(low=-4.0, high=1.0, cut_offs=((1, 0.3, -1.0),)),
         lowering=Counterfactual(
@@ -227,7 +227,7 @@ def test_the_sheet_is_one_page_that_fetches_nothing_and_escapes_what_it_says(she
         "jewellery",
         "12 payers",
         "cleared",
-        "not in the source",
+        '<div class="absent">',
     ):
         assert said in page
     assert page.count("2024-08-30 10:00") == 2  # of the pattern and of reason 1, not of reason 2

@@ -120,6 +120,6 @@ def test_the_patterns_counterparties_are_drawn_before_larger_ones():
     links = [Link(name=f"big{n}", incoming=True, amount=1e6 + n) for n in range(40)]
     sought = Link(name="small", incoming=True, amount=1.0, first=True)
     drawing = draw_flow([*links, sought], customer="C1", width=1000.0, rest=("{n}", "{n}"))
-    assert "link in marked" in {each.role for each in drawing.shapes}
+    assert any("marked" in each.role for each in drawing.shapes)
     # 26 of the 40 are drawn beside it: 30 nodes less the customer and room for two sums
     assert "14" in {each.text for each in drawing.shapes}

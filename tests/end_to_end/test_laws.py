@@ -13,6 +13,7 @@ from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.dataset.chosen import choose_observations
+from kyc_ml.decision import find_patterns
 from kyc_ml.features import build_features
 from kyc_ml.registry import score_features
 
@@ -65,8 +66,25 @@ def test_scores_do_not_depend_on_who_else_is_scored(score, observations, whole):
 
 def test_the_file_holds_what_the_pure_functions_give(scored, whole):
     written = pq.read_table(scored.scores / "scores").sort_by("observation_id")
-    same = written.drop_columns(["model_version", "scored_by", "run_id"])
+    patterns = [name for name in written.column_names if name.startswith("pattern_")]
+    same = written.drop_columns(["model_version", "scored_by", "run_id", *patterns])
     assert same.equals(whole.sort_by("observation_id"))
+
+
+def test_the_file_names_the_first_pattern_of_each_row_above_the_lowest_tier(
+    scored, tables, bundle, observations
+):
+    found = find_patterns(
+        tables["transactions"], observations, timezone=tables.timezone,
+        currency=tables.base_currency, cash_report=bundle.config.features.amounts.cash_report,
+    )  # fmt: skip
+    names = ["pattern_code", "pattern_text", "pattern_text_zh"]
+    written, lowest = pq.read_table(scored.scores / "scores"), bundle.policy.tier_names[0]
+    expected = [
+        (each[0].code, *each[0].text) if each and tier != lowest else (None,) * 3
+        for each, tier in zip(found, written["tier"].to_pylist(), strict=True)
+    ]
+    assert [tuple(row.values()) for row in written.select(names).to_pylist()] == expected
 
 
 def test_base_and_contributions_are_the_margin_of_every_row(tables, bundle, observations, whole):

@@ -47,7 +47,7 @@ _SHOWN: Final = (
     *(EVENT_TYPE, ACCOUNT_TYPE, STATUS, PROVIDER, ITEM, VALUE, OUTCOME, TYPOLOGY),
     *("pattern", "role", "length"),
 )
-"""Columns of any table that tell an analyst something, in the order to show them."""
+"""Columns of any table that an analyst needs, in the order to show them."""
 _ON_DEMAND: Final = (COUNTRY, DEVICE_ID)
 """Columns that are shown where the feature reads them."""
 _NAMES: Final = frozenset({CUSTOMER_ID, COUNTERPARTY_ID, DEVICE_ID})
@@ -84,7 +84,7 @@ def list_rows(
     currency: str,
     language: Language,
 ) -> Evidence | None:
-    """Write the rows behind a reason: the ten largest of amounts, else the latest ten.
+    """Write the rows behind a reason: the ten largest amounts, or the latest ten rows.
 
     Parameters
     ----------

@@ -268,7 +268,7 @@ def _flows(
 def _reported(
     tables: ContractedTables, customer: str, decision: pd.Timestamp, language: Language
 ) -> Iterator[Fact]:
-    """Say what others reported last of each item."""
+    """List what others reported last of each item."""
     table = tables.tables.get(THIRD_PARTY)
     if table is None:
         absent = write_text("who", "absent", language)

@@ -17,7 +17,7 @@ from kyc_ml.config import Unit
 from kyc_ml.decision.casework.evidence import DAYS, Evidence
 from kyc_ml.decision.casework.known import Fact
 from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
-from kyc_ml.decision.wording import WORDING, Language, Pair, name_value, write_text
+from kyc_ml.decision.wording import WORDING, Language, Pair, name_grade, name_value, write_text
 from kyc_ml.display import Drawing, template_environment
 from kyc_ml.storage import write_whole
 
@@ -41,7 +41,7 @@ class ReasonRow:
     contribution : float
         Log-odds.
     rows : tuple of Evidence
-        What the telling feature was computed from.
+        What the feature of the sentence was computed from.
     same_rows : int
         Number of the earlier reason with the same rows; 0 for none.
     """
@@ -124,7 +124,7 @@ class CaseSheet:
         Since when the customer has had the tier without interruption; None if this is the first
         decision with it.
     expert_grade : str
-        Grade of the expert rating; empty if there is none.
+        Grade of the expert rating; empty without one.
     rating : tuple of (sub-item, value, points, points above the lowest)
         Of the expert rating, if it moved the tier: most points above the lowest first.
     peers : str
@@ -188,7 +188,7 @@ class CaseSheet:
     def name_tier(self, place: int) -> str:
         """Name a tier for people."""
         english, chinese = self.tiers[place]
-        return chinese if self.language == "zh" else english.replace("_", "-").capitalize()
+        return chinese if self.language == "zh" else name_grade(english)
 
 
 def render_sheet(sheet: CaseSheet) -> str:

@@ -16,7 +16,7 @@ from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, TRANSACTION_ID
 from kyc_ml.decision.patterns.kernels import PassRule, mark_fan, mark_passing
 from kyc_ml.decision.patterns.rounds import Rounds
 from kyc_ml.decision.patterns.rows import Rows, Seen, see, select_own
-from kyc_ml.decision.patterns.rules import EARLIEST_US, PATTERNS, PatternRule
+from kyc_ml.decision.patterns.rules import DECLARED, EARLIEST_US, PATTERNS, PatternRule
 from kyc_ml.decision.patterns.sentences import Amounts, say_pattern
 from kyc_ml.decision.wording import Pair
 from kyc_ml.features import DAY_US, DECISION_TIME, microseconds
@@ -167,8 +167,15 @@ def _recent(seen: Seen, marked: Mask) -> Mask:
     return np.concatenate([np.zeros(seen.recent, np.bool_), marked])
 
 
+def _is_busy(seen: Seen) -> bool:
+    """Whether a customer has too many payments for a search that compares them with each other."""
+    return seen.rows.time.size - seen.recent > DECLARED["most_rows"]
+
+
 def _search_fan(seen: Seen, rule: PatternRule, cash_report: float, *, way: int) -> Mask:
     """Search for a fan-in, or, as if time and money ran backwards (way -1), for a fan-out."""
+    if _is_busy(seen):
+        return np.zeros(seen.rows.time.size, np.bool_)
     rows, turned = seen.rows.take(slice(seen.recent, None)), slice(None, None, way)
     marked = mark_fan(
         way * rows.time[turned],
@@ -182,6 +189,8 @@ def _search_fan(seen: Seen, rule: PatternRule, cash_report: float, *, way: int) 
 
 
 def _search_passing(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
+    if _is_busy(seen):
+        return np.zeros(seen.rows.time.size, np.bool_)
     rows = seen.rows.take(slice(seen.recent, None))
     marked = mark_passing(rows.time, rows.amount, rows.way, _pass_rule(rule, cash_report))
     return _recent(seen, marked)
@@ -224,11 +233,11 @@ def _search_new_device(seen: Seen, rule: PatternRule, cash_report: float) -> Mas
     for device, start in zip(devices.tolist(), first.tolist(), strict=True):
         before = out[:start]
         fresh = rows.time[start] >= seen.decided - rule.days("window")
-        # somebody must have paid by another device before: a customer's first is no new one
+        # the first device of a customer is not a new one: another one must have paid before
         if device < 0 or not fresh or not (before & (rows.device[:start] >= 0)).any():
             continue
         within = rows.time <= rows.time[start] + rule.days("pause")
-        here = out & (rows.device == device) & within & (met[party] >= start) & (rows.party >= 0)
+        here = out & (rows.device == device) & within & (met[party] >= start) & seen.new
         usual = float(np.median(rows.amount[:start][before]))
         if rows.amount[here].sum() >= rule["least_multiple"] * usual > 0.0 and here.any():
             marked = here  # of several devices the one that began last

@@ -57,7 +57,7 @@ def mark_fan(  # noqa: PLR0917  numba calls are positional
             first += 1
         if parties < max(rule.least_number, most):
             continue
-        total = 0.0  # added up anew: a running sum would keep the rounding of what has left it
+        total = 0.0  # a running sum would keep the rounding errors of rows that have left the span
         for row in range(first, last + 1):
             total += amount[row] if way[row] == 1 and new[row] else 0.0
         taken = _send_on(time, amount, way, marked, last, total, rule)

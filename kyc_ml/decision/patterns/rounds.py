@@ -26,7 +26,7 @@ from kyc_ml.features import list_cycles
 from kyc_ml.metrics import Ints
 
 _FEWEST: Final = 3
-"""Customers of a cycle: two who pay each other back are none."""
+"""Customers of a cycle: two customers who pay each other back do not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

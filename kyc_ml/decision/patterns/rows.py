@@ -136,7 +136,7 @@ def see(own: pa.Table, observations: pa.Table, *, begins: int) -> Iterator[Seen]
     own : pyarrow.Table
         As `select_own` returns it.
     begins : int
-        When the data begin, in microseconds: before, nobody is known.
+        When the data begin, in microseconds: no party is known before.
     """
     rows = read_rows(own)
     names = own[CUSTOMER_ID].combine_chunks().dictionary_encode()

@@ -156,7 +156,7 @@ class TierHistory:
     ) -> pd.Timestamp | None:
         """Return the first of the unbroken reviews before a decision that gave this tier in force.
 
-        None where the last review gave another tier, or there was none: it begins now.
+        None where the last review gave another tier, or there is no review: it begins now.
         """
         (at,) = self._last_before(np.array([customer], object), pd.DatetimeIndex([decision]))
         if at < 0 or self.tier[at] != tier:

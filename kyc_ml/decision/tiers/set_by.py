@@ -93,7 +93,7 @@ def _shown(name: str) -> str:
 
 def _say_model(grades: Grades, row: int) -> Pair:
     segment, proba, tier = grades.segment[row], float(grades.proba[row]), int(grades.tier[row])
-    # the lowest tier has no cut-off of its own: the next one was not reached
+    # the lowest tier has no cut-off: the probability did not reach that of the next one
     place = max(tier, 1)
     cut = grades.policy.cut_offs(segment)[place]
     close = f"{100 * proba:.4g}" == f"{100 * cut:.4g}" and proba != cut
