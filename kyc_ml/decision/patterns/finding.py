@@ -169,7 +169,7 @@ def _recent(seen: Seen, marked: Mask) -> Mask:
 
 def _is_busy(seen: Seen) -> bool:
     """Whether a customer has too many payments for a search that compares them with each other."""
-    return seen.rows.time.size - seen.recent > DECLARED["most_rows"]
+    return bool(seen.rows.time.size - seen.recent > DECLARED["most_rows"])
 
 
 def _search_fan(seen: Seen, rule: PatternRule, cash_report: float, *, way: int) -> Mask:
