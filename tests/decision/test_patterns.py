@@ -168,7 +168,7 @@ def plain_dormant(rows):
         if after["event_time"] - before["event_time"] >= 180 * DAY
         and after["event_time"] >= T - 90 * DAY
     ]  # fmt: skip
-    awake = [r for r in rows if since and r["event_time"] >= since[-1]]
+    awake = [r for r in rows if since and 0 * DAY <= r["event_time"] - since[-1] <= 14 * DAY]
     return {r["transaction_id"] for r in awake if sum(a["amount"] for a in awake) >= REPORT}
 
 
