@@ -66,9 +66,10 @@ class ModelConfig(Section):
     calibration rows: no row calibrates its own fit. For parts in time only; no figures are
     given of rows that were learned, except those of train."""
     averaged: int = Field(default=1, ge=1, le=100)
-    """Fits with different seeds whose mean margin is the model's. All are kept as one model of
-    so many times the trees, each leaf divided by their number: contributions add up as before.
-    Without `negative_share`, `colsample_bytree` or `subsample` below 1 a seed changes nothing."""
+    """Fits with different seeds whose mean margin is the model's. They are kept as one model
+    with the trees of all, each leaf divided by the number of fits: contributions add up as
+    before. Without `negative_share`, `colsample_bytree` or `subsample` below 1 a seed changes
+    nothing."""
 
     @field_validator("refit", mode="before")
     @classmethod

@@ -5,10 +5,13 @@ from .drawing import Link as Link
 from .drawing import draw_flow as draw_flow
 from .drawing import draw_timeline as draw_timeline
 from .glossary import GLOSSARY as GLOSSARY
+from .page import WORDS as WORDS
+from .page import CaseStory as CaseStory
 from .page import Example as Example
 from .page import ModelStory as ModelStory
 from .page import PageStory as PageStory
 from .page import ReasonLine as ReasonLine
+from .page import Said as Said
 from .page import inline_svg as inline_svg
 from .page import render_page as render_page
 from .page import save_page as save_page

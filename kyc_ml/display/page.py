@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import matplotlib as mpl
 import pandas as pd
@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from kyc_ml.config import TEST
+from kyc_ml.config import TEST, read_packaged
 from kyc_ml.display.glossary import GLOSSARY
 from kyc_ml.display.plots.style import THEME, format_rate, keeping_text
 from kyc_ml.display.presentation import say_moment
@@ -38,6 +38,11 @@ PLOTS: Final = (
 )
 _DASH: Final = "–"
 _TEMPLATE: Final = "page.html.j2"
+WORDS: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("page.yaml"))
+"""Words of the page, each in English (``en``) and Chinese (``zh``)."""
+
+Said = tuple[str, str]
+"""A text in English and in Chinese."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +144,14 @@ class ModelStory:
     scored : int
         Observations that were given a score.
     seconds : mapping of stage to seconds it took
+    title_zh : str
+        The heading in Chinese; empty: as in English.
+    verdict : tuple of Said
+        What a validator would say of the figures.
+    drawn : mapping of a plot's name to DataFrame
+        The figures of the plot, by columns of `WORDS`; shown below it.
+    in_force : DataFrame or None
+        As `tiers_set_table` gives it, of the latest scores; None where nothing was scored.
 
     Raises
     ------
@@ -161,6 +174,10 @@ class ModelStory:
     examples: tuple[Example, ...]
     scored: int
     seconds: Mapping[str, float]
+    title_zh: str = ""
+    verdict: tuple[Said, ...] = ()
+    drawn: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    in_force: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         unknown = [f"{name!r}{hint(name, PLOTS)}" for name in sorted(set(self.plots) - set(PLOTS))]
@@ -187,6 +204,22 @@ class ModelStory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseStory:
+    """A case that the page leads to.
+
+    Attributes
+    ----------
+    facts : tuple of Said
+        Sentences about it.
+    sheets : tuple of str, English and Chinese
+        Files of the case sheet beside the page.
+    """
+
+    facts: tuple[Said, ...]
+    sheets: Said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageStory:
     """All content of the page.
 
@@ -200,6 +233,11 @@ class PageStory:
     findings : tuple of str
         Lines on the quality of the data.
     models : tuple of ModelStory
+    case : CaseStory or None
+    files : tuple of str, English and Chinese, or None
+        Names of the page in both languages, which link to each other.
+    subtitle_zh : str
+        The subtitle in Chinese; empty: as in English.
     """
 
     title: str
@@ -208,10 +246,14 @@ class PageStory:
     flow: pd.DataFrame
     findings: tuple[str, ...]
     models: tuple[ModelStory, ...]
+    case: CaseStory | None = None
+    files: Said | None = None
+    subtitle_zh: str = ""
 
 
-def render_page(story: PageStory) -> str:
-    """Write the page as HTML; every value of the story is escaped."""
+def render_page(story: PageStory, *, language: Literal["en", "zh"] = "en") -> str:
+    """Write the page as HTML in one language; every value of the story is escaped."""
+    place = ("en", "zh").index(language)
     drawings = [
         {
             name: inline_svg(model.plots[name], prefix=f"m{place}-{name.replace('_', '-')}-")
@@ -223,12 +265,29 @@ def render_page(story: PageStory) -> str:
     template = template_environment().get_template(_TEMPLATE)
     return template.render(
         story=story,
+        zh=language == "zh",
+        said=place,
+        t=_words(language),
+        other=None if story.files is None else story.files[1 - place],
+        counted=any(model.in_force is not None for model in story.models),
         running=f"Internal only 内部资料 · {story.title}",
-        page="page",
+        page="页" if place else "page",
         drawings=drawings,
         totals=_totals(story.flow),
         glossary=[each for each in GLOSSARY if each.on_page],
     )
+
+
+def _words(language: str) -> dict[str, Any]:
+    """Return the words of one language; those of plots, columns and verdicts by name."""
+
+    def chosen(words: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: each[language] if set(each) == {"en", "zh"} else chosen(each)
+            for key, each in words.items()
+        }
+
+    return chosen(WORDS)
 
 
 def template_environment() -> Environment:
@@ -256,7 +315,7 @@ def css_string(text: str) -> Markup:
     return Markup('"' + "".join(c if c.isalnum() else f"\\{ord(c):x} " for c in text) + '"')  # noqa: S704  escaped here
 
 
-def save_page(story: PageStory, path: Path) -> None:
+def save_page(story: PageStory, path: Path, *, language: Literal["en", "zh"] = "en") -> None:
     """Write the page to `path`, under a temporary name first.
 
     Raises
@@ -264,7 +323,7 @@ def save_page(story: PageStory, path: Path) -> None:
     OutputError
         If the disk refuses; a page that was there before is untouched.
     """
-    content = render_page(story).encode()
+    content = render_page(story, language=language).encode()
     write_whole(path, content)
 
 

@@ -17,7 +17,7 @@ _UTC = pa.timestamp("us", tz="UTC")
 
 
 def outcomes_of(transactions: Iterator[pa.Table], labels: pa.Table) -> Iterator[pa.Table]:
-    """List the outcomes of transactions, piece by piece: memory never holds the whole table.
+    """List the outcomes of transactions, one piece at a time to limit memory.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def outcomes_of(transactions: Iterator[pa.Table], labels: pa.Table) -> Iterator[
     held = next(transactions)
     for piece in transactions:
         rows = pa.concat_tables([held, piece])
-        # the last instant may go on in the next piece
+        # the last instant may continue in the next piece
         event = microseconds(rows[EVENT_TIME])
         ended = int(np.searchsorted(event, event[-1])) if event.size else 0
         held = rows.slice(ended)

@@ -33,7 +33,7 @@ def average_trees(texts: Sequence[str]) -> str:
 
 
 def split_trees(text: str) -> tuple[str, list[str], str]:
-    """Part a model's text into its header, the text of each tree, and the rest."""
+    """Split a model's text into its header, the text of each tree, and the rest."""
     head, rest = text.split("\nTree=0\n", 1)
     body, tail = rest.split(_END, 1)
     return head, re.split(r"^Tree=\d+\n", body, flags=re.MULTILINE), tail

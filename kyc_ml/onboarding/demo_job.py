@@ -8,26 +8,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from kyc_ml.config import SourceMapping
 from kyc_ml.contract import ContractedTables, end_of_data, read_tables
-from kyc_ml.decision import load_run
+from kyc_ml.decision import load_run, tiers_set_table
 from kyc_ml.display import ModelStory, PageStory, ProgressReporter, save_page
+from kyc_ml.onboarding.demo_case import find_case
 from kyc_ml.onboarding.synthesis import run_synth
 from kyc_ml.onboarding.synthetic.settings import BankConfig
 from kyc_ml.registry import load_model, tracking_uri
-from kyc_ml.scoring import ScoringRequest, ScoringResult, run_score
+from kyc_ml.scoring import ScoringRequest, ScoringResult, read_scores, run_score
 from kyc_ml.training import TrainingResult, flow_table, tell_model, train_tables
 
 _TITLES = {
-    "fraud": "Transaction fraud",
-    "risk": "Customer risk at monthly reviews",
+    "fraud": ("Transaction fraud", "交易欺诈"),
+    "risk": ("Customer risk at monthly reviews", "客户洗钱风险（月度审查）"),
 }
+_COUNTED = ("tier", "tier_of_model", "tier_set_by")
+_PAGES = ("demo.html", "demo.zh.html")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoResult:
-    """The models of the demo and the path of its page."""
+    """The models of the demo and the path of its page; the Chinese page is beside it."""
 
     page: Path
     tables: ContractedTables
@@ -67,17 +71,22 @@ def run_demo(
         )
         for name in ("fraud", "risk")
     }
+    case = find_case(models["risk"][0].registered.uri, tables, out=out)
     seconds = time.perf_counter() - start
     story = PageStory(
         title="kyc_ml: from tables to tiers and reasons",
         subtitle="A synthetic bank, trained, registered, scored and explained by one command",
         facts=_facts(tables, mapping, bank, as_of, seconds),
         flow=flow_table(tables.quality),
-        findings=tuple(tables.quality.lines()),
+        findings=tuple(f"{kind}: {each}" for kind, each in tables.quality.findings()),
         models=tuple(story for _, _, story in models.values()),
+        case=case,
+        files=_PAGES,
+        subtitle_zh="一条命令生成模拟银行并完成训练、注册、评分与解释",
     )
-    page = out / "demo.html"
+    page = out / _PAGES[0]
     save_page(story, page)
+    save_page(story, out / _PAGES[1], language="zh")
     return DemoResult(page=page, tables=tables, models=models, seconds=seconds)
 
 
@@ -122,7 +131,11 @@ def _train_and_score(
     story = tell_model(
         bundle,
         result.trained,
-        title=_TITLES[run.unit],
+        title=_TITLES[run.unit][0],
+        title_zh=_TITLES[run.unit][1],
+        in_force=tiers_set_table(
+            pa.Table.from_pandas(read_scores(scores, columns=_COUNTED)), bundle.policy
+        ),
         version=f"{label} (alias challenger)",
         tiers=result.tiers,
         figures=result.figures,

@@ -1,15 +1,19 @@
-"""Explain with a bundle and tables in memory, as in a notebook: nothing is written or logged."""
+"""Explain with a bundle and tables in memory, as in a notebook: nothing is logged."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from kyc_ml.config import require_kind
 from kyc_ml.contract import ContractedTables, require_contracted
-from kyc_ml.decision import NO_OVERRIDES, OverrideBook, TierHistory
+from kyc_ml.decision import NO_OVERRIDES, Language, OverrideBook, TierHistory, save_sheet
 from kyc_ml.display import ProgressReporter
 from kyc_ml.registry import Bundle
 from kyc_ml.scoring.case import make_case
 from kyc_ml.scoring.counterfactual import find_counterfactual
 from kyc_ml.scoring.explain_job import Explained
+from kyc_ml.scoring.sheet_content import make_sheet
 
 
 def explain_one(
@@ -60,3 +64,31 @@ def explain_one(
         reasons=reasons,
     )
     return Explained.of(case, find_counterfactual(case))
+
+
+def write_sheets(
+    bundle: Bundle,
+    source: ContractedTables,
+    observation: str,
+    *,
+    label: str,
+    sheets: Mapping[Language, Path],
+) -> None:
+    """Write the case sheet of one observation once for each language.
+
+    `label` names the model, as in the registry. Raises as `explain_one`, and OutputError if the
+    disk refuses.
+    """
+    case = make_case(
+        bundle,
+        source,
+        observation,
+        reporter=ProgressReporter(),
+        book=NO_OVERRIDES,
+        history=None,
+        reasons=10,
+    )
+    lowering = find_counterfactual(case)
+    for language, path in sheets.items():
+        sheet = make_sheet(case, source, label=label, lowering=lowering, language=language)
+        save_sheet(sheet, path)

@@ -301,7 +301,7 @@ def _story(
             ("base currency", tables.base_currency),
         ),
         flow=flow_table(tables.quality),
-        findings=tuple(tables.quality.lines()),
+        findings=tuple(f"{kind}: {each}" for kind, each in tables.quality.findings()),
         models=(model,),
     )
 

@@ -36,8 +36,11 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.registry import Bundle, score_features, zone_of
 from kyc_ml.training.evidence import MODEL, HoldoutPredictions, Trained
+from kyc_ml.training.verdicts import say_verdict
 
 NO_MODEL = "prevalence (no model)"
+_POINTS: Final = 11
+"""Points of a curve in its table, at even steps of recall."""
 _SWARMS: Final = 15
 """Features drawn in the beeswarm; convention."""
 
@@ -76,6 +79,37 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
     if trained.folds is not None:
         figures["folds"] = plot_periods(trained.folds)
     return figures
+
+
+def drawn_tables(trained: Trained) -> dict[str, pd.DataFrame]:
+    """Return the figures that the plots show, short enough for a table beside each."""
+    seen = trained.evidence
+    scores = {MODEL: seen.margin, **{who: said.score for who, said in seen.baselines.items()}}
+    curves = {"roc": compute_roc, "precision_recall": compute_precision_recall}
+    tables = {
+        name: pd.concat(
+            [_at_even_recall(curve(seen.target, s)).assign(who=who) for who, s in scores.items()]
+        )
+        for name, curve in curves.items()
+    }
+    tables = {
+        name: table[["who", *(column for column in table if column != "who")]]
+        for name, table in tables.items()
+    }
+    bins = compute_reliability(seen.target, seen.probability)
+    names = {"n": "rows", "mean_proba": "mean_probability", "event_rate": "observed_rate"}
+    tables["reliability"] = bins.rename(columns=names)[list(names.values())]
+    tables["importance"] = trained.importance.nlargest(_SWARMS, "share")[
+        ["feature", "family", "share"]
+    ]
+    return tables
+
+
+def _at_even_recall(points: pd.DataFrame) -> pd.DataFrame:
+    """Take the points of a curve whose recall is nearest to 0, 10 %, ... 100 %."""
+    ordered = points.sort_values("recall", kind="stable")
+    wanted = np.searchsorted(ordered["recall"], np.linspace(0.0, 1.0, _POINTS))
+    return ordered.iloc[np.unique(np.minimum(wanted, len(ordered) - 1))]
 
 
 def quality_table(trained: Trained) -> pd.DataFrame:
@@ -147,6 +181,8 @@ def tell_model(
     figures: Mapping[str, Figure],
     scored: int,
     seconds: Mapping[str, float],
+    title_zh: str = "",
+    in_force: pd.DataFrame | None = None,
 ) -> ModelStory:
     """Collect the evidence of one model for the page."""
     rows = choose_examples(trained.evidence)
@@ -166,6 +202,10 @@ def tell_model(
         examples=explain_examples(bundle, trained.evidence, rows),
         scored=scored,
         seconds=dict(seconds),
+        title_zh=title_zh,
+        verdict=say_verdict(trained),
+        drawn=drawn_tables(trained),
+        in_force=in_force,
     )
 
 

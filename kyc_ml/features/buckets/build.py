@@ -2,11 +2,11 @@
 
 The values are those of `build_features`. Observations and rows are divided by the keys that
 features read them by (see `anchors`), every part is computed by the same engine, and memory
-holds one part of one key at a time. Counts of the whole bank, by the clock, by a field that is no
-identifier or by nothing, add up over runs of its rows (see `counting`). Exceptions, which hold all
-rows of a few columns: other readings of the whole bank, or by such a field or a computed column
-alone, and the search for money-flow patterns. A key with more rows than a bucket is not divided
-either.
+holds one part of one key at a time. Counts of the whole bank, by the clock, by a field that is not
+an identifier, or by nothing, add up over runs of its rows (see `counting`). Exceptions, which hold
+all rows of a few columns: other readings of the whole bank, or by such a field or a computed
+column alone, and the search for money-flow patterns. A key with more rows than a bucket is not
+divided either.
 
 Small calls use `build_features`: for one observation of 10,000 transactions and 457 features
 it takes 65 ms, and this way 704 ms (2 cores).

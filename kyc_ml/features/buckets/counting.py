@@ -33,7 +33,7 @@ _HELD: Final = 2
 def adds_up(spec: FeatureSpec) -> bool:
     """Return whether a feature counts rows by their times and at most one field.
 
-    The field is the clock's, or one that is no identifier.
+    The field is of the clock, or of the row and not an identifier.
     """
     how = spec.how
     if not isinstance(how, Window) or how.statistic != "count":

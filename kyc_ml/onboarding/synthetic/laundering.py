@@ -19,6 +19,7 @@ import numpy as np
 from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints, Mask
+from kyc_ml.onboarding.synthetic import rhythm
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.market import Market
@@ -34,6 +35,8 @@ from kyc_ml.onboarding.synthetic.schemes import (
 from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, BankConfig
 
 _SCHEMES: Final = {v.TYPOLOGIES.index(name): row for name, row in v.CONDUCT["schemes"].items()}
+_TREND_OF_OLD: Final = -0.25
+_GOLDEN: Final = (np.sqrt(5.0) - 1.0) / 2.0
 _TRADES: Final = ("salaried", "shops", "shops", "firms", "firms")
 """Column of the log-odds of guilt, for each way of earning."""
 
@@ -167,7 +170,12 @@ def _draw_scheme(
     probability = 0.0 if half else float(sigmoid(np.array(guilt + severity)))
     probability = 1.0 if certain else probability
     first = int(customers.first_day[members].max()) + 1
-    start_day = int(rng.integers(first, config.days - 2 * WAVE_DAYS))
+    # new customers begin late: the others begin earlier, so that the number stays the same
+    trend = 0.0 if first > 1 else _TREND_OF_OLD
+    # multiples of the golden ratio: about as many schemes begin in each month
+    luck = np.array([ring * _GOLDEN % 1.0])
+    part = float(rhythm.follow_trend(luck, trend)[0])
+    start_day = first + int(part * (config.days - 2 * WAVE_DAYS - first))
     if typology == v.DORMANT_REACTIVATION:
         # The last quiet day, so that nothing but the scheme ends the sleep.
         start_day = int(customers.quiet_to[members[0]]) - 1

@@ -85,9 +85,8 @@ def month_starts(config: BankConfig) -> Ints:
     return (months.astype("datetime64[D]") - first).astype(np.int64)
 
 
-def draw_trend(n: int, trend: float, *, rng: Generator) -> Floats:
-    """Draw parts of the period in [0, 1), with a density from ``1 - trend`` to ``1 + trend``."""
-    luck = rng.random(n)
+def follow_trend(luck: Floats, trend: float) -> Floats:
+    """Turn even numbers of [0, 1) into ones whose density goes from 1 - trend to 1 + trend."""
     if not trend:
         return luck
     flat = 1.0 - trend

@@ -281,7 +281,7 @@ _SAID: Final = {BETWEEN: "the days between them"}
 
 
 def _say_learned(trained: Trained) -> str:
-    """Say which rows gave the model, its number of trees, its probabilities and its figures."""
+    """Name the rows that gave the model, its number of trees, its probabilities and its figures."""
     config = trained.bundle.config
     fits = config.model.averaged
     mean = "" if fits == 1 else f" It is the mean of {fits} fits with different seeds."
