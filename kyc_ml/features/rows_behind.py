@@ -79,7 +79,8 @@ def find_rows(
     columns = columns_of(source)
     needed = {table for spec in read for table in tables_read(spec.how)}
     made, _ = make_tables(source.columns(), {name: columns[name] for name in needed & {*MADE_FROM}})
-    tables = {name: TimedRows(table) for name, table in (*source.tables.items(), *made.items())}
+    whole = {name: pa.concat_tables(pieces) for name, pieces in made.items()}
+    tables = {name: TimedRows(table) for name, table in (*source.tables.items(), *whole.items())}
     observed = TimedRows(read_observations(observation), time=DECISION_TIME)
     add_row_columns(
         needed_columns(read),
