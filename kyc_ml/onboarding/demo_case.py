@@ -10,6 +10,7 @@ import pandas as pd
 
 from kyc_ml.config import read_packaged
 from kyc_ml.contract import CASES, CUSTOMER_ID, KNOWN_AT, OUTCOME, TYPOLOGY, ContractedTables
+from kyc_ml.decision import Language
 from kyc_ml.display import CaseStory, Said, format_rate
 from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.registry import load_model
@@ -49,7 +50,7 @@ def find_case(model: str, tables: ContractedTables, *, out: Path) -> CaseStory |
     )
     place = int(np.argmax(best))
     case = scores.iloc[place]
-    sheets = {"en": out / _SHEETS[0], "zh": out / _SHEETS[1]}
+    sheets: dict[Language, Path] = {"en": out / _SHEETS[0], "zh": out / _SHEETS[1]}
     write_sheets(bundle, tables, str(case[OBSERVATION_ID]), label=label, sheets=sheets)
     found = int(hidden[: int(hidden.sum())].sum())
     return CaseStory(

@@ -459,14 +459,16 @@ def test_a_page_is_of_one_language(whole, find_barriers, language, here, there):
     for count in ("1,001", "2,002", "1,113", "1,890"):
         assert count in page
     assert "<b>" not in re.findall("calibrated.*", page + "calibrated")[0]
-    assert page.count("11.00%") == len(whole.models)
+    assert len(re.findall(r"<td>11(\.0+)?%", page)) == len(whole.models)
 
 
 def test_the_chinese_page_has_every_number_of_the_english_one(whole):
     pages = [plain(render_page(whole, language=language)) for language in ("en", "zh")]
-    numbers = [sorted(re.findall(r"\d[\d,.]*%?", page)) for page in pages]
-    assert len(numbers[0]) > 200
-    assert set(numbers[0]) - set(numbers[1]) <= {"0.95", "10%", "100%", "5%", "95%", "0.69", "1"}
+    # four characters and more: single figures occur in sentences of one language
+    numbers = [set(re.findall(r"\d[\d,.]+\d%?", page)) for page in pages]
+    numbers = [{each for each in found if len(each) > 3} for found in numbers]
+    assert len(numbers[0]) > 30
+    assert numbers[0] - numbers[1] <= {"0.95", "100%", "0.69"}
 
 
 def test_the_words_of_the_page_exist_in_both_languages():
