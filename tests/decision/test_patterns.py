@@ -337,6 +337,42 @@ def test_everything_is_new_in_the_first_month_of_the_data_so_nothing_is():
     assert "fan_in" in found_in(rows)
 
 
+@pytest.mark.parametrize(
+    ("hours", "amount", "found"),
+    [
+        (200, 4_000, False),  # at the instant of the last receipt: it cannot be sent on yet
+        (199, 4_000, True),
+        (80, 4_000, True),  # five days
+        (79, 4_000, False),
+        (199, 3_999, False),  # 80 %
+        (199, 5_250, True),  # 105 %
+        (199, 5_251, False),
+    ],
+)
+def test_a_fan_in_is_sent_on_after_the_last_receipt_in_time_and_nearly_whole(hours, amount, found):
+    rows = [row(n, 200 + 60 * n, 1_000, "in", f"p{n}") for n in range(5)]
+    assert ("fan_in" in found_in([*rows, row(50, hours, amount, "out", "z")])) == found
+    wide = [*rows[:4], row(4, 200 + 10 * 24 + 1, 1_000, "in", "p4")]
+    assert "fan_in" not in found_in([*wide, row(50, 199, 4_000, "out", "z")])
+
+
+@pytest.mark.parametrize(("hours", "new"), [(440, True), (441, False)])
+def test_a_party_is_new_for_ten_days_after_its_first_payment(hours, new):
+    rows = [row(n, 200, 1_000, "in", f"p{n}") for n in range(5)]
+    rows += [row(50, 199, 4_100, "out", "z"), row(51, hours, 1, "in", "p0")]
+    assert ("fan_in" in found_in(rows)) == new
+
+
+def test_cash_in_and_cash_out_are_counted_apart_and_more_of_one_way_wins():
+    into = [row(n, 100 + n, 45_000, "in", None, cash=True) for n in range(3)]
+    out = [row(10 + n, 50 + n, 45_000, "out", None, cash=True) for n in range(4)]
+    assert "structuring" not in found_in([*into[:2], *out[:2]])
+    for taken, way in ((3, "in"), (4, "out")):
+        found = found_in([*into, *out[:taken]])["structuring"]
+        assert found.figures[f"payments_{way}"] == taken
+        assert found.figures["payments"] == taken
+
+
 def test_a_very_busy_customer_is_not_searched_for_fans(monkeypatch):
     rows = [row(n, 60 + n, 10_000, "in", f"p{n}") for n in range(6)]
     rows += [row(50, 1, 58_000, "out", "z"), row(51, 2, 1, "out", "z")]
