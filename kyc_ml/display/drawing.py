@@ -235,14 +235,13 @@ def draw_flow(
         Number of nodes at most, the customer included; at least 5.
     """
     ordered = sorted(links, key=lambda each: (not each.first, -each.amount, each.name))
-    drawn = list(ordered) if len(ordered) < most else [*ordered[: most - 3]]
+    drawn = list(ordered) if len(ordered) < most else ordered[: most - 3]
+    others = ordered[len(drawn) :]
     for incoming in (True, False):
-        left = [each for each in ordered[len(drawn) :] if each.incoming == incoming]
-        left = [each for each in left if each not in drawn]
+        left = [each.amount for each in others if each.incoming is incoming]
         if left:
             name = rest[not incoming].format(n=len(left))
-            total = sum(each.amount for each in left)
-            drawn.append(Link(name=name, incoming=incoming, amount=total))
+            drawn.append(Link(name=name, incoming=incoming, amount=sum(left)))
     sides = {way: [each for each in drawn if each.incoming is way] for way in (True, False)}
     rows = max(*(len(side) for side in sides.values()), 2)
     plan = _Plan(width=width, rows=rows, largest=max((x.amount for x in drawn), default=0.0) or 1.0)

@@ -36,7 +36,7 @@ class FeatureSpec:
         True for an intermediate feature, which formulas read and models do not.
     group : str or None
         Code of the reason that features with the same group give together, such as
-        ``velocity.sent``; its names are in ``groups.yaml``. None is a group of its own.
+        ``velocity.sent``; its names are in ``groups.yaml``. None is a group by itself.
     """
 
     name: str

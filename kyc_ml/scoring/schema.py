@@ -50,7 +50,7 @@ _GRADES: Final = {
 }
 _REASON: Final = {
     "code": "stable code of the reason, a group of features; 'nothing_stands_out' for none",
-    "feature": "the group's most telling feature: its value is given",
+    "feature": "the feature that represents the group: its value is given",
     "family": "its feature family",
     "text": "sentence in English",
     "text_zh": "sentence in Chinese",

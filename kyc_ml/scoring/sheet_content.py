@@ -12,6 +12,7 @@ import pandas as pd
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, TRANSACTION_ID, ContractedTables
 from kyc_ml.decision import (
     DAYS,
+    MOST_ROWS,
     CaseSheet,
     Counterfactual,
     EnteredOverride,
@@ -175,6 +176,7 @@ def _rows(
                 timezone=case.timezone,
                 currency=currency,
                 language=language,
+                most=max(MOST_ROWS // len(behind[row["feature"]]), 1),
             )
             for each in behind[row["feature"]]
         )

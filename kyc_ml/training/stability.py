@@ -42,7 +42,7 @@ _HEAD, _MOST_OF_HEAD = 100, 2_000
 """One in 100 later rows, those of the highest margins, at most 2,000: what analysts read."""
 
 FindReasons = Callable[[Model, Ints], Ints]
-"""Returns the reasons of later rows by number, of shape (n, k): groups of features; -1 is none."""
+"""Returns the reasons of later rows by number, of shape (n, k): groups of features, or -1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

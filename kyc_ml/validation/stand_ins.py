@@ -14,7 +14,7 @@ from kyc_ml.features import OBSERVATION_ID, FeatureTable, Own, name_of
 from kyc_ml.metrics import Floats, Ints, Mask
 
 _MOST_VALUES: Final = 50
-"""Most different values of a field that can be told by whether a feature is missing."""
+"""Most different values of a field that a missing feature can stand in for."""
 
 _FEWEST: Final = 0.01
 """Share of rows, missing and known, below which the agreement says little. Convention."""
@@ -23,8 +23,8 @@ _FEWEST: Final = 0.01
 def find_stand_ins(features: FeatureTable, observations: pa.Table) -> pd.DataFrame:
     """Compare the missing values of each feature with each text field of the observations.
 
-    A feature that is missing for incoming payments alone tells the model the direction. The
-    trees then use it for that, and what they say of the feature is no reason.
+    A feature that is missing for incoming payments alone gives the model the direction. The
+    trees then use it for that, and a reason that names it says nothing about its value.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def find_stand_ins(features: FeatureTable, observations: pa.Table) -> pd.DataFra
 
 
 def _fields(rows: pa.Table, features: FeatureTable) -> Iterator[tuple[str, Ints]]:
-    """List each text field that is no feature of the model, with its values as numbers."""
+    """List each text field that the model does not have, with its values as numbers."""
     own = {
         name_of(spec.how.column)
         for spec in features.specs

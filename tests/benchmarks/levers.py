@@ -58,6 +58,7 @@ def main() -> None:
         for row in drawn:
             case = Case(
                 bundle=bundle,
+                observation=features.keys.slice(row, 1),
                 features=features.take([row]),
                 facts=facts.take([row]),
                 book=NO_OVERRIDES,

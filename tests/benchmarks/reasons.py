@@ -2,19 +2,29 @@
 
     python tests/benchmarks/reasons.py sentences FOLDER [ROWS]
     python tests/benchmarks/reasons.py agreement FOLDER [REFITS]
+    python tests/benchmarks/reasons.py figures FOLDER
+    python tests/benchmarks/reasons.py figures BANK 20250624
 
-FOLDER holds the Fraud Detection Handbook's transactions.parquet. Both train with
-configs/handbook.yaml as of 2018-08-22.
+FOLDER holds the Fraud Detection Handbook's transactions.parquet: they train with
+configs/handbook.yaml as of 2018-08-22. BANK is the synthetic bank of `kyc-ml demo`: it trains with
+configs/fraud.yaml as of the day that is named.
 
 `sentences` scores ROWS transactions of the test week, drawn at random, and holds every reason
 sentence whose feature is listed in `BY_HAND` against that feature counted again from the raw
 file by pandas alone: the number and its unit in English and in Chinese, and the direction
-against LightGBM's own contributions. It prints how many sentences there were, how many could
+against LightGBM's own contributions, summed by group, less the bundle's reference. It
+prints how many sentences there were, how many could
 be checked, how many were right, and the first that was not.
 
 `agreement` fits the model again on REFITS bootstrap samples of customers and prints how far the
-five strongest reasons of a row agree between two of them (Jaccard: shared over all), the mean
-over 2,000 rows of the test week and over all pairs.
+three reasons of a row agree between two of them (Jaccard: shared over all), the mean over 2,000
+rows of the test period, over those of the highest 1% of margins, and over all pairs.
+
+`figures` prints, for all rows of the test period and for the 200 of the highest margins, once by
+the largest contributions as before there was a contrast, and once as published: the share of rows
+with the commonest first reason, of reasons whose value is usual among comparable rows, of rows
+where nothing stands out, and how much of the margin above the base value, or of the difference
+from comparable rows, the reasons cover (median).
 """
 
 from __future__ import annotations
@@ -33,7 +43,8 @@ import pyarrow as pa
 from kyc_ml.config import SourceMapping, StabilityConfig, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.dataset import make_observations
-from kyc_ml.decision import load_run
+from kyc_ml.decision import FoundReasons, find_reasons, find_unusual, load_run, rank_reasons
+from kyc_ml.decision.explain.contrast import sum_by_reason
 from kyc_ml.features import build_features
 from kyc_ml.registry import score_features
 from kyc_ml.training.api import train
@@ -233,18 +244,23 @@ def check_sentences(folder: Path, rows: int) -> None:
     scores = score_features(bundle, features).to_pandas()
     matrix, _ = features.encode(bundle.vocabularies)
     pushed = lightgbm.Booster(model_str=bundle.model.text).predict(matrix, pred_contrib=True)
-    specs = {spec.reason_code: (column, spec) for column, spec in enumerate(features.specs)}
+    specs = {spec.name: spec for spec in features.specs}
+    codes, sums = sum_by_reason(features.specs, pushed[:, :-1])
+    usuals = [[usual.by_reason[code] for code in codes] for usual in bundle.reference.usuals]
+    apart = sums - np.array(usuals)[bundle.reference.group_of(features)]
     found, wrong = Counter(), []
     for place in range(1, bundle.config.explain.reasons + 1):
-        columns = [f"reason_{place}_{name}" for name in ("code", "text", "text_zh")]
+        columns = [f"reason_{place}_{name}" for name in ("code", "feature", "text", "text_zh")]
         told = scores[["observation_id", *columns]].itertuples(index=False, name=None)
-        for number, (name, code, english, chinese) in enumerate(told):
-            column, spec = specs[code]
+        for number, (name, code, feature, english, chinese) in enumerate(told):
+            if not isinstance(feature, str):  # fewer reasons, or nothing stands out
+                continue
+            spec = specs[feature]
             value = count_by_hand(history, history.row_of[name], spec.name)
             if value is None:
                 found["no such feature by hand"] += 1
                 continue
-            way = pushed[number, column]
+            way = apart[number, codes.index(code)]
             right = _is_right(spec, english, chinese, value, way)
             found["right" if right else "wrong"] += 1
             found[spec.name] += right
@@ -276,24 +292,61 @@ def _is_right(spec, english: str, chinese: str, value: float, way: float) -> boo
 
 def measure_agreement(folder: Path, refits: int) -> None:
     """Print how far the reasons of refits on samples of customers agree."""
-    config = StabilityConfig(bootstrap_refits=refits, top_reasons=5)
-    _, _, (stability,) = _trained(folder, stability=config)
+    config = StabilityConfig(bootstrap_refits=refits)
+    (stability,) = _trained(folder, stability=config)[2].stability
     print(stability.overlaps.to_string(index=False))
     print(stability.runs[["run", "customers", "trees", "average_precision"]].to_string(index=False))
 
 
-def _trained(folder: Path, **sections):
-    files = load_run(CONFIGS / "handbook.yaml")
-    mapping = load_section(CONFIGS / "sources" / "handbook.yaml", SourceMapping)
+def print_figures(folder: Path, day: int | None) -> None:
+    """Print what the reasons of the test period tell, before and after there was a contrast."""
+    named = {} if day is None else {"run": "fraud", "source": "synthetic"}
+    as_of = TRAINED if day is None else pd.Timestamp(str(day), tz="UTC")
+    _, bundle, result = _trained(folder, as_of=as_of, **named)
+    features = result.evidence.features.reorder(bundle.model.feature_names)
+    matrix, _ = features.encode(bundle.vocabularies)
+    found = bundle.model.contributions(matrix)
+    contributions = found.values  # noqa: PD011
+    head = np.argsort(-result.evidence.margin, kind="stable")[:200]
+    for part, rows in (("all", np.arange(len(features))), ("200 highest", head)):
+        table, own = features.take(rows), contributions[rows]
+        unusual = find_unusual(table, bundle.reference, bundle.reference.group_of(table))
+        ranked = rank_reasons(own, k=3)
+        before = FoundReasons(
+            codes=features.names,
+            groups=ranked,
+            members=ranked,
+            differences=own,
+            references=np.zeros(len(rows)),
+        )
+        after = find_reasons(table, own, reference=bundle.reference, k=3)
+        for name, each in (("contributions", before), ("by contrast", after)):
+            given = each.members >= 0
+            usual = ~np.take_along_axis(unusual, each.members, axis=1)[given]
+            shown = np.where(given, np.take_along_axis(each.differences, each.groups, axis=1), 0.0)
+            first = Counter(each.groups[:, 0].tolist())
+            first_code, most = first.most_common(1)[0]
+            share = shown.sum(axis=1) / each.differences.sum(axis=1)
+            print(
+                f"{part}, {name}: commonest first {most / len(rows):.3f} "
+                f"({each.codes[first_code] if first_code >= 0 else 'nothing'}), usual "
+                f"{usual.mean():.3f}, nothing stands out {1 - given[:, 0].mean():.3f}, covered "
+                f"{np.median(share):.2f}"
+            )
+
+
+def _trained(folder: Path, run="handbook", source="handbook", as_of=TRAINED, **sections):
+    files = load_run(CONFIGS / f"{run}.yaml")
+    mapping = load_section(CONFIGS / "sources" / f"{source}.yaml", SourceMapping)
     tables = read_source(mapping, data=folder).accepted
     result = train(
         tables,
         config=files.run.model_copy(update=sections),
         policy=files.policy,
-        as_of=TRAINED,
-        data={"as_of": TRAINED.isoformat(), "base_currency": tables.base_currency},
+        as_of=as_of,
+        data={"as_of": as_of.isoformat(), "base_currency": tables.base_currency},
     )
-    return tables, result.bundle, result.stability
+    return tables, result.bundle, result
 
 
 def main() -> None:
@@ -304,6 +357,8 @@ def main() -> None:
         check_sentences(folder, count or 2_000)
     elif part == "agreement":
         measure_agreement(folder, count or 5)
+    elif part == "figures":
+        print_figures(folder, count)
     else:
         raise SystemExit(__doc__)
 

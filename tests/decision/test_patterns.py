@@ -168,7 +168,7 @@ def plain_dormant(rows):
         if after["event_time"] - before["event_time"] >= 180 * DAY
         and after["event_time"] >= T - 90 * DAY
     ]  # fmt: skip
-    awake = [r for r in rows if since and r["event_time"] >= since[-1]]
+    awake = [r for r in rows if since and 0 * DAY <= r["event_time"] - since[-1] <= 14 * DAY]
     return {r["transaction_id"] for r in awake if sum(a["amount"] for a in awake) >= REPORT}
 
 
@@ -317,6 +317,8 @@ def test_many_observations_get_what_each_gets_alone(tmp_path):
     )  # fmt: skip
     on_disk = StoredTransactions(stored, cash_report=REPORT)
     assert list(on_disk.find(pa.concat_tables(asked))) == together
+    stored.files = {}  # a source without transactions
+    assert list(StoredTransactions(stored, cash_report=REPORT).find(asked[0])) == [()]
 
 
 def test_a_fraud_observation_sees_the_payment_that_it_scores():
@@ -335,6 +337,42 @@ def test_everything_is_new_in_the_first_month_of_the_data_so_nothing_is():
     alone = pa.Table.from_pylist(rows, schema=SCHEMA)
     assert find_patterns(alone, ask(), **ABOUT) == [()]
     assert "fan_in" in found_in(rows)
+
+
+@pytest.mark.parametrize(
+    ("hours", "amount", "found"),
+    [
+        (200, 4_000, False),  # at the instant of the last receipt: it cannot be sent on yet
+        (199, 4_000, True),
+        (80, 4_000, True),  # five days
+        (79, 4_000, False),
+        (199, 3_999, False),  # 80 %
+        (199, 5_250, True),  # 105 %
+        (199, 5_251, False),
+    ],
+)
+def test_a_fan_in_is_sent_on_after_the_last_receipt_in_time_and_nearly_whole(hours, amount, found):
+    rows = [row(n, 200 + 60 * n, 1_000, "in", f"p{n}") for n in range(5)]
+    assert ("fan_in" in found_in([*rows, row(50, hours, amount, "out", "z")])) == found
+    wide = [*rows[:4], row(4, 200 + 10 * 24 + 1, 1_000, "in", "p4")]
+    assert "fan_in" not in found_in([*wide, row(50, 199, 4_000, "out", "z")])
+
+
+@pytest.mark.parametrize(("hours", "new"), [(440, True), (441, False)])
+def test_a_party_is_new_for_ten_days_after_its_first_payment(hours, new):
+    rows = [row(n, 200, 1_000, "in", f"p{n}") for n in range(5)]
+    rows += [row(50, 199, 4_100, "out", "z"), row(51, hours, 1, "in", "p0")]
+    assert ("fan_in" in found_in(rows)) == new
+
+
+def test_cash_in_and_cash_out_are_counted_apart_and_more_of_one_way_wins():
+    into = [row(n, 100 + n, 45_000, "in", None, cash=True) for n in range(3)]
+    out = [row(10 + n, 50 + n, 45_000, "out", None, cash=True) for n in range(4)]
+    assert "structuring" not in found_in([*into[:2], *out[:2]])
+    for taken, way in ((3, "in"), (4, "out")):
+        found = found_in([*into, *out[:taken]])["structuring"]
+        assert found.figures[f"payments_{way}"] == taken
+        assert found.figures["payments"] == taken
 
 
 def test_a_very_busy_customer_is_not_searched_for_fans(monkeypatch):
@@ -424,6 +462,25 @@ def test_cycles_are_those_of_the_plain_computation(edges):
         assert list(got.transactions) in [[r["transaction_id"] for r in p] for p in mine]
         path = next(p for p in mine if p[0]["transaction_id"] == got.transactions[0])
         assert got.amount_out in {r["amount"] for r in path if r["customer_id"] == "me"}
+
+
+@pytest.mark.parametrize(
+    ("first", "closing", "name", "found"),
+    [
+        (100, 1, "me@2025-06-24", True),
+        (100, 0, "me@2025-06-24", False),  # at the instant of the decision
+        (100, 0, "x0002", True),  # unless it is the payment that is scored
+        (90 * 24, 90 * 24 - 2, "me@2025-06-24", True),
+        (90 * 24 + 1, 90 * 24 - 2, "me@2025-06-24", False),  # it began before the window
+    ],
+)
+def test_a_cycle_lies_in_the_window_before_the_decision(first, closing, name, found):
+    ring = [("b", "c", first), ("c", "me", closing + 1), ("me", "b", closing)]
+    rows = [
+        row(n, hours, 10_000, "out", payee, customer=payer)
+        for n, (payer, payee, hours) in enumerate(ring)
+    ]
+    assert ("cycle" in found_in(rows, name=name)) == found
 
 
 # --- what is declared and said

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import check_section
-from kyc_ml.decision import NO_OVERRIDES, OverrideBook, TierPolicy, write_both
+from kyc_ml.decision import NO_OVERRIDES, OverrideBook, TierPolicy, name_grade, write_both
 from kyc_ml.features import FeatureTable, Window
 from kyc_ml.features.periods import period_of
 from kyc_ml.registry import score_features
@@ -72,8 +72,8 @@ def rated(bundle, small, make_spec):
         own = replace(bundle, policy=policy, specs=(*bundle.specs, spec))
         score = score_features(own, features, facts=facts, book=book).to_pylist()[0]
         return Case(
-            bundle=own, features=features, facts=facts, book=book, history=None, score=score,
-            reasons=pd.DataFrame(),
+            bundle=own, observation=features.keys, features=features, facts=facts, book=book,
+            history=None, score=score, reasons=pd.DataFrame(),
         )  # fmt: skip
 
     return case_of
@@ -91,7 +91,7 @@ def test_a_tier_that_the_rating_holds_falls_with_what_the_rating_reads(rated, ca
     assert re.search(f": {then} {currency} .* {cash:.0f} {currency}$", english)
     assert chinese.endswith(f"：{cash:.0f} {currency}→{then} {currency}")
     lower = case.bundle.policy.expert.tier_of_grade[NAMES[grade]]
-    assert f" {lower}," in drop.note[0]
+    assert f" {name_grade(lower)}," in drop.note[0]
     after = rated(float(then))
     assert after.score["tier"] == lower
 

@@ -28,7 +28,7 @@ class FoundReasons:
     groups : int64 array of shape (n, k)
         Place of each reason's code in `codes`; -1 where a row has fewer reasons.
     members : int64 array of shape (n, k)
-        The feature whose value and sentence tell most of each reason; -1 for none.
+        The feature whose value and sentence represent each reason; -1 for none.
     differences : float64 array of shape (n, len(codes))
         Contribution of each group less that of comparable rows, log-odds.
     references : float64 array of shape (n,)
@@ -49,7 +49,7 @@ def find_reasons(
 
     A group of features is a reason if one of them has an unusual value (see `find_unusual`) and
     differs from comparable rows in the direction of the whole group. The one that differs most
-    is the group's most telling feature. Reasons that move a row the way its margin differs from
+    represents the group. Reasons that move a row the way its margin differs from
     the reference come first, then the others; each kind by the size of the difference, equal
     sizes in the order of the features.
 
@@ -70,26 +70,26 @@ def find_reasons(
     group = np.array([place[spec.reason_code] for spec in specs], np.int64)
     along = (contributions - own[cells]) * np.sign(differences)[:, group]
     along[~find_unusual(features, reference, cells)] = 0.0
-    best, telling = np.zeros(sums.shape), np.full(sums.shape, -1, np.int64)
+    most, members = np.zeros(sums.shape), np.full(sums.shape, -1, np.int64)
     for column, code in enumerate(group):
-        better = along[:, column] > best[:, code]
-        best[better, code] = along[better, column]
-        telling[better, code] = column
+        better = along[:, column] > most[:, code]
+        most[better, code] = along[better, column]
+        members[better, code] = column
     return FoundReasons(
         codes=codes,
-        **_rank(differences, telling, k=k),
+        **_rank(differences, members, k=k),
         differences=differences,
         references=usual.sum(axis=1)[cells],
     )
 
 
-def _rank(differences: Floats, telling: Ints, *, k: int) -> dict[str, Ints]:
-    """Rank the groups that have a telling feature; the others are never reasons."""
+def _rank(differences: Floats, found: Ints, *, k: int) -> dict[str, Ints]:
+    """Rank the groups that have a representative; the others are never reasons."""
     way = np.sign(differences.sum(axis=1, keepdims=True))
-    size = np.where(telling >= 0, np.abs(differences), -1.0)
+    size = np.where(found >= 0, np.abs(differences), -1.0)
     # the last key sorts first; a stable sort keeps the order of the features
-    order = np.lexsort((-size, np.sign(differences) != way, telling < 0), axis=1)[:, :k]
-    members = np.take_along_axis(telling, order, axis=1)
+    order = np.lexsort((-size, np.sign(differences) != way, found < 0), axis=1)[:, :k]
+    members = np.take_along_axis(found, order, axis=1)
     groups = np.where(members >= 0, order, -1)
     short = ((0, 0), (0, k - groups.shape[1]))
     return {

@@ -63,7 +63,7 @@ def make_reasons(
     mapping of column name to array of length n
         reference_margin (base value and the sum of what comparable rows get, log-odds; null
         without `base` or contrast), reason_peers (the comparable rows, or 'all' and the reason),
-        and for i from 1 to k: reason_i_code, reason_i_feature (the most telling one),
+        and for i from 1 to k: reason_i_code, reason_i_feature (the one that represents the group),
         reason_i_family, reason_i_text, reason_i_text_zh, reason_i_value (null where missing or
         a category), reason_i_peer_median (null where unknown or a category),
         reason_i_percentile (0 to 1, the value's place among the peers, ties counting half; null
