@@ -93,23 +93,23 @@ def recent_behaviour(
         table = tables.tables.get(name)
         if table is None or (direction and DIRECTION not in table.column_names):
             continue
-        own = known_rows(table, decision=decision, customer=customer)
+        mine = known_rows(table, decision=decision, customer=customer)
         rows = known_rows(table, decision=decision, since=decision - WEEKS * _WEEK)
         if direction:
             rows = rows.filter(pc.equal(rows[DIRECTION], direction))
         values = pa.array(np.ones(len(rows))) if column is None else rows[column]
         late = rows[EVENT_TIME].to_pandas() >= decision - RECENT * _WEEK
         sums = pd.DataFrame({"all": values.to_pandas(), "late": values.to_pandas() * late})
+        sums = sums.groupby(rows[CUSTOMER_ID].to_pandas()).sum()
+        own = sums.reindex([customer], fill_value=0.0).iloc[0]
+        others = sums.drop(index=customer, errors="ignore")
+        others = others if alike is None else others[others.index.isin(alike)]
         found.append(
             RecentMeasure(
                 title=write_text("measures", title, language),
                 unit="" if column is None else tables.base_currency,
-                **_compare(
-                    sums.groupby(rows[CUSTOMER_ID].to_pandas()).sum(),
-                    customer,
-                    weeks=_known_weeks(own, decision),
-                    alike=alike,
-                ),
+                **_compare(own, others, weeks=_known_weeks(mine, decision)),
+                peers=len(others),
             )
         )
     return tuple(found)
@@ -121,14 +121,8 @@ def _known_weeks(own: pa.Table, decision: pd.Timestamp) -> int:
     return 0 if first is None else min(-((first - decision) // _WEEK), WEEKS)
 
 
-def _compare(
-    sums: pd.DataFrame, customer: str, *, weeks: int, alike: pd.Index | None
-) -> dict[str, float]:
+def _compare(own: pd.Series, others: pd.DataFrame, *, weeks: int) -> dict[str, float]:
     """Compare a customer's sums with those of the peers; see `RecentMeasure`."""
-    own = sums.reindex([customer], fill_value=0.0).iloc[0]
-    others = sums.drop(index=customer, errors="ignore")
-    if alike is not None:
-        others = others[others.index.isin(alike)]
     low, high = (others["all"] / WEEKS).quantile([0.25, 0.75])
     lower = (others["late"] < own["late"]) + (others["late"] == own["late"]) / 2
     earlier = weeks - RECENT
@@ -138,7 +132,6 @@ def _compare(
         "peers_low": low,
         "peers_high": high,
         "place": lower.mean() if weeks else np.nan,
-        "peers": len(others),
     }
 
 
