@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.features import OBSERVATION_ID, FeatureTable, Own, name_of
-from kyc_ml.metrics import Floats, Ints, Mask
+from kyc_ml.metrics import Ints, Mask
 
 _MOST_VALUES: Final = 50
 """Most different values of a field that a missing feature can stand in for."""
@@ -83,7 +83,7 @@ def _fields(rows: pa.Table, features: FeatureTable) -> Iterator[tuple[str, Ints]
 def _agreement(missing: Mask, codes: Ints) -> float:
     """Compute the phi coefficient of being missing and of the values where most rows are."""
     rows = np.bincount(codes)
-    gone: Floats = np.bincount(codes, weights=missing, minlength=rows.size)
+    gone = np.bincount(codes, weights=missing, minlength=rows.size)
     foretold = (gone > rows / 2.0)[codes]
     if foretold.all() or not foretold.any():
         return 0.0
