@@ -1,4 +1,5 @@
 from .casework.evidence import DAYS as DAYS
+from .casework.evidence import MOST_ROWS as MOST_ROWS
 from .casework.evidence import Evidence as Evidence
 from .casework.evidence import flows as flows
 from .casework.evidence import list_rows as list_rows

@@ -61,10 +61,9 @@ def build_features(
     observations = read_observations(observations)
     columns = columns_of(source)
     available, unavailable = split_available(specs, columns, observations.column_names)
-    made, notes = make_tables(source.columns(), _made_tables(available))
-    tables = {name: pa.concat_tables(pieces) for name, pieces in made.items()}
+    tables, notes = timed_tables(source, available)
     computation = FeatureComputation(
-        {name: TimedRows(table) for name, table in (*source.tables.items(), *tables.items())},
+        tables,
         timezone=source.timezone,
         threads=threads,
     )
@@ -76,6 +75,15 @@ def build_features(
         unavailable=chosen_unavailable(specs, unavailable),
         notes=notes,
     )
+
+
+def timed_tables(
+    source: ContractedTables, specs: Sequence[FeatureSpec]
+) -> tuple[dict[str, TimedRows], list[str]]:
+    """Return the source's tables and those made for features, and notes; see `make_tables`."""
+    made, notes = make_tables(source.columns(), _made_tables(specs))
+    tables = {name: pa.concat_tables(pieces) for name, pieces in made.items()}
+    return {name: TimedRows(rows) for name, rows in ({**source.tables, **tables}).items()}, notes
 
 
 def in_table_order(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:

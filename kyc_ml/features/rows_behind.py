@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import ContractedTables
-from kyc_ml.features.how import Where, name_of, tables_read
+from kyc_ml.features.build import timed_tables
+from kyc_ml.features.how import Where, name_of
 from kyc_ml.features.kernels.timeline import visible
 from kyc_ml.features.kinds.peer import Peer
 from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.observed import read_observations
-from kyc_ml.features.prepare import MADE_FROM, columns_of, make_tables
 from kyc_ml.features.row_columns import add_row_columns, needed_columns
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
@@ -76,10 +76,7 @@ def find_rows(
     known = {spec.name: spec for spec in specs}
     readings = {name: tuple(dict.fromkeys(_readings(known[name], known))) for name in names}
     read = list(dict.fromkeys(spec for found in readings.values() for spec in found))
-    columns = columns_of(source)
-    needed = {table for spec in read for table in tables_read(spec.how)}
-    made, _ = make_tables(source.columns(), {name: columns[name] for name in needed & {*MADE_FROM}})
-    tables = {name: TimedRows(table) for name, table in (*source.tables.items(), *made.items())}
+    tables, _ = timed_tables(source, read)
     observed = TimedRows(read_observations(observation), time=DECISION_TIME)
     add_row_columns(
         needed_columns(read),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from kyc_ml.config import read_packaged
 from kyc_ml.contract import CASES, CUSTOMER_ID, KNOWN_AT, OUTCOME, TYPOLOGY, ContractedTables
+from kyc_ml.decision import Language
 from kyc_ml.display import CaseStory, Said, format_rate
 from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.registry import load_model
@@ -20,11 +21,12 @@ _NETWORKS: Final = ("fan_in", "fan_out", "cycle", "scatter_gather")
 _SHEETS: Final = ("case.html", "case.zh.html")
 
 
-def find_case(model: str, tables: ContractedTables, *, out: Path) -> CaseStory:
+def find_case(model: str, tables: ContractedTables, *, out: Path) -> CaseStory | None:
     """Choose a planted launderer with a network whom nobody has reported, and write its sheets.
 
     Of those the one with the highest probability; the sentence with the counts says how many of
-    all planted the model has among as many customers of its highest probabilities.
+    all planted the model has among as many customers of its highest probabilities. None where
+    no launderer of the last 90 days is unreported, as may be in a small bank.
 
     Parameters
     ----------
@@ -41,12 +43,14 @@ def find_case(model: str, tables: ContractedTables, *, out: Path) -> CaseStory:
     # laundering of the last days of the scores: what no report has come of yet
     recent = scores["end"] > scores["end"].max() - pd.Timedelta(days=90)
     hidden = scores["true_launderer"] & recent & ~scores[CUSTOMER_ID].isin(known)
+    if not hidden.any():
+        return None
     best = hidden.to_numpy(dtype=np.int64) * (
         1 + 2 * scores["pattern_code"].notna() + scores[TYPOLOGY].isin(_NETWORKS)
     )
     place = int(np.argmax(best))
     case = scores.iloc[place]
-    sheets = {"en": out / _SHEETS[0], "zh": out / _SHEETS[1]}
+    sheets: dict[Language, Path] = {"en": out / _SHEETS[0], "zh": out / _SHEETS[1]}
     write_sheets(bundle, tables, str(case[OBSERVATION_ID]), label=label, sheets=sheets)
     found = int(hidden[: int(hidden.sum())].sum())
     return CaseStory(

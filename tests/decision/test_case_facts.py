@@ -144,6 +144,12 @@ def test_at_most_ten_rows_are_listed_and_the_rest_is_counted(source, busiest):
     assert shown == pytest.approx(amounts[:10])
     assert f"{len(amounts) - 10:,}" in listed.more
     assert f"{sum(amounts[10:]):,.2f}" in listed.more
+    fewer = list_rows(
+        behind, customer=busiest, new=(), timezone="Asia/Shanghai", currency="CNY", language="en",
+        most=3,
+    )  # fmt: skip
+    assert len(fewer.rows) == 3
+    assert f"{sum(amounts[3:]):,.2f}" in fewer.more
     times = [each[0] for each in listed.rows]
     assert times == sorted(times)
 

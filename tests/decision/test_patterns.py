@@ -168,7 +168,7 @@ def plain_dormant(rows):
         if after["event_time"] - before["event_time"] >= 180 * DAY
         and after["event_time"] >= T - 90 * DAY
     ]  # fmt: skip
-    awake = [r for r in rows if since and r["event_time"] >= since[-1]]
+    awake = [r for r in rows if since and 0 * DAY <= r["event_time"] - since[-1] <= 14 * DAY]
     return {r["transaction_id"] for r in awake if sum(a["amount"] for a in awake) >= REPORT}
 
 
@@ -317,6 +317,8 @@ def test_many_observations_get_what_each_gets_alone(tmp_path):
     )  # fmt: skip
     on_disk = StoredTransactions(stored, cash_report=REPORT)
     assert list(on_disk.find(pa.concat_tables(asked))) == together
+    stored.files = {}  # a source without transactions
+    assert list(StoredTransactions(stored, cash_report=REPORT).find(asked[0])) == [()]
 
 
 def test_a_fraud_observation_sees_the_payment_that_it_scores():
@@ -460,6 +462,25 @@ def test_cycles_are_those_of_the_plain_computation(edges):
         assert list(got.transactions) in [[r["transaction_id"] for r in p] for p in mine]
         path = next(p for p in mine if p[0]["transaction_id"] == got.transactions[0])
         assert got.amount_out in {r["amount"] for r in path if r["customer_id"] == "me"}
+
+
+@pytest.mark.parametrize(
+    ("first", "closing", "name", "found"),
+    [
+        (100, 1, "me@2025-06-24", True),
+        (100, 0, "me@2025-06-24", False),  # at the instant of the decision
+        (100, 0, "x0002", True),  # unless it is the payment that is scored
+        (90 * 24, 90 * 24 - 2, "me@2025-06-24", True),
+        (90 * 24 + 1, 90 * 24 - 2, "me@2025-06-24", False),  # it began before the window
+    ],
+)
+def test_a_cycle_lies_in_the_window_before_the_decision(first, closing, name, found):
+    ring = [("b", "c", first), ("c", "me", closing + 1), ("me", "b", closing)]
+    rows = [
+        row(n, hours, 10_000, "out", payee, customer=payer)
+        for n, (payer, payee, hours) in enumerate(ring)
+    ]
+    assert ("cycle" in found_in(rows, name=name)) == found
 
 
 # --- what is declared and said

@@ -10,6 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from kyc_ml.display import (
+    WORDS,
+    CaseStory,
     Example,
     ModelStory,
     PageStory,
@@ -398,3 +400,84 @@ def test_save_to_a_place_that_cannot_be_written_is_refused(tmp_path, story):
     with pytest.raises(OutputError, match="written"):
         save_page(story, tmp_path / "folder")
     assert sorted(item.name for item in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A story with all that a demo has, in both languages."""
+    force = pd.DataFrame(
+        {
+            "tier": ["high", "low"],
+            "tier_zh": ["高", "低"],
+            "by_model": [1_001, 2_002],
+            "in_force": [1_113, 1_890],
+            **{f"set_by_{step}": [7, 8] for step in ("model", "rating", "history", "override")},
+        }
+    )
+    drawn = {
+        "roc": pd.DataFrame({"who": ["LightGBM"], "false_positive_rate": [0.11], "recall": [0.8]})
+    }
+    models = tuple(
+        replace(
+            each,
+            title_zh=f"模型{each.name}",
+            verdict=(("calibrated <b>", "校准良好"),),
+            drawn=drawn,
+            in_force=force,
+        )
+        for each in make_story().models
+    )
+    case = CaseStory(facts=(("planted", "植入"),), sheets=("case.html", "case.zh.html"))
+    return replace(
+        make_story(),
+        models=models,
+        case=case,
+        files=("demo.html", "demo.zh.html"),
+        subtitle_zh="模拟数据",
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "here", "there"),
+    [
+        ("en", ("planted", "calibrated", "case.html", "demo.zh.html"), ("植入", "校准良好")),
+        (
+            "zh",
+            ("植入", "校准良好", "case.zh.html", "demo.html", "模型one", "模拟数据"),
+            ("planted",),
+        ),
+    ],
+)
+def test_a_page_is_of_one_language(whole, find_barriers, language, here, there):
+    page = render_page(whole, language=language)
+    assert parsed(page).open == []
+    assert find_barriers(page) == []
+    for text in here:
+        assert text in page
+    for text in there:
+        assert text not in page
+    for count in ("1,001", "2,002", "1,113", "1,890"):
+        assert count in page
+    assert "<b>" not in re.findall("calibrated.*", page + "calibrated")[0]
+    assert len(re.findall(r"<td>11(\.0+)?%", page)) == len(whole.models)
+
+
+def test_the_chinese_page_has_every_number_of_the_english_one(whole):
+    pages = [plain(render_page(whole, language=language)) for language in ("en", "zh")]
+    # four characters and more: single figures occur in sentences of one language
+    numbers = [set(re.findall(r"\d[\d,.]+\d%?", page)) for page in pages]
+    numbers = [{each for each in found if len(each) > 3} for found in numbers]
+    assert len(numbers[0]) > 30
+    assert numbers[0] - numbers[1] <= {"0.95", "100%", "0.69"}
+
+
+def test_the_words_of_the_page_exist_in_both_languages():
+    def check(words):
+        for key, each in words.items():
+            if isinstance(each, dict) and set(each) != {"en", "zh"}:
+                check(each)
+            else:
+                assert each["en"], key
+                assert each["zh"], key
+
+    check(WORDS)

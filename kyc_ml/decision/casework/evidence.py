@@ -41,7 +41,9 @@ DAYS: Final = 90
 WIDTHS: Final = (1000.0, 340.0)
 """Widths of a picture on a wide and on a narrow screen."""
 
-_MOST: Final = 10
+MOST_ROWS: Final = 10
+"""Rows that are listed behind one reason or pattern."""
+
 _SHOWN: Final = (
     *(CUSTOMER_ID, DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL),
     *(EVENT_TYPE, ACCOUNT_TYPE, STATUS, PROVIDER, ITEM, VALUE, OUTCOME, TYPOLOGY),
@@ -83,13 +85,16 @@ def list_rows(
     timezone: str,
     currency: str,
     language: Language,
+    most: int = MOST_ROWS,
 ) -> Evidence | None:
-    """Write the rows behind a reason: the ten largest amounts, or the latest ten rows.
+    """Write the rows behind a reason: the largest amounts, or the latest rows.
 
     Parameters
     ----------
     new : collection of str
         Transactions that were the first with their counterparty.
+    most : int
+        Number of rows to list; the others are counted.
 
     Returns
     -------
@@ -111,7 +116,14 @@ def list_rows(
     value = behind.how.value if isinstance(behind.how, Window) else None
     read = AMOUNT if value == AMOUNT else counted
     return _write(
-        frame, columns, new, size=read, counted=counted, currency=currency, language=language
+        frame,
+        columns,
+        new,
+        size=read,
+        counted=counted,
+        most=most,
+        currency=currency,
+        language=language,
     )
 
 
@@ -134,10 +146,11 @@ def _write(
     *,
     size: str | None = None,
     counted: str | None = None,
+    most: int = MOST_ROWS,
     currency: str,
     language: Language,
 ) -> Evidence:
-    kept = frame.tail(_MOST) if size is None else frame.nlargest(_MOST, size).sort_index()
+    kept = frame.tail(most) if size is None else frame.nlargest(most, size).sort_index()
     columns = [name for name in columns if kept[name].notna().any()]
     if CHANNEL in columns:  # one column says both
         columns = [name for name in columns if name != INSTRUMENT]

@@ -169,7 +169,7 @@ def _recent(seen: Seen, marked: Mask) -> Mask:
 
 def _is_busy(seen: Seen) -> bool:
     """Whether a customer has too many payments for a search that compares them with each other."""
-    return seen.rows.time.size - seen.recent > DECLARED["most_rows"]
+    return bool(seen.rows.time.size - seen.recent > DECLARED["most_rows"])
 
 
 def _search_fan(seen: Seen, rule: PatternRule, cash_report: float, *, way: int) -> Mask:
@@ -215,11 +215,12 @@ def _search_structuring(seen: Seen, rule: PatternRule, cash_report: float) -> Ma
 
 
 def _search_dormant(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
-    """Mark the rows since the last long pause, if they move enough."""
+    """Mark the rows soon after the last long pause, if they move enough."""
     time, marked = seen.rows.time, np.zeros(seen.rows.time.size, np.bool_)
     ends = np.flatnonzero(np.diff(time) >= rule.days("gap")) + 1
     if ends.size and ends[-1] >= seen.recent:
-        marked[ends[-1] :] = seen.rows.amount[ends[-1] :].sum() >= rule["least"] * cash_report
+        marked[ends[-1] :] = time[ends[-1] :] <= time[ends[-1]] + rule.days("span")
+        marked &= seen.rows.amount[marked].sum() >= rule["least"] * cash_report
     return marked
 
 

@@ -13,6 +13,7 @@ import pyarrow.dataset as pds
 
 from kyc_ml.contract import (
     AMOUNT,
+    CONTRACT,
     COUNTERPARTY_ID,
     CUSTOMER_ID,
     DIRECTION,
@@ -28,6 +29,10 @@ from kyc_ml.features import DECISION_TIME, microseconds
 _PIECE: Final = 4_096
 """Observations whose rows are in memory at a time."""
 
+_NO_ROWS: Final = pa.schema(
+    [CONTRACT[TRANSACTIONS].column(name).arrow for name in COLUMNS]
+).empty_table()
+
 
 class StoredTransactions:
     """The transactions of stored tables, whose rows are in order of time.
@@ -39,7 +44,9 @@ class StoredTransactions:
     """
 
     def __init__(self, tables: StoredTables, *, cash_report: float) -> None:
-        self._data = pds.dataset(tables.files[TRANSACTIONS])
+        # a source may have no transactions: an empty table shows no pattern
+        path = tables.files.get(TRANSACTIONS)
+        self._data = pds.dataset(_NO_ROWS if path is None else path)
         self._columns = [name for name in COLUMNS if name in self._data.schema.names]
         self._least = PATTERNS["cycle"]["least"] * cash_report
         self._find = partial(
@@ -56,8 +63,9 @@ class StoredTransactions:
             yield from self._find(self._rows_for(asked), asked, begins=self._begins)
 
     @cached_property
-    def _begins(self) -> int:
-        return int(microseconds(self._data.head(1, columns=[EVENT_TIME])[EVENT_TIME]).min())
+    def _begins(self) -> int | None:
+        first = microseconds(self._data.head(1, columns=[EVENT_TIME])[EVENT_TIME])
+        return int(first[0]) if first.size else None
 
     @cached_property
     def _customers(self) -> pa.Array:

@@ -120,9 +120,10 @@ def _factors(day: dt.date) -> Floats:
         f"{day:%m-%d}": True,
     }
     table = v.CONDUCT["season"]
-    return np.prod(
-        [table[name] for name, on in parts.items() if on and name in table], axis=0
-    ) * np.ones(2)
+    factors = np.ones(2)
+    for name, on in parts.items():
+        factors *= table[name] if on and name in table else 1.0
+    return factors
 
 
 def _day_edges(config: BankConfig, kind: int) -> Floats:

@@ -176,7 +176,7 @@ def first_leg(typology: int, wave: Ledger) -> Mask:
         return np.arange(len(wave)) < len(wave) - 1
     if typology == v.SCATTER_GATHER:
         return np.arange(len(wave)) < len(wave) // 2
-    return wave.incoming != (typology == v.FAN_OUT)
+    return np.logical_xor(wave.incoming, typology == v.FAN_OUT)
 
 
 def _transfer(

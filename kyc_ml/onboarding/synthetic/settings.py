@@ -52,7 +52,7 @@ class BankConfig(Section):
     """Share of fraud incidents that are ever confirmed."""
     fraud_delay_median_days: float = Field(default=10.0, gt=0.0, le=365.0)
     """Median days from a fraud to its confirmation."""
-    report_share: float = Field(default=0.75, ge=0.0, le=1.0)
+    report_share: float = Field(default=0.8, ge=0.0, le=1.0)
     """Share of launderers who are ever reported."""
     wrong_share: float = Field(default=0.01, ge=0.0, le=0.5)
     """Share of honest look-alikes that are confirmed or reported all the same."""
