@@ -81,12 +81,13 @@ def make_bursts(
 def _count(kind: Kind, config: BankConfig) -> int:
     """Return how many bursts of a kind the bank has, at least 2."""
     if "frauds" not in kind:
-        return max(2, int(round(config.transactions * kind["per_thousand"] / 1000.0)))
+        alike: float = kind["per_thousand"] * config.transactions / 1000.0
+        return max(2, round(alike))
     severity = ndtri(np.linspace(0.0005, 0.9995, 1000))
     guilt = sigmoid(v.CONDUCT["guilt"] + severity)
     rows = kind["rows"][0] + kind["rows"][1] * np.exp(_LENGTH_BY_SEVERITY * severity)
-    frauds = config.transactions * config.fraud_share * kind["frauds"]
-    return max(2, int(round(frauds / float((guilt * rows).mean()))))
+    frauds: float = kind["frauds"] * config.transactions * config.fraud_share
+    return max(2, round(frauds / float((guilt * rows).mean())))
 
 
 def _draw_bursts(kind: Kind, market: Market, *, rng: Generator) -> Bursts:
