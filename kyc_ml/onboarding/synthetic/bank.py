@@ -80,11 +80,10 @@ class SyntheticBank:
 
         customers: ``customer_id``, ``true_launderer``, ``true_probability``, ``typology``,
         ``look_alike``, ``start``, ``end``. `true_probability` is 0 outside every scheme and in
-        half ones,
-        within a whole one the probability from its typology, from how the customer earns and
-        from its hidden severity, and 1 for the first scheme of each typology. `look_alike`
-        marks the honest customers in schemes. `typology`, `start` and `end` (first and last payment) are
-        null for those who do not launder.
+        half ones, within a whole one the probability from its typology, from how the customer
+        earns and from its hidden severity, and 1 for the first scheme of each typology.
+        `look_alike` marks the honest customers in schemes. `typology`, `start` and `end` (first
+        and last payment) are null for those who do not launder.
 
     See Also
     --------
