@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -293,7 +293,7 @@ def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
                 "gives": write_text("gives", kind, language, tier=shown[str(tier)]),
                 "reason": _reason_of(each, language),
                 "source": each.source,
-                "until": str(each.expiry),
+                "until": str(each.expiry - timedelta(days=1)),  # its last day, as in the sentence
                 "approver": each.approver,
             }
         )

@@ -18,6 +18,7 @@ from kyc_ml.decision import (
     learn_reference,
     make_reasons,
 )
+from kyc_ml.decision.explain.contrast import SMALLEST
 from kyc_ml.decision.explain.learning import SHRINKAGE
 from kyc_ml.decision.explain.reference import FEWEST_PEERS, RARE
 from kyc_ml.features import Own
@@ -117,6 +118,8 @@ def by_hand(bank, contributions, row):
         best = max(along, key=along.get, default=None)
         if best is not None and along[best] > 0.0:
             reasons.append((code, bank.specs[best].name))
+    least = SMALLEST * max(abs(each) for each in differences.values())
+    reasons = [each for each in reasons if abs(differences[each[0]]) >= least]
     way = np.sign(sum(differences.values()))
     reasons.sort(key=lambda r: (np.sign(differences[r[0]]) != way, -abs(differences[r[0]])))
     return differences, reasons
@@ -183,6 +186,7 @@ def test_a_row_of_usual_values_says_so_and_a_reason_is_null_where_there_are_fewe
     strange = find_unusual(bank, reference, reference.group_of(bank)).sum(axis=1)
     first = np.array(columns["reason_1_code"].to_pylist())
     assert (first[strange == 0] == NOTHING_STANDS_OUT).all()
+    assert (first[strange > 0] != NOTHING_STANDS_OUT).any()
     assert (first == NOTHING_STANDS_OUT).any()
     for row in np.flatnonzero(first == NOTHING_STANDS_OUT)[:5]:
         for name, values in columns.items():

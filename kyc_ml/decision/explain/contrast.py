@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from kyc_ml.decision.explain.reference import RARE, PeerReference, Usual
 from kyc_ml.features import FeatureSpec, FeatureTable
 from kyc_ml.metrics import Floats, Ints, Mask
+
+SMALLEST: Final = 0.05
+"""Share of a row's largest difference below which a group is not among its reasons. Convention:
+such a reason adds little, and refits of the model do not agree on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,8 @@ def find_reasons(
 ) -> FoundReasons:
     """Find the reasons of each row.
 
-    A group of features is a reason if one of them has an unusual value (see `find_unusual`) and
+    A group of features is a reason if its difference is at least `SMALLEST` of the row's largest
+    one, and one of its features has an unusual value (see `find_unusual`) and
     differs from comparable rows in the direction of the whole group. The one that differs most
     represents the group. Reasons that move a row the way its margin differs from
     the reference come first, then the others; each kind by the size of the difference, equal
@@ -84,8 +90,10 @@ def find_reasons(
 
 
 def _rank(differences: Floats, found: Ints, *, k: int) -> dict[str, Ints]:
-    """Rank the groups that have a representative; the others are never reasons."""
+    """Rank the groups that have a representative and count; the others are never reasons."""
     way = np.sign(differences.sum(axis=1, keepdims=True))
+    least = SMALLEST * np.abs(differences).max(axis=1, keepdims=True)
+    found = np.where(np.abs(differences) >= least, found, -1)
     size = np.where(found >= 0, np.abs(differences), -1.0)
     # the last key sorts first; a stable sort keeps the order of the features
     order = np.lexsort((-size, np.sign(differences) != way, found < 0), axis=1)[:, :k]
