@@ -22,7 +22,7 @@ _SHEETS: Final = ("case.html", "case.zh.html")
 
 
 def find_case(model: str, tables: ContractedTables, *, out: Path) -> CaseStory | None:
-    """Choose a planted launderer with a network whom nobody has reported, and write its sheets.
+    """Choose a planted launderer in a network who is not yet reported, and write the case sheets.
 
     Of those the one with the highest probability; the sentence with the counts says how many of
     all planted the model has among as many customers of its highest probabilities. None where
@@ -59,7 +59,7 @@ def find_case(model: str, tables: ContractedTables, *, out: Path) -> CaseStory |
 
 
 def _say(case: pd.Series, place: int, rows: int, found: int, hidden: int) -> tuple[Said, ...]:
-    """Say what was planted, what the model and the tier say of it, and the pattern."""
+    """Return what was planted, what the model and the tier say of it, and the pattern."""
     texts = []
     for language, suffix in (("en", ""), ("zh", "_zh")):
         tier = case["tier_zh"] if suffix else name_grade(str(case["tier"]))

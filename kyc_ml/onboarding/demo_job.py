@@ -82,7 +82,7 @@ def run_demo(
         models=tuple(story for _, _, story in models.values()),
         case=case,
         files=_PAGES,
-        subtitle_zh="一条命令生成模拟银行并完成训练、注册、评分与解释",
+        subtitle_zh="一条命令生成合成银行并完成训练、注册、评分与解释",
     )
     page = out / _PAGES[0]
     save_page(story, page)

@@ -302,7 +302,8 @@ def _jaccard(one: Ints, other: Ints) -> Floats:
     same = (one[:, :, None] == other[:, None, :]) & (one >= 0)[:, :, None]
     common = same.sum(axis=(1, 2))
     joint = (one >= 0).sum(axis=1) + (other >= 0).sum(axis=1) - common
-    return np.asarray(np.divide(common, joint, out=np.ones(len(one)), where=joint > 0))
+    out: Floats = np.divide(common, joint, out=np.ones(len(one)), where=joint > 0)
+    return out
 
 
 def _spread(

@@ -37,6 +37,7 @@ MONTH = 30 * DAY
 START = pd.Timestamp("2024-01-01", tz="UTC").value // 1000
 NUMBERS = ("latest", "mean", "maximum", "minimum", "sum", "trend")
 CHOSEN = FeatureConfig(families=("attributes",))
+WITH_HISTORY = FeatureConfig(families=("attributes", "label_history"))
 
 
 def attribute(kind="number", over_time=("latest",), **given_):
@@ -387,7 +388,7 @@ def observations_of(source, unit):
 
 @pytest.mark.parametrize("unit", ["fraud", "risk"])
 def test_no_attribute_knows_the_future(rich, unit):
-    specs = choose_features(CHOSEN, unit=unit, attributes=rich.attributes)
+    specs = choose_features(WITH_HISTORY, unit=unit, attributes=rich.attributes)
     found = audit_features(
         rich, observations_of(rich, unit), specs=specs, times=2, seed=3, build=build_features
     )
@@ -397,7 +398,7 @@ def test_no_attribute_knows_the_future(rich, unit):
 
 @pytest.mark.parametrize("unit", ["fraud", "risk"])
 def test_buckets_give_the_same_bits_as_memory(rich, unit, tmp_path):
-    specs = choose_features(CHOSEN, unit=unit, attributes=rich.attributes)
+    specs = choose_features(WITH_HISTORY, unit=unit, attributes=rich.attributes)
     rows = observations_of(rich, unit)
     expected = build_features(rich, rows, specs=specs).to_arrow()
     pq.write_table(rows, tmp_path / "observations.parquet")
@@ -422,6 +423,31 @@ def test_the_order_of_rows_moves_nothing(rich):
     turned = build_features(rich, rows.take(list(range(len(rows)))[::-1]), specs=specs).to_arrow()
     straight = build_features(rich, rows, specs=specs).to_arrow()
     assert turned.take(list(range(len(rows)))[::-1]).equals(straight)
+
+
+def test_an_attribute_has_the_share_of_adverse_outcomes_over_all_history(rich):
+    name = "transaction_attr_t_adverse_share_ever_lag7d"
+    config = FeatureConfig(families=("attributes",), include=(name,))
+    specs = choose_features(config, unit="fraud", attributes=rich.attributes)
+    rows = observations_of(rich, "fraud").slice(0, 40)
+    got = build_features(rich, rows, specs=specs).to_arrow()[name].to_pylist()
+    past = rich.tables["transactions"].select(
+        ["transaction_id", "event_time", "known_at", "attr_t"]
+    )
+    past, cases = past.to_pandas(), rich.tables["cases"].to_pandas()
+    cases = cases[cases["outcome"].isin(["confirmed_fraud", "str_filed", "default"])]
+    for found, now, value in zip(
+        got, rows["decision_time"].to_pylist(), rows["attr_t"].to_pylist(), strict=True
+    ):
+        known = cases.loc[cases["known_at"] <= now, "transaction_id"]
+        old = past[(past["event_time"] < now - pd.Timedelta(days=7)) & (past["known_at"] <= now)]
+        adverse = old["transaction_id"].isin(known)
+        if value is None:
+            assert found is None
+            continue
+        own = old["attr_t"] == value
+        share = ((adverse & own).sum() + 20 * adverse.mean()) / (own.sum() + 20)
+        assert found == pytest.approx(share, rel=1e-12)
 
 
 # --- what a feature says of itself ------------------------------------------------------

@@ -142,7 +142,7 @@ def test_one_refit_has_no_spread(name):
 
 def test_refits_of_an_averaged_model_are_averaged_too(parts):
     several = parts["model"].model_copy(update={"averaged": 3})
-    rows = {name: parts[name] for name in ("train", "later", "stopping", "specs")}
+    rows = {name: parts[name] for name in ("train", "later", "stopping", "specs", "reasons")}
     once = seed_stability(**rows, model=parts["model"], config=CONFIG)
     mean = seed_stability(**rows, model=several, config=CONFIG)
     assert (mean.runs["trees"] == 3 * once.runs["trees"]).all()

@@ -66,22 +66,24 @@ class SyntheticBank:
         The truth, stored separately.
 
         transactions: ``transaction_id``, ``true_fraud``, ``true_probability``,
-        ``typology``, ``ring_id``, in the order of the transactions. `true_probability` is
-        the probability of *fraud* from which the label was drawn: it knows what made the
-        payment, such as the hidden severity of an incident, which no table shows. So it
-        bounds what a model can reach, and rows of one incident share their draw. It is 1
-        for the first takeover and the first theft, which are planted for certain.
+        ``typology``, ``ring_id``, ``look_alike``, in the order of the transactions.
+        `true_probability` is the probability of *fraud* from which the label was drawn: it
+        knows what made the payment, such as the hidden severity of a burst, which no table
+        shows. So it bounds what a model can reach, and rows of one burst share their draw. It
+        is 1 for the first burst of each fraudulent kind, which is planted for certain.
         It is 0 for incoming payments and for all payments of schemes: laundering is not
-        fraud.
+        fraud. `look_alike` marks the honest payments of bursts, of schemes and at bad
+        terminals.
         `typology` and `ring_id` are also set on the payments of guilty laundering schemes
         (which are not fraud); both are null on honest rows, look-alikes included. A single
         misuse has no ring.
 
         customers: ``customer_id``, ``true_launderer``, ``true_probability``, ``typology``,
-        ``start``, ``end``. `true_probability` is 0 outside every scheme-like conduct,
-        within it the probability from the scheme's hidden severity, and 1 for the first
-        scheme of each typology. `typology`, `start` and `end` (first and last payment) are
-        null for those who do not launder.
+        ``look_alike``, ``start``, ``end``. `true_probability` is 0 outside every scheme and in
+        half ones, within a whole one the probability from its typology, from how the customer
+        earns and from its hidden severity, and 1 for the first scheme of each typology.
+        `look_alike` marks the honest customers in schemes. `typology`, `start` and `end` (first
+        and last payment) are null for those who do not launder.
 
     See Also
     --------

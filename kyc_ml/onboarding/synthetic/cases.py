@@ -73,7 +73,7 @@ def _confirm_frauds(
     """Confirm frauds after a lognormal delay; the rows of a burst together or not at all.
 
     A small share of the look-alikes is confirmed wrongly, but those among the `schemes` first
-    rings, which are no frauds.
+    rings, which are schemes.
     """
     alike = _alike(ledger) & (ledger.ring >= schemes)
     rows = np.flatnonzero(ledger.fraud | alike)

@@ -47,7 +47,7 @@ _MULE_SHARE: Final = 0.3
 class Bursts:
     """Bursts of one kind; arrays of shape (n,).
 
-    `unknown` tells whether the device is new to the bank; `province` is -1 where the customer is.
+    `unknown` is whether the device is new to the bank; `province` is -1 where the customer is.
     """
 
     victim: Ints

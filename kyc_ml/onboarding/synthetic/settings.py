@@ -55,7 +55,7 @@ class BankConfig(Section):
     report_share: float = Field(default=0.8, ge=0.0, le=1.0)
     """Share of launderers who are ever reported."""
     wrong_share: float = Field(default=0.01, ge=0.0, le=0.5)
-    """Share of honest look-alikes that are confirmed or reported all the same."""
+    """Share of honest look-alikes that are confirmed or reported wrongly."""
     report_delay_median_days: float = Field(default=30.0, gt=0.0, le=365.0)
     """Median days from the end of the laundering to the report."""
 
