@@ -411,7 +411,7 @@ def test_very_many_payments_of_one_customer_take_seconds(same_time):
     minutes = np.full(n, 60) if same_time else 60 + number // 20
     columns = {
         "transaction_id": pa.array([f"y{each:06d}" for each in number]),
-        "event_time": pa.array((np.datetime64(T.tz_localize(None), "us") - minutes.astype("m8[m]")))
+        "event_time": pa.array(np.datetime64(T.tz_localize(None), "us") - minutes.astype("m8[m]"))
         .cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.timestamp("us", tz="UTC")),
         "direction": pa.array(np.where(number % 2, "out", "in")),
         "counterparty_id": pa.array([f"p{each}" for each in number]),
