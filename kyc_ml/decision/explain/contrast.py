@@ -106,7 +106,9 @@ def _rank(differences: Floats, found: Ints, *, k: int) -> dict[str, Ints]:
     }
 
 
-def find_unusual(features: FeatureTable, reference: PeerReference, cells: Ints) -> Mask:
+def find_unusual(
+    features: FeatureTable, reference: PeerReference, cells: Ints, *, rare: float = RARE
+) -> Mask:
     """Find the values that less than `RARE` of the comparable rows have, or exceed.
 
     A number is unusual beyond the 5th or the 95th percentile of the values of comparable rows, a
@@ -117,6 +119,8 @@ def find_unusual(features: FeatureTable, reference: PeerReference, cells: Ints) 
     ----------
     cells : int64 array of shape (n,)
         Place of each row's cell in `reference.usuals`.
+    rare : float
+        Share for the range of numbers, one of `LEVELS`.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def find_unusual(features: FeatureTable, reference: PeerReference, cells: Ints) 
         if spec.kind == "category":
             found[:, column] = _rare_categories(features, spec.name, usuals, cells)
             continue
-        ends = [usual.range_of(spec.name) or (np.nan, np.nan) for usual in usuals]
+        ends = [usual.range_of(spec.name, rare=rare) or (np.nan, np.nan) for usual in usuals]
         low, high = np.array(ends).T
         value = features.numbers[:, column]
         outside = (value < low[cells]) | (value > high[cells]) | (missing[cells] > 1.0 - RARE)

@@ -87,16 +87,16 @@ class Usual:
             return None
         return float(grid[LEVELS.index(0.25)]), float(grid[LEVELS.index(0.75)])
 
-    def range_of(self, name: str) -> tuple[float, float] | None:
+    def range_of(self, name: str, *, rare: float = RARE) -> tuple[float, float] | None:
         """Return the ends beyond which a value is unusual; None without quantiles.
 
-        At most `RARE` of the rows are below the lower end, and as many above the upper one:
-        a value that more rows share is an end itself, and so it is usual.
+        At most `rare`, one of `LEVELS`, of the rows are below the lower end, and as many above
+        the upper one: a value that more rows share is an end itself, and so it is usual.
         """
         grid = self.quantiles.get(name)
         if grid is None:
             return None
-        return float(grid[LEVELS.index(RARE)]), float(grid[LEVELS.index(1.0 - RARE)])
+        return float(grid[LEVELS.index(rare)]), float(grid[LEVELS.index(1.0 - rare)])
 
     def to_dict(self, *, former: bool = False) -> dict[str, Any]:
         """Return plain content that JSON keeps to the bit; null is an undefined number.

@@ -24,6 +24,10 @@ _ROUNDING: Final = 1e-9
 _HEAD, _FEWEST_OF_HEAD, _MOST_OF_HEAD = 100, 100, 2_000
 """One in 100 rows, those with the highest scores, at least 100 and at most 2,000. Convention."""
 
+_RARE: Final = 0.1
+"""Share beyond which a number is usual among the rows validated: twice that of the reference,
+so that values near its ends, and the smaller groups here, raise no alarm. Convention."""
+
 _FINE: Final = 0.1
 """Size of the disturbance, as a share of the policy's noise. Convention."""
 
@@ -149,7 +153,7 @@ def _describe_reasons(evidence: ReviewEvidence, settings: Settings, *, k: int) -
     usual = learn_reference(
         here, np.ones(len(here), np.bool_), peers=evidence.bundle.reference.peers
     )
-    ordinary = ~find_unusual(features, usual, usual.group_of(features))
+    ordinary = ~find_unusual(features, usual, usual.group_of(features), rare=_RARE)
     ordinary = np.take_along_axis(ordinary, found.members, axis=1)[given]
     shown = np.where(given, np.take_along_axis(found.differences, found.groups, axis=1), 0.0)
     apart = found.differences.sum(axis=1)
