@@ -133,6 +133,8 @@ def say_value(spec: FeatureSpec, value: Value, *, currency: str, language: Langu
             percent = 100 * number
             short = percent == 0 or abs(percent) >= 0.1
             written = f"{percent:.1f}%" if short else f"{percent:.2g}%"
+        case "hours" if 0.0 < abs(number) < 1.0:
+            written = _number(round(60 * number, 1)) + _unit("minutes", currency, language)
         case "hours" if abs(number) >= _HOURS_AS_DAYS:
             written = _number(round(number / 24, 1)) + _unit("days", currency, language)
         case unit:
