@@ -43,8 +43,10 @@ DAYS: Final = 90
 WIDTHS: Final = (1000.0, 340.0)
 """Widths of a picture on a wide and on a narrow screen."""
 
-MOST_ROWS: Final = 10
-"""Rows that are listed behind one reason or pattern."""
+MOST_ROWS: Final = 8
+"""Rows that are listed behind one reason (convention)."""
+MOST_OF_PATTERN: Final = 24
+"""Rows that are listed of one pattern (convention): they are what the analyst examines first."""
 
 _SHOWN: Final = (
     *(CUSTOMER_ID, DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL),
@@ -66,7 +68,7 @@ class Evidence:
     heads : tuple of str
         Names of the columns, the time first.
     rows : tuple of tuple of str
-        In order of time; at most ten.
+        In order of time; at most `MOST_ROWS`, or of a pattern `MOST_OF_PATTERN`.
     right : tuple of bool
         Which columns are numbers.
     more : str
@@ -90,7 +92,7 @@ def list_rows(
     most: int = MOST_ROWS,
     spec: FeatureSpec | None = None,
 ) -> Evidence | None:
-    """Write the rows behind a reason: the largest amounts, the smallest for a minimum, or the latest.
+    """Write the rows behind a reason: the largest amounts, or the smallest, or the latest.
 
     Parameters
     ----------
@@ -163,7 +165,15 @@ def payment_rows(
         columns = [name for name in (CUSTOMER_ID, *columns) if name in found]
     if found.empty:
         return None
-    return _write(found, columns, new, size=AMOUNT, currency=currency, language=language)
+    return _write(
+        found,
+        columns,
+        new,
+        size=AMOUNT,
+        most=MOST_OF_PATTERN,
+        currency=currency,
+        language=language,
+    )
 
 
 def _write(
