@@ -1,6 +1,7 @@
 """Patterns of payments: those of a plain computation; neither the future nor the order counts."""
 
 import itertools
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -383,6 +384,52 @@ def test_a_very_busy_customer_is_not_searched_for_fans(monkeypatch):
     assert "fan_in" not in found_in(rows)
     monkeypatch.setitem(DECLARED, "most_rows", 8)
     assert "fan_in" in found_in(rows)
+
+
+def paid_by(number, hours, device, party, amount, **more):
+    return row(number, hours, amount, "out", party, device=device, **more)
+
+
+def test_the_device_that_began_last_counts_whoever_used_it_before():
+    rows = [paid_by(n, 24 * 30 + n, "old", "shop", 100) for n in range(3)]
+    rows += [paid_by(10, 72, "first", "a", 1_000), paid_by(11, 48, "second", "b", 2_000)]
+    other = [paid_by(12, 24 * 60, "second", "shop", 100, customer="he")]
+    alone = found_in(rows)["new_device_transfer"]
+    assert alone.transactions == ("x0011",)
+    both = pa.concat_tables([ask(customer="he"), ask()])
+    assert find_patterns(table([*rows, *other]), both, **ABOUT)[1] == (alone,)
+    hidden = paid_by(13, 100, "second", "shop", 100, late=200)
+    assert found_in([*rows, hidden])["new_device_transfer"] == alone
+
+
+@pytest.mark.parametrize("same_time", [True, False])
+def test_very_many_payments_of_one_customer_take_seconds(same_time):
+    n = 100_000
+    whole = table([row(0, 1, 10_000, "in", "p0")]).slice(0, 1)
+    whole = whole.take(np.zeros(n, np.int64))
+    number = np.arange(n)
+    minutes = np.full(n, 60) if same_time else 60 + number // 20
+    columns = {
+        "transaction_id": pa.array([f"y{each:06d}" for each in number]),
+        "event_time": pa.array(np.datetime64(T.tz_localize(None), "us") - minutes.astype("m8[m]"))
+        .cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+        "direction": pa.array(np.where(number % 2, "out", "in")),
+        "counterparty_id": pa.array([f"p{each}" for each in number]),
+        "device_id": pa.array([f"d{each}" for each in number]),
+        "instrument": pa.array(np.where(number % 3, "transfer", "cash")),
+    }  # fmt: skip
+    columns["known_at"] = columns["event_time"]
+    whole = pa.table({name: columns.get(name, whole[name]) for name in SCHEMA.names})
+    begun = time.process_time()
+    (patterns,) = find_patterns(whole, ask(), **ABOUT)
+    assert {each.code for each in patterns} <= {"structuring", "dormant_active"}
+    assert time.process_time() - begun < 5.0
+
+
+def test_nothing_is_found_in_no_rows_nor_for_no_customer():
+    assert find_patterns(table([]), ask(customer=None), **ABOUT) == [()]
+    assert find_patterns(table([]).slice(0, 0), ask(), **ABOUT) == [()]
+    assert found_in([]) == {}
 
 
 # --- cycles

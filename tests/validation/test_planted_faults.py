@@ -73,7 +73,49 @@ def late_labels(world, score, evidence):
     return replace(evidence, reference=replace(rows, arrival_days=rows.arrival_days * 4))
 
 
+def with_reference(evidence, **changed):
+    """Let the bundle give its reasons by another reference."""
+    bundle = evidence.bundle
+    reference = replace(bundle.reference, **changed)
+    return replace(evidence, bundle=replace(bundle, reference=reference))
+
+
+def reasons_all_alike(world, score, evidence):
+    """A reference by which only the signal is ever unusual, and always."""
+    ends = {name: np.linspace(-99, 99, grid.size) for name, grid in usual(evidence)}
+    ends["signal"] = np.zeros(ends["signal"].size)
+    return with_reference(
+        evidence, quantiles=ends, common={"segment": ("retail", "private", "corporate")}
+    )
+
+
+def reasons_beside_the_point(world, score, evidence):
+    """A reference by which only the segment is ever unusual."""
+    ends = {name: np.linspace(-99, 99, grid.size) for name, grid in usual(evidence)}
+    return with_reference(evidence, quantiles=ends, common={"segment": ()})
+
+
+def reasons_inside_the_range(world, score, evidence):
+    """A reference of other rows: every value of these is unusual there."""
+    narrow = {name: np.full(grid.size, 50.0) for name, grid in usual(evidence)}
+    return with_reference(evidence, quantiles=narrow)
+
+
+def reasons_without_contrast(world, score, evidence):
+    """The reasons of bundles of formats 1 to 3: the largest contributions."""
+    return with_reference(evidence, by_reason={}, contributions={})
+
+
+def usual(evidence):
+    return evidence.bundle.reference.quantiles.items()
+
+
 CAUGHT = [
+    (reasons_all_alike, "explanation.reasons", "commonest_first", "amber", "signal"),
+    (reasons_all_alike, "explanation.reasons", "commonest_first_of_all", "amber", "signal"),
+    (reasons_beside_the_point, "explanation.reasons", "covered", "amber", ""),
+    (reasons_inside_the_range, "explanation.reasons", "usual", "amber", ""),
+    (reasons_without_contrast, "explanation.reasons", "usual", "amber", ""),
     (shifted_prior, "calibration.overall", "missed_share", "red", ""),
     (shifted_prior, "calibration.jeffreys", "missed_share", "red", ""),
     (dropped_feature, "data.missingness", "emptied", "red", "signal"),

@@ -225,24 +225,31 @@ def _search_dormant(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
 
 
 def _search_new_device(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
-    """Mark the payments to new payees soon after the first one of a device."""
+    """Mark the payments to new payees soon after the first one of a device.
+
+    Of several devices the one that began last counts. Its code says nothing about that: it
+    depends on the rows of others.
+    """
     rows = seen.rows
-    marked = np.zeros(rows.time.size, np.bool_)
+    none = np.zeros(rows.time.size, np.bool_)
+    if _is_busy(seen):
+        return none
     devices, first = np.unique(rows.device, return_index=True)
     _, met, party = np.unique(rows.party, return_index=True, return_inverse=True)
     out = rows.way < 0
-    for device, start in zip(devices.tolist(), first.tolist(), strict=True):
-        before = out[:start]
-        fresh = rows.time[start] >= seen.decided - rule.days("window")
+    by_device = out & (rows.device >= 0)
+    fresh = (devices >= 0) & (rows.time[first] >= seen.decided - rule.days("window"))
+    latest = np.argsort(-first[fresh], kind="stable")
+    for device, start in zip(devices[fresh][latest], first[fresh][latest], strict=True):
         # the first device of a customer is not a new one: another one must have paid before
-        if device < 0 or not fresh or not (before & (rows.device[:start] >= 0)).any():
+        if not by_device[:start].any():
             continue
         within = rows.time <= rows.time[start] + rule.days("pause")
         here = out & (rows.device == device) & within & (met[party] >= start) & seen.new
-        usual = float(np.median(rows.amount[:start][before]))
+        usual = float(np.median(rows.amount[:start][out[:start]]))
         if rows.amount[here].sum() >= rule["least_multiple"] * usual > 0.0 and here.any():
-            marked = here  # of several devices the one that began last
-    return marked
+            return here
+    return none
 
 
 def _no_more(rows: Rows, seen: Seen) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.decision import NOTHING_STANDS_OUT, find_unusual, rank_reasons
+from kyc_ml.decision import NOTHING_STANDS_OUT, find_unusual, learn_reference, rank_reasons
 from kyc_ml.metrics import Ints
 from kyc_ml.validation.attribution import reasons_of_rows
 from kyc_ml.validation.evidence import ReviewEvidence
@@ -21,8 +21,8 @@ from kyc_ml.validation.text import notice
 _ROUNDING: Final = 1e-9
 """Largest step of the margin that counts as rounding. Convention."""
 
-_HEAD, _MOST_OF_HEAD = 100, 2_000
-"""One in 100 rows, those with the highest scores, at most 2,000. Convention."""
+_HEAD, _FEWEST_OF_HEAD, _MOST_OF_HEAD = 100, 100, 2_000
+"""One in 100 rows, those with the highest scores, at least 100 and at most 2,000. Convention."""
 
 _FINE: Final = 0.1
 """Size of the disturbance, as a share of the policy's noise. Convention."""
@@ -126,38 +126,52 @@ def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
         values={
             "overlap": float(overlap.mean()),
             "first_kept": float((before[:, 0] == after[:, 0]).mean()),
-            **_reasons_of_the_head(evidence, k=k),
+            **_describe_reasons(evidence, settings, k=k),
         },
         notes=(notice("rows_drawn", rows=rows.size),),
     )
 
 
-def _reasons_of_the_head(evidence: ReviewEvidence, *, k: int) -> dict[str, Value]:
-    """Describe the reasons of the rows with the highest scores, which analysts read."""
-    rows, reference = evidence.of_the_model.current, evidence.bundle.reference
-    most = min(max(len(rows) // _HEAD, 1), _MOST_OF_HEAD)
+def _describe_reasons(evidence: ReviewEvidence, settings: Settings, *, k: int) -> dict[str, Value]:
+    """Describe the first reason of all rows, and the reasons of the highest scores.
+
+    Which values are usual is learned from the rows of this validation, not from the reference
+    by which the model chose its reasons: by that none of them is usual, whatever it holds.
+    """
+    rows = evidence.of_the_model.current
+    most = min(max(len(rows) // _HEAD, _FEWEST_OF_HEAD), _MOST_OF_HEAD, len(rows))
     places = np.argsort(-rows.margin, kind="stable")[:most]
     part = evidence.bundle.model.contributions(rows.matrix[places], threads=evidence.threads)
     features = rows.features.take(places)
-    values = part.values  # noqa: PD011  no pandas object
-    found = reasons_of_rows(evidence.bundle, features, values, k=k)
+    found = reasons_of_rows(evidence.bundle, features, part.values, k=k)
     given = found.members >= 0
-    usual = np.full(values.shape, np.nan)
-    if reference.contrasts:
-        usual = 1.0 - find_unusual(features, reference, reference.group_of(features))
+    here = rows.features.take(_sample(evidence, settings.perturbed_rows, settings))
+    usual = learn_reference(
+        here, np.ones(len(here), np.bool_), peers=evidence.bundle.reference.peers
+    )
+    ordinary = ~find_unusual(features, usual, usual.group_of(features))
+    ordinary = np.take_along_axis(ordinary, found.members, axis=1)[given]
     shown = np.where(given, np.take_along_axis(found.differences, found.groups, axis=1), 0.0)
     apart = found.differences.sum(axis=1)
     above = apart > 0.0
-    names = (*found.codes, NOTHING_STANDS_OUT)
-    first = np.bincount(np.where(given[:, 0], found.groups[:, 0], len(found.codes)))
-    ordinary = np.take_along_axis(usual, found.members, axis=1)[given]
+    # a small difference must not hide the others, nor a reason that later ones take back
+    covered = np.clip(shown.sum(axis=1)[above] / apart[above], 0.0, 1.0)
+    first = evidence.attributed.reasons[:, 0]
     return {
         "usual": Value(float(ordinary.mean()) if ordinary.size else np.nan),
-        "commonest_first": Value(float(first.max()) / most, about=names[int(first.argmax())]),
-        "covered": Value(
-            float((shown.sum(axis=1)[above] / apart[above]).mean()) if above.any() else np.nan
-        ),
+        "commonest_first": _commonest(found.codes, found.groups[:, 0]),
+        "commonest_first_of_all": _commonest(evidence.attributed.codes, first[first >= 0]),
+        "covered": Value(float(covered.mean()) if covered.size else np.nan),
     }
+
+
+def _commonest(codes: tuple[str, ...], first: Ints) -> Value:
+    """Return the share of the commonest first reason; undefined without a row."""
+    if not first.size:
+        return Value(np.nan)
+    counts = np.bincount(np.where(first >= 0, first, len(codes)))
+    place = int(counts.argmax())
+    return Value(float(counts[place]) / first.size, about=(*codes, NOTHING_STANDS_OUT)[place])
 
 
 def _sample(evidence: ReviewEvidence, most: int, settings: Settings) -> Ints:
