@@ -16,9 +16,7 @@ from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
 from kyc_ml.decision.wording import Pair, name_both, name_grade, write_both
-=======
 from kyc_ml.decision.wording import Pair, name_grade, write_both
->>>>>>> 723069f3d54ffeccafbb9eedb81fa25a2e52a27c
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
@@ -115,7 +113,6 @@ def _say_rating(grades: Grades, row: int, *, alone: bool) -> Pair:
         raise AssertionError  # without a rating it has changed no tier
     grade = rating.card.grades[int(rating.grade[row])]
     names: Pair = name_grade(grade.name), grade.name_zh
-<<<<<<< HEAD
     moved = ("", "") if alone else _say_moved(grades, row)
     for rule in rating.card.direct_highest:
         if rule.code == rating.direct[row]:
