@@ -229,7 +229,7 @@ def test_reasons_and_base_make_the_margin_whatever_rows_come_along(bundle, small
     ],
 )
 def test_a_value_beyond_the_usual_range_never_looks_like_its_end(unit, own, ends):
-    declared = declare_features(FeatureConfig(unit="risk"))
+    declared = declare_features(FeatureConfig(families=("velocity",))).values()
     spec = replace(next(each for each in declared if has_range(each)), unit=unit)
     grid = np.where(np.array(LEVELS) < 0.5, *ends)
     usual = Usual(medians={}, modes={}, quantiles={spec.name: grid}, missing={spec.name: 0.0})

@@ -16,7 +16,6 @@ from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
 from kyc_ml.decision.wording import Pair, name_both, name_grade, write_both
-from kyc_ml.decision.wording import Pair, name_grade, write_both
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
