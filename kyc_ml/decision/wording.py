@@ -51,6 +51,11 @@ def name_value(group: str, value: str, language: Language, *, otherwise: str | N
     return WORDING[group].get(value, {}).get(language, value if otherwise is None else otherwise)
 
 
+def name_both(group: str, value: str) -> Pair:
+    """Return the name of a value in both languages, as `name_value`."""
+    return name_value(group, value, "en"), name_value(group, value, "zh")
+
+
 def name_grade(name: str) -> str:
     """Write the English name of a tier or grade for people.
 

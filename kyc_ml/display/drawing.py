@@ -28,6 +28,8 @@ _TOP: Final = 22.0
 _BUCKET: Final = 4.0
 """Width in which payments are added up: bars that touch look like one."""
 _THICKEST: Final = 14.0
+_VISIBLE: Final = 0.15
+"""Part of a power of ten below which a bar would look like no bar."""
 _CHARACTER: Final = 6.7
 _AMOUNT: Final = 84.0
 _FIRST_WIDE: Final = 0x2E7F
@@ -170,8 +172,8 @@ def decades(amounts: Iterable[float]) -> tuple[int, int]:
 
     Examples
     --------
-    >>> decades([52.0, 8_000.0]), decades([100.0]), decades([])
-    ((1, 4), (1, 2), (1, 3))
+    >>> decades([52.0, 8_000.0]), decades([1_010.0, 9_000.0]), decades([])
+    ((1, 4), (2, 4), (1, 3))
     """
     known = np.array(list(amounts), np.float64)
     if not known.size:
@@ -179,7 +181,8 @@ def decades(amounts: Iterable[float]) -> tuple[int, int]:
     low = int(np.floor(np.log10(known.min())))
     high = int(np.ceil(np.log10(known.max())))
     # the smallest amount must have a height too
-    return (low - 1, high) if 10.0**low == known.min() else (low, max(high, low + 1))
+    low -= np.log10(known.min()) - low < _VISIBLE
+    return low, max(high, low + 1)
 
 
 def _decade_lines(low: int, high: int, width: float, middle: float) -> Iterator[Shape]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, TRANSACTION_ID, ContractedTables
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, TRANSACTION_ID, TRANSACTIONS, ContractedTables
 from kyc_ml.decision import (
     DAYS,
     MOST_ROWS,
@@ -96,7 +96,7 @@ def make_sheet(
         else (),
         who=describe_customer(tables, customer, payments, decision=decision, language=language),
         cases=known_cases(tables, customer, decision=decision, language=language),
-        patterns=tuple(_patterns(case.patterns, payments, tables.base_currency, language)),
+        patterns=tuple(_patterns(case.patterns, payments, tables, language)),
         reasons=tuple(_rows(case, tables, payments, language)),
         payments=_pictures(case, payments, language),
         scale=scale_of(
@@ -179,6 +179,7 @@ def _rows(
                 currency=currency,
                 language=language,
                 most=max(MOST_ROWS // len(behind[row["feature"]]), 1),
+                spec=spec,
             )
             for each in behind[row["feature"]]
         )
@@ -196,11 +197,20 @@ def _rows(
 
 
 def _patterns(
-    patterns: Sequence[Pattern], payments: pd.DataFrame, currency: str, language: Language
+    patterns: Sequence[Pattern],
+    payments: pd.DataFrame,
+    tables: ContractedTables,
+    language: Language,
 ) -> Iterator[PatternPart]:
     chinese = language == "zh"
     for each in patterns[:_PATTERNS]:
-        rows = payment_rows(payments, each.transactions, currency=currency, language=language)
+        rows = payment_rows(
+            payments,
+            each.transactions,
+            bookings=tables.tables[TRANSACTIONS],
+            currency=tables.base_currency,
+            language=language,
+        )
         yield PatternPart(name=each.name[chinese], text=each.text[chinese], rows=rows)
 
 
@@ -213,9 +223,10 @@ def _pictures(case: Case, payments: pd.DataFrame, language: Language) -> Payment
     if case.patterns:
         seen = case.patterns[0]
         first, last, marked = seen.first, seen.last, marked | set(seen.transactions)
-        days = {"first": f"{first:%Y-%m-%d}", "last": f"{last:%Y-%m-%d}"}
-        period = write_text("sheet", "flow_pattern", language, **days)
-        bands = [(first, last, f"{seen.name[chinese]}, {first:%m-%d} – {last:%m-%d}")]
+        days = list(dict.fromkeys((f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")))
+        to, comma = (write_text(*key, language) for key in (("reason", "to"), ("sheet", "comma")))
+        period = write_text("sheet", "flow_pattern", language, days=to.join(days))
+        bands = [(first, last, seen.name[chinese] + comma + " – ".join(each[5:] for each in days))]
     inside = payments[payments["time"].between(first, last)]
     customer = case.score[CUSTOMER_ID]
     return Payments(

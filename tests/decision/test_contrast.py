@@ -18,7 +18,7 @@ from kyc_ml.decision import (
     learn_reference,
     make_reasons,
 )
-from kyc_ml.decision.explain.contrast import SMALLEST
+from kyc_ml.decision.explain.contrast import LEAST, SMALLEST
 from kyc_ml.decision.explain.learning import SHRINKAGE
 from kyc_ml.decision.explain.reference import FEWEST_PEERS, RARE
 from kyc_ml.features import Own
@@ -118,7 +118,7 @@ def by_hand(bank, contributions, row):
         best = max(along, key=along.get, default=None)
         if best is not None and along[best] > 0.0:
             reasons.append((code, bank.specs[best].name))
-    least = SMALLEST * max(abs(each) for each in differences.values())
+    least = max(SMALLEST * max(abs(each) for each in differences.values()), LEAST)
     reasons = [each for each in reasons if abs(differences[each[0]]) >= least]
     way = np.sign(sum(differences.values()))
     reasons.sort(key=lambda r: (np.sign(differences[r[0]]) != way, -abs(differences[r[0]])))

@@ -15,6 +15,8 @@ from kyc_ml.config import FeatureConfig
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_reviews_at
 from kyc_ml.decision import learn_reference, make_reasons
+from kyc_ml.decision.explain.reference import LEVELS, Usual
+from kyc_ml.decision.explain.sentences import figures_beside, has_range, say_value
 from kyc_ml.features import build_features, declare_features
 from kyc_ml.onboarding.synthetic.bank import make_bank
 from kyc_ml.onboarding.synthetic.settings import BankConfig
@@ -215,3 +217,25 @@ def test_reasons_and_base_make_the_margin_whatever_rows_come_along(bundle, small
         pd.testing.assert_frame_equal(
             alone, scores.iloc[[row]].reset_index(drop=True), check_exact=True
         )
+
+
+@pytest.mark.parametrize(
+    ("unit", "own", "ends"),
+    [
+        ("nats", 2.2533, (0.0, 2.2491)),
+        ("share", 0.01041, (0.003, 0.01038)),
+        ("hours", 0.1031, (0.10304, 26.0)),
+        ("ratio", 3.0, (0.0, 2.0)),
+    ],
+)
+def test_a_value_beyond_the_usual_range_never_looks_like_its_end(unit, own, ends):
+    declared = declare_features(FeatureConfig(families=("velocity",))).values()
+    spec = replace(next(each for each in declared if has_range(each)), unit=unit)
+    grid = np.where(np.array(LEVELS) < 0.5, *ends)
+    usual = Usual(medians={}, modes={}, quantiles={spec.name: grid}, missing={spec.name: 0.0})
+    more = figures_beside(spec, own, usual, currency="CNY")
+    written = {
+        say_value(spec, each, currency="CNY", language="en", more=more) for each in (own, *ends)
+    }
+    assert len(written) == 3
+    assert (more == 0) == (unit == "ratio")

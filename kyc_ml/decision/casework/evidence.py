@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kyc_ml.contract import (
     ACCOUNT_TYPE,
@@ -31,9 +32,10 @@ from kyc_ml.contract import (
     VALUE,
 )
 from kyc_ml.decision.casework.known import say_code
+from kyc_ml.decision.explain.sentences import say_value
 from kyc_ml.decision.wording import Language, write_text
 from kyc_ml.display import Band, Dot, Drawing, Link, draw_flow, draw_timeline
-from kyc_ml.features import RowColumn, RowsBehind, Window, name_of
+from kyc_ml.features import FeatureSpec, RowColumn, RowsBehind, Window, name_of
 
 DAYS: Final = 90
 """Days of payments that are drawn (convention)."""
@@ -41,8 +43,10 @@ DAYS: Final = 90
 WIDTHS: Final = (1000.0, 340.0)
 """Widths of a picture on a wide and on a narrow screen."""
 
-MOST_ROWS: Final = 10
-"""Rows that are listed behind one reason or pattern."""
+MOST_ROWS: Final = 8
+"""Rows that are listed behind one reason (convention)."""
+MOST_OF_PATTERN: Final = 24
+"""Rows that are listed of one pattern (convention): they are what the analyst examines first."""
 
 _SHOWN: Final = (
     *(CUSTOMER_ID, DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL),
@@ -64,7 +68,7 @@ class Evidence:
     heads : tuple of str
         Names of the columns, the time first.
     rows : tuple of tuple of str
-        In order of time; at most ten.
+        In order of time; at most `MOST_ROWS`, or of a pattern `MOST_OF_PATTERN`.
     right : tuple of bool
         Which columns are numbers.
     more : str
@@ -86,11 +90,14 @@ def list_rows(
     currency: str,
     language: Language,
     most: int = MOST_ROWS,
+    spec: FeatureSpec | None = None,
 ) -> Evidence | None:
-    """Write the rows behind a reason: the largest amounts, or the latest rows.
+    """Write the rows behind a reason: the largest amounts, or the smallest, or the latest.
 
     Parameters
     ----------
+    spec : FeatureSpec, optional
+        The feature whose unit the values have that it counts; None: no unit is written.
     new : collection of str
         Transactions that were the first with their counterparty.
     most : int
@@ -113,14 +120,16 @@ def list_rows(
         and (name != CUSTOMER_ID or (frame[name] != customer).any())
     ]
     counted = _counted(behind)
-    value = behind.how.value if isinstance(behind.how, Window) else None
-    read = AMOUNT if value == AMOUNT else counted
+    window = how if isinstance(how, Window) else None
+    read = AMOUNT if window is not None and window.value == AMOUNT else counted
     return _write(
         frame,
         columns,
         new,
         size=read,
+        smallest=window is not None and window.statistic == "min",
         counted=counted,
+        spec=spec if spec is not None and spec.how == how else None,
         most=most,
         currency=currency,
         language=language,
@@ -128,15 +137,43 @@ def list_rows(
 
 
 def payment_rows(
-    payments: pd.DataFrame, transactions: Collection[str], *, currency: str, language: Language
+    payments: pd.DataFrame,
+    transactions: Collection[str],
+    *,
+    bookings: pa.Table | None = None,
+    currency: str,
+    language: Language,
 ) -> Evidence | None:
-    """Write the customer's own payments among some transactions; None without one."""
-    own = payments[payments[TRANSACTION_ID].isin(transactions)]
+    """Write the payments of a pattern, those of other customers too; None without one.
+
+    Parameters
+    ----------
+    payments : DataFrame
+        The customer's own; see `known_payments`.
+    transactions : collection of str
+        Ids of the pattern's payments.
+    bookings : pyarrow.Table, optional
+        The table of transactions, for payments that are not the customer's own.
+    """
+    found = payments[payments[TRANSACTION_ID].isin(transactions)]
     columns = [DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL]
-    new = set(own.loc[own["new"], TRANSACTION_ID])
-    if own.empty:
+    new = set(found.loc[found["new"], TRANSACTION_ID])
+    if bookings is not None and len(found) < len(transactions):
+        chosen = pc.is_in(bookings[TRANSACTION_ID], pa.array(sorted(transactions), pa.string()))
+        found = bookings.filter(chosen).to_pandas().sort_values(EVENT_TIME, ignore_index=True)
+        found["time"] = found[EVENT_TIME].dt.tz_convert(payments["time"].dt.tz)
+        columns = [name for name in (CUSTOMER_ID, *columns) if name in found]
+    if found.empty:
         return None
-    return _write(own, columns, new, size=AMOUNT, currency=currency, language=language)
+    return _write(
+        found,
+        columns,
+        new,
+        size=AMOUNT,
+        most=MOST_OF_PATTERN,
+        currency=currency,
+        language=language,
+    )
 
 
 def _write(
@@ -145,12 +182,17 @@ def _write(
     new: Collection[str],
     *,
     size: str | None = None,
+    smallest: bool = False,
     counted: str | None = None,
+    spec: FeatureSpec | None = None,
     most: int = MOST_ROWS,
     currency: str,
     language: Language,
 ) -> Evidence:
-    kept = frame.tail(most) if size is None else frame.nlargest(most, size).sort_index()
+    if size is None:
+        kept = frame.tail(most)
+    else:
+        kept = (frame.nsmallest if smallest else frame.nlargest)(most, size).sort_index()
     columns = [name for name in columns if kept[name].notna().any()]
     if CHANNEL in columns:  # one column says both
         columns = [name for name in columns if name != INSTRUMENT]
@@ -158,13 +200,19 @@ def _write(
     total = f"{rest[AMOUNT].sum():,.2f} {currency}" if AMOUNT in frame else ""
     key = "more_of" if total else "more"
     heads = ["time", *columns, *(["counted"] if counted else [])]
+
+    def say_number(value: float) -> str:
+        if spec is None:
+            return _number(value)
+        return say_value(spec, value, currency=currency, language=language)
+
     return Evidence(
         heads=tuple(write_text("rows", name, language, currency=currency) for name in heads),
         rows=tuple(
             (
                 f"{row['time']:%Y-%m-%d %H:%M}",
                 *(_cell(name, row, new, language) for name in columns),
-                *([_number(row[counted])] if counted else []),
+                *([say_number(row[counted])] if counted else []),
             )
             for row in kept.to_dict("records")
         ),

@@ -37,6 +37,7 @@ from kyc_ml.contract import (
     ONBOARDING_CHANNEL,
     OUTCOME,
     PEP_STATUS,
+    REGION,
     RESIDENCE_COUNTRY,
     SEGMENT,
     THIRD_PARTY,
@@ -147,8 +148,11 @@ def describe_payment(
     """
     own = observation.to_pylist()[0]
     party = own.get(COUNTERPARTY_ID)
-    found = []
-    for name in (AMOUNT, DIRECTION, COUNTERPARTY_ID, INSTRUMENT, CHANNEL, COUNTRY, DEVICE_ID):
+    when = f"{payments['time'].iloc[-1]:%Y-%m-%d %H:%M}"
+    found = [Fact(what=write_text("rows", "time", language), value=when)]
+    for name in (
+        *(AMOUNT, DIRECTION, COUNTERPARTY_ID, INSTRUMENT, CHANNEL, COUNTRY, REGION, DEVICE_ID),
+    ):
         value = own.get(name)
         if value is None:
             continue
@@ -191,7 +195,9 @@ def describe_customer(
         key = f"{name}_entity" if latest.get(CUSTOMER_TYPE) == "entity" else name
         what = name_value("who", key, language, otherwise=write_text("who", name, language))
         if name in latest and value is not None:
-            found.append(_fact(what, name, value, decision, language, currency=currency))
+            entity = latest.get(CUSTOMER_TYPE) == "entity"
+            fact = _fact(what, name, value, decision, language, currency=currency, entity=entity)
+            found.append(fact)
             continue
         there = name in latest
         said = write_text(*(("reason", "unknown") if there else ("who", "absent")), language)
@@ -208,6 +214,7 @@ def _fact(
     language: Language,
     *,
     currency: str,
+    entity: bool,
 ) -> Fact:
     alarming = (name == PEP_STATUS and value != "none") or value is True
     match value:
@@ -224,7 +231,7 @@ def _fact(
         case date() if name == BIRTH_DATE:
             years = decision.year - value.year
             years -= (decision.month, decision.day) < (value.month, value.day)
-            said = write_text("who", "years", language, years=years)
+            said = write_text("who", "years_entity" if entity else "years", language, years=years)
         case date():
             said = f"{pd.Timestamp(value):%Y-%m-%d}"
         case float():

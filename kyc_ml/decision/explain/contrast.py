@@ -21,6 +21,10 @@ SMALLEST: Final = 0.05
 """Share of a row's largest difference below which a group is not among its reasons. Convention:
 such a reason adds little, and refits of the model do not agree on it."""
 
+LEAST: Final = 0.01
+"""Log-odds below which a group is no reason of any row: the odds change by less than 1 %, and
+the number would be written as 0.00 (convention)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundReasons:
@@ -53,7 +57,7 @@ def find_reasons(
     """Find the reasons of each row.
 
     A group of features is a reason if its difference is at least `SMALLEST` of the row's largest
-    one, and one of its features has an unusual value (see `find_unusual`) and
+    one and at least `LEAST`, and one of its features has an unusual value (see `find_unusual`) and
     differs from comparable rows in the direction of the whole group. The one that differs most
     represents the group. Reasons that move a row the way its margin differs from
     the reference come first, then the others; each kind by the size of the difference, equal
@@ -92,7 +96,7 @@ def find_reasons(
 def _rank(differences: Floats, found: Ints, *, k: int) -> dict[str, Ints]:
     """Rank the groups that have a representative and count; the others are never reasons."""
     way = np.sign(differences.sum(axis=1, keepdims=True))
-    least = SMALLEST * np.abs(differences).max(axis=1, keepdims=True)
+    least = np.maximum(SMALLEST * np.abs(differences).max(axis=1, keepdims=True), LEAST)
     found = np.where(np.abs(differences) >= least, found, -1)
     size = np.where(found >= 0, np.abs(differences), -1.0)
     # the last key sorts first; a stable sort keeps the order of the features

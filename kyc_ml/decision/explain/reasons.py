@@ -10,7 +10,14 @@ import pyarrow as pa
 
 from kyc_ml.decision.explain.contrast import find_reasons
 from kyc_ml.decision.explain.reference import PeerReference
-from kyc_ml.decision.explain.sentences import EFFECTS, Effects, Value, say_reason, say_usual
+from kyc_ml.decision.explain.sentences import (
+    EFFECTS,
+    Effects,
+    Value,
+    figures_beside,
+    say_reason,
+    say_usual,
+)
 from kyc_ml.decision.wording import write_both
 from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names
@@ -178,22 +185,33 @@ def _write_all(
                 here = group[row[first]] == number
                 percentile[here] = usual.percentile(spec.name, own[first[here]])
             written.percentile[row, place] = percentile[same]
-        normal = {
-            number: say_usual(
-                spec, usual, group=names[number] if number else None, currency=currency
+        figures = [
+            figures_beside(
+                spec, texts[which[each]], reference.usuals[group[row[each]]], currency=currency
             )
-            for number, usual in enumerate(reference.usuals)
+            for each in first
+        ]
+        normal = {
+            (number, more): say_usual(
+                spec,
+                reference.usuals[number],
+                group=names[number] if number else None,
+                currency=currency,
+                more=more,
+            )
+            for number, more in set(zip(group[row[first]].tolist(), figures, strict=True))
         }
         sentences = [
             say_reason(
                 spec,
                 texts[which[each]],
-                usual=normal[group[row[each]]],
+                usual=normal[group[row[each]], more],
                 percentile=float(percentile[number]),
                 currency=currency,
                 effect=effects[float(sign[each])],
+                more=more,
             )
-            for number, each in enumerate(first)
+            for number, (each, more) in enumerate(zip(first, figures, strict=True))
         ]
         for into, language in ((written.english, 0), (written.chinese, 1)):
             into[row, place] = np.array([sentence[language] for sentence in sentences], object)[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isclose
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,9 @@ EFFECTS: Final[Effects] = {
 _HOURS_AS_DAYS: Final = 72.0
 """Hours from which a time is written in days."""
 
+_MOST_FIGURES: Final = 8
+"""Additional figures that are tried (convention): later ones are noise of the computation."""
+
 _WITHOUT_RANGE: Final = frozenset({"0 or 1", "day of week", "hour of day"})
 """Units without an order in which quartiles or a percentile would be meaningful."""
 
@@ -41,6 +45,7 @@ def say_reason(
     percentile: float,
     currency: str,
     effect: Pair,
+    more: int = 0,
 ) -> Pair:
     """Write one reason in English and Chinese.
 
@@ -54,6 +59,8 @@ def say_reason(
         Place of the value among theirs, from 0 to 1; NaN where it is unknown.
     effect : tuple of str
         Effect of the contribution, in both languages.
+    more : int
+        Additional figures of the value; see `figures_beside`.
     """
     place: Pair = ("", "")
     if not np.isnan(percentile) and has_range(spec):
@@ -63,14 +70,33 @@ def say_reason(
         "reason",
         "reason",
         what=(spec.description, spec.description_zh),
-        value=say_both(spec, own, currency=currency),
+        value=say_both(spec, own, currency=currency, more=more),
         usual=usual,
         place=place,
         effect=effect,
     )
 
 
-def say_usual(spec: FeatureSpec, usual: Usual, *, group: Pair | None, currency: str) -> Pair:
+def figures_beside(spec: FeatureSpec, own: Value, usual: Usual, *, currency: str) -> int:
+    """Return the additional figures that show on which side of a usual end a value is."""
+    ends = usual.range_of(spec.name) if usual.missing and has_range(spec) else None
+    near = [end for end in ends or () if isinstance(own, float) and _is_near(own, end)]
+    for more in range(_MOST_FIGURES if near else 0):
+        written = say_value(spec, own, currency=currency, language="en", more=more)
+        if written not in {
+            say_value(spec, end, currency=currency, language="en", more=more) for end in near
+        }:
+            return more
+    return 0
+
+
+def _is_near(own: float, end: float) -> bool:
+    return own != end and isclose(own, end, rel_tol=0.06, abs_tol=0.06)
+
+
+def say_usual(
+    spec: FeatureSpec, usual: Usual, *, group: Pair | None, currency: str, more: int = 0
+) -> Pair:
     """Write what is usual among the peers: beyond these values, or without them, is unusual.
 
     It is the range from the 5th to the 95th percentile, that a value is missing where most have
@@ -81,6 +107,8 @@ def say_usual(spec: FeatureSpec, usual: Usual, *, group: Pair | None, currency: 
     ----------
     group : tuple of str or None
         The comparable rows in words; None is the whole bank.
+    more : int
+        Additional figures of numbers.
     """
     middle: tuple[Value, ...] | None = None
     if spec.kind == "category":
@@ -89,7 +117,10 @@ def say_usual(spec: FeatureSpec, usual: Usual, *, group: Pair | None, currency: 
         middle = (usual.range_of if usual.missing else usual.quartiles)(spec.name)
     if middle is None:
         middle = (usual.medians.get(spec.name, np.nan),)
-    values = (_join(spec, middle, currency, "en"), _join(spec, middle, currency, "zh"))
+    values = (
+        _join(spec, middle, currency, "en", more),
+        _join(spec, middle, currency, "zh", more),
+    )
     if usual.is_rarely_known(spec.name):
         values = write_both("reason", "none")
     return write_both(
@@ -100,12 +131,16 @@ def say_usual(spec: FeatureSpec, usual: Usual, *, group: Pair | None, currency: 
     )
 
 
-def _join(spec: FeatureSpec, values: tuple[Value, ...], currency: str, language: Language) -> str:
+def _join(
+    spec: FeatureSpec, values: tuple[Value, ...], currency: str, language: Language, more: int
+) -> str:
     """Join different values; only the last has the unit.
 
     Hours keep theirs, because long times are written in days: "5 hours to 4 days".
     """
-    written = [say_value(spec, each, currency=currency, language=language) for each in values]
+    written = [
+        say_value(spec, each, currency=currency, language=language, more=more) for each in values
+    ]
     written = list(dict.fromkeys(written))
     unit = "" if spec.unit == "hours" else _unit(spec.unit, currency, language)
     *first, last = written
@@ -113,8 +148,13 @@ def _join(spec: FeatureSpec, values: tuple[Value, ...], currency: str, language:
     return joint.join([*(each.removesuffix(unit) for each in first), last])
 
 
-def say_value(spec: FeatureSpec, value: Value, *, currency: str, language: Language) -> str:
-    """Write a value with its unit: a number, a category, or that it is not known."""
+def say_value(
+    spec: FeatureSpec, value: Value, *, currency: str, language: Language, more: int = 0
+) -> str:
+    """Write a value with its unit: a number, a category, or that it is not known.
+
+    Numbers get `more` additional figures.
+    """
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return write_text("reason", "unknown", language)
     if spec.kind == "category":
@@ -132,19 +172,25 @@ def say_value(spec: FeatureSpec, value: Value, *, currency: str, language: Langu
         case "share":
             percent = 100 * number
             short = percent == 0 or abs(percent) >= 0.1
-            written = f"{percent:.1f}%" if short else f"{percent:.2g}%"
+            written = f"{percent:.{1 + more}f}%" if short else f"{percent:.{2 + more}g}%"
+        case "hours" if 0.0 < abs(number) < 1.0:
+            written = _number(round(60 * number, 1 + more), more) + _unit(
+                "minutes", currency, language
+            )
         case "hours" if abs(number) >= _HOURS_AS_DAYS:
-            written = _number(round(number / 24, 1)) + _unit("days", currency, language)
+            written = _number(round(number / 24, 1 + more), more) + _unit(
+                "days", currency, language
+            )
         case unit:
-            written = _number(number) + _unit(unit, currency, language)
+            written = _number(number, more) + _unit(unit, currency, language)
     return written
 
 
-def say_both(spec: FeatureSpec, value: Value, *, currency: str) -> Pair:
+def say_both(spec: FeatureSpec, value: Value, *, currency: str, more: int = 0) -> Pair:
     """Write a value with its unit in both languages."""
     return (
-        say_value(spec, value, currency=currency, language="en"),
-        say_value(spec, value, currency=currency, language="zh"),
+        say_value(spec, value, currency=currency, language="en", more=more),
+        say_value(spec, value, currency=currency, language="zh", more=more),
     )
 
 
@@ -152,12 +198,12 @@ def _unit(unit: str, currency: str, language: Language) -> str:
     return name_value("units", unit, language, otherwise="").format(currency=currency)
 
 
-def _number(value: float) -> str:
+def _number(value: float, more: int = 0) -> str:
     """Write whole numbers without decimals, others with two, small ones with three figures."""
     if np.isinf(value):  # a ratio may overflow
         return "∞" if value > 0 else "-∞"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     if abs(value) >= 1:
-        return f"{value:,.2f}"
-    return f"{value:.3g}"
+        return f"{value:,.{2 + more}f}"
+    return f"{value:.{3 + more}g}"

@@ -8,7 +8,7 @@ from kyc_ml.decision.tiers.grading import NO_OVERRIDES, grade
 from kyc_ml.decision.tiers.history import TierHistory
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import OverrideBook
-from kyc_ml.decision.wording import Pair, write_both
+from kyc_ml.decision.wording import Pair, name_grade, write_both
 from kyc_ml.features import FeatureTable
 
 
@@ -59,8 +59,10 @@ def held_by(
     if ends.before[0] < here:
         return override
     held = write_both("holder", "history")
-    if ends.of_score[0] >= here:
-        held = write_both("holder", "rating", grade=ends.grade[0])
+    if ends.of_score[0] >= here and ends.rating is not None:
+        given = ends.rating.card.grades[int(ends.rating.grade[0])]
+        named = (name_grade(given.name), given.name_zh)
+        held = write_both("holder", "rating", grade=named)
     if ends.override_code[0]:
         return write_both("holder", "both", first=held, second=override)
     return held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from kyc_ml.decision.tiers.calendar import decision_days
 from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
-from kyc_ml.decision.wording import Pair, name_grade, write_both
+from kyc_ml.decision.wording import Pair, name_both, name_grade, write_both
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
@@ -45,7 +46,8 @@ def set_by_columns(grades: Grades, *, rated: bool = False) -> dict[str, pa.Array
         True where the expert rating stands in for the model.
     """
     step = last_step(grades, rated=rated)
-    says = (_say_model, _say_rating, _say_history, _say_override)
+    alone = partial(_say_rating, alone=rated)
+    says = (_say_model, alone, _say_history, _say_override)
     texts = [says[place](grades, row) for row, place in enumerate(step.tolist())]
     return {
         "tier_set_by": pa.array([STEPS[place] for place in step], pa.string()),
@@ -98,19 +100,23 @@ def _say_model(grades: Grades, row: int) -> Pair:
         proba=f"{100 * proba:.{17 if close else 4}g}%",
         cut=f"{100 * cut:.4g}%",
         tier=_name(grades, place),
-        segment="" if segment == WHOLE else write_both("set_by", "in_segment", segment=segment),
+        segment=""
+        if segment == WHOLE
+        else write_both("set_by", "in_segment", segment=name_both("values", segment)),
     )
 
 
-def _say_rating(grades: Grades, row: int) -> Pair:
+def _say_rating(grades: Grades, row: int, *, alone: bool) -> Pair:
     rating = grades.rating
     if rating is None:
         raise AssertionError  # without a rating it has changed no tier
     grade = rating.card.grades[int(rating.grade[row])]
     names: Pair = name_grade(grade.name), grade.name_zh
+    moved = ("", "") if alone else _say_moved(grades, row)
     for rule in rating.card.direct_highest:
         if rule.code == rating.direct[row]:
-            return write_both("set_by", "direct", grade=names, why=(rule.english, rule.chinese))
+            why = (rule.english, rule.chinese)
+            return write_both("set_by", "direct", grade=names, why=why, moved=moved)
     above = points_above(rating, np.array([row]))[0]
     most = [at for at in np.argsort(-above, kind="stable")[:_ITEMS_SHOWN] if above[at] > 0.0]
     items = rating.card.sub_items
@@ -119,9 +125,15 @@ def _say_rating(grades: Grades, row: int) -> Pair:
         "，".join(f"{items[at].chinese}{above[at]:.1f}" for at in most),
     )
     shown = write_both("set_by", "items", items=listed) if most else ""
-    return write_both(
-        "set_by", "rating", grade=names, score=f"{rating.score[row]:.1f}", items=shown
-    )
+    score = f"{rating.score[row]:.1f}"
+    return write_both("set_by", "rating", grade=names, score=score, items=shown, moved=moved)
+
+
+def _say_moved(grades: Grades, row: int) -> Pair:
+    """Say from which tier of the model the rating moved the row."""
+    before, after = grades.model[row], grades.of_score[row]
+    key = "raised" if before < after else "lowered"
+    return write_both("set_by", key, before=_name(grades, before), after=_name(grades, after))
 
 
 def _say_history(grades: Grades, row: int) -> Pair:

@@ -128,7 +128,11 @@ def test_the_rating_s_sentence_has_points_and_sub_items(make_policy, sections, m
     assert (by, low_by) == ("rating", "model")
     for text, words in ((english, ("G3", "100.0", "age 66.7")), (chinese, ("三", "年龄66.7"))):
         assert all(word in text for word in words)
-    assert [each[0] for each in set_by(got, rated=True)] == ["rating", "rating"]
+    said = {word.strip(";") for word in english.lower().split()}
+    assert {"low", "high"} <= said  # what the model alone gave, and now
+    alone = set_by(got, rated=True)
+    assert [each[0] for each in alone] == ["rating", "rating"]
+    assert not any("model" in text or "模型" in text for text in alone[0][1:])  # there was none
 
 
 def test_a_direct_criterion_is_named_instead_of_points(make_policy, sections, make_facts):
