@@ -248,7 +248,7 @@ def _search_new_device(seen: Seen, rule: PatternRule, cash_report: float) -> Mas
         here = out & (rows.device == device) & within & (met[party] >= start) & seen.new
         usual = float(np.median(rows.amount[:start][out[:start]]))
         if rows.amount[here].sum() >= rule["least_multiple"] * usual > 0.0 and here.any():
-            return here
+            return np.asarray(here, np.bool_)
     return none
 
 

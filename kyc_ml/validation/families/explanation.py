@@ -160,7 +160,7 @@ def _describe_reasons(evidence: ReviewEvidence, settings: Settings, *, k: int) -
     above = apart > 0.0
     # a small difference must not hide the others, nor a reason that later ones take back
     covered = np.clip(shown.sum(axis=1)[above] / apart[above], 0.0, 1.0)
-    first = evidence.attributed.reasons[:, 0]
+    first = evidence.attributed.reasons[:, 0].astype(np.int64)
     return {
         "usual": Value(float(ordinary.mean()) if ordinary.size else np.nan),
         "commonest_first": _commonest(found.codes, found.groups[:, 0]),
