@@ -41,8 +41,7 @@ _PANEL_PART: Final = 62
 _MOST_ADVERSE: Final = 0.3
 """Share of adverse outcomes above which cut-offs near it are not useful (convention)."""
 _FEWEST_ADVERSE: Final = 800
-"""Adverse cases from which features are selected against noise: fewer were not measured (see
-tests/benchmarks)."""
+"""Adverse cases from which features are selected against noise (convention)."""
 _LATER_PARTS: Final = 3
 """Early stopping, calibration and test."""
 
