@@ -1,7 +1,7 @@
 """Judge scores by the protocol of the Fraud Detection Handbook, beside its published figures.
 
     python tests/benchmarks/handbook.py score FOLDER SCORES.parquet --start 2018-07-25
-    python tests/benchmarks/handbook.py folds FOLDER [--starts 2018-06-20 ...]
+    python tests/benchmarks/handbook.py folds FOLDER [--starts 2018-06-20 ...] [--selection noise]
 
 FOLDER holds the book's simulated data, transactions.parquet. `score` judges what
 `kyc-ml score` wrote for the tested week. `folds` trains with configs/handbook.yaml for each
@@ -96,7 +96,7 @@ def score(folder: Path, scores: Path, *, start: str) -> None:
         print(f"{name:20s}  {'   '.join(f'{figure:.4f}' for figure in figures)}")
 
 
-def folds(folder: Path, starts: Sequence[str]) -> None:
+def folds(folder: Path, starts: Sequence[str], *, selection: str | None = None) -> None:
     """Train for each fold as `kyc-ml train` does, and print a Markdown table."""
     from kyc_ml.config import RunConfig, SourceMapping, load_section
     from kyc_ml.contract.source import read_source
@@ -105,6 +105,9 @@ def folds(folder: Path, starts: Sequence[str]) -> None:
     from kyc_ml.training.evidence import MODEL
 
     run = load_section(CONFIGS / "handbook.yaml", RunConfig)
+    if selection is not None:
+        chosen = run.selection.model_copy(update={"method": selection})
+        run = run.model_copy(update={"selection": chosen})
     policy = load_section(CONFIGS / run.tiers, TierPolicy)
     mapping = load_section(CONFIGS / "sources" / "handbook.yaml", SourceMapping)
     tables = read_source(mapping, data=folder).accepted
@@ -153,11 +156,12 @@ def main() -> None:
     several = commands.add_parser("folds")
     several.add_argument("folder", type=Path)
     several.add_argument("--starts", nargs="+", default=FOLDS)
+    several.add_argument("--selection", choices=("none", "noise"), help="instead of the file's")
     arguments = parser.parse_args()
     if arguments.command == "score":
         score(arguments.folder, arguments.scores, start=arguments.start)
     else:
-        folds(arguments.folder, arguments.starts)
+        folds(arguments.folder, arguments.starts, selection=arguments.selection)
 
 
 if __name__ == "__main__":

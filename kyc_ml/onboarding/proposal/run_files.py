@@ -40,6 +40,8 @@ _PANEL_PART: Final = 62
 """Days of two month ends."""
 _MOST_ADVERSE: Final = 0.3
 """Share of adverse outcomes above which cut-offs near it are not useful (convention)."""
+_FEWEST_ADVERSE: Final = 800
+"""Adverse cases from which features are selected against noise (convention)."""
 _LATER_PARTS: Final = 3
 """Early stopping, calibration and test."""
 
@@ -124,9 +126,15 @@ def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
     rows = accepted[name]
     by_customer = name == TRANSACTIONS and not of_bookings
     many = len(rows[CUSTOMER_ID].unique()) if by_customer else rows.num_rows
-    adverse = pc.is_in(cases[OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
-    found = int(pc.sum(adverse).as_py() or 0)
+    found = _adverse(accepted)
     return found / many if 0 < found <= _MOST_ADVERSE * many else None
+
+
+def _adverse(accepted: Mapping[str, pa.Table]) -> int:
+    if CASES not in accepted:
+        return 0
+    found = pc.is_in(accepted[CASES][OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
+    return int(pc.sum(found).as_py() or 0)
 
 
 def _rounded(rate: float) -> float:
@@ -171,6 +179,7 @@ def _write(
         items=f"  third_party_items: [{', '.join(items)}]\n" if listed else "",
         dataset=_dataset(proposal, accepted, unit),
         splits=splits,
+        selection="" if by_folds or _adverse(accepted) < _FEWEST_ADVERSE else _piece("selection"),
         model=_piece("model_of_folds" if by_folds else "model_out_of_time"),
     )
 

@@ -465,3 +465,13 @@ def test_a_family_without_features_is_not_counted(data, tmp_path):
     bookings().rename(columns={"customer": "customer_id"}).to_csv(data / "tx.csv", index=False)
     frame = init(data, tmp_path / "out").families_frame("fraud").set_index("family")
     assert frame.loc["third_party", "features"] == "none"
+
+
+@pytest.mark.parametrize(("share", "method"), [(0.45, "noise"), (0.05, "none")])
+def test_many_adverse_cases_are_enough_to_select_features(data, tmp_path, share, method):
+    frame = bookings(2_000)
+    frame["fraud"] = np.random.default_rng(7).random(len(frame)) < share
+    frame.to_csv(data / "bookings.csv", index=False)
+    result = init(data, tmp_path / "out")
+    runs = [load_section(tmp_path / "out" / f"{run.unit}.yaml", RunConfig) for run in result.runs]
+    assert {run.selection.method for run in runs if run.splits.method == "out_of_time"} == {method}
