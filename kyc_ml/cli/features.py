@@ -13,7 +13,7 @@ from kyc_ml.cli.options import (
     Quiet,
     RequiredPath,
     Since,
-    in_zone_of,
+    fill,
     job,
 )
 from kyc_ml.cli.usage import Commands, HelpfulGroup
@@ -37,21 +37,12 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Compute behavioural features."""
-    with job(locals(), reads=["--config", "--source", "--data"]) as terminal:
+    given = locals()
+    with job(given, reads=["--config", "--source", "--data"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.dataset import run_features
 
-        built = run_features(
-            config=config,
-            source=source,
-            data=data,
-            since=in_zone_of(source, since, name="--since"),
-            as_of=in_zone_of(source, as_of, name="--as-of"),
-            out=out,
-            buckets=buckets,
-            quarantine=quarantine,
-            reporter=terminal,
-        )
+        built = fill(run_features, given, reporter=terminal)
         terminal.summary(
             "features",
             {
@@ -109,21 +100,11 @@ def audit(
     quiet: Quiet = False,
 ) -> None:
     """Test that no feature uses the future."""
-    with job(locals(), reads=["--config", "--source", "--data", "--earlier"]) as terminal:
+    given = locals()
+    with job(given, reads=["--config", "--source", "--data", "--earlier"]) as terminal:
         from kyc_ml.cli.terminal.results import show_audit
         from kyc_ml.validation import run_audit
 
-        result = run_audit(
-            config=config,
-            source=source,
-            data=data,
-            as_of=in_zone_of(source, as_of, name="--as-of"),
-            times=times,
-            seed=seed,
-            earlier=earlier,
-            out=out,
-            quarantine=quarantine,
-            reporter=terminal,
-        )
+        result = fill(run_audit, given, reporter=terminal)
         show_audit(terminal, result)
         terminal.outcome.fail_if(not result.passed)

@@ -12,7 +12,7 @@ from kyc_ml.cli.options import (
     Quiet,
     RequiredPath,
     Since,
-    in_zone_of,
+    fill,
     job,
 )
 from kyc_ml.cli.shipped import find_shipped
@@ -35,21 +35,13 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train, calibrate, evaluate and register a model."""
-    with job(locals(), reads=["--config", "--source", "--data"]) as terminal:
+    given = locals()
+    with job(given, reads=["--config", "--source", "--data"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.cli.terminal.results import show_training
         from kyc_ml.training import TrainRequest, run_train
 
-        request = TrainRequest(
-            config=config,
-            source=source,
-            data=data,
-            as_of=in_zone_of(source, as_of, name="--as-of"),
-            quarantine=quarantine,
-            keep=keep,
-            page=page,
-            card=card,
-        )
+        request = fill(TrainRequest, given)
         show_training(terminal, run_train(request, reporter=terminal))
 
 
@@ -112,21 +104,12 @@ def tune(
     quiet: Quiet = False,
 ) -> None:
     """Search model parameters on folds."""
-    with job(locals(), reads=["--config", "--source", "--data"]) as terminal:
+    given = locals()
+    with job(given, reads=["--config", "--source", "--data"]) as terminal:
         from kyc_ml.cli.terminal.results import show_tuning
         from kyc_ml.training import TuneRequest, run_tune
 
-        request = TuneRequest(
-            config=config,
-            source=source,
-            data=data,
-            as_of=in_zone_of(source, as_of, name="--as-of"),
-            study=study,
-            out=out,
-            trials=trials,
-            minutes=minutes,
-            quarantine=quarantine,
-        )
+        request = fill(TuneRequest, given)
         show_tuning(terminal, run_tune(request, reporter=terminal))
 
 
@@ -149,23 +132,11 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare a challenger with a champion on rows new to both."""
-    with job(locals(), reads=["--source", "--data"]) as terminal:
+    given = locals()
+    with job(given, reads=["--source", "--data"]) as terminal:
         from kyc_ml.validation import ComparisonRequest, run_compare
 
-        asked = ComparisonRequest(
-            challenger=challenger,
-            champion=champion,
-            source=source,
-            data=data,
-            since=in_zone_of(source, since, name="--since"),
-            as_of=in_zone_of(source, as_of, name="--as-of"),
-            objective=objective,
-            capacities=capacity,
-            review_cost=review_cost,
-            miss_cost=loss,
-            out=out,
-            quarantine=quarantine,
-        )
+        asked = fill(ComparisonRequest, given, capacities=capacity, miss_cost=loss)
         terminal.summary("compared", run_compare(asked, reporter=terminal).facts())
 
 

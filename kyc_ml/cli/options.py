@@ -6,10 +6,11 @@ import errno
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import typer
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kyc_ml.cli.terminal.reporters import Terminal
+
+_Made = TypeVar("_Made")
 
 DEFECT: Final = 3
 SIGNALLED: Final = 128
@@ -83,6 +86,37 @@ def in_zone_of(source: Path, text: str | None, *, name: str) -> pd.Timestamp | N
     if text is None:
         return None
     return parse_time(text, name=name, zone=load_section(source, SourceMapping).timezone)
+
+
+def fill(
+    made: Callable[..., _Made],
+    given: Mapping[str, Any],
+    **other: Any,  # noqa: ANN401  those of any request
+) -> _Made:
+    """Make a request, or run a use case, with the arguments of a command that it takes.
+
+    Times become instants in the zone of the source; what the user left out has the default of
+    `made`.
+
+    Parameters
+    ----------
+    given : mapping
+        The arguments of the command by the names of its parameters: its ``locals()``.
+    **other
+        Further values, of parameters whose options have other names.
+    """
+    takes = signature(made).parameters
+    same = {name: value for name, value in given.items() if name in takes}
+    for name in ("since", "as_of"):
+        if name in same:
+            option = f"--{name.replace('_', '-')}"
+            same[name] = in_zone_of(given["source"], same[name], name=option)
+    for name, value in list(same.items()):
+        if value is None and takes[name].default is not Parameter.empty:
+            del same[name]
+        elif isinstance(value, list):
+            same[name] = tuple(value)
+    return made(**{**same, **other})
 
 
 def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:

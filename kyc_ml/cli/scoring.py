@@ -17,7 +17,7 @@ from kyc_ml.cli.options import (
     Quiet,
     RequiredPath,
     Since,
-    in_zone_of,
+    fill,
     job,
 )
 from kyc_ml.cli.usage import Commands
@@ -58,39 +58,14 @@ def score(
     quiet: Quiet = False,
 ) -> None:
     """Score new data with probabilities, tiers and reasons."""
+    given = locals()
     reads = ["--source", "--data", "--previous", "--overrides", "--limits", "--config"]
-    with job(locals(), models=[model], reads=reads) as terminal:
+    with job(given, models=[model], reads=reads) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.cli.terminal.results import show_scoring
         from kyc_ml.scoring import ScoringRequest, run_score
 
-        result = run_score(
-            ScoringRequest(
-                model=model,
-                source=source,
-                data=data,
-                out=out,
-                since=in_zone_of(source, since, name="--since"),
-                as_of=in_zone_of(source, as_of, name="--as-of"),
-                full=full,
-                incremental=incremental,
-                previous=tuple(previous or ()),
-                overrides=overrides,
-                limits=limits,
-                fallback=fallback,
-                config=config,
-                contributions=contributions,
-                csv=csv,
-                duckdb=duckdb,
-                restart=restart,
-                wait=wait,
-                part_rows=part_rows,
-                memory=memory,
-                audit_log=audit_log,
-                allow_unpromoted=allow_unpromoted,
-            ),
-            reporter=terminal,
-        )
+        result = run_score(fill(ScoringRequest, given), reporter=terminal)
         show_scoring(terminal, result)
 
 
@@ -113,7 +88,8 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Explain one score and its tier."""
-    with job(locals(), reads=["--source", "--data", "--overrides", "--previous"]) as terminal:
+    given = locals()
+    with job(given, reads=["--source", "--data", "--overrides", "--previous"]) as terminal:
         from kyc_ml.config import SourceMapping, load_section
         from kyc_ml.errors import ConfigError
         from kyc_ml.scoring import require_known_rows
@@ -126,20 +102,7 @@ def explain(
         from kyc_ml.cli.terminal.results import show_customer_facts, show_explanation
         from kyc_ml.scoring import ExplainRequest, run_customer_safe, run_explain
 
-        request = ExplainRequest(
-            observation=observation,
-            model=model,
-            source=source,
-            data=data,
-            reasons=top,
-            previous=tuple(previous or ()),
-            overrides=overrides,
-            sheet=sheet,
-            language="zh" if chinese else "en",
-            quarantine=quarantine,
-            audit_log=audit_log,
-            allow_unpromoted=allow_unpromoted,
-        )
+        request = fill(ExplainRequest, given, reasons=top, language="zh" if chinese else "en")
         if customer_safe:
             facts = run_customer_safe(request, reporter=terminal)
             show_customer_facts(terminal, facts, chinese=chinese)

@@ -12,7 +12,7 @@ from kyc_ml.cli.options import (
     Quiet,
     RequiredPath,
     Since,
-    in_zone_of,
+    fill,
     job,
     time_option,
 )
@@ -38,23 +38,14 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Propose cut-offs from mature rows."""
-    with job(locals(), reads=["--source", "--data", "--policy"]) as terminal:
+    given = locals()
+    with job(given, reads=["--source", "--data", "--policy"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.decision import moves_table, proposal_table
         from kyc_ml.display import say_count
         from kyc_ml.training import TiersFitRequest, run_tiers_fit
 
-        request = TiersFitRequest(
-            model=model,
-            source=source,
-            data=data,
-            since=in_zone_of(source, since, name="--since"),
-            as_of=in_zone_of(source, as_of, name="--as-of"),
-            policy=policy,
-            out=out,
-            quarantine=quarantine,
-            learned_rows=learned_rows,
-        )
+        request = fill(TiersFitRequest, given)
         result = run_tiers_fit(request, reporter=terminal)
         terminal.show("proposed cut-offs", proposal_table(result.proposal))
         terminal.show(

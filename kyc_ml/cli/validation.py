@@ -17,7 +17,7 @@ from kyc_ml.cli.options import (
     Quiet,
     RequiredPath,
     Since,
-    in_zone_of,
+    fill,
     job,
 )
 from kyc_ml.cli.shipped import find_shipped
@@ -50,29 +50,12 @@ def validate(
 ) -> None:
     """Validate a model against a policy."""
     policy = policy or find_shipped(VALIDATION)
-    with job(locals(), reads=["--source", "--data", "--policy"]) as terminal:
+    given = locals()
+    with job(given, reads=["--source", "--data", "--policy"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.validation import ValidationRequest, run_validate
 
-        asked = ValidationRequest(
-            model=model,
-            source=source,
-            data=data,
-            policy=policy,
-            out=out,
-            rows=rows,
-            since=in_zone_of(source, since, name="--since"),
-            as_of=in_zone_of(source, as_of, name="--as-of"),
-            only=tuple(only or ()),
-            champion=champion,
-            retrain=retrain,
-            validator=validator,
-            language=lang,
-            log=log,
-            quarantine=quarantine,
-            force=force,
-            judged_rows=judged_rows,
-        )
+        asked = fill(ValidationRequest, given, language=lang)
         report = run_validate(asked, reporter=terminal)
         terminal.summary("validated", report.facts())
         terminal.outcome.fail_if(not report.passed)

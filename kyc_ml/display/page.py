@@ -414,6 +414,10 @@ def _change(value: float, decimals: int = 3) -> str:
     return f"{value:+.{decimals}f}".replace("-", "−")
 
 
+def _quantity(value: float) -> str:
+    return f"{value:,.1f}" if value < 1000.0 else f"{value:,.0f}"
+
+
 def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
 
@@ -426,6 +430,7 @@ _FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "decimals": lambda figure: 5 if figure == "log_loss" else 3,
     "missing": _missing,
     "groupby_column": _groups,
+    "quantity": _or_dash(_quantity),
     "rate": _or_dash(format_rate),
     "day": _or_dash(_day),
     "moment": _or_dash(say_moment),

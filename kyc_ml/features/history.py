@@ -197,7 +197,7 @@ def build_history(
     """
     known = keys if keys is not None else Keys(observations)
     row_codes, observed_codes, n_keys = known.codes(source, key, key if at is None else at)
-    kept = _kept(source, where, having)
+    kept = kept_rows(source, where, having)
     # `np.int32(-1)` keeps the type: a plain -1 may widen the array
     filtered = row_codes if kept is None else np.where(kept, row_codes, np.int32(-1))
     rows, row_starts = _group_in_time(filtered, source, n_keys)
@@ -223,7 +223,7 @@ def build_history(
     )
 
 
-def _kept(source: TimedRows, where: Where | None, having: str | None) -> Mask | None:
+def kept_rows(source: TimedRows, where: Where | None, having: str | None = None) -> Mask | None:
     """Return which rows pass a filter; None if all do."""
     kept = None if having is None else source.has(having)
     while where is not None:

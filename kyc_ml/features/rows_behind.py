@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from kyc_ml.contract import ContractedTables
 from kyc_ml.features.build import timed_tables
-from kyc_ml.features.how import Where, name_of
+from kyc_ml.features.history import kept_rows
+from kyc_ml.features.how import name_of
 from kyc_ml.features.kernels.timeline import visible
 from kyc_ml.features.kinds.peer import Peer
 from kyc_ml.features.kinds.rows_of_key import Latest, Window
@@ -21,7 +22,6 @@ from kyc_ml.features.row_columns import add_row_columns, needed_columns
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.features.timed_rows import TimedRows
-from kyc_ml.metrics import Mask
 
 _COMPARED: Final = frozenset({"ratio", "difference", "z_score", "log_ratio", "shrunk_share"})
 """Operations that compare their first input with the others: its rows are those in question."""
@@ -111,14 +111,14 @@ def _readings(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> Iterator[F
 
 def _rows(how: Window | Latest, tables: Mapping[str, TimedRows], observed: TimedRows) -> pa.Table:
     source = tables[how.table]
-    here = np.ones(len(source), np.bool_)
+    kept = kept_rows(source, how.where)
+    here = np.ones(len(source), np.bool_) if kept is None else kept
     at = how.key if how.at is None else how.at
     for column, own in zip(how.key, at, strict=True):
-        here &= _equals(source.table[name_of(column)], [observed.table[name_of(own)][0].as_py()])
-    where: Where | None = how.where
-    while where is not None:
-        here &= _equals(source.table[name_of(where.column)], where.values)
-        where = where.also
+        values, wanted = source.table[name_of(column)], observed.table[name_of(own)][0]
+        # a missing value equals nothing
+        same = pc.fill_null(pc.equal(values, wanted.cast(values.type)), fill_value=False)
+        here &= np.asarray(same, np.bool_)
     rows = np.flatnonzero(here)
     seen = visible(
         source.event_time[rows],
@@ -138,9 +138,3 @@ def _rows(how: Window | Latest, tables: Mapping[str, TimedRows], observed: Timed
             counts = pc.and_(counts, pc.not_equal(values.fill_null(0), 0))
         rows = rows[np.asarray(counts, np.bool_)]
     return source.table.take(rows)
-
-
-def _equals(column: pa.ChunkedArray, values: Sequence[object]) -> Mask:
-    """Mark the rows that have one of these values; a missing value equals nothing."""
-    wanted = pa.array([each for each in values if each is not None], column.type)
-    return np.asarray(pc.is_in(column, value_set=wanted), np.bool_)

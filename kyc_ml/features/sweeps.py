@@ -24,9 +24,6 @@ _SHARES: Final[tuple[Statistic, ...]] = ("first_share", "herfindahl", "entropy")
 _RANKS: Final[tuple[Statistic, ...]] = ("median", "rank")
 _GAPS: Final[tuple[Statistic, ...]] = ("gap_mean", "gap_std")
 
-_Timeline = tuple[Ints32, Ints, Ints, Ints]
-"""What every kernel of a timeline takes first."""
-
 _Pass = tuple[str, str | None, str | None, str | None, int | None]
 """What one kernel call serves: kind, value, weight, own, and half-life or age of good rows."""
 
@@ -79,7 +76,7 @@ class Sweep:
         self._reach_us = timeline.FOREVER_US if window_us is None else lag_us + window_us
 
     @cached_property
-    def _timeline(self) -> _Timeline:
+    def _timeline(self) -> timeline.Timeline:
         """The window as a timeline, laid out when the first kernel asks for one."""
         history = self._history
         enters, by_entry = self._columns.entries(self._lag_us)
@@ -95,7 +92,8 @@ class Sweep:
             entries,
             lengths,
         )
-        return entries, lengths, history.row_starts, history.observed_starts
+        starts = history.row_starts, history.observed_starts
+        return timeline.Timeline(entries, lengths, *starts, history.observations)
 
     @cached_property
     def _ends(self) -> tuple[Ints32, Ints32]:
@@ -155,8 +153,7 @@ class Sweep:
 
     def find_nearest(self, nearest: Ints32) -> None:
         """Write, for each observation that sees one, the table's row that happened last."""
-        history = self._history
-        moments.sweep_nearest(*self._timeline, history.observations, history.rows, nearest)
+        moments.sweep_nearest(self._timeline, self._history.rows, nearest)
 
     def _run(
         self,
@@ -168,7 +165,7 @@ class Sweep:
         """Call the kernel that serves these statistics."""
         kind, name, weight, own, _ = served
         history, read = self._history, self._columns
-        place, value = history.observations, str(name)
+        value = str(name)
         match kind:
             case "moments" if self._in_order():
                 values = np.empty(0) if name is None else read.values(value)
@@ -176,35 +173,35 @@ class Sweep:
                     *self._ends,
                     history.row_starts,
                     history.observed_starts,
-                    place,
+                    history.observations,
                     values,
                     out,
                     _columns(_MOMENTS + _EXTREMES, columns),
                 )
             case "moments" if name is None:
-                moments.sweep_count(*self._timeline, place, out, columns["count"])
+                moments.sweep_count(self._timeline, out, columns["count"])
             case "moments":
                 wanted = _columns(_MOMENTS, columns)
-                moments.sweep_moments(*self._timeline, place, read.values(value), out, wanted)
+                moments.sweep_moments(self._timeline, read.values(value), out, wanted)
             case "shares":
                 weights = np.empty(0) if weight is None else read.values(weight)
                 codes, starts = read.pair_codes(value)
                 wanted = _columns(_SHARES, columns)
-                shares.sweep_shares(*self._timeline, place, codes, starts, weights, out, wanted)
+                shares.sweep_shares(self._timeline, codes, starts, weights, out, wanted)
             case "ranks":
                 owned = np.empty(0)
                 if own is not None:
                     assert observations is not None  # noqa: S101  the caller's promise
                     owned = observations.number(own)
                 ranked = (*read.ranked(value), owned)
-                ranks.sweep_ranks(*self._timeline, place, *ranked, out, _columns(_RANKS, columns))
+                ranks.sweep_ranks(self._timeline, *ranked, out, _columns(_RANKS, columns))
             case "gaps":
                 wanted = _columns(_GAPS, columns)
-                moments.sweep_gaps(*self._timeline, place, history.event_time, out, wanted)
+                moments.sweep_gaps(self._timeline, history.event_time, out, wanted)
             case "distinct":
                 codes, starts = read.pair_codes(value)
                 column = columns["distinct"]
-                moments.sweep_distinct(*self._timeline, place, codes, int(starts[-1]), out, column)
+                moments.sweep_distinct(self._timeline, codes, int(starts[-1]), out, column)
             case "decayed" | "runs" | "trend":
                 self._run_timed(served, columns, out)
             case "max" | "min":
@@ -212,26 +209,25 @@ class Sweep:
                 in_turn = history.until is None
                 sweep = moments.sweep_extremes if in_turn else trends.sweep_extremes_anew
                 sign = 1.0 if kind == "max" else -1.0
-                sweep(*self._timeline, place, read.values(value), sign, out, columns[kind])
+                sweep(self._timeline, read.values(value), sign, out, columns[kind])
 
     def _run_timed(self, served: _Pass, columns: Mapping[Statistic, int], out: Floats) -> None:
         """Call the kernel of statistics that read the times of rows."""
         kind, name, _, _, span_us = served
         history = self._history
-        place = history.observations
         values = np.empty(0) if name is None else self._columns.values(name)
         column = next(iter(columns.values()))
         if kind == "runs":
             timed = (values, history.event_time, history.observed_at, int(span_us or 0))
-            runs.sweep_runs(*self._timeline, place, *timed, out, _columns(RUNS, columns))
+            runs.sweep_runs(self._timeline, *timed, out, _columns(RUNS, columns))
         elif kind == "trend":
-            trends.sweep_trend(*self._timeline, place, values, history.event_time, out, column)
+            trends.sweep_trend(self._timeline, values, history.event_time, out, column)
         elif history.until is not None:
             msg = "decayed statistics cannot be declared over a table of superseded rows"
             raise ValueError(msg)
         else:
             aged = (values, history.event_time, history.observed_at, float(span_us or 0))
-            moments.sweep_decayed(*self._timeline, place, *aged, out, column)
+            moments.sweep_decayed(self._timeline, *aged, out, column)
 
 
 def _pass_of(how: Window) -> _Pass:

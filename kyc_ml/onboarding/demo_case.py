@@ -10,7 +10,7 @@ import pandas as pd
 
 from kyc_ml.config import read_packaged
 from kyc_ml.contract import CASES, CUSTOMER_ID, KNOWN_AT, OUTCOME, TYPOLOGY, ContractedTables
-from kyc_ml.decision import Language
+from kyc_ml.decision import Language, name_grade
 from kyc_ml.display import CaseStory, Said, format_rate
 from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.registry import load_model
@@ -62,7 +62,7 @@ def _say(case: pd.Series, place: int, rows: int, found: int, hidden: int) -> tup
     """Return what was planted, what the model and the tier say of it, and the pattern."""
     texts = []
     for language, suffix in (("en", ""), ("zh", "_zh")):
-        tier = case["tier_zh"] if suffix else str(case["tier"]).replace("_", "-").capitalize()
+        tier = case["tier_zh"] if suffix else name_grade(str(case["tier"]))
         values = {
             "customer": case[CUSTOMER_ID],
             "typology": _WORDS["typologies"][case[TYPOLOGY]][language],

@@ -107,7 +107,9 @@ def make_sheet(
             segment=segment,
         ),
         lowering=lowering,
-        measures=recent_behaviour(tables, customer, decision=decision, peers=alike),
+        measures=recent_behaviour(
+            tables, customer, decision=decision, language=language, peers=alike
+        ),
         measured=comma.join(say_code(each, language) for each in alike.values())
         or write_text("peers", "whole", language),
         overrides=tuple(_in_force(case, language)),

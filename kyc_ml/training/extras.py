@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
 from kyc_ml.config import EARLY_STOPPING, TEST, TRAIN, RunConfig
 from kyc_ml.dataset import customers_of
@@ -11,13 +13,7 @@ from kyc_ml.display import StageProgress
 from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, declare_features, microseconds
 from kyc_ml.metrics import Floats, Mask
 from kyc_ml.model import Selection, narrow_specs, narrow_table, select_features
-from kyc_ml.training.stability import (
-    FindReasons,
-    LabelledRows,
-    Stability,
-    bootstrap_stability,
-    seed_stability,
-)
+from kyc_ml.training.stability import FindReasons, LabelledRows, Stability, measure_stability
 
 Specs = tuple[FeatureSpec, ...]
 
@@ -86,29 +82,22 @@ def refit(
     `take` returns the rows of a part: they are copied only if a refit needs them. `reasons`
     makes what finds the reasons of refits.
     """
-    found = []
-    kinds = (
-        (config.stability.seed_refits, seed_stability, "refitting with other seeds"),
-        (config.stability.bootstrap_refits, bootstrap_stability, "refitting on samples"),
-    )
-    for refits, kind, stage in kinds:
-        if not refits:
-            continue
-
-        # `stage` is bound as a default: the loop changes the variable
-        def progress(done: int, total: int, stage: str = stage) -> None:
-            tell(stage, done, total)
-
-        found.append(
-            kind(
-                take(TRAIN),
-                take(TEST),
-                stopping=take(EARLY_STOPPING),
-                specs=specs,
-                model=config.model,
-                config=config.stability,
-                reasons=reasons(),
-                progress=progress,
-            )
+    stages: dict[Literal["seed", "bootstrap"], str] = {
+        "seed": "refitting with other seeds",
+        "bootstrap": "refitting on samples",
+    }
+    return tuple(
+        measure_stability(
+            kind,
+            take(TRAIN),
+            take(TEST),
+            stopping=take(EARLY_STOPPING),
+            specs=specs,
+            model=config.model,
+            config=config.stability,
+            reasons=reasons(),
+            progress=partial(tell, stage),
         )
-    return tuple(found)
+        for kind, stage in stages.items()
+        if getattr(config.stability, f"{kind}_refits")
+    )

@@ -91,7 +91,8 @@ class Stability:
     skipped: int = 0
 
 
-def seed_stability(
+def measure_stability(
+    kind: Literal["seed", "bootstrap"],
     train: LabelledRows,
     later: LabelledRows,
     *,
@@ -102,55 +103,16 @@ def seed_stability(
     reasons: FindReasons,
     progress: Progress | None = None,
 ) -> Stability:
-    """Refit with other seeds; the first refit has the seed of the model.
+    """Refit with other seeds, or on customers drawn with replacement.
 
-    A seed draws features, bags and the negatives kept: with all of them at 1 it changes
-    nothing, and the spread is 0.
-
-    Raises ValueError if `config.seed_refits` is 0; DatasetError if a part has one class only, or no
-    rows.
-
-    Parameters
-    ----------
-    later : LabelledRows
-        Rows no refit has seen, such as those of the test.
-    stopping : LabelledRows or None
-        Early stopping rows; None fits all trees.
-    reasons : callable
-        See `FindReasons`.
-    """
-    shown = _require_refits("seed_refits", later, config)
-    refits = []
-    for number in range(config.seed_refits):
-        seeded = model.model_copy(update={"seed": model.seed + number})
-        refits.append(
-            _refit(train, later, stopping, shown, specs=specs, model=seeded, config=config)
-        )
-        _tell(progress, number + 1, config.seed_refits)
-    return _summarise("seed", refits, later, shown, reasons)
-
-
-def bootstrap_stability(
-    train: LabelledRows,
-    later: LabelledRows,
-    *,
-    stopping: LabelledRows | None,
-    specs: tuple[FeatureSpec, ...],
-    model: ModelConfig,
-    config: StabilityConfig,
-    reasons: FindReasons,
-    progress: Progress | None = None,
-) -> Stability:
-    """Refit on customers drawn with replacement, each with all training rows; the seed stays.
-
-    The spread is what other customers of the same kind and time would change, not what
-    another time would; rows to stop on and later rows are the same for all.
+    A seed draws features, bags and the negatives kept, and the first refit has the seed of the
+    model: with all of them at 1 it changes nothing, and the spread is 0. A bootstrap refit has
+    all rows of the customers drawn, and the seed stays: the spread is what other customers of
+    the same kind and time would change, not what another time would. Rows to stop on and later
+    rows are the same for all.
 
     Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
 
-    Raises ValueError if `config.bootstrap_refits` is 0; DatasetError if a part has one class only,
-    or fewer than two samples hold both classes.
-
     Parameters
     ----------
     later : LabelledRows
@@ -159,25 +121,35 @@ def bootstrap_stability(
         Early stopping rows; None fits all trees.
     reasons : callable
         See `FindReasons`.
+
+    Raises
+    ------
+    ValueError
+        If the configured number of these refits is 0.
+    DatasetError
+        If a part has one class only, or no rows, or fewer than two samples hold both classes.
     """
-    shown = _require_refits("bootstrap_refits", later, config)
-    refits, n = [], config.bootstrap_refits
+    shown, n = _require_refits(f"{kind}_refits", later, config)
+    refits, sample, seeded = [], train, model
     for number in range(n):
-        # a separate stream for each sample, whatever the others drew
-        rng = np.random.default_rng([config.seed, number])
-        sample = _draw(train, rng)
-        if 0 < sample.target.sum() < sample.target.size:
+        if kind == "seed":
+            seeded = model.model_copy(update={"seed": model.seed + number})
+        else:
+            # a separate stream for each sample, whatever the others drew
+            sample = _draw(train, np.random.default_rng([config.seed, number]))
+        if kind == "seed" or 0 < sample.target.sum() < sample.target.size:
             refits.append(
-                _refit(sample, later, stopping, shown, specs=specs, model=model, config=config)
+                _refit(sample, later, stopping, shown, specs=specs, model=seeded, config=config)
             )
-        _tell(progress, number + 1, n)
+        if progress is not None:
+            progress(number + 1, n)
     if len(refits) < 2:
         msg = (
             f"only {len(refits)} of {n} bootstrap samples of {train.target.size} training rows "
             f"with {int(train.target.sum())} positives hold both classes: widen the part 'train'"
         )
         raise DatasetError(msg)
-    return _summarise("bootstrap", refits, later, shown, reasons, skipped=n - len(refits))
+    return _summarise(kind, refits, later, shown, reasons, skipped=n - len(refits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,21 +164,17 @@ class _Refit:
     top: Ints
 
 
-def _require_refits(name: str, later: LabelledRows, config: StabilityConfig) -> Ints:
-    """Raise if there is nothing to compare; return the later rows that every refit explains."""
-    if not getattr(config, name):
+def _require_refits(name: str, later: LabelledRows, config: StabilityConfig) -> tuple[Ints, int]:
+    """Return the later rows that every refit explains, and how many refits there are."""
+    n = getattr(config, name)
+    if not n:
         msg = f"{name} must be at least 2, got 0: set stability.{name}"
         raise ValueError(msg)
     positives, rows = int(later.target.sum()), later.target.size
     require_both_classes("stability", positives, rows, cure="widen the part of the later rows")
     every = np.arange(rows)
     drawn = sample_rows(later.matrix, every, count=config.explained_rows, seed=config.seed)
-    return np.sort(drawn)
-
-
-def _tell(progress: Progress | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress(done, total)
+    return np.sort(drawn), n
 
 
 def _refit(
@@ -279,7 +247,7 @@ def _summarise(
     shown: Ints,
     find: FindReasons,
     *,
-    skipped: int = 0,
+    skipped: int,
 ) -> Stability:
     most = min(max(later.target.size // _HEAD, 1), _MOST_OF_HEAD)
     head = np.argsort(-np.mean([refit.margin for refit in refits], axis=0), kind="stable")[:most]

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,10 +19,16 @@ from mlflow.projects._project_spec import EntryPoint
 from typer.testing import CliRunner
 
 from kyc_ml import cli
+from kyc_ml.cli import features, models, scoring, tiers, validation
 from kyc_ml.cli.help import LONGEST, list_commands
+from kyc_ml.cli.options import fill
 from kyc_ml.config import RunConfig, load_section
+from kyc_ml.dataset import run_features
 from kyc_ml.errors import GateError
 from kyc_ml.registry import digest_code
+from kyc_ml.scoring import ExplainRequest, ScoringRequest
+from kyc_ml.training import TiersFitRequest, TrainRequest, TuneRequest
+from kyc_ml.validation import ComparisonRequest, ValidationRequest, run_audit
 from kyc_ml.validation.sign_off.promote_job import model_address
 
 BAD_INPUT = 2
@@ -570,3 +577,31 @@ def test_files_that_an_entry_point_names_by_default_are_shipped(name):
     parameters = ENTRIES[name]["parameters"]
     for key in {"config", "source"} & set(parameters):
         assert (ROOT / parameters[key]["default"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("command", "made", "renamed"),
+    [
+        (models.train, TrainRequest, set()),
+        (models.tune, TuneRequest, set()),
+        (models.compare, ComparisonRequest, {"capacity", "loss"}),
+        (features.build, run_features, set()),
+        (features.audit, run_audit, set()),
+        (scoring.score, ScoringRequest, {"heartbeat", "on_failure", "log_format"}),
+        (scoring.explain, ExplainRequest, {"top", "chinese", "customer_safe"}),
+        (validation.validate, ValidationRequest, {"lang"}),
+        (tiers.fit, TiersFitRequest, set()),
+    ],
+)
+def test_every_option_of_a_command_reaches_its_request(command, made, renamed):
+    given = signature(command).parameters.keys() - renamed - {"quiet"}
+    assert given <= signature(made).parameters.keys()
+
+
+def test_what_was_left_out_has_the_default_of_the_request():
+    def made(source, since, wait="06:00", previous=()):
+        return source, since, wait, previous
+
+    given = {"source": "s", "since": None, "wait": None, "previous": ["a"], "quiet": True}
+    assert fill(made, given) == ("s", None, "06:00", ("a",))
+    assert fill(made, {**given, "wait": "2h"}, previous=("b",)) == ("s", None, "2h", ("b",))

@@ -1,5 +1,7 @@
 """Refits on the same later rows tell chance from finding."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -11,9 +13,11 @@ from kyc_ml.training.stability import (
     METRICS,
     OVERLAPS,
     LabelledRows,
-    bootstrap_stability,
-    seed_stability,
+    measure_stability,
 )
+
+seed_stability = partial(measure_stability, "seed")
+bootstrap_stability = partial(measure_stability, "bootstrap")
 
 CONFIG = StabilityConfig(
     seed_refits=3, bootstrap_refits=4, top_features=2, top_reasons=2, explained_rows=100

@@ -10,7 +10,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from kyc_ml.config import Unit
@@ -24,8 +23,6 @@ from kyc_ml.storage import write_whole
 _TEMPLATE: Final = "case_sheet.html.j2"
 _CASES: Final = 10
 """Cases that are listed; further ones are counted (convention)."""
-_WIDTH: Final = 300.0
-_HEIGHT: Final = 54.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,10 +214,8 @@ def render_sheet(sheet: CaseSheet) -> str:
             unchecked=_unchecked(score["policy_unchecked"], language),
             steps=list(_steps(sheet)),
             bands=list(_bands(sheet)),
-            drawings=[_draw(measure) for measure in sheet.measures],
-            size=(_WIDTH, _HEIGHT),
             recent=RECENT,
-            weeks=WEEKS,
+            weeks=WEEKS - RECENT,
             days=DAYS,
             most_cases=_CASES,
             more_cases=write_text("rows", "more", language, n=hidden) if hidden > 0 else "",
@@ -295,51 +290,3 @@ def _bands(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
             "proba": proba,
             "margin": margin,
         }
-
-
-def _number(value: float) -> str:
-    if np.isnan(value):
-        return "–"
-    return f"{value:,.1f}" if value < 1000.0 else f"{value:,.0f}"
-
-
-def _draw(measure: RecentMeasure) -> dict[str, Any]:
-    """Place the bars, the peers' band and the line of the earlier weeks in the drawing."""
-    known = np.nan_to_num(measure.weekly)
-    others = [v for v in (measure.peers_high, measure.before) if not np.isnan(v)]
-    top = max([float(known.max()), *others]) or 1.0
-    step = _WIDTH / WEEKS
-
-    def height(value: float) -> float:
-        return _HEIGHT * value / top
-
-    band = None
-    if not np.isnan(measure.peers_high):
-        band = (
-            _HEIGHT - height(measure.peers_high),
-            height(measure.peers_high - measure.peers_low),
-        )
-    return {
-        "measure": measure,
-        "bars": [
-            {
-                "x": number * step + 1.0,
-                "y": _HEIGHT - height(value),
-                "width": step - 2.0,
-                "height": height(value),
-                "recent": number >= WEEKS - RECENT,
-                "start": measure.starts[number],
-                "value": value,
-            }
-            for number, value in enumerate(measure.weekly)
-            if not np.isnan(value)
-        ],
-        "band": band,
-        "line": None if np.isnan(measure.before) else _HEIGHT - height(measure.before),
-        "top": _number(top),
-        "written": {
-            name: _number(getattr(measure, name))
-            for name in ("recent", "before", "peers_low", "peers_high")
-        },
-        "place": "" if np.isnan(measure.place) else f"{min(int(100.0 * measure.place), 99)}",
-    }

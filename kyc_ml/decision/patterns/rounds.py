@@ -64,9 +64,8 @@ class Rounds:
             parties = pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
             codes = np.asarray(parties.indices.to_numpy(), np.int32)
             payer, payee = codes[: len(payments)], codes[len(payments) :]
-            cycles = list_cycles(
-                payer, payee, rows.time, rows.known, rows.amount, n_nodes=len(parties.dictionary)
-            )
+            columns = payer, payee, rows.time, rows.known, rows.amount
+            cycles = list_cycles(columns, n_nodes=len(parties.dictionary))
             for path in cycles:
                 if path.size >= _FEWEST:
                     for name in parties.dictionary.take(payer[path]).to_pylist():

@@ -10,7 +10,7 @@ import pandas as pd
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.proposal import CutOffProposal, say_cut
 from kyc_ml.decision.tiers.sections import WHOLE
-from kyc_ml.decision.wording import WORDING, Language, write_text
+from kyc_ml.decision.wording import WORDING, Language, name_grade, write_text
 from kyc_ml.display import format_rate, template_environment
 
 _TEMPLATE: Final = "proposal.html.j2"
@@ -40,7 +40,7 @@ def render_proposal(
         What the cut-offs were fitted on; the basis is one of `kyc_ml.training.tier_fitting`.
     """
     names = {
-        rule.name: rule.name_zh if language == "zh" else rule.name.replace("_", "-").capitalize()
+        rule.name: rule.name_zh if language == "zh" else name_grade(rule.name)
         for rule in proposal.policy.tiers
     }
     lines = proposal.moves.to_dict("records")

@@ -14,7 +14,7 @@ from kyc_ml.decision.tiers.calendar import decision_days
 from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
-from kyc_ml.decision.wording import Pair, write_both
+from kyc_ml.decision.wording import Pair, name_grade, write_both
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
@@ -83,12 +83,7 @@ def tiers_set_table(scores: pa.Table, policy: TierPolicy) -> pd.DataFrame:
 
 def _name(grades: Grades, place: int) -> Pair:
     rule = grades.policy.tiers[place]
-    return _shown(rule.name), rule.name_zh
-
-
-def _shown(name: str) -> str:
-    """Write the name of a tier or grade for people."""
-    return name.replace("_", "-").capitalize()
+    return name_grade(rule.name), rule.name_zh
 
 
 def _say_model(grades: Grades, row: int) -> Pair:
@@ -112,7 +107,7 @@ def _say_rating(grades: Grades, row: int) -> Pair:
     if rating is None:
         raise AssertionError  # without a rating it has changed no tier
     grade = rating.card.grades[int(rating.grade[row])]
-    names: Pair = _shown(grade.name), grade.name_zh
+    names: Pair = name_grade(grade.name), grade.name_zh
     for rule in rating.card.direct_highest:
         if rule.code == rating.direct[row]:
             return write_both("set_by", "direct", grade=names, why=(rule.english, rule.chinese))

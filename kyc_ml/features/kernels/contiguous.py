@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from kyc_ml.features.kernels.exact import mean_of, squared_distance, two_product, two_sum
+from kyc_ml.features.kernels.timeline import most_rows
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
 
@@ -47,9 +48,7 @@ def sweep_contiguous(
     # the mean and the deviation are made of the sum
     summed = at_sum >= 0 or at_mean >= 0 or at_std >= 0
     # buffers for the longest key, reused by all: nothing is allocated inside the loops
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    widest = most_rows(row_starts)
     falling = np.empty(widest if at_max >= 0 else 0, np.int64)
     rising = np.empty(widest if at_min >= 0 else 0, np.int64)
     for key in range(row_starts.size - 1):

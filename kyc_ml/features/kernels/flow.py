@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from kyc_ml.features.kernels.timeline import order_by_instant
+from kyc_ml.features.kernels.timeline import most_rows, order_by_instant
 from kyc_ml.features.periods import HOUR_US
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask
 from kyc_ml.storage import kernel
@@ -73,9 +73,7 @@ def match_flow(
     Linear in the number of rows, but for money in that arrives late, which passes
     through a heap.
     """
-    widest = 0
-    for key in range(starts.size - 1):
-        widest = max(widest, starts[key + 1] - starts[key])
+    widest = most_rows(starts)
     matched = np.full((amount.size, within_us.size), np.nan)
     dwell_hours = np.full(amount.size, np.nan)
     met = np.zeros(amount.size)

@@ -3,10 +3,7 @@
 Every kernel reads the timeline of `kyc_ml.features.kernels.timeline`, key after key, and writes
 what each observation sees straight into its row of the feature matrix. Shared arguments:
 
-timeline, lengths, row_starts, observed_starts
-    As `build_timeline` writes them.
-place : int32 array
-    Row of the feature matrix of each observation, by position.
+laid : Timeline
 out : float64 array of shape (n, p), column-major, written
     The feature matrix, filled with NaN. A kernel does not write missing values.
 columns : int64 array
@@ -20,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.features.kernels.exact import mean_of, squared_distance, two_product, two_sum
-from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, most_rows
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
 
@@ -29,11 +26,7 @@ _HOUR_US: Final = 3.6e9
 
 @kernel()
 def sweep_moments(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     value: Floats,
     out: Floats,
     columns: Ints,
@@ -49,17 +42,17 @@ def sweep_moments(
     value : float64 array, one value a row, finite
     """
     at_count, at_sum, at_mean, at_std = columns[0], columns[1], columns[2], columns[3]
-    for key in range(row_starts.size - 1):
+    for key in range(laid.row_starts.size - 1):
         count = 0
         total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0
         steps, peak = 0, 0.0
         # each key has room for two entries for a row and one for an observation
-        first = 2 * row_starts[key] + observed_starts[key]
-        for at in range(first, first + lengths[key]):
+        first = 2 * laid.row_starts[key] + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
             # the lowest two bits hold the kind of entry, the others the position
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind == OBSERVE:
-                row = place[position]
+                row = laid.place[position]
                 if at_count >= 0:
                     out[row, at_count] = count
                 if at_sum >= 0:
@@ -90,33 +83,25 @@ def sweep_moments(
 
 @kernel()
 def sweep_count(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     out: Floats,
     column: int,
 ) -> None:
     """Count the visible rows."""
-    for key in range(row_starts.size - 1):
+    for key in range(laid.row_starts.size - 1):
         count = 0
-        first = 2 * row_starts[key] + observed_starts[key]
-        for at in range(first, first + lengths[key]):
-            kind = timeline[at] & 3
+        first = 2 * laid.row_starts[key] + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
+            kind = laid.entries[at] & 3
             if kind == OBSERVE:
-                out[place[timeline[at] >> 2], column] = count
+                out[laid.place[laid.entries[at] >> 2], column] = count
             else:
                 count += 1 if kind == ENTER else -1
 
 
 @kernel()
 def sweep_extremes(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     value: Floats,
     sign: float,
     out: Floats,
@@ -128,18 +113,16 @@ def sweep_extremes(
     falling. Rows leave in order of event time, so a late row is put into its place.
     """
     # one buffer for the longest key, reused by all
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    widest = most_rows(laid.row_starts)
     queue = np.empty(widest, np.int32)
-    for key in range(row_starts.size - 1):
+    for key in range(laid.row_starts.size - 1):
         head, tail = 0, 0
-        first = 2 * row_starts[key] + observed_starts[key]
-        for at in range(first, first + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        first = 2 * laid.row_starts[key] + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind == OBSERVE:
                 if tail > head:
-                    out[place[position], column] = value[queue[head]]
+                    out[laid.place[position], column] = value[queue[head]]
             elif kind == ENTER:
                 new = sign * value[position]
                 where = tail
@@ -173,11 +156,7 @@ def sweep_extremes(
 
 @kernel()
 def sweep_distinct(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     codes: Ints32,
     n_codes: int,
     out: Floats,
@@ -192,13 +171,13 @@ def sweep_distinct(
         missing and is not counted.
     """
     seen = np.zeros(n_codes, np.int32)
-    for key in range(row_starts.size - 1):
+    for key in range(laid.row_starts.size - 1):
         count = 0
-        first = 2 * row_starts[key] + observed_starts[key]
-        for at in range(first, first + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        first = 2 * laid.row_starts[key] + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind == OBSERVE:
-                out[place[position], column] = count
+                out[laid.place[position], column] = count
                 continue
             code = codes[position]
             # missing values are not a value
@@ -216,11 +195,7 @@ def sweep_distinct(
 
 @kernel()
 def sweep_nearest(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     rows: Ints32,
     nearest: Ints32,
 ) -> None:
@@ -236,22 +211,20 @@ def sweep_nearest(
         Row number in the table of each position.
     nearest : int32 array, one an observation's row, written where a row is visible
     """
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    widest = most_rows(laid.row_starts)
     inside = np.zeros(widest, np.bool_)
-    for key in range(row_starts.size - 1):
-        low = row_starts[key]
+    for key in range(laid.row_starts.size - 1):
+        low = laid.row_starts[key]
         # the buffer is shared: the last key may have left rows inside
-        for offset in range(row_starts[key + 1] - low):
+        for offset in range(laid.row_starts[key + 1] - low):
             inside[offset] = False
         latest = -1
-        first = 2 * low + observed_starts[key]
-        for at in range(first, first + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        first = 2 * low + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind == OBSERVE:
                 if latest >= 0:
-                    nearest[place[position]] = rows[low + latest]
+                    nearest[laid.place[position]] = rows[low + latest]
             elif kind == ENTER:
                 inside[position - low] = True
                 latest = max(latest, position - low)
@@ -264,11 +237,7 @@ def sweep_nearest(
 
 @kernel()
 def sweep_decayed(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     value: Floats,
     event_time: Ints,
     observed_at: Ints,
@@ -286,14 +255,14 @@ def sweep_decayed(
     value : float64 array, one value a row; empty to count each row as 1
     half_life : float, microseconds
     """
-    for key in range(row_starts.size - 1):
+    for key in range(laid.row_starts.size - 1):
         total, moment = 0.0, 0
-        first = 2 * row_starts[key] + observed_starts[key]
-        for at in range(first, first + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        first = 2 * laid.row_starts[key] + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind == OBSERVE:
                 age = observed_at[position] - moment
-                out[place[position], column] = total * 2.0 ** (-age / half_life)
+                out[laid.place[position], column] = total * 2.0 ** (-age / half_life)
                 continue
             # an empty `value` means that rows are counted
             new = value[position] if value.size else 1.0
@@ -309,11 +278,7 @@ def sweep_decayed(
 
 @kernel()
 def sweep_gaps(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     event_time: Ints,
     out: Floats,
     columns: Ints,
@@ -324,24 +289,22 @@ def sweep_gaps(
     and a row that leaves joins its gaps. The mean is missing below two rows, the deviation
     below three.
     """
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    widest = most_rows(laid.row_starts)
     before = np.empty(widest, np.int32)
     after = np.empty(widest, np.int32)
     at_mean, at_std = columns[0], columns[1]
-    for key in range(row_starts.size - 1):
-        low = row_starts[key]
+    for key in range(laid.row_starts.size - 1):
+        low = laid.row_starts[key]
         head, tail, count = -1, -1, 0
         square, square_low, steps, peak = 0.0, 0.0, 0, 0.0
-        first = 2 * low + observed_starts[key]
-        for at in range(first, first + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        first = 2 * low + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind == OBSERVE:
                 gaps = count - 1
                 if gaps < 1:
                     continue
-                row = place[position]
+                row = laid.place[position]
                 # whole microseconds are subtracted before they become floats: the gaps' sum is
                 # exact
                 total = float(event_time[low + tail] - event_time[low + head])

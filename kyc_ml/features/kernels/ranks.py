@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, most_rows
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
 
@@ -36,11 +36,7 @@ def rank_values(row_starts: Ints, value: Floats) -> tuple[Ints32, Floats]:
 
 @kernel()
 def sweep_ranks(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     ranks: Ints32,
     ordered: Floats,
     own: Floats,
@@ -65,21 +61,19 @@ def sweep_ranks(
     A Fenwick tree over the key's ranks counts what is visible, so a row or an observation
     costs the logarithm of the key's number of different values.
     """
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    widest = most_rows(laid.row_starts)
     tree = np.zeros(widest + 1, np.int32)
-    for key in range(row_starts.size - 1):
-        low = row_starts[key]
+    for key in range(laid.row_starts.size - 1):
+        low = laid.row_starts[key]
         values = 0
-        for position in range(low, row_starts[key + 1]):
+        for position in range(low, laid.row_starts[key + 1]):
             values = max(values, ranks[position] + 1)
         # only what this key uses is cleared: the buffer has the length of the longest key
         tree[: values + 1] = 0
         count = 0
-        first = 2 * low + observed_starts[key]
-        for at in range(first, first + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        first = 2 * low + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind != OBSERVE:
                 change = 1 if kind == ENTER else -1
                 count += change
@@ -91,7 +85,7 @@ def sweep_ranks(
                 continue
             if count == 0:
                 continue
-            row = place[position]
+            row = laid.place[position]
             if columns[0] >= 0:
                 # for an odd count both are the same row
                 lower = ordered[low + _rank_at(tree, values, (count - 1) // 2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, most_rows
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
 
@@ -13,11 +13,7 @@ _HOUR_US = 3.6e9
 
 @kernel()
 def sweep_runs(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     value: Floats,
     event_time: Ints,
     observed_at: Ints,
@@ -34,7 +30,7 @@ def sweep_runs(
 
     Parameters
     ----------
-    timeline, lengths, row_starts, observed_starts, place, out
+    laid, out
         See `kyc_ml.features.kernels.moments`.
     value : float64 array, one value a row
         1 is adverse, 0 is good.
@@ -52,22 +48,20 @@ def sweep_runs(
     takes the logarithm of the key's rows. Source: Fenwick 1994, Software: Practice and
     Experience 24(3), 327-336.
     """
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    widest = most_rows(laid.row_starts)
     adverse = np.zeros(widest + 1, np.int32)
     good = np.zeros(widest + 1, np.int32)
     inside = np.zeros(widest, np.bool_)
-    for key in range(row_starts.size - 1):
-        start = row_starts[key]
-        width = row_starts[key + 1] - start
+    for key in range(laid.row_starts.size - 1):
+        start = laid.row_starts[key]
+        width = laid.row_starts[key + 1] - start
         adverse[: width + 1] = 0
         good[: width + 1] = 0
         inside[:width] = False
         n_adverse, n_good, old = 0, 0, 0
-        entry = 2 * start + observed_starts[key]
-        for at in range(entry, entry + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        entry = 2 * start + laid.observed_starts[key]
+        for at in range(entry, entry + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind != OBSERVE:
                 step, row = 1 if kind == ENTER else -1, position - start
                 if value[position] != 0.0:
@@ -85,7 +79,7 @@ def sweep_runs(
                     n_good += 1
                     _add(good, width, old, 1)
                 old += 1
-            target = place[position]
+            target = laid.place[position]
             if columns[6] >= 0 and n_good > 0:
                 last_good = _find(good, width, n_good)
                 out[target, columns[6]] = (now - event_time[start + last_good]) / _HOUR_US

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kyc_ml.features.kernels.exact import EVEN, two_sum
-from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
 
@@ -50,11 +50,7 @@ def code_pairs(row_starts: Ints, values: Ints32, n_values: int) -> tuple[Ints32,
 
 @kernel()
 def sweep_shares(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     codes: Ints32,
     code_starts: Ints,
     weight: Floats,
@@ -87,17 +83,17 @@ def sweep_shares(
     low = np.zeros(n_codes, np.float64)
     tree = np.zeros(2 * n_codes + 2, np.float64)
     at_first, at_herfindahl, at_entropy = columns[0], columns[1], columns[2]
-    for key in range(row_starts.size - 1):
+    for key in range(laid.row_starts.size - 1):
         code_low = code_starts[key]
         width = code_starts[key + 1] - code_low
         rows, different, total, total_low = 0, 0, 0.0, 0.0
         square, square_low, logged, logged_low = 0.0, 0.0, 0.0, 0.0
-        first = 2 * row_starts[key] + observed_starts[key]
-        for at in range(first, first + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        first = 2 * laid.row_starts[key] + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind == OBSERVE:
                 if total > 0.0:
-                    row = place[position]
+                    row = laid.place[position]
                     if at_first >= 0:
                         # node 1 of a key's tournament holds its largest value
                         share = tree[2 * code_low + 1] / total

@@ -21,7 +21,7 @@ All kernels release the GIL, so that threads can sweep several windows in parall
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,24 @@ FOREVER_US: Final = 2**61
 
 MOST_ROWS: Final = 2**29 - 1
 """Rows, or observations, that a timeline can number: two bits of 31 hold the kind of entry."""
+
+
+class Timeline(NamedTuple):
+    """One window over one history, key after key; `build_timeline` writes entries and lengths.
+
+    Attributes
+    ----------
+    entries, lengths, row_starts, observed_starts
+        See `build_timeline`.
+    place : int32 array
+        Row of the feature matrix of each observation, by position.
+    """
+
+    entries: Ints32
+    lengths: Ints
+    row_starts: Ints
+    observed_starts: Ints
+    place: Ints32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +103,15 @@ def visible(
     if window_us is not None:
         seen &= now < event_time + (lag_us + window_us + 1)
     return seen if until is None else seen & (now < until)
+
+
+@kernel(inline="always")
+def most_rows(starts: Ints) -> int:
+    """Return the number of rows of the longest key."""
+    most = 0
+    for key in range(starts.size - 1):
+        most = max(most, starts[key + 1] - starts[key])
+    return most
 
 
 @kernel()

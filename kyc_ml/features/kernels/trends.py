@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
-from kyc_ml.metrics import Floats, Ints, Ints32
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, most_rows
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.storage import kernel
 
 _MONTH_US: Final = 30 * 86_400e6
@@ -19,11 +19,7 @@ _MONTH_US: Final = 30 * 86_400e6
 
 @kernel()
 def sweep_trend(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     value: Floats,
     event_time: Ints,
     out: Floats,
@@ -40,24 +36,22 @@ def sweep_trend(
 
     Parameters
     ----------
-    timeline, lengths, row_starts, observed_starts, place, out
+    laid, out
         See `kyc_ml.features.kernels.moments`.
     value : float64 array, one value a row, finite
     event_time : int64 array, one a row, microseconds, ascending inside a key
     column : int
         Where in `out` the slope goes.
     """
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    widest = most_rows(laid.row_starts)
     inside = np.zeros(widest, np.bool_)
-    for key in range(row_starts.size - 1):
-        start = row_starts[key]
-        inside[: row_starts[key + 1] - start] = False
+    for key in range(laid.row_starts.size - 1):
+        start = laid.row_starts[key]
+        inside[: laid.row_starts[key + 1] - start] = False
         low, high = 0, -1  # where the visible rows begin and end, counted from the key's first
-        entry = 2 * start + observed_starts[key]
-        for at in range(entry, entry + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        entry = 2 * start + laid.observed_starts[key]
+        for at in range(entry, entry + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind != OBSERVE:
                 row = position - start
                 inside[row] = kind == ENTER
@@ -87,16 +81,12 @@ def sweep_trend(
                     when = (event_time[start + row] - first_time) / _MONTH_US - time_mean
                     spread += when * when
                     together += when * (value[start + row] - first_value - value_mean)
-            out[place[position], column] = together / spread
+            out[laid.place[position], column] = together / spread
 
 
 @kernel()
 def sweep_extremes_anew(
-    timeline: Ints32,
-    lengths: Ints,
-    row_starts: Ints,
-    observed_starts: Ints,
-    place: Ints32,
+    laid: Timeline,
     value: Floats,
     sign: float,
     out: Floats,
@@ -106,15 +96,13 @@ def sweep_extremes_anew(
 
     As `kyc_ml.features.kernels.moments.sweep_extremes`, for rows that leave in any order.
     """
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    widest = most_rows(laid.row_starts)
     visible = np.empty(widest, np.int32)
-    for key in range(row_starts.size - 1):
+    for key in range(laid.row_starts.size - 1):
         count = 0
-        first = 2 * row_starts[key] + observed_starts[key]
-        for at in range(first, first + lengths[key]):
-            kind, position = timeline[at] & 3, timeline[at] >> 2
+        first = 2 * laid.row_starts[key] + laid.observed_starts[key]
+        for at in range(first, first + laid.lengths[key]):
+            kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
             if kind == ENTER:
                 visible[count] = position
                 count += 1
@@ -123,7 +111,7 @@ def sweep_extremes_anew(
                     largest = sign * value[visible[0]]
                     for each in range(1, count):
                         largest = max(largest, sign * value[visible[each]])
-                    out[place[position], column] = sign * largest
+                    out[laid.place[position], column] = sign * largest
             else:
                 for each in range(count):
                     if visible[each] == position:

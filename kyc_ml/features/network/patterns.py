@@ -35,6 +35,8 @@ from kyc_ml.features.periods import DAY_US, HOUR_US
 from kyc_ml.metrics import Floats, Ints, Ints32
 
 Int8s = npt.NDArray[np.int8]
+EdgeColumns = tuple[Ints32, Ints32, Ints, Ints, Floats]
+"""Payer, payee, event time, known at, amount; see `find_patterns`."""
 
 PATTERN_NAMES: Final = ("cycle", "stack", "scatter_gather", "gather_scatter", "butterfly")
 """Name of each pattern code."""
@@ -144,8 +146,8 @@ def find_patterns(
     DatasetError
         If the edges are not as described; all faults are listed.
     """
-    _check_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
-    moving, edges = moving_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
+    columns = (source, target, event_time, known_at, amount)
+    moving, edges = moving_edges(columns, n_nodes=n_nodes)
     blocks: list[_Block] = []
     cap_hits: dict[str, int] = {}
     for code, find in enumerate(
@@ -171,16 +173,8 @@ def find_patterns(
     )
 
 
-def moving_edges(
-    source: Ints32,
-    target: Ints32,
-    event_time: Ints,
-    known_at: Ints,
-    amount: Floats,
-    *,
-    n_nodes: int,
-) -> tuple[Ints, Edges]:
-    """Keep the edges that move money; see `find_patterns`.
+def moving_edges(columns: EdgeColumns, *, n_nodes: int) -> tuple[Ints, Edges]:
+    """Keep the edges that move money; see `find_patterns`, also for errors.
 
     Returns
     -------
@@ -188,6 +182,8 @@ def moving_edges(
         Their numbers in the input.
     edges : Edges
     """
+    _check_edges(columns, n_nodes=n_nodes)
+    source, target, event_time, known_at, amount = columns
     # a payment to oneself or of nothing moves no money
     moving = np.flatnonzero((amount > 0.0) & (source != target))
     enters = np.maximum(event_time[moving] + 1, known_at[moving])
@@ -213,18 +209,11 @@ def _or_nan(values: Ints32 | None, block: _Block) -> Floats:
     return np.full(block.edge.size, np.nan) if values is None else values.astype(np.float64)
 
 
-def _check_edges(
-    source: Ints32,
-    target: Ints32,
-    event_time: Ints,
-    known_at: Ints,
-    amount: Floats,
-    *,
-    n_nodes: int,
-) -> None:
+def _check_edges(columns: EdgeColumns, *, n_nodes: int) -> None:
     """Refuse edges that the searches would misread."""
+    source, target, event_time, known_at, amount = columns
     faults = Faults("edges", DatasetError)
-    sizes = [each.size for each in (source, target, event_time, known_at, amount)]
+    sizes = [each.size for each in columns]
     if len(set(sizes)) > 1:
         faults.add(f"all columns must be equally long, got {sizes}")
         # the checks below compare the columns row by row
@@ -245,21 +234,13 @@ def _check_edges(
     faults.raise_if_any()
 
 
-def list_cycles(
-    source: Ints32,
-    target: Ints32,
-    event_time: Ints,
-    known_at: Ints,
-    amount: Floats,
-    *,
-    n_nodes: int,
-) -> list[Ints]:
+def list_cycles(columns: EdgeColumns, *, n_nodes: int) -> list[Ints]:
     """List the edges of the latest of the shortest cycles that each edge closes, if any.
 
-    Takes what `find_patterns` takes; the edges are numbers of the input, in the order of the
-    money, the closing one last.
+    Takes the columns that `find_patterns` takes; the edges are numbers of the input, in the
+    order of the money, the closing one last.
     """
-    moving, edges = moving_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
+    moving, edges = moving_edges(columns, n_nodes=n_nodes)
     length, _, paths, _ = find_cycles(edges, cycle_rule(DEFAULT_RULES))
     return [
         moving[np.append(paths[closing, : length[closing] - 1], closing)]

@@ -59,11 +59,6 @@ class Market:
         """Position of the first external counterparty."""
         return self.terminals + self.customers
 
-    @property
-    def foreign_terminals(self) -> Ints:
-        """Terminals abroad."""
-        return np.flatnonzero(self.country[: self.terminals] != v.HOME)
-
     def draw_externals(self, n: int, *, rng: Generator) -> Ints:
         """Draw `n` externals, hardly ever seen before by the customer in question."""
         return rng.integers(self.first_external, self.country.size, n)

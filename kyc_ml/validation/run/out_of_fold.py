@@ -40,16 +40,9 @@ NOT_APPLICABLE: Final = MappingProxyType(
 """Reason why a check does not apply to out-of-fold rows, by its id."""
 
 NEEDS_REFERENCE: Final = frozenset(
-    {
-        "data.representativeness",
-        "data.missingness",
-        "tiers.migration",
-        "stability.score_psi",
-        "stability.feature_csi",
-        "stability.importance",
-        "stability.reasons",
-        "benchmarks.rating",
-    }
+    check
+    for check, why in NOT_APPLICABLE.items()
+    if why is not _NO_FOLD_MODELS and check != "robustness.training_range"
 )
 """Checks that compare with earlier rows: a test has none if the model learned from all of them."""
 
