@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,12 @@ class Explained:
         }
 
     def __repr__(self) -> str:
-        reasons = {f"{row.contribution:+.2f}": row.text for row in self.contributions.itertuples()}
+        reasons = {
+            f"reason {place}": row.text
+            if math.isnan(row.contribution)
+            else f"{row.text} ({row.contribution:+.2f})"
+            for place, row in enumerate(self.contributions.itertuples(), 1)
+        }
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
 
     def _repr_html_(self) -> str:
