@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -52,9 +53,9 @@ class Explained:
     score : mapping
         The observation's row of the score table.
     contributions : DataFrame
-        One row per reason, the strongest first: code, family, text, text_zh, value (NaN where
+        One row per reason, the first ones first: code, family, text, text_zh, value (NaN where
         missing or a category), peer_median, percentile, contribution (log-odds), share, feature;
-        see `make_reasons`.
+        see `make_reasons`. Where nothing stands out, one row of code and text.
     patterns : tuple of Pattern
         See `Case.patterns`.
     lowering : Counterfactual
@@ -104,7 +105,10 @@ class Explained:
         }
 
     def __repr__(self) -> str:
-        reasons = {f"{row.contribution:+.2f}": row.text for row in self.contributions.itertuples()}
+        reasons = {
+            "" if np.isnan(row.contribution) else f"{row.contribution:+.2f}": row.text
+            for row in self.contributions.itertuples()
+        }
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
 
     def _repr_html_(self) -> str:

@@ -137,10 +137,12 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
         terminal.draw(f"  - {pattern.name[chinese]}: {pattern.text[chinese]}")
     terminal.draw(_reasons_sheet(explained, chinese=chinese))
     shown = explained.contributions["contribution"].sum()
-    rest = explained.margin - explained.base_value - shown
+    usual = explained.score["reference_margin"]
+    name, start = ("base", explained.base_value) if usual is None else ("comparable rows", usual)
     terminal.draw(
-        f"base {say_number(explained.base_value, '+.3f')} + these + all others "
-        f"{say_number(rest, '+.3f')} = margin {say_number(explained.margin, '+.3f')} (log-odds)"
+        f"{name} {say_number(start, '+.3f')} + these + all others "
+        f"{say_number(explained.margin - start - shown, '+.3f')} = "
+        f"margin {say_number(explained.margin, '+.3f')} (log-odds)"
     )
     terminal.draw("what would lower the tier:")
     for line in explained.lowering.lines:
@@ -160,14 +162,18 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
 
 def _reasons_sheet(explained: Explained, *, chinese: bool) -> Sheet:
     """Return the reasons as a sheet with bars, the strongest first."""
+    from kyc_ml.decision import NOTHING_STANDS_OUT
+
     rows = explained.contributions
     largest = rows["contribution"].abs().max()
     drawn = []
     for row in rows.to_dict("records"):
-        contribution = row["contribution"]
+        contribution, said = row["contribution"], str(row["text_zh" if chinese else "text"])
+        if row["code"] == NOTHING_STANDS_OUT:
+            drawn.append((said, "", "", Text()))
+            continue
         length = round(_BAR * abs(contribution) / largest) if largest else 0
         bar = Text("█" * length, style="red" if contribution > 0 else "blue")
-        said = str(row["text_zh" if chinese else "text"])
         drawn.append((said, say_number(contribution, "+.3f"), f"{row['share']:.1%}", bar))
     return Sheet(
         title=f"{explained.observation_id}: probability {say_share(explained.probability)}, "
