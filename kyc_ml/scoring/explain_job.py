@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -106,7 +105,7 @@ class Explained:
 
     def __repr__(self) -> str:
         reasons = {
-            "" if np.isnan(row.contribution) else f"{row.contribution:+.2f}": row.text
+            "" if pd.isna(row.contribution) else f"{row.contribution:+.2f}": row.text
             for row in self.contributions.itertuples()
         }
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})

@@ -6,6 +6,7 @@ import pytest
 
 from kyc_ml.cli.terminal.tables import say_share
 from kyc_ml.decision import disclosable
+from kyc_ml.display import say_number
 
 
 def facts(outcome):
@@ -129,6 +130,7 @@ def test_explain_writes_a_case_sheet_for_its_owner_alone(place, model, scored, t
     asked = ("explain", best.observation_id, "--model", model.uri, *place.source_arguments())
     outcome = done(place.run(*asked, "--top", 3, "--sheet", sheet, *more))
     assert "lower" in outcome.out
+    assert say_number(best.reference_margin, "+.3f") in outcome.out  # where the sum starts
     assert sheet.stat().st_mode & 0o777 == 0o600
     page = sheet.read_text(encoding="utf-8")
     assert best.observation_id in page
