@@ -105,8 +105,8 @@ class Explained:
 
     def __repr__(self) -> str:
         reasons = {
-            "" if pd.isna(row.contribution) else f"{row.contribution:+.2f}": row.text
-            for row in self.contributions.itertuples()
+            "" if pd.isna(row["contribution"]) else f"{row['contribution']:+.2f}": row["text"]
+            for row in self.contributions.to_dict("records")
         }
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
 
