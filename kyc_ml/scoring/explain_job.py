@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +106,10 @@ class Explained:
 
     def __repr__(self) -> str:
         reasons = {
-            "" if pd.isna(row["contribution"]) else f"{row['contribution']:+.2f}": row["text"]
-            for row in self.contributions.to_dict("records")
+            f"reason {place}": row["text"]
+            if math.isnan(row["contribution"])
+            else f"{row['text']} ({row['contribution']:+.2f})"
+            for place, row in enumerate(self.contributions.to_dict("records"), 1)
         }
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
 

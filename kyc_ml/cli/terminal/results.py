@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -162,19 +163,18 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
 
 def _reasons_sheet(explained: Explained, *, chinese: bool) -> Sheet:
     """Return the reasons as a sheet with bars, the strongest first."""
-    from kyc_ml.decision import NOTHING_STANDS_OUT
-
     rows = explained.contributions
     largest = rows["contribution"].abs().max()
     drawn = []
     for row in rows.to_dict("records"):
-        contribution, said = row["contribution"], str(row["text_zh" if chinese else "text"])
-        if row["code"] == NOTHING_STANDS_OUT:
-            drawn.append((said, "", "", Text()))
-            continue
-        length = round(_BAR * abs(contribution) / largest) if largest else 0
+        contribution = row["contribution"]
+        # no contribution: the sentence says that nothing stands out
+        known = not math.isnan(contribution)
+        length = round(_BAR * abs(contribution) / largest) if known and largest else 0
         bar = Text("█" * length, style="red" if contribution > 0 else "blue")
-        drawn.append((said, say_number(contribution, "+.3f"), f"{row['share']:.1%}", bar))
+        said = str(row["text_zh" if chinese else "text"])
+        figures = (say_number(contribution, "+.3f"), f"{row['share']:.1%}") if known else ("", "")
+        drawn.append((said, *figures, bar))
     return Sheet(
         title=f"{explained.observation_id}: probability {say_share(explained.probability)}, "
         f"tier {explained.tier} {explained.tier_zh}",
