@@ -53,9 +53,9 @@ class Explained:
     score : mapping
         The observation's row of the score table.
     contributions : DataFrame
-        One row per reason, the strongest first: code, family, text, text_zh, value (NaN where
+        One row per reason, the first ones first: code, family, text, text_zh, value (NaN where
         missing or a category), peer_median, percentile, contribution (log-odds), share, feature;
-        see `make_reasons`.
+        see `make_reasons`. Where nothing stands out, one row of code and text.
     patterns : tuple of Pattern
         See `Case.patterns`.
     lowering : Counterfactual
@@ -106,10 +106,10 @@ class Explained:
 
     def __repr__(self) -> str:
         reasons = {
-            f"reason {place}": row.text
-            if math.isnan(row.contribution)
-            else f"{row.text} ({row.contribution:+.2f})"
-            for place, row in enumerate(self.contributions.itertuples(), 1)
+            f"reason {place}": row["text"]
+            if math.isnan(row["contribution"])
+            else f"{row['text']} ({row['contribution']:+.2f})"
+            for place, row in enumerate(self.contributions.to_dict("records"), 1)
         }
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
 

@@ -6,6 +6,7 @@ import pytest
 
 from kyc_ml.cli.terminal.tables import say_share
 from kyc_ml.decision import disclosable
+from kyc_ml.display import say_number
 
 
 def facts(outcome):
@@ -119,16 +120,23 @@ def test_explain_ends_with_a_summary_that_is_all_when_quiet(place, model, scored
     )  # fmt: skip
 
 
-def test_explain_writes_a_case_sheet_for_its_owner_alone(place, model, scored, tmp_path):
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_explain_writes_a_case_sheet_for_its_owner_alone(place, model, scored, tmp_path, language):
+    """Each page is in one language."""
+    written, absent = ("text_zh", "text") if language == "zh" else ("text", "text_zh")
+    more = ("--chinese",) if language == "zh" else ()
     best = scored.frame().nlargest(1, "probability").iloc[0]
     sheet = tmp_path / "case.html"
     asked = ("explain", best.observation_id, "--model", model.uri, *place.source_arguments())
-    outcome = done(place.run(*asked, "--top", 3, "--sheet", sheet))
+    outcome = done(place.run(*asked, "--top", 3, "--sheet", sheet, *more))
     assert "lower" in outcome.out
+    assert say_number(best.reference_margin, "+.3f") in outcome.out  # where the sum starts
     assert sheet.stat().st_mode & 0o777 == 0o600
     page = sheet.read_text(encoding="utf-8")
     assert best.observation_id in page
-    assert best.reason_1_text_zh[:20] in page
+    assert f'<html lang="{language}' in page
+    assert best[f"reason_1_{written}"][:20] in page
+    assert best[f"reason_1_{absent}"][:20] not in page
 
 
 @pytest.mark.parametrize("more", [(), ("--chinese",)])

@@ -13,7 +13,7 @@ from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.dataset.chosen import choose_observations
-from kyc_ml.decision import find_patterns
+from kyc_ml.decision import NOTHING_STANDS_OUT, find_patterns
 from kyc_ml.features import build_features
 from kyc_ml.registry import score_features
 
@@ -96,11 +96,34 @@ def test_base_and_contributions_are_the_margin_of_every_row(tables, bundle, obse
     np.testing.assert_array_equal(contributions.base, whole["base_value"].to_numpy())
 
 
-def test_reasons_are_ordered_and_never_exceed_the_whole(scored):
+def test_reasons_are_ordered_and_never_exceed_the_whole(scored, bundle):
+    """First those that move the row its own way, each kind by size; null after the last one."""
     frame = scored.frame()
-    sizes = frame[[f"reason_{place}_contribution" for place in (1, 2, 3)]].abs().to_numpy()
-    both = np.isfinite(sizes[:, :-1]) & np.isfinite(sizes[:, 1:])
-    assert (sizes[:, :-1] >= sizes[:, 1:])[both].all()
+    places = range(1, bundle.config.explain.reasons + 1)
+    pushed, share, codes = (
+        frame[[f"reason_{place}_{name}" for place in places]].to_numpy()
+        for name in ("contribution", "share", "code")
+    )
+    known = np.isfinite(pushed)
+    assert (known[:, :-1] >= known[:, 1:]).all()
+    nothing = ~known[:, 0]
+    assert 0 < nothing.sum() < len(frame)
+    assert (codes[nothing, 0] == NOTHING_STANDS_OUT).all()
+    assert (pd.notna(codes) == known)[~nothing].all()
+    assert pd.isna(codes[nothing, 1:]).all()
+
+    moved = (frame["margin"] - frame["reference_margin"]).to_numpy()
+    against = np.sign(pushed) != np.sign(moved)[:, None]
+    earlier, later, both = slice(None, -1), slice(1, None), known[:, 1:]
+    assert (against[:, earlier] <= against[:, later])[both].all()
+    same = both & (against[:, earlier] == against[:, later])
+    assert (np.abs(pushed[:, earlier]) >= np.abs(pushed[:, later]))[same].all()
+
+    assert (np.nansum(share, axis=1) <= 1 + 1e-9).all()
+    whole = np.abs(pushed) / share  # of the sizes of all groups, whichever reason gives it
+    first = np.broadcast_to(whole[:, :1], whole.shape)
+    np.testing.assert_allclose(whole[known], first[known])
+    assert (np.abs(moved) <= whole[:, 0] + 1e-9)[~nothing].all()
 
 
 def test_every_observation_is_scored_once(scored, observations):

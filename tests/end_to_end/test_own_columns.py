@@ -12,6 +12,7 @@ import pytest
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
+from kyc_ml.decision import NOTHING_STANDS_OUT
 from kyc_ml.registry import load_bundle
 
 NAMED = re.compile(r"```yaml\n(# (\S+\.yaml)\n.*?)```", re.DOTALL)
@@ -101,7 +102,7 @@ def walk(examples, name, observation, *score):
 
 
 def test_a_snapshot_is_trained_on_scored_and_explained_without_a_date_of_its_own(examples):
-    bundle, scores, said, explained = walk(examples, "snapshot", "K0007@2025-12-31")
+    bundle, scores, said, usual = walk(examples, "snapshot", "K0007@2025-12-31")
     assert {spec.name for spec in bundle.inputs} == {
         "customer_attr_education",
         "customer_attr_income",
@@ -111,10 +112,23 @@ def test_a_snapshot_is_trained_on_scored_and_explained_without_a_date_of_its_own
     assert "instant" in (examples.home / "snapshot.md").read_text(encoding="utf-8")
     assert len(scores) == 900
     assert bundle.metrics["cross_validation"]["auc"] > 0.55
-    assert scores["reason_1_code"].str.startswith("attributes.customer_attr_").all()
-    texts = scores["reason_1_text_zh"].str.cat()
+    found = scores[scores["reason_1_code"] != NOTHING_STANDS_OUT]
+    assert 0 < len(found) < 450  # most customers are like the others
+    assert found["reason_1_code"].str.startswith("attributes.customer_attr_").all()
+    texts = found["reason_1_text_zh"].str.cat()
     assert "额度使用率" in texts
     assert "utilisation" not in texts
+
+    by_id = scores.set_index("customer_id")
+    assert by_id.loc["K0007", "reason_1_code"] == NOTHING_STANDS_OUT
+    assert by_id.loc["K0007", "reason_1_text"] in " ".join(usual.out.split())
+    assert "nan" not in usual.out
+    most = found.set_index("customer_id")["reason_1_value"].where(
+        (found["reason_1_feature"] == "customer_attr_utilisation").to_numpy()
+    )
+    source = ("--source", "snapshot.yaml", "--data", "snapshot")
+    explained = run(examples, "explain", f"{most.idxmax()}@2025-12-31", "--model",
+                    "snapshot-bundle", *source)  # fmt: skip
     assert "utilisation" in explained.out
 
 
@@ -169,8 +183,9 @@ def test_a_panel_gives_trends_and_is_scored_each_month(examples):
 
 def test_an_application_is_judged_by_its_own_fields(examples):
     home = examples.home / "applications"
-    asked = pd.read_csv(home / "applications.csv").iloc[5]
-    case = f"5@{asked['application_date']}"
+    # the largest loan: an amount that many have is no reason
+    asked = pd.read_csv(home / "applications.csv").nlargest(1, "loan_amount").iloc[0]
+    case = f"{asked['client_id']}@{asked['application_date']}"
     bundle, scores, _, said = walk(examples, "applications", case, "--full")
     assert {spec.name for spec in bundle.inputs} == {
         "review_attr_loan_amount",

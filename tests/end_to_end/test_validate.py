@@ -13,6 +13,9 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
+from kyc_ml.config import RunConfig, SourceMapping, load_section
+from kyc_ml.contract.source import read_source
+from kyc_ml.dataset import mature_labels
 from kyc_ml.validation import CHECKS
 from kyc_ml.validation.report.storage import from_json
 
@@ -175,18 +178,31 @@ def test_every_judged_row_can_be_had_to_compute_with(validated, place, tmp_path)
     assert not list((tmp_path / "again").rglob("*rows*"))
 
 
-def test_the_runs_own_test_part_can_judge_instead(validated, place):
-    out = place.home / "tested"
+def test_the_runs_own_test_part_can_judge_instead(validated, place, tmp_path):
+    """By the outcomes known today; those known on the training date give the recorded figure."""
+    out, path = place.home / "tested", tmp_path / "rows.parquet"
     options = ("--rows", "test", "--only", "discrimination.auc", "--lang", "zh", "--quiet")
-    outcome = validate(place, validated.uri, out, *options)
+    outcome = validate(place, validated.uri, out, *options, "--judged-rows", path)
     assert outcome.code in {0, 1}, outcome.err
     assert outcome.is_summary_alone
     report = from_json((out / "report.json").read_text(), subject="tested")
+    auc = report.result("discrimination.auc").figure("auc").value
     with place.entered():
         recorded = mlflow.MlflowClient(tracking_uri=place.store)
         version = recorded.get_model_version("reviewed", "1")
-        auc = recorded.get_run(version.run_id).data.metrics["test/auc"]
-    assert report.result("discrimination.auc").figure("auc").value == pytest.approx(auc)
+        metrics = recorded.get_run(version.run_id).data.metrics
+    rows = pd.read_parquet(path)
+    today = rows[rows["judged"]]
+    assert roc_auc_score(today["target"].astype(int), today["margin"]) == pytest.approx(auc)
+
+    config = load_section(place.configs / "reviewed.yaml", RunConfig)
+    tables = read_source(load_section(place.source, SourceMapping), data=place.data).accepted
+    trained = pd.Timestamp(TRAINED, tz="UTC")
+    keys = rows[["observation_id", "customer_id", "decision_time"]]
+    then = mature_labels(tables, keys, unit="fraud", as_of=trained, config=config.dataset)
+    known = rows[then.usable].assign(target=then.target[then.usable])
+    assert metrics["test/auc"] == pytest.approx(roc_auc_score(known["target"], known["margin"]))
+    assert today["target"].sum() > known["target"].sum()  # some cases end after the training date
     assert '<html lang="zh' in (out / "report.html").read_text()[:200]
 
 

@@ -138,10 +138,12 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
         terminal.draw(f"  - {pattern.name[chinese]}: {pattern.text[chinese]}")
     terminal.draw(_reasons_sheet(explained, chinese=chinese))
     shown = explained.contributions["contribution"].sum()
-    rest = explained.margin - explained.base_value - shown
+    usual = explained.score["reference_margin"]
+    name, start = ("base", explained.base_value) if usual is None else ("comparable rows", usual)
     terminal.draw(
-        f"base {say_number(explained.base_value, '+.3f')} + these + all others "
-        f"{say_number(rest, '+.3f')} = margin {say_number(explained.margin, '+.3f')} (log-odds)"
+        f"{name} {say_number(start, '+.3f')} + these + all others "
+        f"{say_number(explained.margin - start - shown, '+.3f')} = "
+        f"margin {say_number(explained.margin, '+.3f')} (log-odds)"
     )
     terminal.draw("what would lower the tier:")
     for line in explained.lowering.lines:
