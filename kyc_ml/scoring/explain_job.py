@@ -54,7 +54,7 @@ class Explained:
     contributions : DataFrame
         One row per reason, the strongest first: code, family, text, text_zh, value (NaN where
         missing or a category), peer_median, percentile, contribution (log-odds), share, feature;
-        see `make_reasons`.
+        see `make_reasons`. Where nothing stands out, one row that says so, without numbers.
     patterns : tuple of Pattern
         See `Case.patterns`.
     lowering : Counterfactual
@@ -104,7 +104,10 @@ class Explained:
         }
 
     def __repr__(self) -> str:
-        reasons = {f"{row.contribution:+.2f}": row.text for row in self.contributions.itertuples()}
+        reasons = {
+            "reasons" if pd.isna(row.contribution) else f"{row.contribution:+.2f}": row.text
+            for row in self.contributions.itertuples()
+        }
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
 
     def _repr_html_(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -165,9 +166,12 @@ def _reasons_sheet(explained: Explained, *, chinese: bool) -> Sheet:
     drawn = []
     for row in rows.to_dict("records"):
         contribution = row["contribution"]
+        said = str(row["text_zh" if chinese else "text"])
+        if math.isnan(contribution):  # the row that says that nothing stands out
+            drawn.append((said, "", "", Text()))
+            continue
         length = round(_BAR * abs(contribution) / largest) if largest else 0
         bar = Text("█" * length, style="red" if contribution > 0 else "blue")
-        said = str(row["text_zh" if chinese else "text"])
         drawn.append((said, say_number(contribution, "+.3f"), f"{row['share']:.1%}", bar))
     return Sheet(
         title=f"{explained.observation_id}: probability {say_share(explained.probability)}, "
