@@ -144,7 +144,7 @@ def make_bundle() -> Bundle:
             features,
             everything,
             peers=config.explain.peers,
-            contributions=lambda rows: model.contributions(matrix[rows], threads=1).values,
+            contributions=lambda rows: model.contributions(matrix[rows], threads=1).values,  # noqa: PD011
             seed=MODEL.seed,
         ),
         metrics={},
