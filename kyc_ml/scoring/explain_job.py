@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,10 +105,11 @@ class Explained:
         }
 
     def __repr__(self) -> str:
-        reasons = {
-            "reasons" if pd.isna(row.contribution) else f"{row.contribution:+.2f}": row.text
-            for row in self.contributions.itertuples()
-        }
+        rows = self.contributions
+        pushed = rows["contribution"].tolist()
+        # a row without a contribution says that nothing stands out
+        named = ["reasons" if math.isnan(each) else f"{each:+.2f}" for each in pushed]
+        reasons = dict(zip(named, rows["text"].tolist(), strict=True))
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
 
     def _repr_html_(self) -> str:
