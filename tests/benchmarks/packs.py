@@ -139,7 +139,14 @@ def make_bundle() -> Bundle:
         config=config.model_copy(update={"model": MODEL}),
         specs=declare(),
         vocabularies=vocabularies,
-        reference=learn_reference(features, everything),
+        # as training learns it: without contributions reasons would compare nothing
+        reference=learn_reference(
+            features,
+            everything,
+            peers=config.explain.peers,
+            contributions=lambda rows: model.contributions(matrix[rows], threads=1).values,  # noqa: PD011
+            seed=MODEL.seed,
+        ),
         metrics={},
         data={"name": "simulated", "as_of": "2024-06-29", "base_currency": "CNY"},
     )

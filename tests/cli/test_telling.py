@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from kyc_ml.cli.terminal.results import _say_example, _say_peers
+from kyc_ml.cli.terminal.results import _reasons_sheet, _say_example, _say_peers
 from kyc_ml.config import ModelConfig
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import report_unavailable
@@ -168,3 +168,24 @@ def test_sampling_without_calibration_is_told(changed, calibration, warned):
 )
 def test_whom_reasons_compare_with_is_said_in_words(group, said):
     assert _say_peers(group) == said
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_a_case_in_which_nothing_stands_out_is_drawn_without_numbers(chinese):
+    """It stopped as a defect: the row has no contribution from which to draw a bar."""
+    row = {
+        "text": "nothing",
+        "text_zh": "没有",
+        "contribution": float("nan"),
+        "share": float("nan"),
+    }
+    explained = SimpleNamespace(
+        contributions=pd.DataFrame([row]),
+        observation_id="P1",
+        probability=0.01,
+        tier="low",
+        tier_zh="低",
+    )
+    ((said, *others),) = _reasons_sheet(explained, chinese=chinese).rows
+    assert said == row["text_zh" if chinese else "text"]
+    assert [str(each) for each in others] == ["", "", ""]
