@@ -181,7 +181,7 @@ def decades(amounts: Iterable[float]) -> tuple[int, int]:
     low = int(np.floor(np.log10(known.min())))
     high = int(np.ceil(np.log10(known.max())))
     # the smallest amount must have a height too
-    low -= np.log10(known.min()) - low < _VISIBLE
+    low -= int(np.log10(known.min()) - low < _VISIBLE)
     return low, max(high, low + 1)
 
 

@@ -105,11 +105,12 @@ class Explained:
         }
 
     def __repr__(self) -> str:
-        rows = self.contributions
-        pushed = rows["contribution"].tolist()
-        # a row without a contribution says that nothing stands out
-        named = ["reasons" if math.isnan(each) else f"{each:+.2f}" for each in pushed]
-        reasons = dict(zip(named, rows["text"].tolist(), strict=True))
+        reasons = {
+            f"reason {place}": row.text
+            if math.isnan(row.contribution)
+            else f"{row.text} ({row.contribution:+.2f})"
+            for place, row in enumerate(self.contributions.itertuples(), 1)
+        }
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
 
     def _repr_html_(self) -> str:

@@ -63,7 +63,7 @@ def test_the_past_of_an_honest_bank_is_the_same_in_both(bank, compare):
 
 def test_reports_that_were_dated_back_are_named(bank, compare):
     cases = new_cases(bank)
-    assert len(cases) > 20
+    assert len(cases) > 10
     reports = bank["third_party"].to_pandas()
     day = cases["event_time"] - pd.Timedelta(60, "D")
     more = pd.DataFrame(

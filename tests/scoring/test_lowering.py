@@ -106,7 +106,7 @@ def test_what_an_override_holds_no_habit_lowers(rated):
     book = check_section({"overrides": [entry]}, OverrideBook, subject="book")
     drop = find_counterfactual(rated(700.0, book))
     assert drop.lines == ()
-    assert re.search(r"probability 0 .*\(g3\).* B-1\.$", drop.note[0])
+    assert re.search(r"probability 0 .*\(G3\).* B-1\.$", drop.note[0])
 
 
 def test_nothing_lowers_the_lowest_tier(rated):

@@ -352,7 +352,9 @@ def test_two_models_are_compared_on_the_rows_both_have_out_of_fold(source, train
     assert (compared.kind, compared.judged) == ("out-of-fold", trained.evidence.target.size)
     assert (compared.metrics["difference"] == 0).all()
     figures = compared.metrics.drop_duplicates("figure").set_index("figure")
-    assert figures.loc["auc", "champion"] == trained.quality[MODEL][FOLDS].auc
+    # the rows come in another order, and a sum of weights may end in another last digit
+    kept = trained.quality[MODEL][FOLDS].auc
+    assert figures.loc["auc", "champion"] == pytest.approx(kept, rel=1e-14)
     assert compared.sentence.startswith("On out-of-fold rows")
     assert kyc_ml.compare(twin, trained.bundle, source).kind == "later"
 

@@ -166,13 +166,13 @@ def _reasons_sheet(explained: Explained, *, chinese: bool) -> Sheet:
     drawn = []
     for row in rows.to_dict("records"):
         contribution = row["contribution"]
-        said = str(row["text_zh" if chinese else "text"])
-        if math.isnan(contribution):  # the row that says that nothing stands out
-            drawn.append((said, "", "", Text()))
-            continue
-        length = round(_BAR * abs(contribution) / largest) if largest else 0
+        # no contribution: the sentence says that nothing stands out
+        known = not math.isnan(contribution)
+        length = round(_BAR * abs(contribution) / largest) if known and largest else 0
         bar = Text("█" * length, style="red" if contribution > 0 else "blue")
-        drawn.append((said, say_number(contribution, "+.3f"), f"{row['share']:.1%}", bar))
+        said = str(row["text_zh" if chinese else "text"])
+        figures = (say_number(contribution, "+.3f"), f"{row['share']:.1%}") if known else ("", "")
+        drawn.append((said, *figures, bar))
     return Sheet(
         title=f"{explained.observation_id}: probability {say_share(explained.probability)}, "
         f"tier {explained.tier} {explained.tier_zh}",

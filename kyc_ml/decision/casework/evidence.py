@@ -43,7 +43,7 @@ DAYS: Final = 90
 WIDTHS: Final = (1000.0, 340.0)
 """Widths of a picture on a wide and on a narrow screen."""
 
-MOST_ROWS: Final = 8
+MOST_ROWS: Final = 10
 """Rows that are listed behind one reason (convention)."""
 MOST_OF_PATTERN: Final = 24
 """Rows that are listed of one pattern (convention): they are what the analyst examines first."""
