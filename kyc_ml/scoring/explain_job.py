@@ -105,11 +105,10 @@ class Explained:
         }
 
     def __repr__(self) -> str:
+        said, pushed = (self.contributions[name].tolist() for name in ("text", "contribution"))
         reasons = {
-            f"reason {place}": row["text"]
-            if math.isnan(row["contribution"])
-            else f"{row['text']} ({row['contribution']:+.2f})"
-            for place, row in enumerate(self.contributions.to_dict("records"), 1)
+            f"reason {place}": text if math.isnan(push) else f"{text} ({push:+.2f})"
+            for place, (text, push) in enumerate(zip(said, pushed, strict=True), 1)
         }
         return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
 
