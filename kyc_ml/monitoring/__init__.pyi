@@ -1,0 +1,2 @@
+from .signals import Severity as Severity
+from .signals import Signal as Signal
