@@ -76,7 +76,9 @@ def test_each_name_of_a_face_is_there(package):
     assert [name for name in face.__all__ if not hasattr(face, name)] == []
 
 
-def test_a_newcomer_sees_at_most_seventeen_names():
+def test_a_newcomer_sees_few_names():
+    # 17 after the last reading of the house; monitoring, cases, history, protection, web, engines
+    # are the six that its design adds
     modules = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")}
     seen = {name for name in modules if not name.startswith("__")}
-    assert len(seen) <= 17, sorted(seen)
+    assert len(seen) <= 23, sorted(seen)
