@@ -216,7 +216,7 @@ def night(monkeypatch, tmp_path):
         reporter.info("read")
         yield "tables"
 
-    def run_score(request, *, reporter, tables):
+    def run_score(request, *, reporter, tables, keep_features):
         assert tables == "tables"
         asked.append(("score", request))
         reporter.about(model=request.model.removeprefix("models:/").replace("/", " v"))

@@ -7,6 +7,7 @@ from .buckets.build import BucketedFeatures as BucketedFeatures
 from .buckets.build import build_features_in_buckets as build_features_in_buckets
 from .buckets.exchange import scratch_folder as scratch_folder
 from .build import build_features as build_features
+from .build import in_table_order as in_table_order
 from .catalog import FAMILIES as FAMILIES
 from .catalog import choose_features as choose_features
 from .catalog import declare_features as declare_features

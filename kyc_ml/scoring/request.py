@@ -63,6 +63,8 @@ class ScoringRequest:
         Audit log of the registry: ``@champion`` must be its champion; see `load_in_use`.
     allow_unpromoted : bool
         Use a champion that the audit log does not confirm; log and manifest record this.
+    shadow : bool
+        The scores are those of a challenger, for comparison only; see `run_shadows`.
     """
 
     model: str
@@ -89,6 +91,7 @@ class ScoringRequest:
     memory: str = "512MB"
     audit_log: Path = AUDIT_LOG
     allow_unpromoted: bool = False
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         """Convert paths and times that were given as text."""
