@@ -203,7 +203,7 @@ def _score(
     """
     from kyc_ml.cli.terminal.results import show_scoring
     from kyc_ml.contract import read_once
-    from kyc_ml.scoring import run_score
+    from kyc_ml.monitoring import score_under_incidents
 
     place = night.out / "tables"
     with ExitStack() as reading:
@@ -217,7 +217,10 @@ def _score(
             raise
         for request in requests:
             try:
-                show_scoring(terminal, run_score(request, reporter=terminal, tables=tables))
+                result, held = score_under_incidents(request, reporter=terminal, tables=tables)
+                show_scoring(terminal, result)
+                if held:
+                    _report(terminal, request.model, held)
             except NotReadyError as error:
                 if wait is not None:
                     raise
