@@ -1,2 +1,13 @@
+from .nights import RECORD as RECORD
+from .nights import Night as Night
+from .nights import NightsRecord as NightsRecord
+from .nights import Profiles as Profiles
+from .nights import open_store as open_store
+from .nights import record_beside as record_beside
+from .recording import night_of as night_of
+from .recording import note_refused as note_refused
+from .recording import record_folder as record_folder
+from .recording import record_scores as record_scores
+from .recording import run_recorded as run_recorded
 from .signals import Severity as Severity
 from .signals import Signal as Signal
