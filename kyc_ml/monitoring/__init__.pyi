@@ -1,2 +1,12 @@
+from .challenge import ChallengerEvidence as ChallengerEvidence
+from .challenge import compare_challenger as compare_challenger
+from .estimates import coverage_signals as coverage_signals
+from .estimates import estimates_by_period as estimates_by_period
+from .level import LevelFound as LevelFound
+from .level import LevelPolicy as LevelPolicy
+from .level import level_signals as level_signals
+from .outcomes import KnownOutcomes as KnownOutcomes
+from .outcomes import read_outcomes as read_outcomes
+from .performance import performance_by_month as performance_by_month
 from .signals import Severity as Severity
 from .signals import Signal as Signal
