@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from kyc_ml.config import AlertRule, AlertsConfig
 from kyc_ml.errors import ConfigError, hint
+from kyc_ml.monitoring.nights import RECORD, open_store
 from kyc_ml.monitoring.signals import Severity, Signal
-from kyc_ml.monitoring.store import RECORD, open_store
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS alerts (id TEXT PRIMARY KEY, cause TEXT, is_open INTEGER, state TEXT);;
@@ -185,7 +185,13 @@ class AlertBook:
         self._change(identifier, "snoozed", who=owner, said=said, snoozed_until=day)
 
     def _change(
-        self, identifier: str, what: str, *, who: str, said: str = "", **state: str
+        self,
+        identifier: str,
+        what: str,
+        *,
+        who: str,
+        said: str = "",
+        **state: Any,  # noqa: ANN401  fields of `Alert`
     ) -> None:
         """Change an open alert, as a person says."""
         with self.transaction() as database:
