@@ -215,7 +215,8 @@ def _score(
     """
     from kyc_ml.cli.terminal.results import show_scoring
     from kyc_ml.contract import read_once
-    from kyc_ml.scoring import features_beside, run_score, run_shadows
+    from kyc_ml.monitoring import score_under_incidents
+    from kyc_ml.scoring import features_beside, run_shadows
 
     place = night.out / "tables"
     published = []
@@ -231,9 +232,14 @@ def _score(
         for request in requests:
             try:
                 keep = features_beside(request.out) if shadows else None
-                result = run_score(request, reporter=terminal, tables=tables, keep_features=keep)
+                result, held = score_under_incidents(
+                    request, reporter=terminal, tables=tables, keep_features=keep
+                )
                 show_scoring(terminal, result)
-                published.append((request, result))
+                if held:
+                    _report(terminal, request.model, held)
+                else:
+                    published.append((request, result))
             except NotReadyError as error:
                 if wait is not None:
                     raise

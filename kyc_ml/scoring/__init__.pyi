@@ -7,6 +7,10 @@ from .explain_job import CustomerFacts as CustomerFacts
 from .explain_job import Explained as Explained
 from .explain_job import run_customer_safe as run_customer_safe
 from .explain_job import run_explain as run_explain
+from .extract_profile import HOUR as HOUR
+from .manifest import Manifest as Manifest
+from .manifest import read_manifest as read_manifest
+from .manifest import score_files as score_files
 from .one_observation import require_known_rows as require_known_rows
 from .recording import log_refusal as log_refusal
 from .request import ExplainRequest as ExplainRequest

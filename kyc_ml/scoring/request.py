@@ -45,6 +45,9 @@ class ScoringRequest:
         What scores if the model cannot be loaded or a limit is exceeded.
     config : Path or None
         Run configuration whose tier policy and features the fallback uses.
+    replaced : str
+        Why the fallback scores although the model can be loaded, such as an incident; '' if it
+        does not.
     contributions, csv, duckdb : bool
         What to write in addition to the scores.
     restart : bool
@@ -81,6 +84,7 @@ class ScoringRequest:
     limits: Path | None = None
     fallback: Literal["rating"] | None = None
     config: Path | None = None
+    replaced: str = ""
     contributions: bool = False
     csv: bool = False
     duckdb: bool = False
