@@ -7,11 +7,13 @@ from .evaluated import evaluation_rows as evaluation_rows
 from .features_job import run_features as run_features
 from .labels import ALREADY_ADVERSE as ALREADY_ADVERSE
 from .labels import IMMATURE as IMMATURE
+from .labels import NEGATIVE as NEGATIVE
 from .labels import OPEN_CASE as OPEN_CASE
 from .labels import POSITIVE as POSITIVE
 from .labels import Labels as Labels
 from .labels import mature_labels as mature_labels
 from .labels import to_target as to_target
+from .observations import UTC_TIME as UTC_TIME
 from .observations import customers_of as customers_of
 from .observations import history_start as history_start
 from .observations import make_observations as make_observations

@@ -1,4 +1,4 @@
-"""Champion and challenger on the same mature rows: when does the evidence suffice?"""
+"""Champion and challenger on the same mature rows, until the evidence suffices."""
 
 from __future__ import annotations
 
