@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from kyc_ml.config import RunConfig, read_packaged
 from kyc_ml.contract import CUSTOMER_ID, ContractedTables
@@ -17,13 +16,12 @@ from kyc_ml.dataset import (
     IMMATURE,
     NEGATIVE,
     POSITIVE,
-    UTC_TIME,
     mature_labels,
     positive_cases,
     to_target,
 )
 from kyc_ml.errors import ConfigError
-from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
+from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, read_observations
 from kyc_ml.metrics import Floats, Ints, Mask, number_customers
 from kyc_ml.scoring import published_nights, read_scores
 from kyc_ml.validation import Text, texts_of
@@ -139,13 +137,7 @@ def read_outcomes(
         If the manifest or a score file of a night is damaged: all such nights are named.
     """
     scored, remarks = _read_nights(out, name, run=run, as_of=as_of)
-    observed = pa.table(
-        {
-            OBSERVATION_ID: pa.array(scored[OBSERVATION_ID], pa.string()),
-            CUSTOMER_ID: pa.array(scored[CUSTOMER_ID], pa.string()),
-            DECISION_TIME: pa.array(scored[DECISION_TIME], UTC_TIME),
-        }
-    )
+    observed = read_observations(scored[[OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]])
     label = mature_labels(tables, observed, unit=run.unit, as_of=as_of, config=run.dataset).status
     target = to_target(label)
     find = partial(positive_cases, tables, observed, unit=run.unit, as_of=as_of, config=run.dataset)

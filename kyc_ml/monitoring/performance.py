@@ -101,6 +101,7 @@ class _Followed:
         age = _days(outcomes.as_of - rows[DECISION_TIME])
         took = _days(rows["reported"] - rows[DECISION_TIME])
         window = outcomes.delay / pd.Timedelta(days=1)
+        customers = outcomes.customers
         closed, target = outcomes.closed, rows["target"].to_numpy(np.float64)
         # outcomes reported after the window count where known, but are no part of the curve
         seen = np.flatnonzero((target == 1.0) & (took <= window))
@@ -112,7 +113,7 @@ class _Followed:
                 curves.append(ReportingCurve.of(delay, old, weight=times.astype(np.float64)))
                 return np.zeros(1)
 
-            _, groups = np.unique(outcomes.customers[seen], return_inverse=True)
+            _, groups = np.unique(customers[seen], return_inverse=True)
             sampled(np.ones(seen.size, np.int64))
             bootstrap(sampled, groups, draws=draws, seed=seed)
         return cls(
@@ -122,7 +123,7 @@ class _Followed:
             proba=rows["probability"].to_numpy(np.float64),
             age=age,
             window=float(window),
-            customers=outcomes.customers,
+            customers=customers,
             curves=tuple(curves),
         )
 

@@ -63,7 +63,7 @@ def cases(*rows):
     read = contract_tables(
         {"transactions": transactions, "cases": frame}, base_currency="EUR", max_orphan_share=1.0
     )
-    return read.tables
+    return read.accepted
 
 
 def read(out, tables, *, as_of=30):
