@@ -62,3 +62,6 @@ from .presentation import say_span as say_span
 from .progress import Progress as Progress
 from .progress import ProgressReporter as ProgressReporter
 from .progress import StageProgress as StageProgress
+from .series import Series as Series
+from .series import draw_distributions as draw_distributions
+from .series import draw_series as draw_series

@@ -21,6 +21,10 @@ from .incidents.steps import run_incident_step as run_incident_step
 from .level import LevelFound as LevelFound
 from .level import LevelPolicy as LevelPolicy
 from .level import level_signals as level_signals
+from .monitor_job import MonitorRequest as MonitorRequest
+from .monitor_job import MonitorResult as MonitorResult
+from .monitor_job import run_monitor as run_monitor
+from .monitor_job import run_monitor_record as run_monitor_record
 from .nights import RECORD as RECORD
 from .nights import Night as Night
 from .nights import NightsRecord as NightsRecord

@@ -172,7 +172,9 @@ def _read_nights(
     nights = sorted(published_nights(out, name, as_of=as_of + _INSTANT), key=lambda each: each[1])
     for path, _ in nights:
         try:
-            frames.append(read_scores(path, columns=_READ).assign(night=path.parents[0].name))
+            frames.append(
+                read_scores(path, columns=_READ).assign(night=path.relative_to(out).parts[0])
+            )
         except ConfigError as error:
             faults.append(str(error))
     if faults:

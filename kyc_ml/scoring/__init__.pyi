@@ -22,4 +22,5 @@ from .score_job import load_limits as load_limits
 from .score_job import run_score as run_score
 from .score_job import run_shadows as run_shadows
 from .shadow import features_beside as features_beside
+from .shadow import shadows_of as shadows_of
 from .tiers_moves_job import run_tiers_moves as run_tiers_moves

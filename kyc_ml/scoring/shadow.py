@@ -21,7 +21,7 @@ from kyc_ml.features import (
 )
 from kyc_ml.registry import load_model
 from kyc_ml.scoring.request import ScoringRequest
-from kyc_ml.storage import written_whole
+from kyc_ml.storage import MANIFEST, written_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,3 +170,18 @@ def _with_added(rows: pa.Table, added: pa.Table | None) -> pa.Table:
     for name in own.column_names:
         rows = rows.append_column(name, own[name])
     return rows
+
+
+def shadows_of(out: Path, name: str) -> dict[str, list[tuple[Path, Path]]]:
+    """List the nights that each challenger scored in the shadow of a published model.
+
+    Returns
+    -------
+    dict of label to list of (published folder, challenger's folder), the earliest night first
+    """
+    found: dict[str, list[tuple[Path, Path]]] = {}
+    for folder in sorted(out.glob(f"????-??-??/{name}.shadow/*")):
+        published = folder.parent.with_name(name)
+        if (folder / MANIFEST).is_file() and (published / MANIFEST).is_file():
+            found.setdefault(folder.name, []).append((published, folder))
+    return found

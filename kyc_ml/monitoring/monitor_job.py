@@ -1,0 +1,388 @@
+"""run_monitor: all nights looked at together; signals, page, exports and alerts."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from kyc_ml.config import AlertsConfig, load_section
+from kyc_ml.contract import ContractedTables, known_until, read_tables
+from kyc_ml.decision import Language
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import ConfigError, GateError, KycMlError
+from kyc_ml.monitoring.alerts.book import Alert, AlertBook
+from kyc_ml.monitoring.alerts_job import AlertsResult, run_alerts
+from kyc_ml.monitoring.incidents.playbooks import load_playbooks
+from kyc_ml.monitoring.nights import NightsRecord
+from kyc_ml.monitoring.outcomes import read_outcomes
+from kyc_ml.monitoring.page import MonitorStory, save_pages
+from kyc_ml.monitoring.recording import record_folder
+from kyc_ml.monitoring.signals import Severity, Signal
+from kyc_ml.monitoring.watched import (
+    Watched,
+    moved_features,
+    say_fault,
+    watch_challengers,
+    with_outcomes,
+)
+from kyc_ml.registry import AUDIT_LOG, Bundle, RunRecord, load_model, log_job
+from kyc_ml.storage import dump_json, require_place, write_metrics, write_whole
+
+FIGURES: Final = "monitor.json"
+METRICS: Final = "monitor.prom"
+_LABEL: Final = re.compile(r"(?P<name>.+) v(?P<version>\d+)")
+_FORMAT: Final = 1
+FailOn = Literal["critical", "warning", "never"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorRequest:
+    """What monitoring is asked to look at.
+
+    Attributes
+    ----------
+    out : Path
+        Folder of all nights, with their record.
+    source, data : Path or None
+        Source mapping and its files, for outcomes; without them nights alone are looked at.
+    as_of : Timestamp or None
+        Outcomes known later are not used; None is the end of the data.
+    models : tuple of str
+        Addresses of the models, such as 'models:/fraud/3'; by default the version of the last
+        night of each. A model is matched by its name.
+    to : Path or None
+        Folder of the pages and exports; None is `out`.
+    alerts, playbooks : Path or None
+        Configurations of alerts and incidents; None sends nothing.
+    fail_on : {'critical', 'warning', 'never'}
+        Severity of an open signal that gives exit code 1.
+    log_mlflow : bool
+        Log the figures to the experiment of each model.
+    audit_log : Path
+        The log that keeps incidents.
+    """
+
+    out: Path
+    source: Path | None = None
+    data: Path | None = None
+    as_of: pd.Timestamp | None = None
+    models: tuple[str, ...] = ()
+    to: Path | None = None
+    alerts: Path | None = None
+    playbooks: Path | None = None
+    fail_on: FailOn = "critical"
+    log_mlflow: bool = True
+    audit_log: Path = AUDIT_LOG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorResult:
+    """What monitoring found.
+
+    Attributes
+    ----------
+    models : tuple of Watched
+    signals : tuple of Signal
+        Of all models and tables, the worst first.
+    pages : mapping of language to path
+    alerts : AlertsResult or None
+        None if no alerts were asked for.
+    failed : bool
+        Whether an open signal is as severe as `fail_on`.
+    """
+
+    models: tuple[Watched, ...]
+    signals: tuple[Signal, ...]
+    pages: Mapping[Language, Path]
+    alerts: AlertsResult | None = None
+    failed: bool = False
+
+    @property
+    def code(self) -> int:
+        """Exit code: 0; 1 if a signal is as severe as asked; that of the alerts if it is higher."""
+        own = GateError.exit_code if self.failed else 0
+        return max(own, 0 if self.alerts is None else self.alerts.code)
+
+
+def run_monitor(
+    asked: MonitorRequest, *, reporter: ProgressReporter | None = None
+) -> MonitorResult:
+    """Look at all nights of a folder, and write what was found.
+
+    Raises
+    ------
+    ConfigError
+        If the folder has no record, only one of source and data is given, or a configuration
+        is faulty.
+    OutputError
+        If a file cannot be written.
+    """
+    reporter = reporter or ProgressReporter()
+    folder = asked.to or asked.out
+    if (asked.source is None) != (asked.data is None):
+        msg = "--source and --data belong together: give both, or none to leave outcomes out"
+        raise ConfigError(msg)
+    alerts = None if asked.alerts is None else load_section(asked.alerts, AlertsConfig)
+    playbooks = None if asked.playbooks is None else load_playbooks(asked.playbooks)
+    require_place(folder / FIGURES)
+    record = NightsRecord.open(asked.out)
+    bundles = _given(asked.models)
+    tables, until = _tables(asked, reporter)
+    found = []
+    for number, name in enumerate(names := _names(record), 1):
+        reporter.progress("monitoring", number, len(names))
+        found.append(_watch(asked, record, name, bundles, tables=tables, until=until))
+    signals = worst_first(signal for each in found for signal in each.signals)
+    story = MonitorStory(
+        out=asked.out,
+        models=tuple(found),
+        signals=signals,
+        outcomes_until="" if until is None else until.isoformat(),
+    )
+    result = MonitorResult(models=story.models, signals=signals, pages={})
+    if alerts is not None:
+        sent = run_alerts(
+            signals,
+            folder=asked.out,
+            config=alerts,
+            evaluated={each.name: str(each.last["day"]) for each in found if each.last is not None},
+            playbooks=playbooks,
+            log=asked.audit_log,
+            reporter=reporter,
+        )
+        result = replace(result, alerts=sent)
+    story = replace(story, alerts=_alerts_of(asked.out, result.alerts))
+    result = replace(result, pages=save_pages(story, folder), failed=_fails(signals, asked.fail_on))
+    write_whole(folder / FIGURES, dump_json(to_plain(story)).encode())
+    write_whole(folder / METRICS, write_metrics(metrics_of(story)).encode())
+    if asked.log_mlflow:
+        _log(found, reporter)
+    return result
+
+
+def run_monitor_record(out: Path, *, zone: str | None = None) -> int:
+    """Add the nights of before below a folder to its record; see `record_folder`."""
+    return record_folder(out, zone=zone)
+
+
+def worst_first(signals: Iterator[Signal] | Sequence[Signal]) -> tuple[Signal, ...]:
+    """Order signals by severity, then the newest first; one that two models raise is one."""
+    once = {(each.key, each.day, each.text): each for each in signals}
+    return tuple(sorted(once.values(), key=lambda s: (-s.severity, _backwards(s.day), s.key)))
+
+
+def to_plain(story: MonitorStory) -> dict[str, Any]:
+    """Return everything on the page as values of JSON; what is undefined is null."""
+    return {
+        "format_version": _FORMAT,
+        "out": str(story.out),
+        "outcomes_until": story.outcomes_until,
+        "signals": [_plain(each.to_plain()) for each in story.signals],
+        "models": {each.name: _model(each) for each in story.models},
+    }
+
+
+def metrics_of(
+    story: MonitorStory,
+) -> Iterator[tuple[str, str, list[tuple[dict[str, str], float]]]]:
+    """Yield the families of `write_metrics`: the last night and the signals of each model."""
+    lasts = {each.name: each.last for each in story.models if each.last is not None}
+    day = "kyc_ml_monitor_last_night_timestamp_seconds"
+    yield (
+        "kyc_ml_monitor_run_timestamp_seconds",
+        "Time of monitoring, in seconds since 1970.",
+        [({}, time.time())],
+    )
+    yield (
+        day,
+        "Day of the last night recorded, in seconds since 1970.",
+        [
+            ({"model": name}, pd.Timestamp(last["day"], tz="UTC").timestamp())
+            for name, last in lasts.items()
+        ],
+    )
+    published = [
+        ({"model": name}, float(last["status"] in {"published", "served"}))
+        for name, last in lasts.items()
+    ]
+    yield "kyc_ml_monitor_published", "1 if the last night was published.", published
+    rows = [
+        ({"model": name, "rows": kind}, float(last[kind]))
+        for name, last in lasts.items()
+        for kind in ("rows_read", "quarantined", "scored")
+    ]
+    yield "kyc_ml_monitor_rows", "Rows of the last night.", rows
+    tiers = [
+        ({"model": name, "tier": tier}, float(count))
+        for name, last in lasts.items()
+        for tier, count in last["detail"].get("tiers", {}).items()
+    ]
+    yield "kyc_ml_monitor_tier_rows", "Rows of the last night by tier.", tiers
+    counts = [
+        ({"model": name, "severity": level.name.lower()}, float(sum(
+            each.severity is level for each in story.signals if each.model == name
+        )))
+        for name in (*lasts, "")
+        for level in Severity
+    ]  # fmt: skip
+    yield "kyc_ml_monitor_signals", "Open signals; without a model: of tables and jobs.", counts
+    figures = [
+        ({"model": each.name, "figure": name}, value)
+        for each in story.models
+        for name, value in newest_figures(each).items()
+    ]
+    yield "kyc_ml_monitor_performance", "Figures of the newest month that determines them.", figures
+
+
+def newest_figures(each: Watched) -> dict[str, float]:
+    """Return each figure of the newest month that determines it."""
+    found = {}
+    for name in ("o_e", "auc", "average_precision", "recall_at_capacity"):
+        known = [] if each.months is None else each.months[name].dropna().tolist()
+        if known:
+            found[name] = float(known[-1])
+    return found
+
+
+def _names(record: NightsRecord) -> list[str]:
+    """List the models of the record; nights held back are no model of their own."""
+    return [name for name in record.models() if not name.endswith((".held", ".shadow"))]
+
+
+def _given(models: Sequence[str]) -> dict[str, Bundle]:
+    loaded = [load_model(each)[0] for each in models]
+    return {bundle.config.name: bundle for bundle in loaded}
+
+
+def _tables(
+    asked: MonitorRequest, reporter: ProgressReporter
+) -> tuple[ContractedTables | None, pd.Timestamp | None]:
+    if asked.source is None or asked.data is None:
+        return None, None
+    tables, _ = read_tables(asked.source, asked.data, quarantine=None, reporter=reporter)
+    return tables, known_until(tables, asked.as_of)
+
+
+def _watch(
+    asked: MonitorRequest,
+    record: NightsRecord,
+    name: str,
+    bundles: Mapping[str, Bundle],
+    *,
+    tables: ContractedTables | None,
+    until: pd.Timestamp | None,
+) -> Watched:
+    """Look at one model; what cannot be looked at is a remark."""
+    nights, bundle, outcomes, remarks = record.nights(name), bundles.get(name), None, []
+    try:
+        bundle = bundle or _bundle_of(nights)
+    except KycMlError as error:
+        remarks.append(say_fault(error))
+    moved = moved_features(record.profiles(name), bundle)
+    each = Watched(name=name, nights=nights, bundle=bundle, moved=moved, remarks=tuple(remarks))
+    try:
+        if tables is not None and until is not None and bundle is not None:
+            outcomes = read_outcomes(asked.out, name, tables=tables, run=bundle.config, as_of=until)
+            each = with_outcomes(each, outcomes, per_day=bundle.config.tuning.capacity_per_day)
+        challengers = watch_challengers(
+            asked.out, name, tiers=each.tiers, champion=outcomes, tables=tables, bundle=bundle
+        )
+    except KycMlError as error:
+        return replace(each, remarks=(*each.remarks, say_fault(error)))
+    return replace(each, challengers=challengers)
+
+
+def _bundle_of(nights: pd.DataFrame) -> Bundle | None:
+    """Load the model of the last night that one scored; None if its name says no version."""
+    scored = nights[nights["scored"] > 0]
+    label = _LABEL.fullmatch(scored["version"].iloc[-1]) if len(scored) else None
+    return None if label is None else load_model(f"models:/{label['name']}/{label['version']}")[0]
+
+
+def _alerts_of(out: Path, sent: AlertsResult | None) -> tuple[Alert, ...]:
+    """Return the alerts for the page: of this run, or those kept of earlier ones."""
+    return (
+        sent.alerts if sent is not None else AlertBook(folder=out, now=datetime.now(UTC)).alerts()
+    )
+
+
+def _fails(signals: Sequence[Signal], fail_on: FailOn) -> bool:
+    least = {"critical": Severity.CRITICAL, "warning": Severity.WARNING}.get(fail_on)
+    return least is not None and any(each.severity >= least for each in signals)
+
+
+def _log(found: Sequence[Watched], reporter: ProgressReporter) -> None:
+    """Log the newest figures of each model; a store that is away is a warning."""
+    for each in found:
+        signals = {
+            f"signals/{level.name.lower()}": float(sum(s.severity is level for s in each.signals))
+            for level in Severity
+        }
+        figures = {f"performance/{name}": value for name, value in newest_figures(each).items()}
+        day = "" if each.last is None else str(each.last["day"])
+        record = RunRecord(
+            parameters={},
+            metrics={**signals, **figures},
+            tags={"job": "monitor", "night": day},
+            tables={} if each.months is None else {"months": each.months},
+            figures={},
+        )
+        try:
+            log_job("monitor", each.name, record)
+        except KycMlError as error:
+            reporter.warning(f"MLflow has no record of monitoring {each.name}: {error}")
+
+
+def _model(each: Watched) -> dict[str, Any]:
+    last = each.last
+    tables = {
+        "months": each.months,
+        "estimates": each.estimates,
+        "moved": each.moved.drop(columns=["before", "now"], errors="ignore"),
+        "level": None if each.level is None else each.level.path,
+    }
+    return {
+        "nights": len(each.nights),
+        "days_without": each.days_without(),
+        "last": None if last is None else _plain(last.drop(["detail"]).to_dict()),
+        "tiers": {} if last is None else last["detail"].get("tiers", {}),
+        "tables": {
+            name: None if table is None else [_plain(row) for row in table.to_dict("records")]
+            for name, table in tables.items()
+        },
+        "challengers": {
+            one.label: {
+                "nights": one.nights,
+                "swap": [_plain(row) for row in one.swap.to_dict("records")],
+                "verdict": None if one.evidence is None else one.evidence.verdict,
+                "positives_needed": None if one.evidence is None else one.evidence.positives_needed,
+                "said": None if one.evidence is None else one.evidence.text.en,
+            }
+            for one in each.challengers
+        },
+        "remarks": [remark.en for remark in each.remarks],
+    }
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): _value(value) for name, value in row.items()}
+
+
+def _value(value: object) -> object:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _backwards(day: str) -> int:
+    return -int(day.replace("-", "") or 0)

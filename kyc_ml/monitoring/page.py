@@ -1,0 +1,555 @@
+"""The page of many nights: what each user asks first, then every night and figure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from kyc_ml.config import read_packaged
+from kyc_ml.decision import Language
+from kyc_ml.display import (
+    Drawing,
+    Series,
+    draw_distributions,
+    draw_series,
+    format_rate,
+    say_number,
+    template_environment,
+)
+from kyc_ml.metrics import Floats
+from kyc_ml.monitoring.alerts.book import Alert
+from kyc_ml.monitoring.signals import Severity, Signal
+from kyc_ml.monitoring.watched import Challenger, Watched
+from kyc_ml.storage import write_whole
+
+PAGES: Final[Mapping[Language, str]] = {"en": "monitor.html", "zh": "monitor.zh.html"}
+WORDS: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("page.yaml"))
+_YEAR: Final = 365
+_TODO: Final = 5
+_MOVED: Final = 15
+_MEGABYTE: Final = 1e6
+_ROLES: Final = 7
+_DASH: Final = "–"
+_MONTHLY: Final = ("o_e", "auc", "average_precision", "recall_at_capacity")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """A picture with its title and the key of its colours."""
+
+    title: str
+    drawing: Drawing
+    key: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A table; the columns of `left` hold text."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorStory:
+    """All content of the page.
+
+    Attributes
+    ----------
+    out : Path
+        Folder of the nights.
+    models : tuple of Watched
+    signals : tuple of Signal
+        Of all models and tables, the worst first.
+    alerts : tuple of Alert
+    outcomes_until : str
+        ISO time; '' without outcomes.
+    customers : DataFrame or None
+        Quality of customer information; its columns are shown as they are named.
+    """
+
+    out: Path
+    models: tuple[Watched, ...]
+    signals: tuple[Signal, ...]
+    alerts: tuple[Alert, ...] = ()
+    outcomes_until: str = ""
+    customers: pd.DataFrame | None = None
+
+
+def save_pages(story: MonitorStory, folder: Path) -> dict[Language, Path]:
+    """Write the page in both languages; each links to the other.
+
+    Raises
+    ------
+    OutputError
+        If the disk refuses; a page that was there before is untouched.
+    """
+    found: dict[Language, Path] = {}
+    for language, name in PAGES.items():
+        found[language] = folder / name
+        write_whole(folder / name, render(story, language, folder=folder).encode())
+    return found
+
+
+def render(story: MonitorStory, language: Language, *, folder: Path) -> str:
+    """Write the page as HTML in one language; every value is escaped."""
+    page = _Page(language, folder)
+    others = {"en": PAGES["zh"], "zh": PAGES["en"]}
+    return (
+        template_environment()
+        .get_template("monitor.html.j2")
+        .render(
+            t=page.words,
+            zh=language == "zh",
+            running=f"Internal only 内部资料 · {page.words['title']}",
+            page="页" if language == "zh" else "page",
+            story={**page.of(story), "other": others[language]},
+        )
+    )
+
+
+def words_of(language: Language) -> dict[str, Any]:
+    """Return the words of one language."""
+
+    def chosen(words: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: each[language] if set(each) == {"en", "zh"} else chosen(each)
+            for key, each in words.items()
+        }
+
+    return chosen(WORDS)
+
+
+class _Page:
+    """The page in one language."""
+
+    def __init__(self, language: Language, folder: Path) -> None:
+        self.language, self.folder = language, folder
+        self.words = words_of(language)
+
+    def say(self, key: str, **values: object) -> str:
+        """Fill a sentence."""
+        return str(self.words[key].format(**values))
+
+    def text_of(self, signal: Signal) -> str:
+        """Return what a signal found."""
+        return signal.text_zh if self.language == "zh" else signal.text
+
+    def of(self, story: MonitorStory) -> dict[str, Any]:
+        """Return the content of the template."""
+        last = [each.last for each in story.models]
+        days = sorted({str(each["day"]) for each in last if each is not None})
+        urgent = [each for each in story.signals if each.severity > Severity.INFO]
+        facts = [
+            (self.words["nights_of"], str(story.out)),
+            (self.words["last_night"], days[-1] if days else _DASH),
+            (self.words["models"], ", ".join(each.name for each in story.models) or _DASH),
+            (self.words["outcomes_until"], story.outcomes_until or self.words["no_outcomes"]),
+        ]
+        todo = [(each.severity.name.lower(), each.model, self.text_of(each)) for each in urgent]
+        refused = [
+            ("critical", each.name, self.words["rerun"])
+            for each in story.models
+            if each.last is not None and each.last["status"] not in {"published", "served"}
+        ]
+        todo = [*refused, *todo]
+        more = len(todo) - _TODO
+        return {
+            "last": days[-1] if days else _DASH,
+            "facts": facts,
+            "models": [self._model(each, story.out) for each in story.models],
+            "todo": todo[:_TODO],
+            "more": self.say("more_signals", count=more) if more > 0 else "",
+            "trust": list(self._trust(story.signals)),
+            "signals": self._signals(story.signals),
+            "alerts": self._alerts(story.alerts),
+            "customers": None if story.customers is None else self._frame(story.customers),
+        }
+
+    def _model(self, each: Watched, out: Path) -> dict[str, Any]:
+        plots = [plot for plot in self._plots(each) if plot is not None]
+        titles = {self.words["o_e"], self.words["evidence"], self.words["scored"]}
+        drift = [self._moved(row) for row in each.moved.head(_MOVED).to_dict("records")]
+        last = each.last
+        # the heading of a night that never ran would have no day
+        return {
+            "name": each.name,
+            "status": "missing" if last is None else last["status"],
+            "day": _DASH if last is None else last["day"],
+            "label": "" if last is None else f"{last['version']} · {last['policy']}",
+            "lines": list(self._night(each)),
+            "right": list(self._right(each)),
+            "shown": next((plot for plot in plots if plot.title in titles), None),
+            "drift": drift,
+            "drift_note": self.say("moved_note", nights=each.moved.attrs.get("nights", 0)),
+            "coverage": self._coverage(each.estimates),
+            "calendar": self._calendar(each, out),
+            "plots": plots,
+            "months": None if each.months is None else self._months(each.months),
+            "challengers": [self._challenger(one, each) for one in each.challengers],
+            "remarks": [getattr(remark, self.language) for remark in each.remarks],
+        }
+
+    def _night(self, each: Watched) -> Iterator[str]:
+        last = each.last
+        if last is None:
+            yield self.words["no_night"]
+            return
+        detail = last["detail"]
+        if detail.get("reason") and last["scored_by"] == "rating":
+            yield self.say("by_rating", reason=detail["reason"])
+        elif detail.get("reason") or detail.get("faults"):
+            yield "; ".join(detail.get("faults") or [detail["reason"]])
+        if last["scored"]:
+            yield self.say("counts", **last[["scored", "customers", "quarantined", "rows_read"]])
+        if detail.get("tiers"):
+            counts = [f"{self.tier(each, name)} {n:,}" for name, n in detail["tiers"].items()]
+            yield f"{self.words['by_tier']}: {', '.join(reversed(counts))}"
+        if last["attempts"] > 1:
+            yield self.say("twice", count=last["attempts"])
+        without = each.days_without()
+        if without:
+            yield self.say("gaps", count=len(without), day=without[-1])
+        if len(each.nights) == 1:
+            yield self.words["one_night"]
+
+    def _right(self, each: Watched) -> Iterator[str]:
+        if each.level is None:
+            yield self.words["no_source"]
+            return
+        if each.level.path.empty:
+            yield self.words["no_mature"]
+        alarms = [signal for signal in each.signals if signal.code.startswith("level.")]
+        if alarms:
+            yield self.say("level_wrong", count=len(alarms))
+            yield from (self.text_of(signal) for signal in alarms[:2])
+        elif not each.level.path.empty:
+            newest = each.level.path.groupby(["family", "subject"], sort=False).tail(1)
+            most = newest.sort_values("evidence").iloc[-1]
+            subject = self.say(f"subject_{most['family']}", name=self.tier(each, most["subject"]))
+            yield self.say("level_right", subject=subject, share=most["evidence"])
+        if each.months is not None:
+            for month in each.months.dropna(subset="o_e").iloc[-1:].to_dict("records"):
+                yield self.say(
+                    "month_now", month=month["month"], value=month["o_e"], low=month["o_e_low"],
+                    high=month["o_e_high"], complete=month["complete"],
+                )  # fmt: skip
+            for month in each.months.dropna(subset="auc").iloc[-1:].to_dict("records"):
+                yield self.say("auc_now", month=month["month"], value=month["auc"])
+        if each.estimates is not None:
+            found = each.estimates[each.estimates["figure"] == "auc"].dropna(subset="estimate")
+            for row in found[found["truth"].isna()].iloc[-1:].to_dict("records"):
+                yield self.say(
+                    "auc_estimated", month=row["month"], value=row["estimate"], low=row["low"],
+                    high=row["high"],
+                )  # fmt: skip
+
+    def _trust(self, signals: Sequence[Signal]) -> Iterator[dict[str, str]]:
+        families: dict[str, list[Signal]] = {}
+        for each in signals:
+            families.setdefault(each.code, []).append(each)
+        for code, group in families.items():
+            said = {s.guarantee_zh if self.language == "zh" else s.guarantee for s in group}
+            guarantee = " ".join(sorted(said - {""}))
+            yield {
+                "family": code,
+                "open": str(len(group)),
+                "since": min(s.day for s in group),
+                "guarantee": guarantee or self.words["plain_rule"],
+            }
+
+    def _coverage(self, estimates: pd.DataFrame | None) -> str:
+        known = [] if estimates is None else estimates["covered"].dropna().astype(bool).tolist()
+        if not known:
+            return str(self.words["no_coverage"])
+        share = sum(known) / len(known)
+        return self.say("coverage", covered=sum(known), count=len(known), share=share)
+
+    def _calendar(self, each: Watched, out: Path) -> list[dict[str, str]]:
+        """List the cells of the last year, from the Monday of its first week."""
+        if each.nights.empty:
+            return []
+        nights = {str(night["day"]): night for night in each.nights.to_dict("records")}
+        first, end = (date.fromisoformat(pick(nights)) for pick in (min, max))
+        start = max(first, end - timedelta(days=_YEAR - 1))
+        cells = [{"role": "before", "href": "", "title": ""}] * start.weekday()
+        for number in range((end - start).days + 1):
+            day = (start + timedelta(days=number)).isoformat()
+            night = nights.get(day)
+            if night is None:
+                said = f"{day}: {self._status('missing')}"
+                cells.append({"role": "missing", "href": "", "title": said})
+                continue
+            role = night["status"] + (" rating" if night["scored_by"] == "rating" else "")
+            said = f"{day}: {self._status(night['status'])}, {night['scored']:,}"
+            cells.append({"role": role, "href": self._manifest(night, each, out), "title": said})
+        return cells
+
+    def _manifest(self, night: Mapping[Any, Any], each: Watched, out: Path) -> str:
+        """Return the address of a night's manifest as the page reaches it; '' without one."""
+        if night["status"] not in {"published", "refused"}:
+            return ""
+        name = f"{each.name}.failed" if night["status"] == "refused" else each.name
+        path = out / night["day"] / name / "manifest.json"
+        return quote(os.path.relpath(path, self.folder))
+
+    def _status(self, name: str) -> str:
+        return str(self.words["status"][name])
+
+    def tier(self, each: Watched, name: str) -> str:
+        """Name a tier in the language of the page."""
+        rules = () if each.bundle is None else each.bundle.policy.tiers
+        found = next((rule.name_zh for rule in rules if rule.name == name), "")
+        return found if self.language == "zh" and found else name.replace("_", " ")
+
+    def _plots(self, each: Watched) -> Iterator[Plot | None]:
+        if each.months is not None:
+            yield from self._monthly(each)
+        if each.level is not None and not each.level.path.empty:
+            yield self._evidence(each)
+        nights = each.nights[each.nights["status"].isin(["published", "served"])]
+        if nights.empty:
+            return
+        days = _every_day(nights["day"])
+        daily = nights.set_index("day").reindex(days)
+        details = [each if isinstance(each, dict) else {} for each in daily["detail"]]
+
+        def figures(key: str, name: str, *, per: Floats | float = 1.0) -> Floats:
+            values = [each.get(key, {}).get(name, np.nan) for each in details]
+            return np.asarray(values, dtype=np.float64) / per
+
+        scored = daily["scored"].to_numpy(np.float64)
+        yield self._lines("scored", days, {self.words["scored"]: scored}, write=_tick)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = {
+                self.tier(each, name): figures("tiers", name, per=scored) for name in each.tiers
+            }
+            refused = daily["quarantined"].to_numpy(np.float64) / daily["rows_read"].to_numpy()
+        yield self._lines("tiers", days, shares, write=format_rate)
+        psi = {"PSI": figures("drift", "drift/score_psi")}
+        yield self._lines("score_psi", days, psi, write=_tick)
+        yield self._lines("quarantined", days, {"": refused}, write=format_rate)
+        stages = dict.fromkeys(name for one in details for name in one.get("seconds", {}))
+        spent = {name: figures("seconds", name) for name in stages}
+        yield self._lines("seconds", days, spent, write=_tick)
+        kinds = dict.fromkeys(name for one in details for name in one.get("bytes", {}))
+        sizes = {name: figures("bytes", name, per=_MEGABYTE) for name in kinds}
+        yield self._lines("bytes", days, sizes, write=_tick)
+
+    def _lines(
+        self,
+        key: str,
+        labels: Sequence[str],
+        values: Mapping[str, Floats],
+        *,
+        write: Callable[[float], str],
+        note: str = "",
+        **options: Any,  # noqa: ANN401  those of `draw_series`
+    ) -> Plot | None:
+        series = [
+            Series(name=name, role=f"r{place % _ROLES}", values=each)
+            for place, (name, each) in enumerate(values.items())
+        ]
+        return self._plot(key, draw_series(labels, series, write=write, **options), series, note)
+
+    def _plot(
+        self, key: str, drawing: Drawing | None, series: Sequence[Series], note: str = ""
+    ) -> Plot | None:
+        if drawing is None:
+            return None
+        names = tuple(dict.fromkeys((each.role, each.name) for each in series))
+        return Plot(title=self.words[key], drawing=drawing, key=names, note=note)
+
+    def _evidence(self, each: Watched) -> Plot | None:
+        if each.level is None:
+            return None
+        path = each.level.path[each.level.path["family"] != "segment"]
+        days = _every_day(path["day"])
+        values = {}
+        for (family, subject), part in path.groupby(["family", "subject"], sort=False):
+            name = self.say(f"subject_{family}", name=self.tier(each, str(subject)))
+            # evidence stays as it is on days without a closed window
+            own = part.drop_duplicates("day", keep="last").set_index("day")["evidence"]
+            values[name] = own.reindex(days).ffill().to_numpy(np.float64)
+        return self._lines(
+            "evidence", days, values, write=_tick, note=self.words["evidence_note"],
+            reference=1.0, logarithmic=True,
+        )  # fmt: skip
+
+    def _monthly(self, each: Watched) -> Iterator[Plot | None]:
+        """Yield the course of each figure, with its estimate and the truth in one picture."""
+        months, estimates = each.months, each.estimates
+        if months is None:
+            return
+        guesses = pd.DataFrame() if estimates is None else estimates
+        labels = sorted({*months["month"], *guesses.get("month", ())})
+        for figure in _MONTHLY:
+            series = [
+                self._series(
+                    guess,
+                    f"estimate_{name}",
+                    f"r{place}",
+                    labels,
+                    columns=("estimate", "low", "high"),
+                )
+                for place, name in ((1, "cbpe"), (2, "pape"))
+                if len(guess := _estimates_of(guesses, name, figure))
+            ]
+            said = "observed" if figure == "o_e" else "truth"
+            ends = (figure, f"{figure}_low", f"{figure}_high")
+            series.append(self._series(months, said, "r0", labels, columns=ends, dots=True))
+            reference = 1.0 if figure == "o_e" else None
+            drawing = draw_series(labels, series, write=_tick, reference=reference)
+            yield self._plot(figure, drawing, series)
+
+    def _series(
+        self,
+        table: pd.DataFrame,
+        name: str,
+        role: str,
+        labels: Sequence[str],
+        *,
+        columns: tuple[str, str, str],
+        dots: bool = False,
+    ) -> Series:
+        by_month = table.set_index("month").reindex(pd.Index(labels))
+        found = [by_month[each].to_numpy(np.float64) for each in columns]
+        return Series(
+            name=self.words[name], role=role, values=found[0], low=found[1], high=found[2],
+            dots=dots,
+        )  # fmt: skip
+
+    def _months(self, months: pd.DataFrame) -> Grid:
+        named = ("month", "rows", "closed", "positives", "complete", *_MONTHLY)
+        short = {"o_e": "O/E", "auc": "AUC", "average_precision": "AP"}
+        short["recall_at_capacity"] = self.words["recall_at_capacity"].split(" ")[0]
+        heads = tuple(short.get(name, self.words[name]) for name in named)
+        rows = []
+        for row in months.iloc[::-1].to_dict("records"):
+            cells = [
+                str(row["month"]),
+                *(f"{row[each]:,}" for each in ("rows", "closed", "positives")),
+            ]
+            cells.append(_share(row["complete"]))
+            for figure in _MONTHLY:
+                value, low, high = (row[f"{figure}{end}"] for end in ("", "_low", "_high"))
+                cells.append(
+                    f"{value:.3f} ({low:.3f}{_DASH}{high:.3f})" if np.isfinite(value) else _DASH
+                )
+            rows.append(tuple(cells))
+        return Grid(title=self.words["figures"], heads=heads, rows=tuple(rows))
+
+    def _moved(self, row: Mapping[Any, Any]) -> dict[str, Any]:
+        said = row["description_zh"] if self.language == "zh" else row["description"]
+        return {
+            "name": row["feature"],
+            "said": said or row["feature"],
+            "drawing": draw_distributions(row["before"], row["now"]),
+            "moved": _share(row["moved"]),
+            "weight": _share(row["weight"]),
+        }
+
+    def _challenger(self, one: Challenger, each: Watched) -> dict[str, Any]:
+        swap, evidence = one.swap, one.evidence
+        more = (swap["challenger"] - swap["champion"])[::-1].cumsum().tolist()
+        rows = tuple(
+            (
+                self.tier(each, row["tier"]),
+                *(f"{row[name]:,.1f}" for name in ("champion", "challenger", "enters", "leaves")),
+                say_number(more[place], "+,.1f"),
+            )
+            for place, row in enumerate(swap.iloc[::-1].to_dict("records"))
+        )
+        heads = tuple(
+            self.words[name]
+            for name in ("tier", "champion", "challenger", "enters", "leaves", "added")
+        )
+        plot = None
+        if evidence is not None and len(evidence.path):
+            path = evidence.path
+            values = {
+                self.words[name]: path[column].to_numpy(np.float64)
+                for name, column in (
+                    ("challenger", "evidence_better"),
+                    ("champion", "evidence_worse"),
+                )
+            }
+            plot = self._lines(
+                "evidence", list(path["day"]), values, write=_tick, reference=1.0,
+                logarithmic=True,
+            )  # fmt: skip
+        said = self.words["no_challenger_outcomes"]
+        return {
+            "label": one.label,
+            "said": said if evidence is None else getattr(evidence.text, self.language),
+            "note": self.say("swap_note", nights=min(one.nights, 28)),
+            "swap": Grid(title=one.label, heads=heads, rows=rows),
+            "plot": plot,
+        }
+
+    def _signals(self, signals: Sequence[Signal]) -> Grid:
+        heads = ("severity", "signal", "model", "night", "said")
+        named = tuple(
+            self.words[name] if name != "severity" else self.words["open"] for name in heads
+        )
+        rows = tuple(
+            (self.words["severity"][each.severity.name.lower()], each.code, each.model or _DASH,
+             each.day, self.text_of(each))
+            for each in signals
+        )  # fmt: skip
+        return Grid(title=self.words["signals"], heads=named, rows=rows, left=named[1:])
+
+    def _alerts(self, alerts: Sequence[Alert]) -> Grid:
+        heads = tuple(
+            self.words[name]
+            for name in ("alert", "signal", "model", "since", "night", "acknowledged", "incident")
+        )
+        rows = tuple(
+            (each.id, each.signal["code"], each.signal["model"] or _DASH, each.first_day,
+             each.last_day, each.acknowledged_by or _DASH, each.incident or _DASH)
+            for each in alerts
+        )  # fmt: skip
+        return Grid(title=self.words["alerts"], heads=heads, rows=rows, left=heads[1:])
+
+    def _frame(self, table: pd.DataFrame) -> Grid:
+        heads = tuple(str(name).replace("_", " ") for name in table.columns)
+        rows = tuple(tuple(_cell(each) for each in row) for row in table.itertuples(index=False))
+        return Grid(title=self.words["customers"], heads=heads, rows=rows)
+
+
+def _estimates_of(estimates: pd.DataFrame, name: str, figure: str) -> pd.DataFrame:
+    if estimates.empty:
+        return estimates
+    return estimates[(estimates["estimator"] == name) & (estimates["figure"] == figure)]
+
+
+def _every_day(days: pd.Series) -> list[str]:
+    """List every day of the last year from the first to the last of some."""
+    first, last = pd.Timestamp(days.min()), pd.Timestamp(days.max())
+    first = max(first, last - pd.Timedelta(days=_YEAR - 1))
+    return list(pd.date_range(first, last).strftime("%Y-%m-%d"))
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}" if np.isfinite(value) else _DASH
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return _tick(value) if np.isfinite(value) else _DASH
+    return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
+
+
+def _tick(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
