@@ -33,6 +33,7 @@ from .change import find_changes as find_changes
 from .clustering import design_effect as design_effect
 from .clustering import effective_customers as effective_customers
 from .clustering import effective_size as effective_size
+from .completion import ReportingCurve as ReportingCurve
 from .concentration import Concentration as Concentration
 from .concentration import ConcentrationChange as ConcentrationChange
 from .concentration import concentration as concentration
@@ -86,6 +87,14 @@ from .resampling import drawn_rows as drawn_rows
 from .resampling import number_customers as number_customers
 from .resampling import percentile_interval as percentile_interval
 from .sampling import sample_rows as sample_rows
+from .sequential import FACTORS as FACTORS
+from .sequential import Detection as Detection
+from .sequential import change_began as change_began
+from .sequential import comparison_evidence as comparison_evidence
+from .sequential import detect_change as detect_change
+from .sequential import e_bh as e_bh
+from .sequential import level_evidence as level_evidence
+from .sequential import total_evidence as total_evidence
 from .significance import SignificanceTest as SignificanceTest
 from .significance import holm as holm
 from .stability import Drift as Drift
