@@ -24,6 +24,12 @@ from .calibration import largest_calibration_error as largest_calibration_error
 from .calibration import spiegelhalter as spiegelhalter
 from .capacity import ReviewQueue as ReviewQueue
 from .capacity import pays as pays
+from .change import ALARM as ALARM
+from .change import Change as Change
+from .change import Changes as Changes
+from .change import calendar_of as calendar_of
+from .change import evidence_of_ranks as evidence_of_ranks
+from .change import find_changes as find_changes
 from .clustering import design_effect as design_effect
 from .clustering import effective_customers as effective_customers
 from .clustering import effective_size as effective_size

@@ -6,6 +6,9 @@ from .alerts_job import AlertsResult as AlertsResult
 from .alerts_job import run_alerts as run_alerts
 from .challenge import ChallengerEvidence as ChallengerEvidence
 from .challenge import compare_challenger as compare_challenger
+from .drift import NightsDrift as NightsDrift
+from .drift import feature_moves as feature_moves
+from .drift import find_drift as find_drift
 from .estimates import coverage_signals as coverage_signals
 from .estimates import estimates_by_period as estimates_by_period
 from .incidents.closing import run_incident_close as run_incident_close
@@ -25,6 +28,7 @@ from .monitor_job import MonitorRequest as MonitorRequest
 from .monitor_job import MonitorResult as MonitorResult
 from .monitor_job import run_monitor as run_monitor
 from .monitor_job import run_monitor_record as run_monitor_record
+from .night_signals import find_gaps as find_gaps
 from .nights import RECORD as RECORD
 from .nights import Night as Night
 from .nights import NightsRecord as NightsRecord
