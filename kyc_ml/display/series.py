@@ -97,9 +97,19 @@ def draw_series(
 
 
 def draw_distributions(
-    before: Sequence[float], now: Sequence[float], *, size: tuple[float, float] = (220.0, 64.0)
+    before: Sequence[float],
+    now: Sequence[float],
+    *,
+    labels: Sequence[str] = (),
+    size: tuple[float, float] = (220.0, 64.0),
 ) -> Drawing:
-    """Draw the shares of two distributions over the same bins, side by side in each bin."""
+    """Draw the shares of two distributions over the same bins, side by side in each bin.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Names of the bins, or empty.
+    """
     width, height = size
     most = max(*before, *now, 1e-12)
     step = width / max(len(before), 1)
@@ -113,7 +123,8 @@ def draw_distributions(
                 "width": round(0.38 * step, 2),
                 "height": round(tall, 2),
             }
-            shapes.append(Shape(tag="rect", role=role, attributes=at))
+            text = f"{labels[place]}: {share:.1%}" if len(labels) == len(before) else f"{share:.1%}"
+            shapes.append(Shape(tag="rect", role=role, attributes=at, text=text))
     return Drawing(width=width, height=height, shapes=tuple(shapes))
 
 

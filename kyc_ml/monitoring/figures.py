@@ -172,7 +172,9 @@ def figures_of_tables(record: NightsRecord) -> Figures:
     """
     nights = record.nights()
     known = [bool(detail.get("tables")) for detail in nights["detail"]]
-    nights = nights[known].assign(last=nights["status"] != PUBLISHED)
+    nights = nights[known]
+    # in two steps: pandas fills a frame without rows from a longer column
+    nights = nights.assign(last=nights["status"] != PUBLISHED)
     nights = nights.sort_values(["day", "last"], kind="stable").drop_duplicates("day")
     nights = nights.reset_index(drop=True)
     days = pd.DatetimeIndex(pd.to_datetime(nights["day"]))

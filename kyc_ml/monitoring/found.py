@@ -14,7 +14,7 @@ from kyc_ml.validation import Text, texts_of
 _CONTENT: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("nights.yaml"))
 TEXTS: Final = texts_of(_CONTENT["texts"])
 NAMES: Final = texts_of(_CONTENT["names"])
-_GUARANTEE: Final = Text(**_CONTENT["guarantee"]).fill(measured=_CONTENT["measured"])
+GUARANTEE: Final = Text(**_CONTENT["guarantee"]).fill(measured=_CONTENT["measured"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Finding:
         text = TEXTS["by_limit" if "line" in given else self.code].fill(
             name=NAMES.get(self.code, Text("", "")), **given
         )
-        guarantee = _GUARANTEE if self.family else Text("", "")
+        guarantee = GUARANTEE if self.family else Text("", "")
         return Signal(
             code=self.code,
             model=self.model,

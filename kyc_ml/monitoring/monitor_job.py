@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,6 +20,7 @@ from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, GateError, KycMlError
 from kyc_ml.monitoring.alerts.book import Alert, AlertBook
 from kyc_ml.monitoring.alerts_job import AlertsResult, run_alerts
+from kyc_ml.monitoring.drift import feature_moves, find_drift
 from kyc_ml.monitoring.incidents.playbooks import load_playbooks
 from kyc_ml.monitoring.nights import NightsRecord
 from kyc_ml.monitoring.outcomes import read_outcomes
@@ -28,7 +29,6 @@ from kyc_ml.monitoring.recording import record_folder
 from kyc_ml.monitoring.signals import Severity, Signal
 from kyc_ml.monitoring.watched import (
     Watched,
-    moved_features,
     say_fault,
     watch_challengers,
     with_outcomes,
@@ -40,6 +40,8 @@ FIGURES: Final = "monitor.json"
 METRICS: Final = "monitor.prom"
 _LABEL: Final = re.compile(r"(?P<name>.+) v(?P<version>\d+)")
 _FORMAT: Final = 1
+OPEN_DAYS: Final = 7
+"""Convention: a week, in which somebody looks at the page."""
 FailOn = Literal["critical", "warning", "never"]
 
 
@@ -91,7 +93,7 @@ class MonitorResult:
     ----------
     models : tuple of Watched
     signals : tuple of Signal
-        Of all models and tables, the worst first.
+        Those open now, of all models and tables, the worst first; see `open_signals`.
     pages : mapping of language to path
     alerts : AlertsResult or None
         None if no alerts were asked for.
@@ -140,10 +142,15 @@ def run_monitor(
     for number, name in enumerate(names := _names(record), 1):
         reporter.progress("monitoring", number, len(names))
         found.append(_watch(asked, record, name, bundles, tables=tables, until=until))
-    signals = worst_first(signal for each in found for signal in each.signals)
+    loaded = {each.name: each.bundle for each in found if each.bundle is not None}
+    raised = newest_first(
+        [*find_drift(record, loaded).signals, *(one for each in found for one in each.signals)]
+    )
+    signals = open_signals(raised, {each.name: each.day for each in found})
     story = MonitorStory(
         out=asked.out,
         models=tuple(found),
+        raised=raised,
         signals=signals,
         outcomes_until="" if until is None else until.isoformat(),
     )
@@ -153,7 +160,8 @@ def run_monitor(
             signals,
             folder=asked.out,
             config=alerts,
-            evaluated={each.name: str(each.last["day"]) for each in found if each.last is not None},
+            evaluated={"": max((each.day for each in found), default="")}
+            | {each.name: each.day for each in found if each.day},
             playbooks=playbooks,
             log=asked.audit_log,
             reporter=reporter,
@@ -164,7 +172,7 @@ def run_monitor(
     write_whole(folder / FIGURES, dump_json(to_plain(story)).encode())
     write_whole(folder / METRICS, write_metrics(metrics_of(story)).encode())
     if asked.log_mlflow:
-        _log(found, reporter)
+        _log(found, signals, reporter)
     return result
 
 
@@ -173,10 +181,36 @@ def run_monitor_record(out: Path, *, zone: str | None = None) -> int:
     return record_folder(out, zone=zone)
 
 
-def worst_first(signals: Iterator[Signal] | Sequence[Signal]) -> tuple[Signal, ...]:
-    """Order signals by severity, then the newest first; one that two models raise is one."""
-    once = {(each.key, each.day, each.text): each for each in signals}
-    return tuple(sorted(once.values(), key=lambda s: (-s.severity, _backwards(s.day), s.key)))
+def newest_first(signals: Sequence[Signal]) -> tuple[Signal, ...]:
+    """Order signals by day, the newest first, then the worst first."""
+    ordered = sorted(signals, key=lambda each: (-each.severity, each.code, each.model, each.key))
+    return tuple(sorted(ordered, key=lambda each: each.day, reverse=True))
+
+
+def open_signals(raised: Sequence[Signal], days: Mapping[str, str]) -> tuple[Signal, ...]:
+    """Return the signals that need attention now, the worst first.
+
+    What was found about a night itself is over with the next night of its model. A change of
+    the tables or of a distribution, which is raised once, stays open for `OPEN_DAYS` days. The
+    level and the coverage are evaluated anew each time: their signals are open.
+
+    Parameters
+    ----------
+    days : mapping of model to ISO date
+        The last night of each.
+    """
+    if not any(days.values()):
+        return ()
+    newest = max(days.values())
+    since = (date.fromisoformat(newest) - timedelta(days=OPEN_DAYS - 1)).isoformat()
+
+    def is_open(each: Signal) -> bool:
+        family = each.code.partition(".")[0]
+        if family in {"level", "estimate"}:
+            return True
+        return each.day >= (days.get(each.model, newest) if family == "night" else since)
+
+    return tuple(sorted(filter(is_open, raised), key=lambda each: -each.severity))
 
 
 def to_plain(story: MonitorStory) -> dict[str, Any]:
@@ -185,7 +219,8 @@ def to_plain(story: MonitorStory) -> dict[str, Any]:
         "format_version": _FORMAT,
         "out": str(story.out),
         "outcomes_until": story.outcomes_until,
-        "signals": [_plain(each.to_plain()) for each in story.signals],
+        "open": [_plain(each.to_plain()) for each in story.signals],
+        "raised": [_plain(each.to_plain()) for each in story.raised],
         "models": {each.name: _model(each) for each in story.models},
     }
 
@@ -286,7 +321,7 @@ def _watch(
         bundle = bundle or _bundle_of(nights)
     except KycMlError as error:
         remarks.append(say_fault(error))
-    moved = moved_features(record.profiles(name), bundle)
+    moved = feature_moves(record, name, bundle)
     each = Watched(name=name, nights=nights, bundle=bundle, moved=moved, remarks=tuple(remarks))
     try:
         if tables is not None and until is not None and bundle is not None:
@@ -319,19 +354,20 @@ def _fails(signals: Sequence[Signal], fail_on: FailOn) -> bool:
     return least is not None and any(each.severity >= least for each in signals)
 
 
-def _log(found: Sequence[Watched], reporter: ProgressReporter) -> None:
+def _log(found: Sequence[Watched], signals: Sequence[Signal], reporter: ProgressReporter) -> None:
     """Log the newest figures of each model; a store that is away is a warning."""
     for each in found:
-        signals = {
-            f"signals/{level.name.lower()}": float(sum(s.severity is level for s in each.signals))
+        counts = {
+            f"signals/{level.name.lower()}": float(
+                sum(one.severity is level for one in signals if one.model == each.name)
+            )
             for level in Severity
         }
         figures = {f"performance/{name}": value for name, value in newest_figures(each).items()}
-        day = "" if each.last is None else str(each.last["day"])
         record = RunRecord(
             parameters={},
-            metrics={**signals, **figures},
-            tags={"job": "monitor", "night": day},
+            metrics={**counts, **figures},
+            tags={"job": "monitor", "night": each.day},
             tables={} if each.months is None else {"months": each.months},
             figures={},
         )
@@ -346,7 +382,7 @@ def _model(each: Watched) -> dict[str, Any]:
     tables = {
         "months": each.months,
         "estimates": each.estimates,
-        "moved": each.moved.drop(columns=["before", "now"], errors="ignore"),
+        "moved": each.moved[["feature", "moved", "effect"]],
         "level": None if each.level is None else each.level.path,
     }
     return {
@@ -382,7 +418,3 @@ def _value(value: object) -> object:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
-def _backwards(day: str) -> int:
-    return -int(day.replace("-", "") or 0)

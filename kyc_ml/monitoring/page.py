@@ -24,8 +24,12 @@ from kyc_ml.display import (
     say_number,
     template_environment,
 )
+from kyc_ml.features import FeatureSpec
 from kyc_ml.metrics import Floats
 from kyc_ml.monitoring.alerts.book import Alert
+from kyc_ml.monitoring.found import GUARANTEE
+from kyc_ml.monitoring.level import LevelPolicy
+from kyc_ml.monitoring.outcomes import SENTENCES
 from kyc_ml.monitoring.signals import Severity, Signal
 from kyc_ml.monitoring.watched import Challenger, Watched
 from kyc_ml.storage import write_whole
@@ -34,6 +38,7 @@ PAGES: Final[Mapping[Language, str]] = {"en": "monitor.html", "zh": "monitor.zh.
 WORDS: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("page.yaml"))
 _YEAR: Final = 365
 _TODO: Final = 5
+_SIGNALS: Final = 200
 _MOVED: Final = 15
 _MEGABYTE: Final = 1e6
 _ROLES: Final = 7
@@ -70,8 +75,10 @@ class MonitorStory:
     out : Path
         Folder of the nights.
     models : tuple of Watched
+    raised : tuple of Signal
+        All of the record, the newest first.
     signals : tuple of Signal
-        Of all models and tables, the worst first.
+        Those open now, the worst first.
     alerts : tuple of Alert
     outcomes_until : str
         ISO time; '' without outcomes.
@@ -81,6 +88,7 @@ class MonitorStory:
 
     out: Path
     models: tuple[Watched, ...]
+    raised: tuple[Signal, ...]
     signals: tuple[Signal, ...]
     alerts: tuple[Alert, ...] = ()
     outcomes_until: str = ""
@@ -148,22 +156,14 @@ class _Page:
 
     def of(self, story: MonitorStory) -> dict[str, Any]:
         """Return the content of the template."""
-        last = [each.last for each in story.models]
-        days = sorted({str(each["day"]) for each in last if each is not None})
-        urgent = [each for each in story.signals if each.severity > Severity.INFO]
+        days = sorted({each.day for each in story.models} - {""})
         facts = [
             (self.words["nights_of"], str(story.out)),
             (self.words["last_night"], days[-1] if days else _DASH),
             (self.words["models"], ", ".join(each.name for each in story.models) or _DASH),
             (self.words["outcomes_until"], story.outcomes_until or self.words["no_outcomes"]),
         ]
-        todo = [(each.severity.name.lower(), each.model, self.text_of(each)) for each in urgent]
-        refused = [
-            ("critical", each.name, self.words["rerun"])
-            for each in story.models
-            if each.last is not None and each.last["status"] not in {"published", "served"}
-        ]
-        todo = [*refused, *todo]
+        todo = list(self._todo(story.signals))
         more = len(todo) - _TODO
         return {
             "last": days[-1] if days else _DASH,
@@ -171,8 +171,9 @@ class _Page:
             "models": [self._model(each, story.out) for each in story.models],
             "todo": todo[:_TODO],
             "more": self.say("more_signals", count=more) if more > 0 else "",
-            "trust": list(self._trust(story.signals)),
-            "signals": self._signals(story.signals),
+            "trust": list(self._trust(story, days)),
+            "signals": self._signals(story),
+            "more_rows": self._more(len(story.raised)),
             "alerts": self._alerts(story.alerts),
             "customers": None if story.customers is None else self._frame(story.customers),
         }
@@ -180,19 +181,18 @@ class _Page:
     def _model(self, each: Watched, out: Path) -> dict[str, Any]:
         plots = [plot for plot in self._plots(each) if plot is not None]
         titles = {self.words["o_e"], self.words["evidence"], self.words["scored"]}
-        drift = [self._moved(row) for row in each.moved.head(_MOVED).to_dict("records")]
+        specs = {} if each.bundle is None else {spec.name: spec for spec in each.bundle.specs}
+        drift = [self._moved(row, specs) for row in each.moved.head(_MOVED).to_dict("records")]
         last = each.last
-        # the heading of a night that never ran would have no day
         return {
             "name": each.name,
             "status": "missing" if last is None else last["status"],
-            "day": _DASH if last is None else last["day"],
+            "day": each.day or _DASH,
             "label": "" if last is None else f"{last['version']} · {last['policy']}",
             "lines": list(self._night(each)),
             "right": list(self._right(each)),
             "shown": next((plot for plot in plots if plot.title in titles), None),
             "drift": drift,
-            "drift_note": self.say("moved_note", nights=each.moved.attrs.get("nights", 0)),
             "coverage": self._coverage(each.estimates),
             "calendar": self._calendar(each, out),
             "plots": plots,
@@ -255,18 +255,36 @@ class _Page:
                     high=row["high"],
                 )  # fmt: skip
 
-    def _trust(self, signals: Sequence[Signal]) -> Iterator[dict[str, str]]:
-        families: dict[str, list[Signal]] = {}
+    def _todo(self, signals: Sequence[Signal]) -> Iterator[tuple[str, str, str]]:
+        """Yield one line for each cause: what it explains needs no work of its own."""
+        causes: dict[str, list[Signal]] = {}
         for each in signals:
-            families.setdefault(each.code, []).append(each)
-        for code, group in families.items():
-            said = {s.guarantee_zh if self.language == "zh" else s.guarantee for s in group}
-            guarantee = " ".join(sorted(said - {""}))
+            if each.severity > Severity.INFO:
+                causes.setdefault(each.key, []).append(each)
+        for group in causes.values():
+            first = next((each for each in group if not each.cause), group[0])
+            worst = max(each.severity for each in group).name.lower()
+            explains = self.say("explains", count=len(group) - 1) if len(group) > 1 else ""
+            yield worst, first.model, f"{self.text_of(first)} {explains}".strip()
+
+    def _trust(self, story: MonitorStory, days: Sequence[str]) -> Iterator[dict[str, str]]:
+        """Yield the guarantee of each kind of signal, and how many were raised in a year."""
+        level = SENTENCES["level_guarantee"].fill(
+            family=SENTENCES["family_tier"], false_alarms=LevelPolicy().false_alarms,
+            margin=LevelPolicy().margin,
+        )  # fmt: skip
+        kinds = {"level": level, "drift": GUARANTEE, "night": None}
+        for kind, guarantee in kinds.items():
+            mine = [each for each in story.raised if _kind(each) == kind]
+            now = sum(_kind(each) == kind for each in story.signals)
             yield {
-                "family": code,
-                "open": str(len(group)),
-                "since": min(s.day for s in group),
-                "guarantee": guarantee or self.words["plain_rule"],
+                "family": self.words[f"guarantee_{kind}"],
+                "raised": self.say("raised", count=len(mine), day=mine[0].day, open=now)
+                if mine
+                else self.words["none_raised"],
+                "guarantee": self.words["plain_rule"]
+                if guarantee is None
+                else getattr(guarantee, self.language),
             }
 
     def _coverage(self, estimates: pd.DataFrame | None) -> str:
@@ -450,14 +468,16 @@ class _Page:
             rows.append(tuple(cells))
         return Grid(title=self.words["figures"], heads=heads, rows=tuple(rows))
 
-    def _moved(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        said = row["description_zh"] if self.language == "zh" else row["description"]
+    def _moved(self, row: Mapping[Any, Any], specs: Mapping[str, FeatureSpec]) -> dict[str, Any]:
+        spec = specs.get(row["feature"])
+        said = ("", "") if spec is None else (spec.description, spec.description_zh)
+        effect = row["effect"]
         return {
             "name": row["feature"],
-            "said": said or row["feature"],
-            "drawing": draw_distributions(row["before"], row["now"]),
+            "said": said[self.language == "zh"] or row["feature"],
+            "drawing": draw_distributions(row["before"], row["after"], labels=row["labels"]),
             "moved": _share(row["moved"]),
-            "weight": _share(row["weight"]),
+            "effect": _DASH if np.isnan(effect) else say_number(effect, "+.3f"),
         }
 
     def _challenger(self, one: Challenger, each: Watched) -> dict[str, Any]:
@@ -498,17 +518,19 @@ class _Page:
             "plot": plot,
         }
 
-    def _signals(self, signals: Sequence[Signal]) -> Grid:
-        heads = ("severity", "signal", "model", "night", "said")
-        named = tuple(
-            self.words[name] if name != "severity" else self.words["open"] for name in heads
-        )
+    def _signals(self, story: MonitorStory) -> Grid:
+        now = {id(each) for each in story.signals}
+        heads = ("severity_head", "open", "signal", "model", "night", "said")
         rows = tuple(
-            (self.words["severity"][each.severity.name.lower()], each.code, each.model or _DASH,
-             each.day, self.text_of(each))
-            for each in signals
+            (self.words["severity"][each.severity.name.lower()], "●" if id(each) in now else "",
+             each.code, each.model or _DASH, each.day, self.text_of(each))
+            for each in story.raised[:_SIGNALS]
         )  # fmt: skip
+        named = tuple(self.words[name] for name in heads)
         return Grid(title=self.words["signals"], heads=named, rows=rows, left=named[1:])
+
+    def _more(self, count: int) -> str:
+        return self.say("more_rows", shown=_SIGNALS, count=count) if count > _SIGNALS else ""
 
     def _alerts(self, alerts: Sequence[Alert]) -> Grid:
         heads = tuple(
@@ -526,6 +548,14 @@ class _Page:
         heads = tuple(str(name).replace("_", " ") for name in table.columns)
         rows = tuple(tuple(_cell(each) for each in row) for row in table.itertuples(index=False))
         return Grid(title=self.words["customers"], heads=heads, rows=rows)
+
+
+def _kind(signal: Signal) -> str:
+    """Return the kind of guarantee of a signal: 'level', 'drift' or 'night'."""
+    family = signal.code.partition(".")[0]
+    if family in {"level", "estimate"}:
+        return "level"
+    return "drift" if signal.guarantee else "night"
 
 
 def _estimates_of(estimates: pd.DataFrame, name: str, figure: str) -> pd.DataFrame:

@@ -13,12 +13,10 @@ import pandas as pd
 
 from kyc_ml.contract import ContractedTables
 from kyc_ml.errors import KycMlError
-from kyc_ml.features import OBSERVATION_ID, FeatureSpec
-from kyc_ml.model import PROBABILITY
+from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.monitoring.challenge import ChallengerEvidence, compare_challenger
 from kyc_ml.monitoring.estimates import coverage_signals, estimates_by_period
 from kyc_ml.monitoring.level import LevelFound, level_signals
-from kyc_ml.monitoring.nights import Profiles
 from kyc_ml.monitoring.outcomes import KnownOutcomes, read_outcomes
 from kyc_ml.monitoring.performance import performance_by_month
 from kyc_ml.monitoring.signals import Signal
@@ -65,12 +63,12 @@ class Watched:
     bundle : Bundle or None
         Of the last night; None if it cannot be loaded.
     signals : tuple of Signal
-        Worst first.
+        Of the level and the estimates of this model.
     months, estimates : DataFrame or None
         See `performance_by_month` and `estimates_by_period`; None without outcomes.
     level : LevelFound or None
     moved : DataFrame
-        See `moved_features`.
+        See `feature_moves`.
     remarks : tuple of Text
         What was left out, and why.
     """
@@ -90,6 +88,11 @@ class Watched:
     def last(self) -> pd.Series | None:
         """The newest night; None without one."""
         return None if self.nights.empty else self.nights.iloc[-1]
+
+    @property
+    def day(self) -> str:
+        """Day of the newest night; '' without one."""
+        return "" if self.last is None else str(self.last["day"])
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -115,10 +118,9 @@ def with_outcomes(each: Watched, found: KnownOutcomes, *, per_day: float) -> Wat
     per_day : float
         Reviews a day, for the recall at capacity.
     """
-    day = "" if each.last is None else str(each.last["day"])
     level = level_signals(found)
     estimates = estimates_by_period(found, per_day=per_day)
-    signals = (*level.signals, *coverage_signals(estimates, model=found.name, day=day))
+    signals = (*level.signals, *coverage_signals(estimates, model=found.name, day=each.day))
     return replace(
         each,
         level=level,
@@ -156,58 +158,6 @@ def watch_challengers(
         swap = count_swaps(pairs[-_SWAPPED:], tiers)
         found.append(Challenger(label=label, nights=len(pairs), swap=swap, evidence=evidence))
     return tuple(found)
-
-
-def moved_features(profiles: Profiles, bundle: Bundle | None) -> pd.DataFrame:
-    """Compare the last night with those before it, in the bins of the bundle.
-
-    Parameters
-    ----------
-    bundle : Bundle or None
-        Gives the weight of each feature; without it features rank by their moved share alone.
-
-    Returns
-    -------
-    DataFrame
-        One row a feature, the largest effect first: feature, description, description_zh, moved
-        (share of rows in other bins than before, 0 to 1), weight (share of the model's gain, 0
-        to 1), effect (moved times weight), before and now (share of rows by bin). The attribute
-        ``nights`` counts the nights before. Empty with fewer than two nights.
-    """
-    rows = []
-    last = len(profiles.days) - 1
-    weights: dict[str, float] = {}
-    specs: dict[str, FeatureSpec] = {}
-    if bundle is not None:
-        gain = bundle.model.importance()
-        weights = dict(zip(bundle.model.feature_names, gain / (gain.sum() or 1.0), strict=True))
-        specs = {spec.name: spec for spec in bundle.specs}
-    for name, counts in profiles.counts.items() if last > 0 else ():
-        known = counts[max(0, last - _SWAPPED) : last]
-        before, now = known[known[:, 0] >= 0].sum(axis=0), counts[last]
-        if name == PROBABILITY or now[0] < 0 or not (before.sum() and now.sum()):
-            continue
-        old, new = before / before.sum(), now / now.sum()
-        moved, weight = float(np.abs(old - new).sum() / 2), float(weights.get(name, np.nan))
-        effect = moved * (weight if bundle is not None else 1.0)
-        spec = specs.get(name)
-        said = ("", "") if spec is None else (spec.description, spec.description_zh)
-        rows.append((name, *said, moved, weight, effect, old, new))
-    columns = [
-        "feature",
-        "description",
-        "description_zh",
-        "moved",
-        "weight",
-        "effect",
-        "before",
-        "now",
-    ]
-    table = pd.DataFrame(rows, columns=columns).sort_values(
-        ["effect", "feature"], ascending=[False, True], ignore_index=True
-    )
-    table.attrs["nights"] = min(max(last, 0), _SWAPPED)
-    return table
 
 
 def count_swaps(pairs: Sequence[tuple[Path, Path]], tiers: Sequence[str]) -> pd.DataFrame:
