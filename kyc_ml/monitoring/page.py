@@ -214,7 +214,10 @@ class _Page:
         if last["scored"]:
             yield self.say("counts", **last[["scored", "customers", "quarantined", "rows_read"]])
         if detail.get("tiers"):
-            counts = [f"{self.tier(each, name)} {n:,}" for name, n in detail["tiers"].items()]
+            rows = detail["tiers"]
+            counts = [
+                f"{self.tier(each, name)} {rows[name]:,}" for name in each.tiers if name in rows
+            ]
             yield f"{self.words['by_tier']}: {', '.join(reversed(counts))}"
         if last["attempts"] > 1:
             yield self.say("twice", count=last["attempts"])
@@ -265,7 +268,9 @@ class _Page:
             first = next((each for each in group if not each.cause), group[0])
             worst = max(each.severity for each in group).name.lower()
             explains = self.say("explains", count=len(group) - 1) if len(group) > 1 else ""
-            yield worst, first.model, f"{self.text_of(first)} {explains}".strip()
+            text = self.text_of(first)
+            model = "" if first.model in text else first.model
+            yield worst, model, f"{text} {explains}".strip()
 
     def _trust(self, story: MonitorStory, days: Sequence[str]) -> Iterator[dict[str, str]]:
         """Yield the guarantee of each kind of signal, and how many were raised in a year."""
@@ -354,7 +359,7 @@ class _Page:
                 self.tier(each, name): figures("tiers", name, per=scored) for name in each.tiers
             }
             refused = daily["quarantined"].to_numpy(np.float64) / daily["rows_read"].to_numpy()
-        yield self._lines("tiers", days, shares, write=format_rate)
+        yield self._lines("tiers", days, shares, write=format_rate, logarithmic=True)
         psi = {"PSI": figures("drift", "drift/score_psi")}
         yield self._lines("score_psi", days, psi, write=_tick)
         yield self._lines("quarantined", days, {"": refused}, write=format_rate)

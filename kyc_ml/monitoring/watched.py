@@ -96,11 +96,13 @@ class Watched:
 
     @property
     def tiers(self) -> tuple[str, ...]:
-        """Names of the tiers, lowest first; without the bundle as the last night counts them."""
+        """Names of the tiers, lowest first; without the bundle by their mean probability."""
         if self.bundle is not None:
             return tuple(self.bundle.policy.tier_names)
-        found = [each.get("tiers") for each in self.nights["detail"] if each.get("tiers")]
-        return tuple(found[-1]) if found else ()
+        known = [each for each in self.nights["detail"] if each.get("tiers")]
+        rows: dict[str, int] = known[-1]["tiers"] if known else {}
+        expected = known[-1].get("expected", {}) if known else {}
+        return tuple(sorted(rows, key=lambda name: expected.get(name, 0.0) / max(rows[name], 1)))
 
     def days_without(self) -> list[str]:
         """List the days between the first night and the last one that no run has."""
