@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli import data, features, governance, models, scoring, tiers, validation
+from kyc_ml.cli import alerts, data, features, governance, models, scoring, tiers, validation
 from kyc_ml.cli.usage import LoggedGroup
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (data, features, models, scoring, tiers, validation, governance):
+for commands in (data, features, models, scoring, tiers, validation, governance, alerts):
     app.add_typer(commands.app)
 
 

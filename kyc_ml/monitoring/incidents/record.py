@@ -11,8 +11,9 @@ from typing import Any
 from kyc_ml.contract import StoredTables
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, GateError, RegistryError, hint
+from kyc_ml.monitoring.recording import run_recorded
 from kyc_ml.registry import AuditLog, Entry, fetch_champion, record_entry
-from kyc_ml.scoring import ScoringRequest, ScoringResult, run_score
+from kyc_ml.scoring import ScoringRequest, ScoringResult
 
 _ENDS = {"hold": "release", "rating": "model"}
 """What a step begins, and the step that ends it; the end of the incident ends both."""
@@ -127,7 +128,7 @@ def find_incident(identifier: str, *, log: Path, closed: bool = False) -> Incide
 def score_under_incidents(
     request: ScoringRequest, *, reporter: ProgressReporter, tables: StoredTables | None = None
 ) -> tuple[ScoringResult, GateError | None]:
-    """Score a night as the open incidents change it; see `under_incidents` and `run_score`.
+    """Score a night as the open incidents change it; see `under_incidents` and `run_recorded`.
 
     Returns
     -------
@@ -136,7 +137,7 @@ def score_under_incidents(
         Why the scores are complete but not published.
     """
     request, incident = under_incidents(request)
-    result = run_score(request, reporter=reporter, tables=tables)
+    result = run_recorded(request, reporter=reporter, tables=tables)
     if not incident:
         return result, None
     msg = (
