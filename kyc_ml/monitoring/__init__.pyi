@@ -1,9 +1,8 @@
 from .alerts.book import Alert as Alert
 from .alerts.book import AlertBook as AlertBook
-from .alerts.watchdog import WATCHDOG as WATCHDOG
-from .alerts.watchdog import find_missing as find_missing
 from .alerts_job import AlertsResult as AlertsResult
 from .alerts_job import run_alerts as run_alerts
+from .alerts_job import run_watchdog as run_watchdog
 from .challenge import ChallengerEvidence as ChallengerEvidence
 from .challenge import compare_challenger as compare_challenger
 from .drift import NightsDrift as NightsDrift
@@ -16,6 +15,7 @@ from .incidents.opening import run_incident_open as run_incident_open
 from .incidents.playbooks import Playbooks as Playbooks
 from .incidents.playbooks import load_playbooks as load_playbooks
 from .incidents.record import Incident as Incident
+from .incidents.record import find_incident as find_incident
 from .incidents.record import read_incidents as read_incidents
 from .incidents.record import score_under_incidents as score_under_incidents
 from .incidents.steps import StepRequest as StepRequest

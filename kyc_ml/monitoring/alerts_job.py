@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from kyc_ml.config import AlertsConfig
 from kyc_ml.display import ProgressReporter
-from kyc_ml.errors import GateError, KycMlError, RouteError
+from kyc_ml.errors import ConfigError, GateError, KycMlError, RouteError
 from kyc_ml.monitoring.alerts.book import Alert, AlertBook, rule_of
 from kyc_ml.monitoring.alerts.delivery import deliver
+from kyc_ml.monitoring.alerts.watchdog import WATCHDOG, find_missing
 from kyc_ml.monitoring.incidents.opening import open_incidents
 from kyc_ml.monitoring.incidents.playbooks import Playbooks
 from kyc_ml.monitoring.signals import Severity, Signal
@@ -144,3 +145,51 @@ def _book(book: AlertBook, faults: list[str]) -> Iterator[AlertBook]:
     faults.append(f"{fault}: what was sent in this run is written down nowhere")
     with tempfile.TemporaryDirectory() as place:
         yield replace(book, folder=Path(place))
+
+
+def run_watchdog(
+    *,
+    folder: Path,
+    by: str,
+    zone: str = "UTC",
+    models: Collection[str] = (),
+    holidays: Collection[date] = (),
+    config: AlertsConfig | None = None,
+    playbooks: Playbooks | None = None,
+    log: Path = AUDIT_LOG,
+    now: datetime | None = None,
+    reporter: ProgressReporter | None = None,
+) -> AlertsResult:
+    """Find the nights that did not arrive, and alert; see `find_missing` and `run_alerts`.
+
+    Parameters
+    ----------
+    by : str
+        Time of the day in `zone` at which a night is due, such as 07:00.
+
+    Raises
+    ------
+    ConfigError
+        If `by` is not a time of the day.
+    """
+    try:
+        due = time.fromisoformat(by)
+    except ValueError:
+        msg = f"--by must be a time of the day such as 07:00, got {by!r}"
+        raise ConfigError(msg) from None
+    now = now or datetime.now(UTC)
+    signals, evaluated = find_missing(
+        folder, by=due, zone=zone, models=models, holidays=holidays, now=now
+    )
+    return run_alerts(
+        signals,
+        folder=folder,
+        config=config,
+        evaluated=evaluated,
+        origin=WATCHDOG,
+        at_once=True,
+        playbooks=playbooks,
+        log=log,
+        now=now,
+        reporter=reporter,
+    )

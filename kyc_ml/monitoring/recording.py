@@ -46,13 +46,17 @@ _FAILED: Final = ".failed"
 
 
 def run_recorded(
-    request: ScoringRequest, *, reporter: ProgressReporter, tables: StoredTables | None = None
+    request: ScoringRequest,
+    *,
+    reporter: ProgressReporter,
+    tables: StoredTables | None = None,
+    keep_features: Path | None = None,
 ) -> ScoringResult:
     """Score as `run_score` does, and add the night to the record beside the folder, if any.
 
     Parameters
     ----------
-    tables : StoredTables, optional
+    tables, keep_features
         As in `run_score`.
 
     Raises
@@ -61,7 +65,7 @@ def run_recorded(
         What `run_score` raises. A fault of the record itself is a warning only.
     """
     try:
-        result = run_score(request, reporter=reporter, tables=tables)
+        result = run_score(request, reporter=reporter, tables=tables, keep_features=keep_features)
     except (KycMlError, KeyboardInterrupt, SystemExit) as error:
         note_refused(request, error, reporter=reporter)
         raise

@@ -11,8 +11,9 @@ from typing import Any
 from kyc_ml.contract import StoredTables
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, GateError, RegistryError, hint
+from kyc_ml.monitoring.recording import run_recorded
 from kyc_ml.registry import AuditLog, Entry, fetch_champion, record_entry
-from kyc_ml.scoring import ScoringRequest, ScoringResult, run_score
+from kyc_ml.scoring import ScoringRequest, ScoringResult
 
 _ENDS = {"hold": "release", "rating": "model"}
 """What a step begins, and the step that ends it; the end of the incident ends both."""
@@ -131,7 +132,7 @@ def score_under_incidents(
     tables: StoredTables | None = None,
     keep_features: Path | None = None,
 ) -> tuple[ScoringResult, GateError | None]:
-    """Score a night as the open incidents change it; see `under_incidents` and `run_score`.
+    """Score a night as the open incidents change it; see `under_incidents` and `run_recorded`.
 
     Returns
     -------
@@ -141,7 +142,7 @@ def score_under_incidents(
     """
     request, incident = under_incidents(request)
     keep = None if incident else keep_features
-    result = run_score(request, reporter=reporter, tables=tables, keep_features=keep)
+    result = run_recorded(request, reporter=reporter, tables=tables, keep_features=keep)
     if not incident:
         return result, None
     msg = (
