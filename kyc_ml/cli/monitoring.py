@@ -74,7 +74,7 @@ def show(
 def record(out: Path, *, zone: str | None = None, quiet: Quiet = False) -> None:
     """Record the nights of before."""
     with job(locals(), reads=["OUT"], name="monitor") as terminal:
-        from kyc_ml.monitoring import run_monitor_record
+        from kyc_ml.monitoring import record_folder
 
-        added = run_monitor_record(out, zone=zone)
+        added = record_folder(out, zone=zone)
         terminal.summary("recorded", {"nights": out, "added": added})

@@ -12,6 +12,7 @@ from .page import ModelStory as ModelStory
 from .page import PageStory as PageStory
 from .page import ReasonLine as ReasonLine
 from .page import Said as Said
+from .page import choose_words as choose_words
 from .page import inline_svg as inline_svg
 from .page import render_page as render_page
 from .page import save_page as save_page

@@ -27,7 +27,6 @@ from .level import level_signals as level_signals
 from .monitor_job import MonitorRequest as MonitorRequest
 from .monitor_job import MonitorResult as MonitorResult
 from .monitor_job import run_monitor as run_monitor
-from .monitor_job import run_monitor_record as run_monitor_record
 from .night_signals import find_gaps as find_gaps
 from .nights import RECORD as RECORD
 from .nights import Night as Night

@@ -171,7 +171,7 @@ def figures_of_tables(record: NightsRecord) -> Figures:
     if there is any.
     """
     nights = record.nights()
-    known = [bool(detail.get("tables")) for detail in nights["detail"]]
+    known = np.array([bool(detail.get("tables")) for detail in nights["detail"]], np.bool_)
     nights = nights[known]
     # in two steps: pandas fills a frame without rows from a longer column
     nights = nights.assign(last=nights["status"] != PUBLISHED)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import numpy as np
 import pandas as pd
 
 from kyc_ml.config import AlertsConfig, load_section
@@ -21,11 +19,11 @@ from kyc_ml.errors import ConfigError, GateError, KycMlError
 from kyc_ml.monitoring.alerts.book import Alert, AlertBook
 from kyc_ml.monitoring.alerts_job import AlertsResult, run_alerts
 from kyc_ml.monitoring.drift import feature_moves, find_drift
+from kyc_ml.monitoring.exports import metrics_of, newest_figures, to_plain
 from kyc_ml.monitoring.incidents.playbooks import load_playbooks
 from kyc_ml.monitoring.nights import NightsRecord
 from kyc_ml.monitoring.outcomes import read_outcomes
 from kyc_ml.monitoring.page import MonitorStory, save_pages
-from kyc_ml.monitoring.recording import record_folder
 from kyc_ml.monitoring.signals import Severity, Signal
 from kyc_ml.monitoring.watched import (
     Watched,
@@ -176,11 +174,6 @@ def run_monitor(
     return result
 
 
-def run_monitor_record(out: Path, *, zone: str | None = None) -> int:
-    """Add the nights of before below a folder to its record; see `record_folder`."""
-    return record_folder(out, zone=zone)
-
-
 def newest_first(signals: Sequence[Signal]) -> tuple[Signal, ...]:
     """Order signals by day, the newest first, then the worst first."""
     ordered = sorted(signals, key=lambda each: (-each.severity, each.code, each.model, each.key))
@@ -211,80 +204,6 @@ def open_signals(raised: Sequence[Signal], days: Mapping[str, str]) -> tuple[Sig
         return each.day >= (days.get(each.model, newest) if family == "night" else since)
 
     return tuple(sorted(filter(is_open, raised), key=lambda each: -each.severity))
-
-
-def to_plain(story: MonitorStory) -> dict[str, Any]:
-    """Return everything on the page as values of JSON; what is undefined is null."""
-    return {
-        "format_version": _FORMAT,
-        "out": str(story.out),
-        "outcomes_until": story.outcomes_until,
-        "open": [_plain(each.to_plain()) for each in story.signals],
-        "raised": [_plain(each.to_plain()) for each in story.raised],
-        "models": {each.name: _model(each) for each in story.models},
-    }
-
-
-def metrics_of(
-    story: MonitorStory,
-) -> Iterator[tuple[str, str, list[tuple[dict[str, str], float]]]]:
-    """Yield the families of `write_metrics`: the last night and the signals of each model."""
-    lasts = {each.name: each.last for each in story.models if each.last is not None}
-    day = "kyc_ml_monitor_last_night_timestamp_seconds"
-    yield (
-        "kyc_ml_monitor_run_timestamp_seconds",
-        "Time of monitoring, in seconds since 1970.",
-        [({}, time.time())],
-    )
-    yield (
-        day,
-        "Day of the last night recorded, in seconds since 1970.",
-        [
-            ({"model": name}, pd.Timestamp(last["day"], tz="UTC").timestamp())
-            for name, last in lasts.items()
-        ],
-    )
-    published = [
-        ({"model": name}, float(last["status"] in {"published", "served"}))
-        for name, last in lasts.items()
-    ]
-    yield "kyc_ml_monitor_published", "1 if the last night was published.", published
-    rows = [
-        ({"model": name, "rows": kind}, float(last[kind]))
-        for name, last in lasts.items()
-        for kind in ("rows_read", "quarantined", "scored")
-    ]
-    yield "kyc_ml_monitor_rows", "Rows of the last night.", rows
-    tiers = [
-        ({"model": name, "tier": tier}, float(count))
-        for name, last in lasts.items()
-        for tier, count in last["detail"].get("tiers", {}).items()
-    ]
-    yield "kyc_ml_monitor_tier_rows", "Rows of the last night by tier.", tiers
-    counts = [
-        ({"model": name, "severity": level.name.lower()}, float(sum(
-            each.severity is level for each in story.signals if each.model == name
-        )))
-        for name in (*lasts, "")
-        for level in Severity
-    ]  # fmt: skip
-    yield "kyc_ml_monitor_signals", "Open signals; without a model: of tables and jobs.", counts
-    figures = [
-        ({"model": each.name, "figure": name}, value)
-        for each in story.models
-        for name, value in newest_figures(each).items()
-    ]
-    yield "kyc_ml_monitor_performance", "Figures of the newest month that determines them.", figures
-
-
-def newest_figures(each: Watched) -> dict[str, float]:
-    """Return each figure of the newest month that determines it."""
-    found = {}
-    for name in ("o_e", "auc", "average_precision", "recall_at_capacity"):
-        known = [] if each.months is None else each.months[name].dropna().tolist()
-        if known:
-            found[name] = float(known[-1])
-    return found
 
 
 def _names(record: NightsRecord) -> list[str]:
@@ -375,46 +294,3 @@ def _log(found: Sequence[Watched], signals: Sequence[Signal], reporter: Progress
             log_job("monitor", each.name, record)
         except KycMlError as error:
             reporter.warning(f"MLflow has no record of monitoring {each.name}: {error}")
-
-
-def _model(each: Watched) -> dict[str, Any]:
-    last = each.last
-    tables = {
-        "months": each.months,
-        "estimates": each.estimates,
-        "moved": each.moved[["feature", "moved", "effect"]],
-        "level": None if each.level is None else each.level.path,
-    }
-    return {
-        "nights": len(each.nights),
-        "days_without": each.days_without(),
-        "last": None if last is None else _plain(last.drop(["detail"]).to_dict()),
-        "tiers": {} if last is None else last["detail"].get("tiers", {}),
-        "tables": {
-            name: None if table is None else [_plain(row) for row in table.to_dict("records")]
-            for name, table in tables.items()
-        },
-        "challengers": {
-            one.label: {
-                "nights": one.nights,
-                "swap": [_plain(row) for row in one.swap.to_dict("records")],
-                "verdict": None if one.evidence is None else one.evidence.verdict,
-                "positives_needed": None if one.evidence is None else one.evidence.positives_needed,
-                "said": None if one.evidence is None else one.evidence.text.en,
-            }
-            for one in each.challengers
-        },
-        "remarks": [remark.en for remark in each.remarks],
-    }
-
-
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): _value(value) for name, value in row.items()}
-
-
-def _value(value: object) -> object:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,47 +13,27 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from kyc_ml.config import read_packaged
 from kyc_ml.decision import Language
 from kyc_ml.display import (
-    Drawing,
-    Series,
     draw_distributions,
-    draw_series,
-    format_rate,
     say_number,
     template_environment,
 )
 from kyc_ml.features import FeatureSpec
-from kyc_ml.metrics import Floats
 from kyc_ml.monitoring.alerts.book import Alert
 from kyc_ml.monitoring.found import GUARANTEE
 from kyc_ml.monitoring.level import LevelPolicy
 from kyc_ml.monitoring.outcomes import SENTENCES
+from kyc_ml.monitoring.pictures import YEAR, Pictures, tick
 from kyc_ml.monitoring.signals import Severity, Signal
-from kyc_ml.monitoring.watched import Challenger, Watched
+from kyc_ml.monitoring.watched import FIGURES, Challenger, Watched
 from kyc_ml.storage import write_whole
 
 PAGES: Final[Mapping[Language, str]] = {"en": "monitor.html", "zh": "monitor.zh.html"}
-WORDS: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("page.yaml"))
-_YEAR: Final = 365
 _TODO: Final = 5
 _SIGNALS: Final = 200
 _MOVED: Final = 15
-_MEGABYTE: Final = 1e6
-_ROLES: Final = 7
 _DASH: Final = "–"
-_MONTHLY: Final = ("o_e", "auc", "average_precision", "recall_at_capacity")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
-    """A picture with its title and the key of its colours."""
-
-    title: str
-    drawing: Drawing
-    key: tuple[tuple[str, str], ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,41 +94,22 @@ def render(story: MonitorStory, language: Language, *, folder: Path) -> str:
     """Write the page as HTML in one language; every value is escaped."""
     page = _Page(language, folder)
     others = {"en": PAGES["zh"], "zh": PAGES["en"]}
-    return (
-        template_environment()
-        .get_template("monitor.html.j2")
-        .render(
-            t=page.words,
-            zh=language == "zh",
-            running=f"Internal only 内部资料 · {page.words['title']}",
-            page="页" if language == "zh" else "page",
-            story={**page.of(story), "other": others[language]},
-        )
+    template = template_environment().get_template("monitor.html.j2")
+    return template.render(
+        t=page.words,
+        zh=language == "zh",
+        running=f"Internal only 内部资料 · {page.words['title']}",
+        page="页" if language == "zh" else "page",
+        story={**page.of(story), "other": others[language]},
     )
 
 
-def words_of(language: Language) -> dict[str, Any]:
-    """Return the words of one language."""
-
-    def chosen(words: dict[str, Any]) -> dict[str, Any]:
-        return {
-            key: each[language] if set(each) == {"en", "zh"} else chosen(each)
-            for key, each in words.items()
-        }
-
-    return chosen(WORDS)
-
-
-class _Page:
+class _Page(Pictures):
     """The page in one language."""
 
     def __init__(self, language: Language, folder: Path) -> None:
-        self.language, self.folder = language, folder
-        self.words = words_of(language)
-
-    def say(self, key: str, **values: object) -> str:
-        """Fill a sentence."""
-        return str(self.words[key].format(**values))
+        super().__init__(language)
+        self.folder = folder
 
     def text_of(self, signal: Signal) -> str:
         """Return what a signal found."""
@@ -179,7 +140,7 @@ class _Page:
         }
 
     def _model(self, each: Watched, out: Path) -> dict[str, Any]:
-        plots = [plot for plot in self._plots(each) if plot is not None]
+        plots = [plot for plot in self.plots(each) if plot is not None]
         titles = {self.words["o_e"], self.words["evidence"], self.words["scored"]}
         specs = {} if each.bundle is None else {spec.name: spec for spec in each.bundle.specs}
         drift = [self._moved(row, specs) for row in each.moved.head(_MOVED).to_dict("records")]
@@ -305,7 +266,7 @@ class _Page:
             return []
         nights = {str(night["day"]): night for night in each.nights.to_dict("records")}
         first, end = (date.fromisoformat(pick(nights)) for pick in (min, max))
-        start = max(first, end - timedelta(days=_YEAR - 1))
+        start = max(first, end - timedelta(days=YEAR - 1))
         cells = [{"role": "before", "href": "", "title": ""}] * start.weekday()
         for number in range((end - start).days + 1):
             day = (start + timedelta(days=number)).isoformat()
@@ -330,131 +291,8 @@ class _Page:
     def _status(self, name: str) -> str:
         return str(self.words["status"][name])
 
-    def tier(self, each: Watched, name: str) -> str:
-        """Name a tier in the language of the page."""
-        rules = () if each.bundle is None else each.bundle.policy.tiers
-        found = next((rule.name_zh for rule in rules if rule.name == name), "")
-        return found if self.language == "zh" and found else name.replace("_", " ")
-
-    def _plots(self, each: Watched) -> Iterator[Plot | None]:
-        if each.months is not None:
-            yield from self._monthly(each)
-        if each.level is not None and not each.level.path.empty:
-            yield self._evidence(each)
-        nights = each.nights[each.nights["status"].isin(["published", "served"])]
-        if nights.empty:
-            return
-        days = _every_day(nights["day"])
-        daily = nights.set_index("day").reindex(days)
-        details = [each if isinstance(each, dict) else {} for each in daily["detail"]]
-
-        def figures(key: str, name: str, *, per: Floats | float = 1.0) -> Floats:
-            values = [each.get(key, {}).get(name, np.nan) for each in details]
-            return np.asarray(values, dtype=np.float64) / per
-
-        scored = daily["scored"].to_numpy(np.float64)
-        yield self._lines("scored", days, {self.words["scored"]: scored}, write=_tick)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            shares = {
-                self.tier(each, name): figures("tiers", name, per=scored) for name in each.tiers
-            }
-            refused = daily["quarantined"].to_numpy(np.float64) / daily["rows_read"].to_numpy()
-        yield self._lines("tiers", days, shares, write=format_rate, logarithmic=True)
-        psi = {"PSI": figures("drift", "drift/score_psi")}
-        yield self._lines("score_psi", days, psi, write=_tick)
-        yield self._lines("quarantined", days, {"": refused}, write=format_rate)
-        stages = dict.fromkeys(name for one in details for name in one.get("seconds", {}))
-        spent = {name: figures("seconds", name) for name in stages}
-        yield self._lines("seconds", days, spent, write=_tick)
-        kinds = dict.fromkeys(name for one in details for name in one.get("bytes", {}))
-        sizes = {name: figures("bytes", name, per=_MEGABYTE) for name in kinds}
-        yield self._lines("bytes", days, sizes, write=_tick)
-
-    def _lines(
-        self,
-        key: str,
-        labels: Sequence[str],
-        values: Mapping[str, Floats],
-        *,
-        write: Callable[[float], str],
-        note: str = "",
-        **options: Any,  # noqa: ANN401  those of `draw_series`
-    ) -> Plot | None:
-        series = [
-            Series(name=name, role=f"r{place % _ROLES}", values=each)
-            for place, (name, each) in enumerate(values.items())
-        ]
-        return self._plot(key, draw_series(labels, series, write=write, **options), series, note)
-
-    def _plot(
-        self, key: str, drawing: Drawing | None, series: Sequence[Series], note: str = ""
-    ) -> Plot | None:
-        if drawing is None:
-            return None
-        names = tuple(dict.fromkeys((each.role, each.name) for each in series))
-        return Plot(title=self.words[key], drawing=drawing, key=names, note=note)
-
-    def _evidence(self, each: Watched) -> Plot | None:
-        if each.level is None:
-            return None
-        path = each.level.path[each.level.path["family"] != "segment"]
-        days = _every_day(path["day"])
-        values = {}
-        for (family, subject), part in path.groupby(["family", "subject"], sort=False):
-            name = self.say(f"subject_{family}", name=self.tier(each, str(subject)))
-            # evidence stays as it is on days without a closed window
-            own = part.drop_duplicates("day", keep="last").set_index("day")["evidence"]
-            values[name] = own.reindex(days).ffill().to_numpy(np.float64)
-        return self._lines(
-            "evidence", days, values, write=_tick, note=self.words["evidence_note"],
-            reference=1.0, logarithmic=True,
-        )  # fmt: skip
-
-    def _monthly(self, each: Watched) -> Iterator[Plot | None]:
-        """Yield the course of each figure, with its estimate and the truth in one picture."""
-        months, estimates = each.months, each.estimates
-        if months is None:
-            return
-        guesses = pd.DataFrame() if estimates is None else estimates
-        labels = sorted({*months["month"], *guesses.get("month", ())})
-        for figure in _MONTHLY:
-            series = [
-                self._series(
-                    guess,
-                    f"estimate_{name}",
-                    f"r{place}",
-                    labels,
-                    columns=("estimate", "low", "high"),
-                )
-                for place, name in ((1, "cbpe"), (2, "pape"))
-                if len(guess := _estimates_of(guesses, name, figure))
-            ]
-            said = "observed" if figure == "o_e" else "truth"
-            ends = (figure, f"{figure}_low", f"{figure}_high")
-            series.append(self._series(months, said, "r0", labels, columns=ends, dots=True))
-            reference = 1.0 if figure == "o_e" else None
-            drawing = draw_series(labels, series, write=_tick, reference=reference)
-            yield self._plot(figure, drawing, series)
-
-    def _series(
-        self,
-        table: pd.DataFrame,
-        name: str,
-        role: str,
-        labels: Sequence[str],
-        *,
-        columns: tuple[str, str, str],
-        dots: bool = False,
-    ) -> Series:
-        by_month = table.set_index("month").reindex(pd.Index(labels))
-        found = [by_month[each].to_numpy(np.float64) for each in columns]
-        return Series(
-            name=self.words[name], role=role, values=found[0], low=found[1], high=found[2],
-            dots=dots,
-        )  # fmt: skip
-
     def _months(self, months: pd.DataFrame) -> Grid:
-        named = ("month", "rows", "closed", "positives", "complete", *_MONTHLY)
+        named = ("month", "rows", "closed", "positives", "complete", *FIGURES)
         short = {"o_e": "O/E", "auc": "AUC", "average_precision": "AP"}
         short["recall_at_capacity"] = self.words["recall_at_capacity"].split(" ")[0]
         heads = tuple(short.get(name, self.words[name]) for name in named)
@@ -465,7 +303,7 @@ class _Page:
                 *(f"{row[each]:,}" for each in ("rows", "closed", "positives")),
             ]
             cells.append(_share(row["complete"]))
-            for figure in _MONTHLY:
+            for figure in FIGURES:
                 value, low, high = (row[f"{figure}{end}"] for end in ("", "_low", "_high"))
                 cells.append(
                     f"{value:.3f} ({low:.3f}{_DASH}{high:.3f})" if np.isfinite(value) else _DASH
@@ -510,8 +348,8 @@ class _Page:
                     ("champion", "evidence_worse"),
                 )
             }
-            plot = self._lines(
-                "evidence", list(path["day"]), values, write=_tick, reference=1.0,
+            plot = self.lines(
+                "evidence", list(path["day"]), values, write=tick, reference=1.0,
                 logarithmic=True,
             )  # fmt: skip
         said = self.words["no_challenger_outcomes"]
@@ -563,28 +401,11 @@ def _kind(signal: Signal) -> str:
     return "drift" if signal.guarantee else "night"
 
 
-def _estimates_of(estimates: pd.DataFrame, name: str, figure: str) -> pd.DataFrame:
-    if estimates.empty:
-        return estimates
-    return estimates[(estimates["estimator"] == name) & (estimates["figure"] == figure)]
-
-
-def _every_day(days: pd.Series) -> list[str]:
-    """List every day of the last year from the first to the last of some."""
-    first, last = pd.Timestamp(days.min()), pd.Timestamp(days.max())
-    first = max(first, last - pd.Timedelta(days=_YEAR - 1))
-    return list(pd.date_range(first, last).strftime("%Y-%m-%d"))
-
-
 def _share(value: float) -> str:
     return f"{value:.1%}" if np.isfinite(value) else _DASH
 
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return _tick(value) if np.isfinite(value) else _DASH
+        return tick(value) if np.isfinite(value) else _DASH
     return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
-
-
-def _tick(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"

@@ -17,6 +17,7 @@ from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.monitoring.challenge import ChallengerEvidence, compare_challenger
 from kyc_ml.monitoring.estimates import coverage_signals, estimates_by_period
 from kyc_ml.monitoring.level import LevelFound, level_signals
+from kyc_ml.monitoring.nights import PUBLISHED, SERVED
 from kyc_ml.monitoring.outcomes import KnownOutcomes, read_outcomes
 from kyc_ml.monitoring.performance import performance_by_month
 from kyc_ml.monitoring.signals import Signal
@@ -24,6 +25,8 @@ from kyc_ml.registry import Bundle
 from kyc_ml.scoring import read_scores, shadows_of
 from kyc_ml.validation import Text
 
+FIGURES: Final = ("o_e", "auc", "average_precision", "recall_at_capacity")
+"""Figures of performance, as `performance_by_month` names them."""
 _SWAPPED: Final = 28
 """Newest nights whose swap set is counted. Convention: four weeks."""
 _SEEN: Final = (OBSERVATION_ID, "tier")
@@ -93,6 +96,11 @@ class Watched:
     def day(self) -> str:
         """Day of the newest night; '' without one."""
         return "" if self.last is None else str(self.last["day"])
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the newest night was published, or its requests served."""
+        return self.last is not None and self.last["status"] in {PUBLISHED, SERVED}
 
     @property
     def tiers(self) -> tuple[str, ...]:

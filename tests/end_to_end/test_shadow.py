@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kyc_ml.display import ProgressReporter
+from kyc_ml.monitoring import MonitorRequest, record_folder, run_monitor
 from kyc_ml.registry import load_bundle, save_bundle
 from kyc_ml.scoring import (
     features_beside,
@@ -47,7 +48,7 @@ def other_policy(night, folder):
     """Save the model under another digest: its tiers begin elsewhere."""
     bundle = load_bundle(night.model)
     tiers = [
-        tier.model_copy(update={"from_probability": tier.from_probability / 2})
+        tier.model_copy(update={"from_probability": tier.from_probability**0.1})
         for tier in bundle.policy.tiers
     ]
     policy = bundle.policy.model_copy(update={"tiers": tuple(tiers)})
@@ -112,6 +113,33 @@ def test_a_challenger_that_fails_is_a_warning(champion, night, tmp_path, monkeyp
     assert any(uri in warned for warned in reporter.warnings)
     assert read_manifest(result.path).run_id == result.manifest.run_id
     assert not features_beside(request.out).exists()
+
+
+def test_monitoring_compares_a_challenger_with_the_model_in_whose_shadow_it_scored(
+    champion, night, tmp_path
+):
+    request, result = champion
+    out = tmp_path / "out"
+    uri = str(other_policy(night, tmp_path / "challenger"))
+    [shadow] = run_shadows([(request, result)], [uri], reporter=ProgressReporter())
+    record_folder(out)
+    found = run_monitor(
+        MonitorRequest(
+            out=out,
+            source=night.source,
+            data=night.data,
+            models=(str(night.model),),
+            log_mlflow=False,
+        )
+    )
+    [watched] = found.models  # a challenger has no nights of its own
+    [challenger] = watched.challengers
+    assert challenger.label == shadow.path.name
+    ours, theirs = read_scores(result.path)["tier"], read_scores(shadow.path)["tier"]
+    swap = challenger.swap.set_index("tier")
+    for tier in swap.index:
+        assert swap.loc[tier, "champion"] == (ours == tier).sum()
+        assert swap.loc[tier, "challenger"] == (theirs == tier).sum()
 
 
 def test_a_challenger_without_features_at_hand_computes_its_own(champion, night, tmp_path):
