@@ -203,7 +203,7 @@ def _score(
     """
     from kyc_ml.cli.terminal.results import show_scoring
     from kyc_ml.contract import read_once
-    from kyc_ml.scoring import run_score
+    from kyc_ml.monitoring import run_recorded
 
     place = night.out / "tables"
     with ExitStack() as reading:
@@ -217,7 +217,7 @@ def _score(
             raise
         for request in requests:
             try:
-                show_scoring(terminal, run_score(request, reporter=terminal, tables=tables))
+                show_scoring(terminal, run_recorded(request, reporter=terminal, tables=tables))
             except NotReadyError as error:
                 if wait is not None:
                     raise
@@ -230,10 +230,12 @@ def _score(
 def _log(
     terminal: Terminal, error: KycMlError, *requests: ScoringRequest, began: float, zone: str
 ) -> None:
-    """Log in MLflow what was refused before `run_score` could."""
+    """Log in MLflow, and in the record of nights, what was refused before it was scored."""
+    from kyc_ml.monitoring import note_refused
     from kyc_ml.scoring import log_refusal
 
     for request in requests:
+        note_refused(request, error, reporter=terminal)
         log_refusal(request, error, zone=zone, began=began, reporter=terminal)
 
 
