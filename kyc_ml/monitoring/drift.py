@@ -285,15 +285,8 @@ def _of_tables(
     elif family == MISSING:
         code = "data.empty" if after[0] > before[0] else "drift.missing"
     elif family in {CATEGORIES, QUARANTINE}:
-        table, _, column = block.subject.partition(".")
-        now, earlier = (
-            next((each[table] for each in details.get(day, ()) if table in each), {})
-            for day in _days(figures, change)
-        )
-        if family == QUARANTINE:
-            code = name_quarantine(now)
-        else:
-            code = name_mixture(column, *day_shares(now, earlier, column))
+        code = _name_rows(block, figures, change, details)
+        if family == CATEGORIES:
             words["after"] = f"{0.5 * np.abs(after - before).sum():.1%}"
     ranked = tuple(figures.blocks[each].subject for each in change.features)
     return _finding(
@@ -301,10 +294,26 @@ def _of_tables(
     )
 
 
-def _days(figures: Figures, change: Change) -> tuple[str, str]:
-    """Return the first night of a change, and the night before it."""
-    days = figures.days.strftime("%Y-%m-%d")
-    return days[change.since], days[max(change.since - 1, 0)]
+def _name_rows(
+    block: Block,
+    figures: Figures,
+    change: Change,
+    details: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> str:
+    """Return the code of moved categories or quarantine: the first night that says why counts."""
+    table, _, column = block.subject.partition(".")
+    read = [
+        next((each[table] for each in details.get(day, ()) if table in each), {})
+        for day in figures.days.strftime("%Y-%m-%d")
+    ]
+    codes = [
+        name_quarantine(read[night])
+        if block.family == QUARANTINE
+        else name_mixture(column, *day_shares(read[night], read[max(night - 1, 0)], column))
+        for night in range(change.since, change.night + 1)
+    ]
+    vague = {"drift.category", "data.quarantine"}
+    return next((code for code in codes if code not in vague), codes[-1])
 
 
 def _name_volume(subject: str, times: float) -> str:

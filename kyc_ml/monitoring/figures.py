@@ -23,13 +23,11 @@ SCORE, FEATURES, TIERS, UNKNOWN, SCORED = "score", "features", "tiers", "unknown
 VOLUMES, LATENESS, QUARANTINE = "volumes", "lateness", "quarantine"
 MISSING, MAGNITUDE, CATEGORIES = "missing", "magnitude", "categories"
 _LEAST: Final = 20
-"""Rows of a day below which its shares are chance. Convention."""
+"""Rows of a day below which shares are chance: of a day, or of a value. Convention."""
 _POPULATION: Final = 0.01
 """Share by which a profile table may wander without notice. Convention."""
 _SPREAD: Final = 0.25
 """Variance of the common logarithm of an amount. Convention; a larger one is learned."""
-_COMMON: Final = 0.001
-"""Share that a value has on some night, or it is not watched by itself. Convention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +214,14 @@ class _Table:
                 yield self._day(family, f"{self._name}.{name}", np.array(own)[:, None], ("",))
         for column in sorted({name for night in self._nights for name in night.get("shares", {})}):
             shares = [night.get("shares", {}).get(column) for night in self._nights]
-            values = sorted({v for each in shares for v, s in (each or {}).items() if s > _COMMON})
+            values = sorted(
+                {
+                    value
+                    for each, described in zip(shares, self._described, strict=True)
+                    for value, share in (each or {}).items()
+                    if share * described >= _LEAST
+                }
+            )
             if values:
                 table = [[np.nan if e is None else e.get(v, 0.0) for v in values] for e in shares]
                 subject = f"{self._name}.{column}"

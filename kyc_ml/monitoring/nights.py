@@ -39,6 +39,7 @@ _SCHEMA: Final = (
     "attempts INTEGER NOT NULL, recorded_at TEXT NOT NULL, shape TEXT NOT NULL, "
     "profile BLOB NOT NULL, detail BLOB NOT NULL, PRIMARY KEY (model, day, run, status))",
     "CREATE TABLE IF NOT EXISTS shapes (shape TEXT PRIMARY KEY, columns TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS customer_data (day TEXT PRIMARY KEY, shares BLOB NOT NULL)",
 )
 
 
@@ -227,13 +228,28 @@ class NightsRecord:
             [(after,)] = store.execute("SELECT count(*) FROM nights")
         return int(after - before)
 
-    def remove(self, model: str, day: str, status: str) -> None:
-        """Remove a night whose folder was removed because it was wrong."""
+    def add_customer_data(self, day: str, shares: pd.DataFrame) -> None:
+        """Add the counts of `customer_data` of a day, in place of earlier ones of the day.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        packed = zlib.compress(shares.drop(columns="share").to_json(orient="split").encode(), 6)
         with open_store(self.path) as store:
-            store.execute(
-                "DELETE FROM nights WHERE model = ? AND day = ? AND status = ?",
-                (model, day, status),
-            )
+            store.execute("INSERT OR REPLACE INTO customer_data VALUES (?, ?)", (day, packed))
+
+    def customer_data(self) -> pd.DataFrame:
+        """Return day and the columns of `customer_data`, of all days in order."""
+        names = ["day", "by", "group", "measure", "field", "customers", "faults", "share"]
+        frames = [pd.DataFrame(columns=names)]
+        for day, packed in self._rows("SELECT day, shares FROM customer_data ORDER BY day"):
+            content = json.loads(zlib.decompress(packed))
+            frame = pd.DataFrame(content["data"], columns=content["columns"])
+            share = frame["faults"] / frame["customers"].where(frame["customers"] > 0)
+            frames.append(frame.assign(day=day, share=share)[names])
+        return frames[0] if len(frames) == 1 else pd.concat(frames[1:], ignore_index=True)
 
     def _rows(self, sql: str, values: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
         with open_store(self.path, write=False) as store:
