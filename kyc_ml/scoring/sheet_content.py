@@ -35,15 +35,17 @@ from kyc_ml.decision import (
     list_in_force,
     list_rows,
     name_grade,
+    name_value,
     payment_rows,
     rating_points,
     recent_behaviour,
     say_code,
+    say_entered,
     say_value,
     timelines,
     write_text,
 )
-from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, Latest, find_rows, name_of
+from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, Latest, find_rows, name_group, name_of
 from kyc_ml.model import Calibrator
 from kyc_ml.scoring.case import Case
 
@@ -187,6 +189,7 @@ def _rows(
         placed = has_range(spec) and not np.isnan(place)
         yield ReasonRow(
             code=str(row["code"]),
+            name=_name_of(str(row["code"]), str(row["family"]), language),
             text=str(row["text_zh" if language == "zh" else "text"]),
             percentile=float(place) if placed else None,
             contribution=float(row["contribution"]),
@@ -194,6 +197,12 @@ def _rows(
             same_rows=shown.get(found, 0) if found else 0,
         )
         shown.setdefault(found, number)
+
+
+def _name_of(code: str, family: str, language: Language) -> str:
+    """Name the group of a reason; a feature without one is named by its family."""
+    named = name_group(code)
+    return name_value("families", family, language) if named is None else named[language == "zh"]
 
 
 def _patterns(
@@ -305,9 +314,9 @@ def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
                 "code": each.code,
                 "gives": write_text("gives", kind, language, tier=shown[str(tier)]),
                 "reason": _reason_of(each, language),
-                "source": each.source,
+                "source": say_entered(each.source, language),
                 "until": str(each.expiry - timedelta(days=1)),  # its last day, as in the sentence
-                "approver": each.approver,
+                "approver": name_value("entered", each.approver, language),
             }
         )
     return listed
@@ -315,7 +324,7 @@ def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
 
 def _reason_of(override: OverrideRule | EnteredOverride, language: Language) -> str:
     if isinstance(override, EnteredOverride):
-        return override.reason
+        return say_entered(override.reason, language)
     return override.chinese if language == "zh" else override.english
 
 

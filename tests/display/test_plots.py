@@ -205,7 +205,7 @@ def test_a_beeswarm_of_one_row_or_none(table):
 
 def test_tiers_with_empty_tier_and_rate_of_zero(tiers):
     svg = assert_small(plots.plot_tiers(tiers))
-    for text in ("90,000", "medium", "observed", "expected"):
+    for text in ("90,000", "Medium", "observed", "expected"):
         assert text in svg
 
 

@@ -15,7 +15,7 @@ from kyc_ml.decision.tiers.calendar import decision_days
 from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
-from kyc_ml.decision.wording import Pair, name_both, name_grade, write_both
+from kyc_ml.decision.wording import Pair, name_both, name_grade, say_entered, write_both
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
@@ -161,12 +161,16 @@ def _say_override(grades: Grades, row: int) -> Pair:
         "set_by",
         "override_floor" if found else "override_tier",
         code=override.code,
-        reason=override.reason
+        reason=_say_entered(override.reason)
         if isinstance(override, EnteredOverride)
         else (override.english, override.chinese),
         tier=_name(grades, grades.tier[row]),
         before=_name(grades, grades.before[row]),
-        source=override.source,
+        source=_say_entered(override.source),
         until=str(override.expiry - timedelta(days=1)),
-        approver=override.approver,
+        approver=name_both("entered", override.approver),
     )
+
+
+def _say_entered(text: str) -> Pair:
+    return say_entered(text, "en"), say_entered(text, "zh")

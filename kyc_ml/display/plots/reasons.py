@@ -19,6 +19,7 @@ from kyc_ml.display.plots.style import (
     SMALL,
     finish,
     format_rate,
+    in_two_lines,
     label_rows,
     new_figure,
     percent_axis,
@@ -37,13 +38,15 @@ def plot_importance(table: pd.DataFrame) -> Figure:
         Share of the total contribution, of all features; the strongest 15 are drawn.
     """
     shown = table.nlargest(_TOP_FEATURES, "share").iloc[::-1]
-    figure, axes = new_figure(size=(SIZE[0], 0.9 + 0.215 * max(len(shown), 5)))
-    families = sorted(table["family"].astype(str).unique())
-    colour = {name: FAMILIES[i % len(FAMILIES)] for i, name in enumerate(families)}
+    figure, axes = new_figure(size=(SIZE[0], 0.9 + 0.34 * max(len(shown), 5)))
     place = np.arange(len(shown))
     own = shown["family"].astype(str)
+    # the strongest families have a colour each, and no two the same; further ones are grey
+    strongest = own.iloc[::-1].drop_duplicates()
+    colour = dict.fromkeys(own, MUTED) | dict(zip(strongest, FAMILIES, strict=False))
     axes.barh(place, shown["share"], height=0.68, color=[colour[name] for name in own])
-    label_rows(axes, place, [shorten(str(name), 38) for name in shown["feature"]])
+    label_rows(axes, place, [in_two_lines(str(name), 36) for name in shown["feature"]])
+    axes.tick_params(axis="y", labelsize=SMALL - 1)
     for y, share in zip(place, shown["share"], strict=True):
         axes.annotate(
             format_rate(share),
@@ -58,10 +61,11 @@ def plot_importance(table: pd.DataFrame) -> Figure:
     axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("share of the total gain")
     percent_axis(axes, "x")
-    handles = [Patch(color=colour[name], label=name) for name in dict.fromkeys(own.iloc[::-1])]
-    axes.legend(
-        handles=handles, loc="lower right", frameon=False, fontsize=SMALL - 0.5, handlelength=1.0
-    )
+    handles = [Patch(color=colour[name], label=name.replace("_", " ")) for name in strongest]
+    figure.legend(
+        handles=handles, loc="outside upper left", frameon=False, fontsize=SMALL - 0.5,
+        handlelength=1.0, ncols=3,
+    )  # fmt: skip
     return finish(figure)
 
 

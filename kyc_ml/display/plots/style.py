@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -266,8 +267,10 @@ def draw_legend(axes: Axes, *, loc: Corner, coloured: bool = True) -> None:
         )
 
 
-def legend_above(axes: Axes, *, handles: Sequence[Artist] = (), coloured: bool = True) -> None:
-    """Draw the legend above the plot, where it covers no mark."""
+def legend_above(
+    axes: Axes, *, handles: Sequence[Artist] = (), coloured: bool = True, lift: float = 0.0
+) -> None:
+    """Draw the legend above the plot, where it covers no mark, `lift` points above its edge."""
     shown, labels = axes.get_legend_handles_labels()
     names = [str(handle.get_label()) for handle in handles] or labels
     if not names:
@@ -282,7 +285,7 @@ def legend_above(axes: Axes, *, handles: Sequence[Artist] = (), coloured: bool =
         labelcolor="linecolor" if coloured else INK,
         handlelength=1.6,
         ncols=max(1, min(4, len(names), int(room // max(map(len, names))))),
-        borderaxespad=0.2,
+        borderaxespad=0.2 + lift / SMALL,
         columnspacing=1.2,
     )
 
@@ -321,6 +324,11 @@ def short_count(count: float) -> str:
         if count >= size:
             return f"{count / size:g}{suffix}"
     return f"{count:g}"
+
+
+def in_two_lines(label: str, length: int) -> str:
+    """Break a long label into two lines; one that needs more is cut in its middle."""
+    return textwrap.fill(shorten(label, 2 * length - 10), length)
 
 
 def shorten(label: str, length: int) -> str:
