@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -187,10 +187,11 @@ def _rows(
         )
         found = tuple(each for each in written if each is not None)
         placed = has_range(spec) and not np.isnan(place)
+        name, text = _head_of(row, language)
         yield ReasonRow(
             code=str(row["code"]),
-            name=_name_of(str(row["code"]), str(row["family"]), language),
-            text=str(row["text_zh" if language == "zh" else "text"]),
+            name=name[:1].upper() + name[1:],
+            text=text,
             percentile=float(place) if placed else None,
             contribution=float(row["contribution"]),
             rows=found,
@@ -199,10 +200,14 @@ def _rows(
         shown.setdefault(found, number)
 
 
-def _name_of(code: str, family: str, language: Language) -> str:
-    """Name the group of a reason; a feature without one is named by its family."""
-    named = name_group(code)
-    return name_value("families", family, language) if named is None else named[language == "zh"]
+def _head_of(row: Mapping[Hashable, Any], language: Language) -> tuple[str, str]:
+    """Return a reason's head and text: the name of its group, or else the start of its sentence."""
+    text = str(row["text_zh" if language == "zh" else "text"])
+    named = name_group(str(row["code"]))
+    if named is None:
+        head, _, text = text.partition(write_text("sheet", "colon", language).strip())
+        return head, text.strip()
+    return named[language == "zh"], text
 
 
 def _patterns(

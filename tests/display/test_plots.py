@@ -272,17 +272,6 @@ def test_a_split_without_times_is_an_empty_figure():
     assert not figure.axes[0].patches
 
 
-def test_contributions_up_and_down():
-    table = pd.DataFrame(
-        {"label": ["amount $x$ and $y$", "device", "<b>"], "contribution": [1.2, -0.4, 0.0]}
-    )
-    svg = assert_small(plots.plot_contributions(table))
-    assert "amount $x$ and $y$" in svg
-    assert "<b>" not in svg
-    assert RAISES in svg
-    assert LOWERS in svg
-
-
 def test_plots_leave_the_global_state_alone(tiers):
     before = dict(mpl.rcParams)
     plots.plot_tiers(tiers)
@@ -352,39 +341,6 @@ def test_differences_stand_on_the_better_side_and_are_coloured_only_if_shown():
 
 def test_differences_without_any_interval_are_an_empty_figure():
     assert isinstance(plots.plot_differences(_differences().tail(1)), Figure)
-
-
-@pytest.mark.parametrize(("ascending", "best"), [(False, [0.4, 0.4, 0.5]), (True, [0.4, 0.3, 0.3])])
-def test_trials_show_the_best_so_far(ascending, best):
-    trials = pd.DataFrame(
-        {
-            "trial": [0, 1, 2, 3],
-            "state": ["complete", "complete", "pruned", "complete"],
-            "value": [0.4, 0.3, np.nan, 0.5],
-            "fold_1": [0.3, 0.3, 0.1, 0.6],
-            "fold_2": [0.5, 0.3, np.nan, 0.4],
-        }
-    )
-    axes = plots.plot_trials(trials, ascending=ascending).axes[0]
-    [line] = [each for each in axes.lines if "best" in each.get_label()]
-    assert line.get_ydata().tolist() == best
-
-
-def test_cut_offs_in_force_stand_beside_the_proposed_ones():
-    table = pd.DataFrame(
-        {
-            "segment": ["all"] * 3,
-            "tier": ["low", "medium_low", "high"],
-            "in_force": [0.0, 0.002, 0.5],
-            "proposed": [0.0, 0.004, 0.3],
-            "low": [0.0, 0.003, 0.2],
-            "high": [0.0, 0.005, 0.4],
-        }
-    )
-    axes = plots.plot_cut_offs(table).axes[0]
-    drawn = {line.get_label(): line.get_xdata().tolist() for line in axes.lines}
-    assert drawn == {"proposed, 95% interval": [0.004, 0.3], "in force": [0.002, 0.5]}
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["medium low", "high"]
 
 
 def test_a_notebook_is_shown_a_picture_of_twice_the_pixels(tiers):

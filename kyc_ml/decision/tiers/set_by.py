@@ -16,6 +16,7 @@ from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
 from kyc_ml.decision.wording import Pair, name_both, name_grade, say_entered, write_both
+from kyc_ml.display import format_rate
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
@@ -93,11 +94,13 @@ def _say_model(grades: Grades, row: int) -> Pair:
     # the lowest tier has no cut-off: the probability did not reach that of the next one
     place = max(tier, 1)
     cut = grades.policy.cut_offs(segment)[place]
-    close = f"{100 * proba:.4g}" == f"{100 * cut:.4g}" and proba != cut
+    shown = format_rate(proba)
+    if shown == format_rate(cut) and proba != cut:
+        shown = f"{100 * proba:.17g}%"
     return write_both(
         "set_by",
         "model" if tier else "model_below",
-        proba=f"{100 * proba:.{17 if close else 4}g}%",
+        proba=shown,
         cut=f"{100 * cut:.4g}%",
         tier=_name(grades, place),
         segment=""

@@ -11,10 +11,7 @@ from matplotlib.patches import Patch
 
 from kyc_ml.display.plots.style import (
     FAMILIES,
-    INK,
-    LOWERS,
     MUTED,
-    RAISES,
     SIZE,
     SMALL,
     finish,
@@ -23,7 +20,6 @@ from kyc_ml.display.plots.style import (
     label_rows,
     new_figure,
     percent_axis,
-    shorten,
 )
 
 _TOP_FEATURES: Final = 15
@@ -66,35 +62,4 @@ def plot_importance(table: pd.DataFrame) -> Figure:
         handles=handles, loc="outside upper left", frameon=False, fontsize=SMALL - 0.5,
         handlelength=1.0, ncols=3,
     )  # fmt: skip
-    return finish(figure)
-
-
-def plot_contributions(table: pd.DataFrame) -> Figure:
-    """Draw one row's contributions as bars from 0: what raises the risk and what lowers it.
-
-    Parameters
-    ----------
-    table : DataFrame[label, contribution]
-        Log-odds, in the order to draw from the top.
-    """
-    shown = table.iloc[::-1]
-    figure, axes = new_figure(size=(SIZE[0], 0.85 + 0.26 * max(len(shown), 3)))
-    pushes = shown["contribution"].to_numpy(dtype=np.float64)
-    place = np.arange(len(shown))
-    axes.barh(place, pushes, height=0.62, color=np.where(pushes > 0, RAISES, LOWERS).tolist())
-    label_rows(axes, place, [shorten(str(label), 46) for label in shown["label"]])
-    for y, push in zip(place, pushes, strict=True):
-        axes.annotate(
-            f"{push:+.2f}".replace("-", "−"),
-            (push, y),
-            xytext=(3 if push > 0 else -3, 0),
-            textcoords="offset points",
-            fontsize=SMALL - 1,
-            ha="left" if push > 0 else "right",
-            va="center",
-        )
-    reach = 1.3 * float(np.abs(pushes).max(initial=0.0)) or 1.0
-    axes.set_xlim(-reach if (pushes < 0).any() else 0.0, reach if (pushes > 0).any() else 0.0)
-    axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_xlabel("log-odds (red raises, blue lowers the risk)")
     return finish(figure)

@@ -68,13 +68,13 @@ _CHINESE_FONTS: Final = (
     "Microsoft YaHei",
     "WenQuanYi Micro Hei",
 )
-Corner = Literal["lower left", "lower right", "upper left", "upper right"]
 
 _ODDS_TICKS: Final = (1e-5, 1e-4, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 
 SMALL_RATE: Final = 0.2
 """Below this median rate the axes are logarithmic: small rates would look alike."""
 
+_MOST_TICKS: Final = 5
 SIZE: Final = (5.0, 3.4)
 SMALL: Final = 8.5
 _SHOWN_DPI: Final = 96
@@ -196,6 +196,8 @@ def log_rates(
     ticks = np.sort(np.outer(decades, steps).ravel())
     bottom = float(ticks[ticks <= low * 1.0001].max())
     ticks = ticks[(ticks >= bottom) & (ticks <= min(1.0, 1.6 * high))]
+    if ticks.size > _MOST_TICKS:  # names of more would touch each other
+        ticks = ticks[::-2][::-1]
     labels = [f"{100 * tick:.6g}%" for tick in ticks]
     place = bottom / 10**0.5
     if zero:
@@ -250,21 +252,6 @@ def label_rows(axes: Axes, place: Ints, labels: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-
-
-def draw_legend(axes: Axes, *, loc: Corner, coloured: bool = True) -> None:
-    """Draw the legend, in the colours of the marks; nothing if nothing has a label."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(
-            handles,
-            labels,
-            loc=loc,
-            frameon=False,
-            fontsize=SMALL,
-            labelcolor="linecolor" if coloured else INK,
-            handlelength=2.2,
-        )
 
 
 def legend_above(
