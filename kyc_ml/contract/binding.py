@@ -52,10 +52,7 @@ def note_mapping_faults(
 ) -> None:
     """Note wrong names in a mapping's tables: those not contracted, and required ones absent.
 
-    Parameters
-    ----------
-    tables : mapping of table to TableMapping
-        As `SourceMapping.completed` gives them.
+    `tables`: mapping of table to TableMapping; as `SourceMapping.completed` gives them.
     """
     for table in wanted:
         if table not in tables:

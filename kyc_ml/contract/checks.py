@@ -79,21 +79,15 @@ AS_THEY_ARE: Final = RowRules()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractCheck:
-    """One rule: `broken` is SQL that is true where a row breaks it.
-
-    Attributes
-    ----------
-    column : str
-        Empty where the rule is about the whole row.
-    voids : bool
-        For a rule that costs no row: the value is taken as missing.
-    """
+    """One rule: `broken` is SQL that is true where a row breaks it."""
 
     column: str
+    """Empty where the rule is about the whole row."""
     rule: str
     cure: str
     broken: str
     voids: bool = False
+    """For a rule that costs no row: the value is taken as missing."""
 
     @classmethod
     def of(
@@ -204,12 +198,8 @@ def checks_of(
 
     The last two are about keys that come twice; they are found after all rows are read.
 
-    Parameters
-    ----------
-    types : mapping of column to DuckDB type
-        Of the mapped expressions.
-    guarded : bool
-        Also check that an expression could be computed at all.
+    `types`: mapping of column to DuckDB type; of the mapped expressions.
+    `guarded`: also check that an expression could be computed at all.
     """
     checks: list[ContractCheck] = []
     for column in contract.columns:

@@ -29,12 +29,8 @@ def marked_encoding(head: bytes) -> str | None:
 def encoding_fault(head: bytes, declared: str | None) -> str | None:
     """Return why a file cannot be read in the encoding declared; None if it may be.
 
-    Parameters
-    ----------
-    head : bytes
-        The beginning of the file.
-    declared : str or None
-        Python's name of the encoding; None for UTF-8, or the encoding of a mark.
+    `head`: the beginning of the file.
+    `declared`: Python's name of the encoding; None for UTF-8, or the encoding of a mark.
     """
     marked = marked_encoding(head)
     if declared is None or marked is None:

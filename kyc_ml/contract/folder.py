@@ -163,12 +163,9 @@ def watch_files(
 ) -> tuple[dict[str, tuple[int, int]], bool]:
     """Return what shows that files have changed, without reading them, and whether they rest.
 
-    Returns
-    -------
-    dict of path to size and change time
-        Of the files of a mapping, their markers, and unfinished copies beside them.
-    bool
-        False if one of them was written to a moment ago.
+    Returns dict of path to size and change time; of the files of a mapping, their markers, and
+    unfinished copies beside them.
+    Returns bool; False if one of them was written to a moment ago.
     """
     root = data.resolve()
     seen: dict[str, tuple[int, int]] = {}
@@ -252,10 +249,7 @@ def require_unchanged(
 ) -> None:
     """Raise if files changed while they were read: the rows may be a mixture of both states.
 
-    Raises
-    ------
-    NotReadyError
-        Names every such file.
+    Raises NotReadyError: names every such file.
     """
     faults = Faults(subject, NotReadyError)
     faults.extend(

@@ -65,12 +65,8 @@ def alike_sql(identifier: str) -> str:
 def form_sql(value: str, form: IdentifierForm, *, decimal: bool = False) -> str:
     """Write an identifier in its form as SQL; NULL where nothing is left of it.
 
-    Parameters
-    ----------
-    value : str
-        SQL of type VARCHAR.
-    decimal : bool
-        It was a decimal: 12.00 is 12 without a doubt.
+    `value`: SQL of type VARCHAR.
+    `decimal`: it was a decimal: 12.00 is 12 without a doubt.
     """
     odd = value
     if form.width == "half":

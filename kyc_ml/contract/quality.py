@@ -30,16 +30,11 @@ def word_rule(key: str, **values: object) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleFinding:
-    """How many rows of a table break one rule, and how to fix them.
-
-    Attributes
-    ----------
-    column : str
-        Empty where the rule is about the whole row or table.
-    """
+    """How many rows of a table break one rule, and how to fix them."""
 
     table: str
     column: str
+    """Empty where the rule is about the whole row or table."""
     rule: str
     count: int
     cure: str
@@ -190,11 +185,8 @@ class DataQualityReport:
 def check_quarantined_share(quality: DataQualityReport, *, subject: str, maximum: float) -> None:
     """Raise if too many rows of a source are quarantined.
 
-    Raises
-    ------
-    ContractError
-        If the share of a table is above `maximum` (equal passes), or if no row of a table is
-        left. Lists every finding of every table.
+    Raises ContractError if the share of a table is above `maximum` (equal passes), or if no row of
+    a table is left. Lists every finding of every table.
     """
     refused = [
         table

@@ -125,22 +125,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableContract:
-    """One contracted table.
-
-    Attributes
-    ----------
-    key : tuple of str
-        Columns that together name a row; duplicates are quarantined.
-    known_after_event : bool
-        True if ``known_at`` may not be before ``event_time``. Profile versions and
-        planned reviews may be known ahead of the day they take effect.
-    """
+    """One contracted table."""
 
     name: str
     description: str
     key: tuple[str, ...]
+    """Columns that together name a row; duplicates are quarantined."""
     columns: tuple[Column, ...]
     known_after_event: bool = True
+    """True if ``known_at`` may not be before ``event_time``. Profile versions and planned reviews
+    may be known ahead of the day they take effect."""
 
     def column(self, name: str) -> Column:
         """Return the column called `name`; KeyError if it is not contracted."""
