@@ -83,13 +83,7 @@ class ChosenObservations:
 
 
 def choose_observations(tables: Tables, chosen: ChosenObservations) -> pa.Table:
-    """List the chosen observations.
-
-    Raises
-    ------
-    ConfigError, DatasetError
-        As `store_observations` does.
-    """
+    """List the chosen observations; ConfigError or DatasetError as `store_observations` does."""
     found = pa.concat_tables(_pieces(tables, chosen))
     if not found.num_rows:
         raise DatasetError(_say_nothing(tables, chosen))

@@ -157,10 +157,7 @@ def assign_customer_folds(
     turn, so that the number of each kind differs by at most one between folds. This balances
     customers, not rows. The order of rows does not matter.
 
-    Raises
-    ------
-    DatasetError
-        If there are fewer customers, or fewer with a positive, than folds.
+    Raises DatasetError if there are fewer customers, or fewer with a positive, than folds.
     """
     # sorted, so that the folds do not depend on the order of rows; as text, as ids may be mixed
     codes, names = pd.factorize(customers)

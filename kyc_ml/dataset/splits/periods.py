@@ -56,11 +56,8 @@ def plan_periods(
 ) -> tuple[Period, ...]:
     """Plan the folds backwards from `end`; return the earliest first.
 
-    Raises
-    ------
-    DatasetError
-        If a fold would train before `start`, or has no day left to train on; every such
-        fold is named.
+    Raises DatasetError if a fold would train before `start`, or has no day left to train on; every
+    such fold is named.
     """
     step = pd.Timedelta(days=lengths.step_days)
     earlier = range(lengths.folds - 1, -1, -1)
