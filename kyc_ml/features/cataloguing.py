@@ -82,10 +82,7 @@ def run_show(
 def declared_features(config: Path | None, *, source: Path | None = None) -> dict[str, FeatureSpec]:
     """Declare every feature, under a configuration's items, lists and amounts if given.
 
-    Parameters
-    ----------
-    source : Path or None
-        Source mapping, whose attributes give features.
+    `source`: source mapping, whose attributes give features.
     """
     features = FeatureConfig(families=tuple(FAMILIES))
     if config is not None:

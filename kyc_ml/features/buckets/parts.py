@@ -58,17 +58,12 @@ _Writers = Mapping[tuple[str | None, tuple[str, ...]], BucketWriter]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Where rows are.
-
-    Attributes
-    ----------
-    files : mapping of place to Parquet file
-    observing : frozenset of str
-        Places whose rows have a decision time instead of times of an event.
-    """
+    """Where rows are."""
 
     files: Mapping[Place, Path]
+    """Mapping of place to Parquet file."""
     observing: frozenset[Place]
+    """Places whose rows have a decision time instead of times of an event."""
 
     def time_of(self, place: Place) -> str:
         """Return the column of the time at which a place's rows happen or are decided."""
