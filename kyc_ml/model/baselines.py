@@ -33,16 +33,11 @@ _MISSING: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bins:
-    """The bins of one column.
-
-    Attributes
-    ----------
-    edges : float64 array
-        Of a number, the highest value of each bin but the last; of a category, its codes.
-    category : bool
-    """
+    """The bins of one column."""
 
     edges: Floats
+    """float64 array; of a number, the highest value of each bin but the last; of a category, its
+    codes."""
     category: bool
 
     @property

@@ -20,17 +20,9 @@ def undo_downsampling(margin: Floats, *, negatives_kept: float) -> Floats:
     Source: King and Zeng 2001, Political Analysis 9, 137-163 (prior correction); Dal
     Pozzolo et al. 2015, IEEE SSCI, 159-166, https://doi.org/10.1109/SSCI.2015.33.
 
-    Parameters
-    ----------
-    margin : array of shape (n,)
-        Log-odds of a model fitted on the rows that were kept.
-    negatives_kept : float, in (0, 1]
-        Share r of the negatives that were kept; 1 changes nothing.
-
-    Raises
-    ------
-    ValueError
-        If the share is not above 0 and at most 1.
+    `margin`: array of shape (n,); log-odds of a model fitted on the rows that were kept.
+    `negatives_kept`: float, in (0, 1]; share r of the negatives that were kept; 1 changes nothing.
+    Raises ValueError if the share is not above 0 and at most 1.
 
     Examples
     --------

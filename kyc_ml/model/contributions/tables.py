@@ -94,12 +94,8 @@ def join_tables(parts: list[Tables]) -> Tables:
 def tabulate_tree(paths: Paths, slots: Ints, bounds: Ints, n_points: Ints, rules: Rules) -> Tables:
     """Make the tables of one tree.
 
-    Parameters
-    ----------
-    slots : int64 array of shape (n_features,)
-        The slot of each of the tree's features.
-    bounds, n_points
-        As `group_leaves` returns them.
+    `slots`: int64 array of shape (n_features,); the slot of each of the tree's features.
+    `bounds`, `n_points`: as `group_leaves` returns them.
     """
     n_groups, n_features = n_points.size, slots.size
     labels = np.zeros((n_groups, paths.cell_start[-1]), np.int64)
@@ -248,11 +244,9 @@ def _add_leaf_table(
 def _share_out(share: Floats, t: float) -> Floats:
     """Form what stands below the integral at t, for every pattern of features passed.
 
-    Returns
-    -------
-    float64 array of shape (n_features + 1, 2**n_features)
-        For each feature (o - z) times the product over the others; then the product over
-        all. Bit k of the column says whether feature k passes.
+    Returns float64 array of shape (n_features + 1, 2**n_features); for each feature (o - z) times
+    the product over the others; then the product over all. Bit k of the column says whether feature
+    k passes.
     """
     n = share.size
     out, before = np.empty((n + 1, 1 << n)), np.empty(n)
