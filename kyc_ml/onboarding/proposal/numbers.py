@@ -38,31 +38,22 @@ _LONG: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberReading:
-    """An expression that turns a column into numbers.
-
-    Attributes
-    ----------
-    negative : float
-        Share of the numbers below zero, in [0, 1].
-    negated : str
-        SQL that is true where a number is below zero.
-    marked : bool
-        True where debit and credit are marked beside the numbers, not by a sign.
-    doubt : str
-        What the user has to confirm; empty if nothing.
-    currencies : tuple of str
-        ISO 4217 codes of the signs beside the numbers, the commonest first.
-    """
+    """An expression that turns a column into numbers."""
 
     sql: str
     numeric: str
     form: str
     negative: float
+    """Share of the numbers below zero, in [0, 1]."""
     negated: str
+    """SQL that is true where a number is below zero."""
     marked: bool = False
+    """True where debit and credit are marked beside the numbers, not by a sign."""
     doubt: str = ""
+    """What the user has to confirm; empty if nothing."""
     alternatives: tuple[str, ...] = ()
     currencies: tuple[str, ...] = ()
+    """ISO 4217 codes of the signs beside the numbers, the commonest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,51 +41,36 @@ _HEAD_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnSample:
-    """Profile of a column in the sample.
-
-    Attributes
-    ----------
-    normal : str
-        Its name in small letters, words separated by ``_``.
-    type : str
-        DuckDB's type; text for every column of a CSV or JSON file.
-    filled : float
-        Share of rows with a value, in [0, 1].
-    distinct : int
-        Number of different values; `unique` where no two rows have the same.
-    number, whole : float
-        Share of the values that are numbers, and whole ones.
-    negative : float
-        Share of the numbers below zero.
-    low, high : float
-        Range of the numbers; NaN without numbers.
-    shortest, longest : int
-        Length of the values as text.
-    codes : tuple of str
-        The values, if they are few enough to be codes and not identifiers; otherwise empty.
-    table : str
-        Name of its source, and `rows` of the sample.
-    engine : Engine
-        Engine in which expressions are tried on it.
-    """
+    """Profile of a column in the sample."""
 
     name: str
     normal: str
+    """Its name in small letters, words separated by ``_``."""
     type: str
+    """DuckDB's type; text for every column of a CSV or JSON file."""
     filled: float
+    """Share of rows with a value, in [0, 1]."""
     distinct: int
+    """Number of different values; `unique` where no two rows have the same."""
     unique: bool
     number: float
     whole: float
+    """`number` and `whole`: share of the values that are numbers, and whole ones."""
     negative: float
+    """Share of the numbers below zero."""
     low: float
     high: float
+    """`low` and `high`: range of the numbers; NaN without numbers."""
     shortest: int
     longest: int
+    """`shortest` and `longest`: length of the values as text."""
     codes: tuple[str, ...]
+    """The values, if they are few enough to be codes and not identifiers; otherwise empty."""
     table: str
+    """Name of its source, and `rows` of the sample."""
     rows: int
     engine: Engine = field(repr=False, compare=False)
+    """Engine in which expressions are tried on it."""
 
     @property
     def sql(self) -> str:
@@ -105,22 +90,16 @@ class ColumnSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSample:
-    """Profile of a source in the sample.
-
-    Attributes
-    ----------
-    rows : int
-        Rows of the sample; all rows unless `partly`.
-    malformed : int
-        Lines that have more or fewer values than there are columns.
-    """
+    """Profile of a source in the sample."""
 
     found: FoundSource
     rows: int
+    """Rows of the sample; all rows unless `partly`."""
     partly: bool
     columns: tuple[ColumnSample, ...]
     engine: Engine = field(repr=False, compare=False)
     malformed: int = 0
+    """Lines that have more or fewer values than there are columns."""
 
     @property
     def name(self) -> str:
