@@ -201,10 +201,7 @@ def load_bundle(folder: FilePath, *, digest: str | None = None, cure: str = _RES
 def digest_bundle(folder: Path) -> str:
     """Return the digest of a bundle, computed from all of its bytes.
 
-    Raises
-    ------
-    BundleError
-        If the folder is not a bundle, or differs from its manifest.
+    Raises BundleError if the folder is not a bundle, or differs from its manifest.
     """
     return _sha256(_checked_files(folder)[1][MANIFEST])
 

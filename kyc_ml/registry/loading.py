@@ -52,10 +52,7 @@ def load_model(model: str) -> tuple[Bundle, str]:
 def load_registered(model: str) -> tuple[Bundle, FetchedBundle]:
     """Load a bundle from the registry, with the version that its address means now.
 
-    Raises
-    ------
-    BundleError, RegistryError
-        If it does not exist or was changed.
+    Raises BundleError or RegistryError if it does not exist or was changed.
     """
     with tempfile.TemporaryDirectory() as scratch:
         fetched = fetch_bundle(model, Path(scratch))

@@ -146,19 +146,13 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """Scored rows, and what they were made from.
-
-    Attributes
-    ----------
-    table : pyarrow.Table
-        As `score_features` returns it.
-    contributions : Contributions
-        Of every feature, in the model's order.
-    """
+    """Scored rows, and what they were made from."""
 
     table: pa.Table
+    """As `score_features` returns it."""
     scores: Scores
     contributions: Contributions
+    """Of every feature, in the model's order."""
 
 
 def score_and_grade(

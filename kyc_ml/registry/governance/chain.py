@@ -121,41 +121,26 @@ class LogAnchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something wrong with a log.
-
-    Attributes
-    ----------
-    line : int
-        From 1; the first line that is wrong.
-    what : str
-        'half_written', 'unreadable', 'edited', 'moved', 'unlinked', 'truncated' or
-        'rewritten'.
-    text : str
-        The same in a sentence.
-    """
+    """Something wrong with a log."""
 
     line: int
+    """From 1; the first line that is wrong."""
     what: str
+    """'half_written', 'unreadable', 'edited', 'moved', 'unlinked', 'truncated' or 'rewritten'."""
     text: str
+    """The same in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogReading:
-    """The content of a log.
-
-    Attributes
-    ----------
-    entries : tuple of Entry
-        Those that can be read, wrong ones included.
-    faults : tuple of Fault
-        In the order of lines; empty for a chain that holds.
-    whole : int
-        Bytes up to the end of the last whole line.
-    """
+    """The content of a log."""
 
     entries: tuple[Entry, ...]
+    """Those that can be read, wrong ones included."""
     faults: tuple[Fault, ...]
+    """In the order of lines; empty for a chain that holds."""
     whole: int
+    """Bytes up to the end of the last whole line."""
 
     @property
     def head(self) -> str:
@@ -193,9 +178,7 @@ def check_anchors(
 
     A log may have grown since; the entry of an anchor must still be in its place.
 
-    Parameters
-    ----------
-    anchors : iterable of (where it is kept, Anchor)
+    `anchors`: iterable of (where it is kept, Anchor).
     """
     faults = []
     for where, anchor in anchors:

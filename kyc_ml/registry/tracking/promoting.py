@@ -116,10 +116,7 @@ def keep_anchor(anchor: LogAnchor, *, name: str, version: str) -> None:
 
     An anchor with more entries is kept: two writers may come here in any order.
 
-    Parameters
-    ----------
-    version : str
-        '' for none.
+    `version`: '' for none.
     """
     with connected(uri=f"models:/{name}"):
         client = mlflow.MlflowClient()

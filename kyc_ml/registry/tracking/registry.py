@@ -52,21 +52,15 @@ class RegisteredModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedBundle:
-    """A registered bundle in a local folder.
-
-    Attributes
-    ----------
-    digest : str
-        The digest that was registered, as the version's tag has it.
-    alias : str
-        The alias by which it was asked for; '' where its number was named.
-    """
+    """A registered bundle in a local folder."""
 
     folder: Path
     digest: str
+    """The digest that was registered, as the version's tag has it."""
     name: str
     version: str
     alias: str
+    """The alias by which it was asked for; '' where its number was named."""
 
     @property
     def label(self) -> str:
@@ -77,18 +71,10 @@ class FetchedBundle:
 def fetch_bundle(uri: str, into: Path) -> FetchedBundle:
     """Bring a registered bundle to a local folder.
 
-    Parameters
-    ----------
-    uri : str
-        ``models:/name@alias`` or ``models:/name/version``.
-
-    Raises
-    ------
-    RegistryError
-        If the model, version or alias does not exist.
-    UnreachableError
-        If the server cannot be reached, or its files are missing: MLflow returns nothing for
-        a folder that is not mounted, and gives no error.
+    `uri`: ``models:/name@alias`` or ``models:/name/version``.
+    Raises RegistryError if the model, version or alias does not exist; UnreachableError if the
+    server cannot be reached, or its files are missing: MLflow returns nothing for a folder that is
+    not mounted, and gives no error.
     """
     with connected(uri=uri):
         name, number = resolve(uri)

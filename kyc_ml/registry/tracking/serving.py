@@ -195,10 +195,7 @@ def features_from_frame(frame: pd.DataFrame, *, specs: Sequence[FeatureSpec]) ->
     Keys that the frame lacks (a request to a served model has none) are left empty; no date
     follows from a decision without a time.
 
-    Raises
-    ------
-    DatasetError
-        Naming each column that is absent or holds values of another type.
+    Raises DatasetError naming each column that is absent or holds values of another type.
     """
     _require_columns(frame, specs)
     n = len(frame)
