@@ -52,20 +52,15 @@ from kyc_ml.training.out_of_fold import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldObservations:
-    """The observations that a cross-validated model is fitted on, and the count of all.
-
-    Attributes
-    ----------
-    used : pyarrow.Table of n observations
-        Those whose outcome was known on the training date, and that were mature then.
-    target : float64 array of shape (n,)
-    parts : DataFrame
-        What was left out, in the form of `summarise_parts`.
-    """
+    """The observations that a cross-validated model is fitted on, and the count of all."""
 
     used: pa.Table
+    """pyarrow.Table of n observations; those whose outcome was known on the training date, and that
+    were mature then."""
     target: Floats
+    """float64 array of shape (n,)."""
     parts: pd.DataFrame
+    """What was left out, in the form of `summarise_parts`."""
 
 
 def list_observations(

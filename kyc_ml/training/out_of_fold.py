@@ -63,9 +63,7 @@ def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) 
 
     Raises DatasetError if there are fewer customers than folds, or fewer rows of a class.
 
-    Returns
-    -------
-    int64 array of shape (n,)
+    Returns int64 array of shape (n,).
     """
     owners, positives = np.unique(customers).size, int(target.sum())
     fewest = min(owners, positives, target.size - positives)
@@ -114,10 +112,8 @@ def predict_out_of_fold(
 ) -> OutOfFold:
     """Predict every row by a model and a baseline fitted without its customer.
 
-    Parameters
-    ----------
-    matrix : float64 array of shape (n, p)
-    customers : object array of shape (n,)
+    `matrix`: float64 array of shape (n, p).
+    `customers`: object array of shape (n,).
     """
     splits = require_customer_folds(config)
     fold = split_customers(target, customers, folds=splits.folds, seed=config.model.seed)

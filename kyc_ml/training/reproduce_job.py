@@ -136,10 +136,7 @@ def require_same_files(
 
     `files` maps names, relative to the data folder, to SHA-256.
 
-    Raises
-    ------
-    SourceError
-        Naming every file that is missing, was added or has other bytes.
+    Raises SourceError naming every file that is missing, was added or has other bytes.
     """
     if not data.is_dir():
         msg = f"data folder {data} of {subject} does not exist: name the one it was trained on"

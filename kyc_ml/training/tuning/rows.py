@@ -39,24 +39,17 @@ class TuningPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TuningFold:
-    """The fit, early stopping and test rows of a fold, or of the run itself.
-
-    Attributes
-    ----------
-    stop : Part or None
-        None where all of `model.n_estimators` are fitted.
-    test_day : int64 array, one a test row
-        Day of the decision.
-    end_day : int
-        The day after the test period.
-    """
+    """The fit, early stopping and test rows of a fold, or of the run itself."""
 
     name: str
     fit: TuningPart
     stop: TuningPart | None
+    """None where all of `model.n_estimators` are fitted."""
     test: TuningPart
     test_day: Ints
+    """int64 array, one a test row; day of the decision."""
     end_day: int
+    """The day after the test period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,24 +66,17 @@ class OuterFold:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TuningRows:
-    """Features of all rows that tuning uses, and which rows each fold takes of them.
-
-    Attributes
-    ----------
-    final : FoldRows
-        The run's own train, early stopping and test; no trial sees its test. Of a run that is
-        cross-validated by customer its test is all rows, each held out once.
-    summary : DataFrame
-        One row a fold and part: fold, part, start, end, labels_read, rows, positives.
-    outer : tuple of OuterFold
-        Of a run that is cross-validated by customer; empty of others.
-    """
+    """Features of all rows that tuning uses, and which rows each fold takes of them."""
 
     features: FeatureTable
     folds: tuple[TuningFold, ...]
     final: TuningFold
+    """The run's own train, early stopping and test; no trial sees its test. Of a run that is
+    cross-validated by customer its test is all rows, each held out once."""
     summary: pd.DataFrame
+    """One row a fold and part: fold, part, start, end, labels_read, rows, positives."""
     outer: tuple[OuterFold, ...] = ()
+    """Of a run that is cross-validated by customer; empty of others."""
 
 
 def prepare_rows(
@@ -227,12 +213,8 @@ def fold_rows(
 ) -> TuningFold:
     """Assemble a fold from its parts by name; 'stop' may be absent.
 
-    Parameters
-    ----------
-    times : int64 array
-        Decision of each observation that the parts count, in microseconds.
-    end : Timestamp
-        End of the test's period.
+    `times`: int64 array; decision of each observation that the parts count, in microseconds.
+    `end`: end of the test's period.
     """
     return TuningFold(
         name=name,
