@@ -42,25 +42,17 @@ MOST_LABELLED: Final = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelProbes:
-    """Results of both label probes.
-
-    Attributes
-    ----------
-    rows, positives : int
-        Observations probed; negatives are a sample where there are many.
-    single : DataFrame
-        feature, auc; the highest first. Empty where the probe was not run.
-    pure : DataFrame
-        Values that nearly only positives have; see `pure_values`.
-    shuffled : ShuffledLabels or None
-        None if the probe was not run.
-    """
+    """Results of both label probes."""
 
     rows: int
     positives: int
+    """`rows` and `positives`: observations probed; negatives are a sample where there are many."""
     single: pd.DataFrame
+    """feature, auc; the highest first. Empty where the probe was not run."""
     pure: pd.DataFrame
+    """Values that nearly only positives have; see `pure_values`."""
     shuffled: ShuffledLabels | None
+    """None if the probe was not run."""
     not_run: str = ""
 
     @property

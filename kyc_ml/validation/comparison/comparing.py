@@ -225,10 +225,7 @@ def evaluate_difference(
 ) -> tuple[Verdict, str]:
     """Return the verdict on the challenger, from the objective and its bootstrap interval.
 
-    Parameters
-    ----------
-    kind : str
-        What the rows are; see `LaterRows.kind`.
+    `kind`: what the rows are; see `LaterRows.kind`.
     """
     drawn = metrics[metrics["method"] == BOOTSTRAP].to_dict("records")
     row = next(each for each in drawn if each["figure"] == objective_figure(settings))

@@ -31,20 +31,14 @@ from kyc_ml.validation.run.row_collection import ValidationRows, score_with
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewedModel:
-    """A model to validate.
-
-    Attributes
-    ----------
-    candidate : Candidate or None
-        Its version in the registry; None for a bundle's folder.
-    card : Scorecard or None
-        Scorecard that its training run recorded; of a folder, that of the tier policy.
-    """
+    """A model to validate."""
 
     address: str
     bundle: Bundle
     candidate: Candidate | None
+    """Its version in the registry; None for a bundle's folder."""
     card: Scorecard | None
+    """Scorecard that its training run recorded; of a folder, that of the tier policy."""
 
     def identity(self) -> ModelIdentity:
         """Return the facts that identify the model in a report."""

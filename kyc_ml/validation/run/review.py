@@ -38,15 +38,7 @@ _STAGES: Final = ("features", "retraining", "checking")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What a validation is asked to do, with models and tables in memory.
-
-    Attributes
-    ----------
-    rows : 'later', 'test', 'out_of_fold' or None
-        Rows to evaluate on; None is the rule of `choose_rows`.
-    command : callable
-        Returns the command that makes the report again, for '', or reruns one check, for its id.
-    """
+    """What a validation is asked to do, with models and tables in memory."""
 
     model: ReviewedModel
     tables: ContractedTables
@@ -54,7 +46,10 @@ class Review:
     policy: ValidationPolicy
     as_of: pd.Timestamp
     command: Callable[[str], str]
+    """Returns the command that makes the report again, for '', or reruns one check, for its id."""
     rows: ChosenPart | None = None
+    """'later', 'test', 'out_of_fold' or None; rows to evaluate on; None is the rule of
+    `choose_rows`."""
     since: pd.Timestamp | None = None
     only: tuple[str, ...] = ()
     champion: Champion | None = None
@@ -70,22 +65,11 @@ def review_model(
 ) -> Report:
     """Validate a model against a policy; nothing is written.
 
-    Parameters
-    ----------
-    retrain : callable
-        Trains again; called once the features are built, because it takes long.
-    hand_out : callable
-        Receives the rows before they are evaluated.
-
-    Raises
-    ------
-    ConfigError
-        If the source is of another kind, a check is unknown, or the model does not have the rows
-        that were asked for.
-    LeakageError
-        If `since` is before the training date.
-    DatasetError
-        If no row has a mature outcome, or a feature cannot be computed.
+    `retrain`: trains again; called once the features are built, because it takes long.
+    `hand_out`: receives the rows before they are evaluated.
+    Raises ConfigError if the source is of another kind, a check is unknown, or the model does not
+    have the rows that were asked for; LeakageError if `since` is before the training date;
+    DatasetError if no row has a mature outcome, or a feature cannot be computed.
     """
     procedures = choose_checks(asked.only)
     bundle, settings = asked.model.bundle, asked.policy.settings

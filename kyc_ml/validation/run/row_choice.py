@@ -104,14 +104,10 @@ def plan_parts(
 
     Raises DatasetError if no row has a mature outcome.
 
-    Returns
-    -------
-    parts : list of ReviewPart
-        Current, reference and train. Out-of-fold rows have no reference, it would be the same,
-        nor has the test of a model that learned from the calibration rows.
-    status : object array
-        Outcomes, as known on the training date, of the run's own held-out rows: its test part,
-        or all its rows, each held out once.
+    Returns `parts`: current, reference and train. Out-of-fold rows have no reference, it would be
+    the same, nor has the test of a model that learned from the calibration rows.
+    Returns `status`: object array; outcomes, as known on the training date, of the run's own
+    held-out rows: its test part, or all its rows, each held out once.
     """
     splits = bundle.config.splits
     if isinstance(splits, SplitConfig):

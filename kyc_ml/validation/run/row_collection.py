@@ -33,13 +33,7 @@ from kyc_ml.validation.run.row_choice import ChosenPart, ReviewPart, plan_parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationRows:
-    """The rows of a validation; see `kyc_ml.validation.evidence.ReviewEvidence`.
-
-    Attributes
-    ----------
-    recorded : ModelMetrics or None
-        Figures of the model's own held-out rows, with the labels known at training.
-    """
+    """The rows of a validation; see `kyc_ml.validation.evidence.ReviewEvidence`."""
 
     current: ScoredRows
     reference: ScoredRows
@@ -48,6 +42,7 @@ class ValidationRows:
     baseline: Predictions | None
     observations: pa.Table
     recorded: ModelMetrics | None
+    """Figures of the model's own held-out rows, with the labels known at training."""
     recorded_part: str
     left_out: dict[str, str]
 
@@ -200,11 +195,8 @@ def score_with(
 ) -> ScoredRows:
     """Score the current rows with another model, from its own features.
 
-    Parameters
-    ----------
-    learned : float64 array of shape (n,), optional
-        Outcomes known at its training, if these are the rows that it was cross-validated on:
-        they are then predicted out of fold.
+    `learned`: float64 array of shape (n,); outcomes known at its training, if these are the rows
+    that it was cross-validated on: they are then predicted out of fold.
     """
     _, built = features_and_facts(bundle, tables, observations, reporter)
     predicted = None
