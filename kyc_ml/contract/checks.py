@@ -48,20 +48,15 @@ _MOST_BITS: Final = 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
-    """How the rows of a source are read.
-
-    Attributes
-    ----------
-    zone : str
-        Time zone of times without one.
-    earliest, latest : date or None
-        First and last day of what happened, in `zone`; None means no limit.
-    """
+    """How the rows of a source are read."""
 
     zone: str = "UTC"
+    """Time zone of times without one."""
     form: IdentifierForm = field(default_factory=IdentifierForm)
     earliest: date | None = None
     latest: date | None = None
+    """`earliest` and `latest`: first and last day of what happened, in `zone`; None means no
+    limit."""
 
     @classmethod
     def of(cls, mapping: SourceMapping) -> RowRules:

@@ -44,20 +44,14 @@ _NOT_DATA: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFiles:
-    """Paths of one `FileSource`, sorted.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Each file's path relative to the data folder: the name that people know it by.
-    lines_above : tuple of int
-        Lines of each text file that `paths` no longer have; empty where they have all.
-    """
+    """Paths of one `FileSource`, sorted."""
 
     source: FileSource
     paths: tuple[Path, ...]
     names: tuple[str, ...]
+    """Each file's path relative to the data folder: the name that people know it by."""
     lines_above: tuple[int, ...] = ()
+    """Lines of each text file that `paths` no longer have; empty where they have all."""
 
     @property
     def folder_values(self) -> list[dict[str, str | None]]:

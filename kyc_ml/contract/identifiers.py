@@ -141,17 +141,12 @@ def single_forms() -> Iterator[tuple[str, IdentifierForm]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sought:
-    """What was found of an identifier.
-
-    Attributes
-    ----------
-    alike : int
-        Others that are equal to it in the form `ALIKE`. They are customers' values, and only
-        counted.
-    """
+    """What was found of an identifier."""
 
     there: bool
     alike: int
+    """Others that are equal to it in the form `ALIKE`. They are customers' values, and only
+    counted."""
 
     def say_alike(self) -> str:
         """Return how many look like it; nothing where none does."""

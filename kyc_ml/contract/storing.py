@@ -24,20 +24,14 @@ QUARANTINE: Final = "quarantine"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOnDisk:
-    """The files of a source mapping, or tables that are on disk already.
-
-    Attributes
-    ----------
-    memory : str
-        What DuckDB may use while it reads.
-    given : StoredTables or None
-        Tables that are on disk already; None reads the files.
-    """
+    """The files of a source mapping, or tables that are on disk already."""
 
     mapping: SourceMapping
     data: Path
     memory: str
+    """What DuckDB may use while it reads."""
     given: StoredTables | None = None
+    """Tables that are on disk already; None reads the files."""
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of every file that a run depends on.

@@ -87,35 +87,25 @@ _ARROW: Final[dict[ColumnType, pa.DataType]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One contracted column.
-
-    Attributes
-    ----------
-    required : bool
-        The mapping must give it and no row may leave it empty. An optional column
-        that a mapping leaves out is absent from the table, never filled in.
-    unit : str
-        Unit of the values; empty where a value has none.
-    minimum, maximum : float or None
-        Inclusive bounds; numbers must also be finite.
-    allowed : tuple of str
-        The only values a text column may take; empty for free text.
-    pattern : str or None
-        Regular expression (RE2) that a text value must match in full.
-    identifier : bool
-        True if values identify something that other rows and tables refer to.
-    """
+    """One contracted column."""
 
     name: str
     type: ColumnType
     description: str
     required: bool = False
+    """The mapping must give it and no row may leave it empty. An optional column that a mapping
+    leaves out is absent from the table, never filled in."""
     unit: str = ""
+    """Unit of the values; empty where a value has none."""
     minimum: float | None = None
     maximum: float | None = None
+    """`minimum` and `maximum`: inclusive bounds; numbers must also be finite."""
     allowed: tuple[str, ...] = ()
+    """The only values a text column may take; empty for free text."""
     pattern: str | None = None
+    """Regular expression (RE2) that a text value must match in full."""
     identifier: bool = False
+    """True if values identify something that other rows and tables refer to."""
 
     @property
     def arrow(self) -> pa.Field:
