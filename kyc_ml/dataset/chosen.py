@@ -41,27 +41,18 @@ _CUSTOMERS_AT_ONCE: Final = 1 << 17
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenObservations:
-    """The observations of a batch.
-
-    Attributes
-    ----------
-    unit : str
-    since : Timestamp or None
-        For `fraud`, transactions that became known at or after it; None takes all. For
-        `risk`, planned reviews at or after it; None reviews every customer at `as_of`.
-    as_of : Timestamp
-        Only transactions known, and reviews planned, before it.
-    planned : bool
-        For `risk`: score planned reviews, even without `since`.
-    not_due : collection of str
-        Customers to leave out of the reviews at `as_of`.
-    """
+    """The observations of a batch."""
 
     unit: Unit
     since: pd.Timestamp | None
+    """For `fraud`, transactions that became known at or after it; None takes all. For `risk`,
+    planned reviews at or after it; None reviews every customer at `as_of`."""
     as_of: pd.Timestamp
+    """Only transactions known, and reviews planned, before it."""
     planned: bool = False
+    """For `risk`: score planned reviews, even without `since`."""
     not_due: Collection[str] = ()
+    """Customers to leave out of the reviews at `as_of`."""
 
     @classmethod
     def by_default(

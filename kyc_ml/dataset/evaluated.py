@@ -26,26 +26,18 @@ from kyc_ml.metrics import Floats, Mask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRows:
-    """Observations, and which of them may evaluate a model.
-
-    Attributes
-    ----------
-    observations : pyarrow.Table of n rows
-    labels : Labels
-        Outcomes as known at `as_of`.
-    counted : bool array of shape (n,)
-        Rows with a known outcome that were decided before `end`.
-    end : Timestamp
-        Rows decided before it are old enough for any outcome to be known.
-    until : Timestamp
-        All rows were decided before it.
-    """
+    """Observations, and which of them may evaluate a model."""
 
     observations: pa.Table
+    """pyarrow.Table of n rows."""
     labels: Labels
+    """Outcomes as known at `as_of`."""
     counted: Mask
+    """bool array of shape (n,); rows with a known outcome that were decided before `end`."""
     end: pd.Timestamp
+    """Rows decided before it are old enough for any outcome to be known."""
     until: pd.Timestamp
+    """All rows were decided before it."""
 
     @classmethod
     def of(
