@@ -115,15 +115,10 @@ def _computed_together(how: How) -> TypeError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowColumn:
-    """A column that each row of a table gets before features read it.
-
-    Attributes
-    ----------
-    name : str
-        Unique to its definition: two row columns of one name are the same.
-    """
+    """A column that each row of a table gets before features read it."""
 
     name: str
+    """Unique to its definition: two row columns of one name are the same."""
     how: How
 
 
