@@ -58,20 +58,15 @@ class Bins:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinnedLogistic:
-    """A logistic regression that reads each feature's bin by its weight of evidence.
-
-    Attributes
-    ----------
-    bins : tuple of Bins, one a column
-    evidence : tuple of float64 arrays, one a column
-        Log-odds of each bin less those of all rows; 0 where training had no row.
-    slopes : float64 array of shape (number of columns,)
-    intercept : float
-    """
+    """A logistic regression that reads each feature's bin by its weight of evidence."""
 
     bins: tuple[Bins, ...]
+    """Tuple of Bins, one a column."""
     evidence: tuple[Floats, ...]
+    """Tuple of float64 arrays, one a column; log-odds of each bin less those of all rows; 0 where
+    training had no row."""
     slopes: Floats
+    """float64 array of shape (number of columns,)."""
     intercept: float
 
     def margin(self, matrix: Floats) -> Floats:

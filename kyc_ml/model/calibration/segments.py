@@ -95,21 +95,15 @@ class Segments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRows:
-    """The segment of each of n rows.
-
-    Attributes
-    ----------
-    names : tuple of str, sorted
-    codes : int array of shape (n,)
-        Place in `names`; -1 is missing.
-    strength : float or None
-        Pseudo-observations in favour of the whole; None is to estimate it.
-    """
+    """The segment of each of n rows."""
 
     feature: str
     names: tuple[str, ...]
+    """Tuple of str, sorted."""
     codes: Ints
+    """int array of shape (n,); place in `names`; -1 is missing."""
     strength: float | None
+    """Pseudo-observations in favour of the whole; None is to estimate it."""
 
     @classmethod
     def of(cls, segment: Values, *, n: int, feature: str, strength: float | None) -> Self:
