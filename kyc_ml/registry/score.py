@@ -80,21 +80,16 @@ def score_features(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Predictions for n rows: the only way from a bundle to margin, probability and tier.
-
-    Attributes
-    ----------
-    margin : float64 array of shape (n,), log-odds
-    probability : float64 array of shape (n,), calibrated
-    grades : Grades
-    unknown_categories : mapping of feature to number of rows
-        Values that the model has never seen, treated as missing.
-    """
+    """Predictions for n rows: the only way from a bundle to margin, probability and tier."""
 
     margin: Floats
+    """float64 array of shape (n,), log-odds."""
     probability: Floats
+    """float64 array of shape (n,), calibrated."""
     grades: Grades
     unknown_categories: Mapping[str, int]
+    """Mapping of feature to number of rows; values that the model has never seen, treated as
+    missing."""
 
     @property
     def tier(self) -> Ints:

@@ -38,37 +38,26 @@ _ANCHOR: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entry of the log.
-
-    Attributes
-    ----------
-    sequence : int
-        Place in the log, from 1.
-    time : str
-        When it was written, ISO, UTC, by the clock of the machine that wrote it.
-    kind : Kind
-    actor : str
-        Who is answerable, as named on the command line: a claim, not a proof of identity.
-    account : str
-        Account of the operating system that wrote it.
-    model, version : str
-        Name in the registry, and number; the number is '' for a bundle's folder.
-    facts : mapping
-        What the kind of entry is about: plain values, never a customer's.
-    previous, hash : str
-        SHA-256 of the entry before, and of this one.
-    """
+    """One entry of the log."""
 
     sequence: int
+    """Place in the log, from 1."""
     time: str
+    """When it was written, ISO, UTC, by the clock of the machine that wrote it."""
     kind: Kind
     actor: str
+    """Who is answerable, as named on the command line: a claim, not a proof of identity."""
     account: str
+    """Account of the operating system that wrote it."""
     model: str
     version: str
+    """`model` and `version`: name in the registry, and number; the number is '' for a bundle's
+    folder."""
     facts: Mapping[str, Any]
+    """What the kind of entry is about: plain values, never a customer's."""
     previous: str
     hash: str = ""
+    """`previous` and `hash`: SHA-256 of the entry before, and of this one."""
 
     def sealed(self) -> Self:
         """Return the same entry with its hash."""

@@ -24,25 +24,18 @@ TRAINED_BY: Final = "kyc_ml.trained_by"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredModel:
-    """A version in the registry.
-
-    Attributes
-    ----------
-    runs : str
-        How to compare its run with others: a page of MLflow, in words.
-    was_there : bool
-        True where the registry had it already.
-    is_challenger : bool
-        False where a newer version has that alias.
-    """
+    """A version in the registry."""
 
     name: str
     version: str
     run_id: str
     digest: str
     runs: str
+    """How to compare its run with others: a page of MLflow, in words."""
     was_there: bool = False
+    """True where the registry had it already."""
     is_challenger: bool = True
+    """False where a newer version has that alias."""
 
     @property
     def uri(self) -> str:
