@@ -30,22 +30,18 @@ FOLDS: Final = "cross_validation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfFold:
-    """Each of n rows, predicted by a model fitted without its customer.
-
-    Attributes
-    ----------
-    fold : int64 array of shape (n,)
-        From 0: the fold that the row was held out in, with all rows of its customer.
-    margin, baseline : float64 arrays of shape (n,), log-odds
-        Of the model of the other folds, and of the logistic regression on the same rows. Margins of
-        different folds are of different models: a figure over all rows mixes them.
-    trees : tuple of int, one a fold
-    """
+    """Each of n rows, predicted by a model fitted without its customer."""
 
     fold: Ints
+    """int64 array of shape (n,); from 0: the fold that the row was held out in, with all rows of
+    its customer."""
     margin: Floats
     baseline: Floats
+    """`margin` and `baseline`: float64 arrays of shape (n,), log-odds; of the model of the other
+    folds, and of the logistic regression on the same rows. Margins of different folds are of
+    different models: a figure over all rows mixes them."""
     trees: tuple[int, ...]
+    """Tuple of int, one a fold."""
 
     def probability(
         self, target: Floats, *, method: Method, segments: SegmentRows | None = None
