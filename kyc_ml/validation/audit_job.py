@@ -78,15 +78,7 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditResult:
-    """The whole audit of one configuration on one source.
-
-    Attributes
-    ----------
-    earlier : Earlier or None
-        Comparison with an earlier extract; None if none was given.
-    unseen : str
-        Doubts about the times of cases that no test can settle; '' if there are no doubts.
-    """
+    """The whole audit of one configuration on one source."""
 
     name: str
     as_of: pd.Timestamp
@@ -95,7 +87,9 @@ class AuditResult:
     seconds: dict[str, float]
     path: Path | None
     earlier: Earlier | None = None
+    """Comparison with an earlier extract; None if none was given."""
     unseen: str = ""
+    """Doubts about the times of cases that no test can settle; '' if there are no doubts."""
 
     @property
     def passed(self) -> bool:

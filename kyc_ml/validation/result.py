@@ -273,24 +273,17 @@ class PolicyIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataIdentity:
-    """Which data was read.
-
-    Attributes
-    ----------
-    source, mapping_digest : str
-        Name of the source mapping and SHA-256 of its content.
-    files : mapping of file name to SHA-256
-    digest : str
-        Digest of all files together.
-    timezone : str
-        Time zone of the source, in which a report writes days and times.
-    """
+    """Which data was read."""
 
     source: str
     mapping_digest: str
+    """`source` and `mapping_digest`: name of the source mapping and SHA-256 of its content."""
     files: Mapping[str, str]
+    """Mapping of file name to SHA-256."""
     digest: str
+    """Digest of all files together."""
     timezone: str = "UTC"
+    """Time zone of the source, in which a report writes days and times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
