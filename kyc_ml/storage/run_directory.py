@@ -40,24 +40,16 @@ _SUPERUSER: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDirectory:
-    """The goal of a run, and the folder that becomes it.
-
-    Attributes
-    ----------
-    goal : Path
-        The published folder; it appears complete, by one rename.
-    work : Path
-        Next to it, on the same file system; readable by its owner alone.
-    failed : Path
-        What is left of a run that exceeded its limits.
-    number : int
-        Descriptor of the work folder, open while the goal is held.
-    """
+    """The goal of a run, and the folder that becomes it."""
 
     goal: Path
+    """The published folder; it appears complete, by one rename."""
     work: Path
+    """Next to it, on the same file system; readable by its owner alone."""
     failed: Path
+    """What is left of a run that exceeded its limits."""
     number: int
+    """Descriptor of the work folder, open while the goal is held."""
 
     @property
     def scratch(self) -> Path:

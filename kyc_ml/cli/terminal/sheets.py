@@ -35,19 +35,13 @@ _TALL: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column of a sheet.
-
-    Attributes
-    ----------
-    right : bool
-        Numbers are aligned right.
-    secondary : bool
-        Repeats other cells of the row, such as a bar: left out if there is no room.
-    """
+    """A column of a sheet."""
 
     heading: str
     right: bool = False
+    """Numbers are aligned right."""
     secondary: bool = False
+    """Repeats other cells of the row, such as a bar: left out if there is no room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
