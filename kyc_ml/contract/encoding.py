@@ -78,11 +78,8 @@ def as_utf8(handle: BinaryIO, encoding: str) -> Iterator[bytes]:
     A line that is not in the encoding stays as it is behind a byte that UTF-8 never has: the
     reader of the lines refuses that one, and no line is lost or changed.
 
-    Raises
-    ------
-    FileFaultError
-        If the text is UTF-8, or damaged in an encoding whose lines cannot be separated before
-        it is decoded.
+    Raises FileFaultError if the text is UTF-8, or damaged in an encoding whose lines cannot be
+    separated before it is decoded.
     """
     blocks = _by_line(handle, encoding) if _keeps_ascii(encoding) else _by_state(handle, encoding)
     first = True

@@ -36,10 +36,7 @@ class SourceOnDisk:
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of every file that a run depends on.
 
-        Raises
-        ------
-        SourceError
-            If a file is missing.
+        Raises SourceError if a file is missing.
         """
         if self.given is not None:
             return dict(self.given.digests)
