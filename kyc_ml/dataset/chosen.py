@@ -84,14 +84,9 @@ def choose_observations(tables: Tables, chosen: ChosenObservations) -> pa.Table:
 def store_observations(tables: Tables, chosen: ChosenObservations, path: Path) -> int:
     """Write the chosen observations as Parquet, and return their number.
 
-    Raises
-    ------
-    ConfigError
-        If planned reviews are requested and the source has no such table.
-    DatasetError
-        If nothing is chosen, or the tables it needs are absent.
-    OutputError
-        If the file cannot be written.
+    Raises ConfigError if planned reviews are requested and the source has no such table;
+    DatasetError if nothing is chosen, or the tables it needs are absent; OutputError if the file
+    cannot be written.
     """
     rows = _write(_pieces(tables, chosen), path)
     if not rows:

@@ -68,10 +68,7 @@ class CustomerDisjointSplit(Splitter):
     ) -> tuple[Fold, ...]:
         """Assign each row of each fold by its customer.
 
-        Raises
-        ------
-        DatasetError
-            If there are fewer customers, or fewer with a positive, than folds.
+        Raises DatasetError if there are fewer customers, or fewer with a positive, than folds.
         """
         side = _customer_folds(self, X, y, groups)
         found = []
@@ -109,10 +106,7 @@ class OutOfTimeCustomerSplit(SplitInTime):
     ) -> tuple[Fold, ...]:
         """Assign each row of each fold by its time and its customer.
 
-        Raises
-        ------
-        DatasetError
-            As `OutOfTimeSplit` and `CustomerDisjointSplit` do.
+        Raises DatasetError as `OutOfTimeSplit` and `CustomerDisjointSplit` do.
         """
         (whole,) = super().folds(X)
         side = _customer_folds(self, X, y, groups)

@@ -48,10 +48,7 @@ def plan_out_of_time(
     The last observation that can be mature on `as_of` ends the test; the development
     parts end where labels are mature at the development cut-off.
 
-    Raises
-    ------
-    DatasetError
-        If no day is left for training after `dataset.history_start`.
+    Raises DatasetError if no day is left for training after `dataset.history_start`.
     """
     gap = pd.Timedelta(days=splits.inner_embargo_days)
     test_end = as_of - dataset.label_delay
