@@ -66,10 +66,7 @@ def run_show(
 ) -> tuple[FeatureSpec, str, Mapping[str, str]]:
     """Return one feature, its definition, and the definitions of the columns it reads.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such feature; the nearest name is suggested.
+    Raises ConfigError if there is no such feature; the nearest name is suggested.
     """
     declared = declared_features(config, source=source)
     if name not in declared:

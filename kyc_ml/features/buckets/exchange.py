@@ -36,10 +36,7 @@ _FNV_PRIME: Final = np.uint64(1099511628211)
 def scratch_folder(scratch: Path) -> Iterator[Path]:
     """Make a folder that only the user can read, and remove it even after an error.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be made.
+    Raises OutputError if it cannot be made.
     """
     try:
         scratch.mkdir(parents=True, exist_ok=True)
