@@ -146,10 +146,7 @@ def latest_rows(target: Floats) -> slice:
 
     They are the latest ones, reaching back until there is one of each class.
 
-    Raises
-    ------
-    DatasetError
-        If the rows have one class only.
+    Raises DatasetError if the rows have one class only.
     """
     found = [np.flatnonzero(target == outcome) for outcome in (0.0, 1.0)]
     require_both_classes(

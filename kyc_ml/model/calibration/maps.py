@@ -112,11 +112,8 @@ class Calibrator:
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote, or wrote before there were beta maps and segments.
 
-        Raises
-        ------
-        ValueError
-            If the knots or levels are not those of the method. Other content of another form
-            raises what Python does: KeyError, TypeError.
+        Raises ValueError if the knots or levels are not those of the method. Other content of
+        another form raises what Python does: KeyError, TypeError.
         """
         numbers = {"knots": tuple(content["knots"]), "levels": tuple(content["levels"])}
         segments = content.get("segments")

@@ -109,10 +109,7 @@ class SegmentRows:
     def of(cls, segment: Values, *, n: int, feature: str, strength: float | None) -> Self:
         """Return the number of the segment of each of n rows.
 
-        Raises
-        ------
-        ValueError
-            If there are not n values.
+        Raises ValueError if there are not n values.
         """
         values = _as_objects(segment, n=n)
         present = ~pd.isna(values)

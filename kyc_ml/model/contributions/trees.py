@@ -70,12 +70,9 @@ class Forest:
 def parse_forest(text: str) -> Forest:
     """Read the trees of a LightGBM model in its own text form.
 
-    Raises
-    ------
-    BundleError
-        If the model has several margins a row, averages its trees, has linear leaves, or
-        a node that no training row reached: exact contributions of these are not defined
-        here.
+    Raises BundleError if the model has several margins a row, averages its trees, has linear
+    leaves, or a node that no training row reached: exact contributions of these are not defined
+    here.
     """
     head = _fields(text.split("\nTree=", 1)[0])
     trees = [_fields(match[1]) for match in _TREE.finditer(text)]

@@ -67,11 +67,8 @@ class Profile:
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote.
 
-        Raises
-        ------
-        ValueError
-            If the counts are not those of the bins. Other content of another form raises what
-            Python does: KeyError, TypeError.
+        Raises ValueError if the counts are not those of the bins. Other content of another form
+        raises what Python does: KeyError, TypeError.
         """
         columns = content["columns"]
         found = cls(
