@@ -161,10 +161,7 @@ def save_bundle(bundle: Bundle, folder: FilePath, *, format_version: int = FORMA
 def require_new(folder: Path) -> None:
     """Refuse a folder that exists: a bundle is never written over.
 
-    Raises
-    ------
-    OutputError
-        If it exists.
+    Raises OutputError if it exists.
     """
     if folder.exists():
         msg = f"bundle folder {folder} exists already: remove it or name another one"

@@ -89,12 +89,8 @@ def write_record(
 def load_record(folder: Path, *, subject: str) -> TrainingRecord:
     """Read the files that `write_record` wrote; `subject` names the run in errors.
 
-    Raises
-    ------
-    ConfigError
-        If a configuration in it breaks its rules.
-    RegistryError
-        If a file is missing or cannot be read as what it should be.
+    Raises ConfigError if a configuration in it breaks its rules; RegistryError if a file is missing
+    or cannot be read as what it should be.
     """
     needed = (_RUN, _TIERS, SOURCE, _FACTS, _ENVIRONMENT, MANIFEST)
     missing = [name for name in needed if not (folder / name).is_file()]

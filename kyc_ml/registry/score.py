@@ -202,10 +202,7 @@ def predict(
 def model_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
     """Return the model's columns by name: in another order they would be another model's.
 
-    Raises
-    ------
-    DatasetError
-        Naming the columns of the model that the table does not have.
+    Raises DatasetError naming the columns of the model that the table does not have.
     """
     wanted, there = bundle.model.feature_names, set(features.names)
     absent = [name for name in wanted if name not in there]

@@ -99,12 +99,8 @@ def fetch_bundle(uri: str, into: Path) -> FetchedBundle:
 def digest_registered(name: str, version: str) -> str:
     """Return the digest of a version's bundle, computed from its files and not from the tag.
 
-    Raises
-    ------
-    BundleError
-        If the files differ from their manifest.
-    RegistryError
-        If there is no such version, or the server cannot be reached.
+    Raises BundleError if the files differ from their manifest; RegistryError if there is no such
+    version, or the server cannot be reached.
     """
     uri = f"models:/{name}/{version}"
     with tempfile.TemporaryDirectory() as scratch:

@@ -109,10 +109,7 @@ def is_scoring_logged(run_id: str, *, out: str) -> bool:
 def log_job(job: str, name: str, record: RunRecord, trials: Sequence[ChildRecord] = ()) -> str:
     """Log a job for the model `name` as one run, its trials nested in it; return the run's id.
 
-    Raises
-    ------
-    RegistryError
-        If the tracking server cannot be reached or refuses.
+    Raises RegistryError if the tracking server cannot be reached or refuses.
     """
     with connected(), start_run(experiment_of(name), f"{job} {name}", began=record.began) as run:
         log_record(record)

@@ -168,10 +168,7 @@ def load_pyfunc(path: str) -> Scorer:
     where the variable KYC_ML_BUNDLE_DIGEST is set, that one: the ``bundle_digest`` of the
     promotion's entry, which whoever can write to the registry cannot change.
 
-    Raises
-    ------
-    BundleError
-        If the bundle was changed or exchanged.
+    Raises BundleError if the bundle was changed or exchanged.
     """
     folder = Path(path)
     beside = folder.parents[1] / "MLmodel"
