@@ -59,10 +59,7 @@ class RunDirectory:
     def keep(self, names: Collection[str]) -> None:
         """Remove everything from the work folder except these files and folders.
 
-        Raises
-        ------
-        OutputError
-            If something cannot be removed.
+        Raises OutputError if something cannot be removed.
         """
         try:
             found = os.listdir(self.number)  # noqa: PTH208  a descriptor has no path
@@ -73,10 +70,7 @@ class RunDirectory:
     def clear(self) -> None:
         """Remove everything from the work folder, and make an empty scratch folder.
 
-        Raises
-        ------
-        OutputError
-            If that is not possible.
+        Raises OutputError if that is not possible.
         """
         self.keep(())
         try:
@@ -87,10 +81,7 @@ class RunDirectory:
     def remove(self, names: Collection[str]) -> None:
         """Remove these files and folders from the work folder; missing ones are ignored.
 
-        Raises
-        ------
-        OutputError
-            If something cannot be removed.
+        Raises OutputError if something cannot be removed.
         """
         try:
             for name in names:
@@ -113,10 +104,7 @@ class RunDirectory:
     def publish(self) -> None:
         """Rename the work folder to the goal.
 
-        Raises
-        ------
-        OutputError
-            If the goal exists, or the rename fails; the work folder stays.
+        Raises OutputError if the goal exists, or the rename fails; the work folder stays.
         """
         # `replace` would overwrite an empty folder without an error
         if os.path.lexists(self.goal):
@@ -127,10 +115,7 @@ class RunDirectory:
     def put_aside(self) -> None:
         """Rename the work folder to `failed`; an earlier one there is removed.
 
-        Raises
-        ------
-        OutputError
-            If that is not possible.
+        Raises OutputError if that is not possible.
         """
         _remove(self.failed)
         self._rename(self.failed)
