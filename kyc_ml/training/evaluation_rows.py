@@ -55,12 +55,8 @@ class FoldRows:
 def list_fold_rows(bundle: Bundle, tables: ContractedTables) -> FoldRows:
     """List the rows that a cross-validated model was trained on.
 
-    Raises
-    ------
-    ConfigError
-        If the model was not cross-validated by customer.
-    DatasetError
-        If the data have too few of them for its folds.
+    Raises ConfigError if the model was not cross-validated by customer; DatasetError if the data
+    have too few of them for its folds.
     """
     splits = require_customer_folds(bundle.config)
     trained = trained_until(bundle)

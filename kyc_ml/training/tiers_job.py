@@ -43,10 +43,7 @@ class TiersFitRequest:
 def run_tiers_fit(request: TiersFitRequest, *, reporter: ProgressReporter) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is changed.
 
-    Raises
-    ------
-    ConfigError, DatasetError, LeakageError
-        As `fit_policy` does.
+    Raises ConfigError, DatasetError or LeakageError as `fit_policy` does.
     """
     if request.out is not None:
         require_place(request.out)

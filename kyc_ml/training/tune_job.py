@@ -48,10 +48,7 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
     on rows that no choice saw, it writes the own, and what was found as comments. These rows are
     later ones; of a run cross-validated by customer they are outer folds, each with its search.
 
-    Raises
-    ------
-    ConfigError
-        If the study is of other data or settings.
+    Raises ConfigError if the study is of other data or settings.
     """
     run = load_run(request.config, source=request.source).run
     run = with_budget(run, trials=request.trials, minutes=request.minutes)
