@@ -83,14 +83,9 @@ class ComparisonRequest:
 def run_compare(asked: ComparisonRequest, *, reporter: ProgressReporter) -> Comparison:
     """Compare a challenger with a champion on rows from which neither has learned.
 
-    Raises
-    ------
-    ConfigError
-        If the models are the same, or they or the source are not of the same kind.
-    LeakageError
-        If a model may have learned from rows after `since`.
-    DatasetError
-        If no row is old enough, all are of one class, or a feature cannot be computed.
+    Raises ConfigError if the models are the same, or they or the source are not of the same kind;
+    LeakageError if a model may have learned from rows after `since`; DatasetError if no row is old
+    enough, all are of one class, or a feature cannot be computed.
     """
     if asked.out is not None:
         require_place(asked.out / FIGURES)

@@ -77,16 +77,10 @@ class ValidationRequest:
 def run_validate(asked: ValidationRequest, *, reporter: ProgressReporter) -> Report:
     """Validate a model; write the report and its tables, and enter the verdict into the log.
 
-    Raises
-    ------
-    ConfigError
-        If the policy breaks its rules, or the source is of another kind.
-    LeakageError
-        If `since` is before the training date.
-    DatasetError
-        If no row has a mature outcome, or a feature cannot be computed.
-    OutputError
-        If `out` has another report, which would be lost.
+    Raises ConfigError if the policy breaks its rules, or the source is of another kind;
+    LeakageError if `since` is before the training date; DatasetError if no row has a mature
+    outcome, or a feature cannot be computed; OutputError if `out` has another report, which would
+    be lost.
     """
     require_place(asked.out / REPORT)
     if asked.judged_rows is not None:

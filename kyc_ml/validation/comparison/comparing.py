@@ -161,12 +161,8 @@ def compare_models(
 ) -> Comparison:
     """Compare a challenger with a champion.
 
-    Raises
-    ------
-    ConfigError
-        If the models do not predict the same thing; see `require_comparable`.
-    DatasetError
-        If the evaluated rows are not of both classes.
+    Raises ConfigError if the models do not predict the same thing; see `require_comparable`;
+    DatasetError if the evaluated rows are not of both classes.
     """
     require_comparable(challenger, champion)
     rows.require_both_classes()

@@ -184,14 +184,8 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
     Each rollback goes back one more promotion. The version was approved when it was promoted
     and needs no new report; the approver of the rollback is responsible for it.
 
-    Raises
-    ------
-    AuditError
-        If the log is not sound.
-    ConfigError
-        If there is no approver.
-    RegistryError
-        If there is no such model, or it has no champion.
+    Raises AuditError if the log is not sound; ConfigError if there is no approver; RegistryError if
+    there is no such model, or it has no champion.
     """
     now = fetch_champion(model)
     entries = AuditLog(log).require_sound(fetch_anchors())
@@ -232,12 +226,8 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
     rollback this needs no earlier champion, and it also removes an alias that was set without
     kyc-ml.
 
-    Raises
-    ------
-    AuditError
-        If the log is not sound.
-    RegistryError
-        If there is no such model, or it has no champion.
+    Raises AuditError if the log is not sound; RegistryError if there is no such model, or it has no
+    champion.
     """
     now = fetch_champion(model)
     if now is None:
