@@ -7,14 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import (
-    AsOfOption,
-    Quiet,
-    RequiredPath,
-    Since,
-    fill,
-    job,
-)
+from kyc_ml.cli.options import AsOfOption, Quiet, RequiredPath, Since, fill, job
 from kyc_ml.cli.shipped import find_shipped
 from kyc_ml.cli.usage import Commands
 

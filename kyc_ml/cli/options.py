@@ -16,12 +16,7 @@ import typer
 
 from kyc_ml.cli.outcome import report_outcome, require_hooks
 from kyc_ml.cli.process import Terminated, ended_by, require_addresses
-from kyc_ml.errors import (
-    ConfigError,
-    Faults,
-    KycMlError,
-    hint_path,
-)
+from kyc_ml.errors import ConfigError, Faults, KycMlError, hint_path
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,13 +11,7 @@ from typing import Any, Final
 
 import duckdb
 
-from kyc_ml.config import (
-    ControlEntry,
-    ControlFile,
-    ControlTotals,
-    check_section,
-    read_content,
-)
+from kyc_ml.config import ControlEntry, ControlFile, ControlTotals, check_section, read_content
 from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.folder import FoundFiles, may_be_copied
 from kyc_ml.contract.syntax import parse_select

@@ -16,13 +16,7 @@ from kyc_ml.dataset import Boundaries, customers_of
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import (
-    DECISION_TIME,
-    FeatureSpec,
-    FeatureTable,
-    all_made_of,
-    build_features,
-)
+from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, all_made_of, build_features
 from kyc_ml.metrics import (
     DRAWS,
     Floats,

@@ -10,15 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.config import (
-    CALIBRATION,
-    PARTS,
-    TEST,
-    TRAIN,
-    DatasetConfig,
-    RunConfig,
-    SplitConfig,
-)
+from kyc_ml.config import CALIBRATION, PARTS, TEST, TRAIN, DatasetConfig, RunConfig, SplitConfig
 from kyc_ml.contract import ContractedTables, observable_until
 from kyc_ml.dataset import (
     BETWEEN,
@@ -46,12 +38,7 @@ from kyc_ml.metrics import (
     compute_metrics,
     number_customers,
 )
-from kyc_ml.model import (
-    BinnedLogistic,
-    calibrate_later,
-    choose_calibrator,
-    latest_rows,
-)
+from kyc_ml.model import BinnedLogistic, calibrate_later, choose_calibrator, latest_rows
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,

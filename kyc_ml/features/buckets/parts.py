@@ -20,14 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
-from kyc_ml.features.buckets.anchors import (
-    Pass,
-    Place,
-    Plan,
-    as_pass,
-    own_match,
-    replace_columns,
-)
+from kyc_ml.features.buckets.anchors import Pass, Place, Plan, as_pass, own_match, replace_columns
 from kyc_ml.features.buckets.counting import WholeCount, adds_up
 from kyc_ml.features.buckets.exchange import (
     ROW,
