@@ -14,14 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
-from kyc_ml.contract import (
-    ContractedTables,
-    end_of_data,
-    known_until,
-    observable_until,
-    read_tables,
-)
-from kyc_ml.dataset import EvaluationRows, history_start, make_observations
+from kyc_ml.contract import ContractedTables, end_of_data, known_until, read_tables
+from kyc_ml.dataset import EvaluationRows, observations_of
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import (
     FeatureAudit,
@@ -132,7 +126,7 @@ def run_audit(
         require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     moment = known_until(tables, as_of)
-    observations = _observe(tables, run, until=moment)
+    observations = observations_of(tables, run, until=moment)
     start = time.perf_counter()
     features = audit_features(
         tables,
@@ -172,17 +166,6 @@ def run_audit(
     return result
 
 
-def _observe(tables: ContractedTables, run: RunConfig, *, until: pd.Timestamp) -> pa.Table:
-    """Make the observations of a configuration that can be decided before a time."""
-    return make_observations(
-        tables,
-        unit=run.unit,
-        start=history_start(run.dataset),
-        end=observable_until(tables, until),
-        config=run.dataset,
-    )
-
-
 def _compare(
     now: ContractedTables,
     before: ContractedTables,
@@ -194,7 +177,7 @@ def _compare(
     seed: int,
 ) -> Earlier:
     """Compare features of the observations that an earlier extract has too."""
-    known = _observe(before, run, until=end_of_data(before))
+    known = observations_of(before, run, until=end_of_data(before))
     count, moved = compare_extracts(
         now,
         before,

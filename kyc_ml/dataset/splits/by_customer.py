@@ -71,12 +71,9 @@ class CustomerDisjointSplit(Splitter):
         Raises DatasetError if there are fewer customers, or fewer with a positive, than folds.
         """
         side = _customer_folds(self, X, y, groups)
-        found = []
-        for number in range(self.n_splits):
-            tested = side == number
-            fate = np.where(tested, RowAssignment.TEST, RowAssignment.TRAIN).astype(np.int8)
-            found.append(Fold(number=number + 1, period=None, fate=fate, in_test_period=tested))
-        return tuple(found)
+        return tuple(
+            Fold.of_customers(number + 1, side == number) for number in range(self.n_splits)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,12 @@ class Fold:
     in_test_period: Mask
     """bool array of shape (n,); separates the rows of OTHER_CUSTOMER: those of the test period from
     the others."""
+
+    @classmethod
+    def of_customers(cls, number: int, tested: Mask) -> Self:
+        """Return a fold that tests some rows and trains on all others."""
+        fate = np.where(tested, RowAssignment.TEST, RowAssignment.TRAIN).astype(np.int8)
+        return cls(number=number, period=None, fate=fate, in_test_period=tested)
 
     @property
     def train(self) -> Ints:

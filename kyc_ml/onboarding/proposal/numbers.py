@@ -133,8 +133,9 @@ def _marked_number(
         shown = ", ".join(f"{unit} for {UNITS[unit]:,.0f}" for unit in doubtful_units(units))
         doubts.append(f"{shown} is taken")
     if entries:
-        debit = [each for each in entries if _is_debit(each, entries)]
-        doubts.append(note("debit_mark", marks=" and ".join(debit) or "nothing"))
+        debit = DEBIT_MARKS - {"D"} if "J" in entries else DEBIT_MARKS  # beside J it is a credit
+        debit_entries = [each for each in entries if each in debit]
+        doubts.append(note("debit_mark", marks=" and ".join(debit_entries) or "nothing"))
     other: tuple[str, ...] = ()
     if separators.other is not None:
         other = (_expressions(column, shapes, marks, separators.other).numeric,)
@@ -213,10 +214,6 @@ def _either(texts: Iterable[str]) -> str:
         return ""
     optional = "" if "" not in set(texts) else "?"
     return f"({'|'.join(re.escape(text) for text in found)}){optional}"
-
-
-def _is_debit(entry: str, entries: tuple[str, ...]) -> bool:
-    return entry in DEBIT_MARKS and not (entry == "D" and "J" in entries)
 
 
 def _negated(text: str, marks: Marks) -> str:

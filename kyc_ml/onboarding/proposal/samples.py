@@ -176,7 +176,7 @@ def open_samples(data: Path, folder: FoundFolder) -> Iterator[Engine]:
             found, cut[source.name] = _to_read(data, source, copies)
             opened |= make_plain({source.name: found}, copies=copies, faults=faults)
             if len(faults):
-                unusable[source.source.path] = _first(faults)
+                unusable[source.source.path] = next(iter(faults))
         with closing(connect(data=None, files=readable_paths(opened.values()))) as connection:
             engine = Engine(connection, unusable=unusable)
             for source in folder.sources:
@@ -189,7 +189,7 @@ def _open(engine: Engine, source: FoundSource, found: FoundFiles, *, cut: bool) 
     faults = Faults(source.name, SourceError)
     malformed = open_files(engine.connection, {source.name: found}, faults=faults).malformed
     if len(faults):
-        engine.unusable[source.source.path] = _first(faults)
+        engine.unusable[source.source.path] = next(iter(faults))
         return
     sample = _take_sample(engine, source, cut=cut)
     lines = len(malformed.get(source.name, ()))
@@ -199,14 +199,6 @@ def _open(engine: Engine, source: FoundSource, found: FoundFiles, *, cut: bool) 
     engine.unusable[source.source.path] = (
         note("only_malformed", lines=lines) if lines else "has columns and no rows"
     )
-
-
-def _first(faults: Faults) -> str:
-    try:
-        faults.raise_if_any()
-    except SourceError as error:
-        return str(error).partition("\n  - ")[2].partition("\n")[0]
-    return ""
 
 
 def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[FoundFiles, bool]:

@@ -15,8 +15,8 @@ from kyc_ml.dataset import (
     Boundaries,
     Fold,
     customers_of,
+    labels_of,
     make_splitter,
-    mature_labels,
     plan_out_of_time,
     summarise_parts,
     to_target,
@@ -171,13 +171,7 @@ def _label_fold(
     )
     parts, lines = {}, []
     for name, rows, known, start, end in wanted:
-        labels = mature_labels(
-            source,
-            observations.take(pa.array(rows)),
-            unit=config.unit,
-            as_of=known,
-            config=config.dataset,
-        )
+        labels = labels_of(source, observations.take(pa.array(rows)), config, as_of=known)
         found = TuningPart(rows=rows[labels.usable], target=labels.target[labels.usable])
         parts[name] = found
         lines.append(
