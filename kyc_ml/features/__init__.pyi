@@ -45,6 +45,7 @@ from .spec import Direction as Direction
 from .spec import FeatureSpec as FeatureSpec
 from .spec import Kind as Kind
 from .spec import all_made_of as all_made_of
+from .spec import columns_of_spec as columns_of_spec
 from .spec import incomplete as incomplete
 from .table import DECISION_TIME as DECISION_TIME
 from .table import OBSERVATION_ID as OBSERVATION_ID

@@ -64,14 +64,14 @@ class Changes:
         About standard normal for usual nights; NaN without a prediction.
     evidence : float64 array of shape (n, families)
         Shiryaev-Roberts statistic of each night; 0 before there is any.
-    residual : float64 array of shape (n, columns)
-        Value minus prediction, in its usual size.
+    left : float64 array of shape (n, columns)
+        Value minus prediction, in the unit of the values; NaN where a night has no value.
     alarms : tuple of Change, in order of nights
     """
 
     strangeness: Floats
     evidence: Floats
-    residual: Floats
+    left: Floats
     alarms: tuple[Change, ...]
 
 
@@ -80,7 +80,7 @@ def calendar_of(days: pd.DatetimeIndex) -> Floats:
 
     The last two are 1 on the last two days of a month and on the first.
     """
-    weekday = np.eye(7)[days.weekday.to_numpy()][:, 1:]
+    weekday = np.eye(7)[days.day_of_week.to_numpy()][:, 1:]
     left = days.days_in_month.to_numpy() - days.day.to_numpy()
     trend = (days - days[0]).days.to_numpy() / 365.0 if len(days) else np.zeros(0)
     level = np.ones(len(days))
@@ -125,22 +125,20 @@ def find_changes(
     n, columns = values.shape
     watch = _Watch(feature, family, terms=calendar.shape[1])
     strangeness = np.full((n, family.size), np.nan)
-    left, residual = np.full((n, columns), np.nan), np.full((n, columns), np.nan)
+    left = np.full((n, columns), np.nan)
     evidence = np.zeros((n, int(family.max(initial=-1)) + 1))
     alarms: list[Change] = []
     for night in range(n if columns else 0):
         learns = skip is None or not skip[night]
-        left[night], residual[night] = watch.compare(
+        left[night], residual = watch.compare(
             values[night], noise[night], calendar[night], learns=learns
         )
-        strangeness[night] = watch.summarise(residual[night])
+        strangeness[night] = watch.summarise(residual)
         evidence[night], raised = watch.weigh(strangeness[: night + 1], usual=learns)
         for found in raised:
             watch.restart(found, left[: night + 1])
         alarms += raised
-    return Changes(
-        strangeness=strangeness, evidence=evidence, residual=residual, alarms=tuple(alarms)
-    )
+    return Changes(strangeness=strangeness, evidence=evidence, left=left, alarms=tuple(alarms))
 
 
 class _Watch:

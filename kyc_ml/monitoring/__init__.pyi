@@ -5,6 +5,9 @@ from .alerts_job import run_alerts as run_alerts
 from .alerts_job import run_watchdog as run_watchdog
 from .challenge import ChallengerEvidence as ChallengerEvidence
 from .challenge import compare_challenger as compare_challenger
+from .drift import NightsDrift as NightsDrift
+from .drift import feature_moves as feature_moves
+from .drift import find_drift as find_drift
 from .estimates import coverage_signals as coverage_signals
 from .estimates import estimates_by_period as estimates_by_period
 from .incidents.closing import run_incident_close as run_incident_close
@@ -21,6 +24,7 @@ from .incidents.steps import run_incident_step as run_incident_step
 from .level import LevelFound as LevelFound
 from .level import LevelPolicy as LevelPolicy
 from .level import level_signals as level_signals
+from .night_signals import find_gaps as find_gaps
 from .nights import RECORD as RECORD
 from .nights import Night as Night
 from .nights import NightsRecord as NightsRecord

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,7 +111,9 @@ def record_folder(out: Path, *, zone: str | None = None) -> int:
     if not out.is_dir():
         msg = f"{out} is no folder: name that of all nights, the --out of pipelines/nightly.py"
         raise ConfigError(msg)
-    nights = [night_of(folder, zone=zone) for folder in _folders(out)]
+    found = [night_of(folder, zone=zone) for folder in _folders(out)]
+    # the time of recording is not that of scoring
+    nights = [replace(each, detail={**each.detail, "added_later": True}) for each in found]
     if not nights:
         msg = f"{out} holds no night: expected DAY/NAME/{MANIFEST} below it"
         raise ConfigError(msg)

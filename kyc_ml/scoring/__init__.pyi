@@ -2,6 +2,7 @@ from .api import explain_one as explain_one
 from .api import write_sheets as write_sheets
 from .earlier import night_before as night_before
 from .earlier import nights_before as nights_before
+from .earlier import published_nights as published_nights
 from .earlier import read_scores as read_scores
 from .explain_job import CustomerFacts as CustomerFacts
 from .explain_job import Explained as Explained
