@@ -99,8 +99,6 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
 
 def _reason(error: Exception) -> str:
     """Say why without what was sent: an answer of a server may repeat it."""
-    if isinstance(error, HTTPError):
-        return f"the server answered {error.code}"
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return f"the mail server refused {len(error.recipients)} recipient(s)"
     if isinstance(error, smtplib.SMTPResponseException):
@@ -159,6 +157,10 @@ def _post(message: Message, route: WebhookRoute) -> None:
         )
         with opener.open(request, timeout=route.timeout_seconds):
             return
+    except HTTPError as error:
+        error.close()
+        msg = f"the server answered {error.code}"
+        raise RouteError(msg) from None
     except ValueError:  # a line break in the secret, which the message of urllib would repeat
         msg = "the address or the secret cannot be sent as a header: check both"
         raise RouteError(msg) from None
