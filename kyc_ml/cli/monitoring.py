@@ -47,6 +47,7 @@ def show(
     to: Path | None = None,
     alerts: Path | None = None,
     playbooks: Path | None = None,
+    due: Path | None = None,
     fail_on: Literal["critical", "warning", "never"] = "critical",
     no_mlflow: Annotated[bool, typer.Option("--no-mlflow")] = False,
     audit_log: AuditLogOption = AUDIT_LOG,

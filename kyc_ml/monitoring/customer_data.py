@@ -74,8 +74,8 @@ def customer_data(
     for column in (ALL, *columns):
         names = [""] * len(flags) if column == ALL else flags[column].fillna("").astype(str)
         for group, part in flags.groupby(names, sort=True):
-            for name in (each for each in flags if ":" in str(each)):
-                measure, _, field = str(name).partition(":")
+            for name in (str(each) for each in flags if ":" in str(each)):
+                measure, _, field = name.partition(":")
                 applies = part[name].dropna()
                 n, faults = len(applies), int(applies.astype(bool).sum())
                 share = faults / n if n else float("nan")

@@ -15,9 +15,10 @@ from kyc_ml.config import AlertsConfig, load_section
 from kyc_ml.contract import ContractedTables, known_until, read_tables
 from kyc_ml.decision import Language
 from kyc_ml.display import ProgressReporter
-from kyc_ml.errors import ConfigError, GateError, KycMlError
+from kyc_ml.errors import ConfigError, DatasetError, GateError, KycMlError
 from kyc_ml.monitoring.alerts.book import Alert, AlertBook
 from kyc_ml.monitoring.alerts_job import AlertsResult, run_alerts
+from kyc_ml.monitoring.customer_data import customer_data, customers_due, save_due
 from kyc_ml.monitoring.drift import feature_moves, find_drift
 from kyc_ml.monitoring.exports import metrics_of, newest_figures, to_plain
 from kyc_ml.monitoring.incidents.playbooks import load_playbooks
@@ -64,6 +65,9 @@ class MonitorRequest:
         Configurations of alerts and incidents; None sends nothing.
     fail_on : {'critical', 'warning', 'never'}
         Severity of an open signal that gives exit code 1.
+    due : Path or None
+        CSV or Parquet file for the customers whose information is due for an update:
+        confidential, so only on demand; needs `source`.
     log_mlflow : bool
         Log the figures to the experiment of each model.
     audit_log : Path
@@ -79,6 +83,7 @@ class MonitorRequest:
     alerts: Path | None = None
     playbooks: Path | None = None
     fail_on: FailOn = "critical"
+    due: Path | None = None
     log_mlflow: bool = True
     audit_log: Path = AUDIT_LOG
 
@@ -130,6 +135,9 @@ def run_monitor(
     if (asked.source is None) != (asked.data is None):
         msg = "--source and --data belong together: give both, or none to leave outcomes out"
         raise ConfigError(msg)
+    if asked.due is not None and asked.source is None:
+        msg = "--due lists customers of the source: give --source and --data too"
+        raise ConfigError(msg)
     alerts = None if asked.alerts is None else load_section(asked.alerts, AlertsConfig)
     playbooks = None if asked.playbooks is None else load_playbooks(asked.playbooks)
     require_place(folder / FIGURES)
@@ -151,6 +159,7 @@ def run_monitor(
         raised=raised,
         signals=signals,
         outcomes_until="" if until is None else until.isoformat(),
+        customers=_customers(asked, tables, until, reporter),
     )
     result = MonitorResult(models=story.models, signals=signals, pages={})
     if alerts is not None:
@@ -223,6 +232,25 @@ def _tables(
         return None, None
     tables, _ = read_tables(asked.source, asked.data, quarantine=None, reporter=reporter)
     return tables, known_until(tables, asked.as_of)
+
+
+def _customers(
+    asked: MonitorRequest,
+    tables: ContractedTables | None,
+    until: pd.Timestamp | None,
+    reporter: ProgressReporter,
+) -> pd.DataFrame | None:
+    """Return the quality of customer information, and write the list of who is due."""
+    if tables is None or until is None:
+        return None
+    try:
+        found = customer_data(tables, until)
+    except DatasetError as error:
+        reporter.warning(str(error))
+        return None
+    if asked.due is not None:
+        save_due(customers_due(tables, until), asked.due)
+    return found
 
 
 def _watch(

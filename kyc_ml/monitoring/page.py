@@ -32,6 +32,7 @@ from kyc_ml.storage import write_whole
 PAGES: Final[Mapping[Language, str]] = {"en": "monitor.html", "zh": "monitor.zh.html"}
 _TODO: Final = 5
 _SIGNALS: Final = 200
+_GROUPS: Final = 20
 _MOVED: Final = 15
 _DASH: Final = "–"
 
@@ -63,7 +64,7 @@ class MonitorStory:
     outcomes_until : str
         ISO time; '' without outcomes.
     customers : DataFrame or None
-        Quality of customer information; its columns are shown as they are named.
+        See `customer_data`.
     """
 
     out: Path
@@ -136,7 +137,7 @@ class _Page(Pictures):
             "signals": self._signals(story),
             "more_rows": self._more(len(story.raised)),
             "alerts": self._alerts(story.alerts),
-            "customers": None if story.customers is None else self._frame(story.customers),
+            "customers": None if story.customers is None else self._customers(story.customers),
         }
 
     def _model(self, each: Watched, out: Path) -> dict[str, Any]:
@@ -387,10 +388,18 @@ class _Page(Pictures):
         )  # fmt: skip
         return Grid(title=self.words["alerts"], heads=heads, rows=rows, left=heads[1:])
 
-    def _frame(self, table: pd.DataFrame) -> Grid:
-        heads = tuple(str(name).replace("_", " ") for name in table.columns)
-        rows = tuple(tuple(_cell(each) for each in row) for row in table.itertuples(index=False))
-        return Grid(title=self.words["customers"], heads=heads, rows=rows)
+    def _customers(self, table: pd.DataFrame) -> Grid:
+        """List the faults of customer information, the largest share first."""
+        found = table[table["faults"] > 0].sort_values("share", ascending=False, kind="stable")
+        whole = found["by"] == "all"
+        names = ("measure", "field", "customers_of", "faulty", "share", "group")
+        rows = tuple(
+            (self.words["measures"][row["measure"]], row["field"], f"{row['customers']:,}",
+             f"{row['faults']:,}", _share(row["share"]), f"{row['by']} {row['group']}".strip())
+            for row in pd.concat([found[whole], found[~whole].head(_GROUPS)]).to_dict("records")
+        )  # fmt: skip
+        heads = tuple(self.words[name] for name in names)
+        return Grid(title=self.words["customers"], heads=heads, rows=rows, left=heads[1:2])
 
 
 def _kind(signal: Signal) -> str:
@@ -403,9 +412,3 @@ def _kind(signal: Signal) -> str:
 
 def _share(value: float) -> str:
     return f"{value:.1%}" if np.isfinite(value) else _DASH
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return tick(value) if np.isfinite(value) else _DASH
-    return f"{value:,}" if isinstance(value, int | np.integer) else str(value)
