@@ -84,28 +84,32 @@ class NightsDrift:
     evidence: pd.DataFrame
 
 
-def find_drift(record: NightsRecord, bundles: Mapping[str, Bundle]) -> NightsDrift:
+def find_drift(
+    record: NightsRecord, bundles: Mapping[str, Bundle], *, since: str = ""
+) -> NightsDrift:
     """Find what has moved in the tables and models of a record.
 
     Parameters
     ----------
     bundles : mapping of model to Bundle
         For the effect on the score; a model without one is watched too.
+    since : str
+        First night to read, an ISO date. The first 60 nights raise little: they are learned from.
     """
-    nights = record.nights()
+    nights = record.nights(since=since)
     found = list(findings_of_nights(nights))
-    tables = figures_of_tables(record)
+    tables = figures_of_tables(record, since=since)
     changes = tables.changes()
     evidence = [_evidence("", tables, changes)]
     details = _details(nights)
     found += [_of_tables(each, tables, changes, details) for each in changes.alarms]
     for model in record.models():
-        figures = figures_of_model(record, model)
+        figures = figures_of_model(record, model, since=since)
         changes = figures.changes()
         evidence.append(_evidence(model, figures, changes))
         bundle = bundles.get(model)
         found += [_of_model(model, bundle, each, figures, changes) for each in changes.alarms]
-    linked = [*_linked(found, bundles), *find_gaps(record.nights(every_run=True))]
+    linked = [*_linked(found, bundles), *find_gaps(record.nights(since=since, every_run=True))]
     linked.sort(key=lambda each: (each.day, each.model, each.code, each.subject))
     signals = tuple(each.signal() for each in linked)
     columns = ["day", "since", "model", "code", "family", "subject", "features", "value"]
@@ -138,7 +142,8 @@ def feature_moves(
         arrays, shares by bin of 91 nights and of the last 7); labels of the bins. The largest
         effect first.
     """
-    profiles = record.profiles(model)
+    since = "" if day is None else (pd.Timestamp(day) - pd.Timedelta(days=365)).strftime("%Y-%m-%d")
+    profiles = record.profiles(model, since=since)
     last = len(profiles.days) if day is None else sum(each <= day for each in profiles.days)
     rows = []
     for name, counts in profiles.counts.items():

@@ -91,18 +91,18 @@ class Figures:
         )
 
 
-def figures_of_model(record: NightsRecord, model: str) -> Figures:
+def figures_of_model(record: NightsRecord, model: str, *, since: str = "") -> Figures:
     """Return score, features, tiers, unknown categories and rows of a model by night.
 
     Score and features are of the bundle of the last night, because bins differ; tiers are of its
     policy. Earlier nights of others have no figure.
     """
-    nights = record.nights(model)
+    nights = record.nights(model, since=since)
     nights = nights[nights["status"].isin((PUBLISHED, SERVED))].reset_index(drop=True)
     days = pd.DatetimeIndex(pd.to_datetime(nights["day"]))
     blocks: list[Block] = []
     if len(nights):
-        profiles = record.profiles(model)
+        profiles = record.profiles(model, since=since)
         at = days.get_indexer(pd.DatetimeIndex(pd.to_datetime(list(profiles.days))))
         for family, name, counts in sorted(
             (SCORE if name == PROBABILITY else FEATURES, name, counts)
@@ -162,13 +162,13 @@ def _volume(family: str, subject: str, rows: Floats, usual: Floats) -> Block:
     )
 
 
-def figures_of_tables(record: NightsRecord) -> Figures:
+def figures_of_tables(record: NightsRecord, *, since: str = "") -> Figures:
     """Return volumes, lateness, quarantine, missing values, sizes and categories of the tables.
 
     They belong to the bank, not to a model: of each day one run is read, a published one
     if there is any.
     """
-    nights = record.nights()
+    nights = record.nights(since=since)
     known = np.array([bool(detail.get("tables")) for detail in nights["detail"]], np.bool_)
     nights = nights[known]
     # in two steps: pandas fills a frame without rows from a longer column

@@ -143,11 +143,15 @@ class NightsRecord:
         """List the names of the models that have a night."""
         return [str(row[0]) for row in self._rows("SELECT DISTINCT model FROM nights ORDER BY 1")]
 
-    def nights(self, model: str | None = None, *, every_run: bool = False) -> pd.DataFrame:
+    def nights(
+        self, model: str | None = None, *, since: str = "", every_run: bool = False
+    ) -> pd.DataFrame:
         """Return the nights in order of their days, one row for each model and day.
 
         Parameters
         ----------
+        since : str
+            First day to read, an ISO date.
         every_run : bool
             Return also the runs of a day that another one replaces: a published one stands for
             the day, or else the one that came farthest.
@@ -158,26 +162,30 @@ class NightsRecord:
             The fields of `Night` up to `customers`, attempts, recorded_at (UTC), and detail (dict).
         """
         names = (*_COLUMNS, "attempts", "recorded_at", "detail")
-        where, values = ("", ()) if model is None else ("WHERE model = ?", (model,))
-        rows = self._rows(f"SELECT {', '.join(names)} FROM nights {where}", values)
+        sql = f"SELECT {', '.join(names)} FROM nights WHERE day >= ?"
+        rows = self._rows(
+            *((sql, (since,)) if model is None else (f"{sql} AND model = ?", (since, model)))
+        )
         frame = pd.DataFrame(rows, columns=list(names))
         frame["detail"] = [json.loads(zlib.decompress(packed)) for packed in frame["detail"]]
         return _in_order(frame, every_run=every_run)
 
-    def profiles(self, model: str, *, digest: str | None = None) -> Profiles:
+    def profiles(self, model: str, *, since: str = "", digest: str | None = None) -> Profiles:
         """Return the counts by bin of published and served nights.
 
         Parameters
         ----------
+        since : str
+            First day to read, an ISO date.
         digest : str, optional
             Bundle whose nights are read, because bins differ; by default that of the last night.
         """
         sql = (
             "SELECT day, run, status, recorded_at, model, digest, shape, profile FROM nights "
-            "WHERE model = ? AND status IN (?, ?) AND shape <> ''"
+            "WHERE model = ? AND day >= ? AND status IN (?, ?) AND shape <> ''"
         )
         names = ("day", "run", "status", "recorded_at", "model", "digest", "shape", "profile")
-        rows = self._rows(sql, (model, PUBLISHED, SERVED))
+        rows = self._rows(sql, (model, since, PUBLISHED, SERVED))
         frame = _in_order(pd.DataFrame(rows, columns=list(names)), every_run=False)
         if len(frame):
             frame = frame[frame["digest"] == (digest or frame["digest"].iloc[-1])]

@@ -229,8 +229,8 @@ def test_served_requests_are_counted_by_day(record, bundle):
     assert sum(row["detail"]["expected"].values()) == pytest.approx(1.0)
     with pytest.raises(DatasetError, match="tier"):
         record_scores(record, scores[["probability"]], bundle=bundle, day="2025-01-02")
+    wrong = scores.assign(probability=[np.nan, 0.5])
     with pytest.raises(DatasetError, match="1 of 2"):
-        wrong = scores.assign(probability=[np.nan, 0.5])
         record_scores(record, wrong, bundle=bundle, day="2025-01-02")
     with pytest.raises(ConfigError):
         record_scores(record, scores, bundle=bundle, day="2/1/2025")
