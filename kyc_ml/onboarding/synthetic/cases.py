@@ -26,23 +26,19 @@ _OPEN_SHARE: Final = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cases:
-    """Cases in their final state, one position each; arrays of shape (n,).
-
-    Attributes
-    ----------
-    time : when the conduct happened (of a scheme: its last payment)
-    opened : when the institution opened the case; -1 where it records only the end
-    closed : when the final outcome was known, never before `time`
-    transaction, typology : -1 for none
-    """
+    """Cases in their final state, one position each; arrays of shape (n,)."""
 
     customer: Ints
     time: Ints
+    """When the conduct happened (of a scheme: its last payment)."""
     opened: Ints
+    """When the institution opened the case; -1 where it records only the end."""
     closed: Ints
+    """When the final outcome was known, never before `time`."""
     outcome: Ints
     transaction: Ints
     typology: Ints
+    """`transaction` and `typology`: -1 for none."""
 
 
 def make_cases(
