@@ -11,8 +11,6 @@ Language = Literal["en", "zh"]
 Pair = tuple[str, str]
 """A text in English and in Chinese."""
 
-_LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
-
 WORDING: Final[dict[str, dict[str, dict[Language, str]]]] = read_packaged(
     Path(__file__).with_name("wording.yaml")
 )
@@ -26,19 +24,15 @@ def write_text(group: str, key: str, language: Language, /, **values: object) ->
 
 def write_both(group: str, key: str, /, **values: object) -> Pair:
     """Return one text in both languages; a value that is a `Pair` is used by language."""
-    english, chinese = (
-        write_text(
-            group,
-            key,
-            language,
-            **{
-                name: value[place] if isinstance(value, tuple) else value
-                for name, value in values.items()
-            },
-        )
-        for place, language in enumerate(_LANGUAGES)
+    texts = WORDING[group][key]
+    pairs = {
+        name: value if isinstance(value, tuple) else (value, value)
+        for name, value in values.items()
+    }
+    return (
+        texts["en"].format(**{name: pair[0] for name, pair in pairs.items()}),
+        texts["zh"].format(**{name: pair[1] for name, pair in pairs.items()}),
     )
-    return english, chinese
 
 
 def join_both(first: Pair, second: Pair) -> Pair:

@@ -213,12 +213,8 @@ def log_rates(
 def scale_rates(axes: Axes, across: Floats, up: Floats, *, zero: bool) -> tuple[float, float]:
     """Scale both axes to rates; return the place on each where a rate of 0 is drawn.
 
-    Parameters
-    ----------
-    across, up : ndarray
-        All rates on each axis, ends of intervals included.
-    zero : bool
-        Whether a rate of 0 is drawn above: it needs a tick where the axis is logarithmic.
+    `across`, `up`: ndarray; all rates on each axis, ends of intervals included.
+    `zero`: whether a rate of 0 is drawn above: it needs a tick where the axis is logarithmic.
     """
     if 0 < (float(np.median(across)) if across.size else 0.0) < SMALL_RATE:
         left = log_rates(axes, "x", across, zero=bool((across == 0).any()))

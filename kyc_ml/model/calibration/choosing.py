@@ -23,29 +23,22 @@ _TIE_DIGITS: Final = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationChoice:
-    """The chosen map, and the results of all candidates on rows they were not fitted on.
-
-    Attributes
-    ----------
-    candidates : DataFrame
-        One row a candidate, lowest log loss first, the simpler first where they tie:
-        method, log_loss and its standard_error, calibration_error, behind (log loss more
-        than the chosen one's) and its behind_error, paired by row, chosen. With segments
-        also without_segments: the log loss of the map of the whole alone. Standard errors
-        take rows for independent: too small where a customer has several.
-    held_out : array of shape (n,)
-        Probability of each row by the chosen method, fitted on the other folds.
-    reliability : DataFrame
-        Predicted and observed rates of `held_out`; see `compute_reliability`.
-    segments : DataFrame or None
-        The evidence of each segment, and its weight; see `Segments.to_frame`.
-    """
+    """The chosen map, and the results of all candidates on rows they were not fitted on."""
 
     calibrator: Calibrator
     candidates: pd.DataFrame
+    """One row a candidate, lowest log loss first, the simpler first where they tie: method,
+    log_loss and its standard_error, calibration_error, behind (log loss more than the chosen one's)
+    and its behind_error, paired by row, chosen. With segments also without_segments: the log loss
+    of the map of the whole alone. Standard errors take rows for independent: too small where a
+    customer has several."""
     held_out: Floats
+    """Array of shape (n,); probability of each row by the chosen method, fitted on the other
+    folds."""
     reliability: pd.DataFrame
+    """Predicted and observed rates of `held_out`; see `compute_reliability`."""
     segments: pd.DataFrame | None = None
+    """The evidence of each segment, and its weight; see `Segments.to_frame`."""
 
     def __repr__(self) -> str:
         chosen = self.candidates.loc[self.candidates["chosen"], "log_loss"]
