@@ -42,7 +42,7 @@ from kyc_ml.model import (
     fit_logistic,
     learn_profile,
 )
-from kyc_ml.registry import Bundle
+from kyc_ml.registry import REFITS, Bundle
 from kyc_ml.training.added_value import AddedValue, compute_added_value
 from kyc_ml.training.explained import ExplainedRows, explain_sample
 from kyc_ml.training.stability import Stability
@@ -221,7 +221,14 @@ def make_trained(
                 contributions=contribute,
                 seed=config.model.seed,
             ),
-            metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()},
+            metrics={
+                **{name: _recorded(figures) for name, figures in quality[MODEL].items()},
+                **{
+                    REFITS: {"number": len(found.runs), "same_reasons": found.same_reasons}
+                    for found in stability
+                    if found.kind == "bootstrap"
+                },
+            },
             data=data,
             # by the bundle's own map, even if the evidence used the maps of folds: a scoring run
             # compares its rows with these, and two step maps differ without any drift
