@@ -90,10 +90,7 @@ def check_section(
 def require_section(given: object, section: type[Section], *, name: str) -> None:
     """Refuse a path, text or dict where a caller should hand over a section already read.
 
-    Raises
-    ------
-    ConfigError
-        Naming what came, and how to read it.
+    Raises ConfigError naming what came, and how to read it.
     """
     kind = section.__name__
     require_kind(

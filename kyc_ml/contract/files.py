@@ -74,24 +74,18 @@ _OPENERS: Final[dict[str, _Opener]] = {
 
 @dataclass(slots=True, kw_only=True)
 class OpenedFiles:
-    """The views that exist, the malformed lines of their files, and the tables left out.
-
-    Attributes
-    ----------
-    folders : set of str
-        Names of key=value folders that no source reads as columns.
-    unchecked : list of str
-        Parquet files without checksums of their pages.
-    business_dates : mapping of source to date
-        The last day that its sender states; empty without a control file.
-    """
+    """The views that exist, the malformed lines of their files, and the tables left out."""
 
     views: set[str] = field(default_factory=set)
     malformed: dict[str, list[MalformedLine]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
+    """Names of key=value folders that no source reads as columns."""
     unchecked: list[str] = field(default_factory=list)
+    """Parquet files without checksums of their pages."""
     business_dates: Mapping[str, date] = field(default_factory=dict)
+    """Mapping of source to date; the last day that its sender states; empty without a control
+    file."""
 
 
 def open_files(

@@ -127,10 +127,7 @@ def instant(time: pd.Timestamp) -> pa.Scalar:
 def require_transactions(tables: Collection[str]) -> None:
     """Check that observations of unit `fraud` can be made.
 
-    Raises
-    ------
-    DatasetError
-        If there is no table of transactions.
+    Raises DatasetError if there is no table of transactions.
     """
     if TRANSACTIONS not in tables:
         msg = "unit 'fraud' needs the table transactions: map it in the source mapping"

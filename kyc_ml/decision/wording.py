@@ -50,6 +50,26 @@ def name_both(group: str, value: str) -> Pair:
     return name_value(group, value, "en"), name_value(group, value, "zh")
 
 
+def say_entered(text: str, language: Language) -> str:
+    """Return a text that people entered in a policy, in the language of a page.
+
+    Parts between semicolons that the shipped policies have are translated; a text in the other
+    language is kept as it was entered, with a mark of its language.
+
+    Examples
+    --------
+    >>> say_entered("银发〔2013〕2号", "en"), say_entered("screening", "en")
+    ('银发〔2013〕2号 (entered in Chinese)', 'screening')
+    """
+    named = [name_value("entered", part, language, otherwise="") for part in text.split("; ")]
+    if all(named):
+        return write_text("sheet", "semicolon", language).join(named)
+    chinese = any("\u4e00" <= sign <= "\u9fff" for sign in text)
+    if chinese == (language == "zh"):
+        return text
+    return write_text("sheet", "entered_zh" if chinese else "entered_en", language, text=text)
+
+
 def name_grade(name: str) -> str:
     """Write the English name of a tier or grade for people.
 

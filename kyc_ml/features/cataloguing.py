@@ -66,10 +66,7 @@ def run_show(
 ) -> tuple[FeatureSpec, str, Mapping[str, str]]:
     """Return one feature, its definition, and the definitions of the columns it reads.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such feature; the nearest name is suggested.
+    Raises ConfigError if there is no such feature; the nearest name is suggested.
     """
     declared = declared_features(config, source=source)
     if name not in declared:
@@ -82,10 +79,7 @@ def run_show(
 def declared_features(config: Path | None, *, source: Path | None = None) -> dict[str, FeatureSpec]:
     """Declare every feature, under a configuration's items, lists and amounts if given.
 
-    Parameters
-    ----------
-    source : Path or None
-        Source mapping, whose attributes give features.
+    `source`: source mapping, whose attributes give features.
     """
     features = FeatureConfig(families=tuple(FAMILIES))
     if config is not None:

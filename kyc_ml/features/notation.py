@@ -57,10 +57,7 @@ def to_plain(declared: object) -> Any:  # noqa: ANN401  JSON
 def from_plain(content: Any) -> Any:  # noqa: ANN401  JSON
     """Read what `to_plain` wrote.
 
-    Raises
-    ------
-    BundleError
-        If it was written by a newer version that declares features in other ways.
+    Raises BundleError if it was written by a newer version that declares features in other ways.
     """
     if isinstance(content, Mapping):
         kind = _TYPES.get(content[_TAG])

@@ -164,10 +164,7 @@ def save_bundle(bundle: Bundle, folder: FilePath, *, format_version: int = FORMA
 def require_new(folder: Path) -> None:
     """Refuse a folder that exists: a bundle is never written over.
 
-    Raises
-    ------
-    OutputError
-        If it exists.
+    Raises OutputError if it exists.
     """
     if folder.exists():
         msg = f"bundle folder {folder} exists already: remove it or name another one"
@@ -204,10 +201,7 @@ def load_bundle(folder: FilePath, *, digest: str | None = None, cure: str = _RES
 def digest_bundle(folder: Path) -> str:
     """Return the digest of a bundle, computed from all of its bytes.
 
-    Raises
-    ------
-    BundleError
-        If the folder is not a bundle, or differs from its manifest.
+    Raises BundleError if the folder is not a bundle, or differs from its manifest.
     """
     return _sha256(_checked_files(folder)[1][MANIFEST])
 

@@ -80,21 +80,16 @@ def score_features(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Predictions for n rows: the only way from a bundle to margin, probability and tier.
-
-    Attributes
-    ----------
-    margin : float64 array of shape (n,), log-odds
-    probability : float64 array of shape (n,), calibrated
-    grades : Grades
-    unknown_categories : mapping of feature to number of rows
-        Values that the model has never seen, treated as missing.
-    """
+    """Predictions for n rows: the only way from a bundle to margin, probability and tier."""
 
     margin: Floats
+    """float64 array of shape (n,), log-odds."""
     probability: Floats
+    """float64 array of shape (n,), calibrated."""
     grades: Grades
     unknown_categories: Mapping[str, int]
+    """Mapping of feature to number of rows; values that the model has never seen, treated as
+    missing."""
 
     @property
     def tier(self) -> Ints:
@@ -146,19 +141,13 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """Scored rows, and what they were made from.
-
-    Attributes
-    ----------
-    table : pyarrow.Table
-        As `score_features` returns it.
-    contributions : Contributions
-        Of every feature, in the model's order.
-    """
+    """Scored rows, and what they were made from."""
 
     table: pa.Table
+    """As `score_features` returns it."""
     scores: Scores
     contributions: Contributions
+    """Of every feature, in the model's order."""
 
 
 def score_and_grade(
@@ -213,10 +202,7 @@ def predict(
 def model_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
     """Return the model's columns by name: in another order they would be another model's.
 
-    Raises
-    ------
-    DatasetError
-        Naming the columns of the model that the table does not have.
+    Raises DatasetError naming the columns of the model that the table does not have.
     """
     wanted, there = bundle.model.feature_names, set(features.names)
     absent = [name for name in wanted if name not in there]

@@ -75,13 +75,7 @@ class Checkpoints:
 
 
 def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be read.
-    """
+    """Return the SHA-256 of a file; OutputError if it cannot be read."""
     try:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -69,10 +69,7 @@ def find_cache() -> str | None:
 
     Empty text is the ``__pycache__`` next to each source file; None keeps nothing.
 
-    Raises
-    ------
-    ConfigError
-        If ``NUMBA_CACHE_DIR`` names a folder that others can write.
+    Raises ConfigError if ``NUMBA_CACHE_DIR`` names a folder that others can write.
     """
     given = os.environ.get("NUMBA_CACHE_DIR")
     if given:

@@ -42,12 +42,8 @@ def select(
 ) -> tuple[Specs, FeatureTable, Selection | None]:
     """Drop the features that the training rows show to be useless or unstable.
 
-    Returns
-    -------
-    specs, features
-        Those that are kept; dropped inputs of kept formulas become hidden.
-    selection : Selection or None
-        None without a selection.
+    Returns specs, features; those that are kept; dropped inputs of kept formulas become hidden.
+    Returns `selection`: None without a selection.
     """
     if config.selection.method == "none":
         return specs, features, None

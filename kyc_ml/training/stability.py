@@ -47,50 +47,37 @@ FindReasons = Callable[[Model, Ints], Ints]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledRows:
-    """Rows with their outcomes and customers.
-
-    Attributes
-    ----------
-    matrix : float64 array of shape (n, n_features)
-    target : array of 0 and 1, shape (n,)
-    customers : array of shape (n,), or None where each row is its own customer
-    """
+    """Rows with their outcomes and customers."""
 
     matrix: Floats
+    """float64 array of shape (n, n_features)."""
     target: Floats
+    """Array of 0 and 1, shape (n,)."""
     customers: Names | None = None
+    """Array of shape (n,), or None where each row is its own customer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stability:
-    """The changes from refit to refit, evaluated on the same later rows.
-
-    Attributes
-    ----------
-    runs : DataFrame
-        One row a refit: run, seed, rows, customers, trees and the `METRICS` on the later
-        rows. Probabilities are the margin's own, before calibration. Last, same_reasons: Jaccard
-        overlap of a row's reasons with those of the model itself, mean over the rows of the
-        highest margins; NaN if the model is not given.
-    metrics : DataFrame
-        One row a metric: metric, refits, mean, sd, min, max.
-    pairs : DataFrame
-        One row a pair of refits: one, other, top_features (Jaccard overlap of the features
-        of largest mean contribution), reasons (Jaccard overlap of a row's reasons, mean
-        over rows; rows without a reason in both agree), reasons_of_the_head (the same, over the
-        rows of the highest margins), rank_correlation (Spearman's, of the margins).
-    overlaps : DataFrame
-        One row a column of `pairs`: overlap, pairs, mean, sd, min, max.
-    skipped : int
-        Bootstrap samples that held one class only and could not be fitted.
-    """
+    """The changes from refit to refit, evaluated on the same later rows."""
 
     kind: Literal["seed", "bootstrap"]
     runs: pd.DataFrame
+    """One row a refit: run, seed, rows, customers, trees and the `METRICS` on the later rows.
+    Probabilities are the margin's own, before calibration. Last, same_reasons: Jaccard overlap of a
+    row's reasons with the model's own, mean over the rows of the highest margins; NaN if the model
+    is not given."""
     metrics: pd.DataFrame
+    """One row a metric: metric, refits, mean, sd, min, max."""
     pairs: pd.DataFrame
+    """One row a pair of refits: one, other, top_features (Jaccard overlap of the features of
+    largest mean contribution), reasons (Jaccard overlap of a row's reasons, mean over rows; rows
+    without a reason in both agree), reasons_of_the_head (the same, over the rows of the highest
+    margins), rank_correlation (Spearman's, of the margins)."""
     overlaps: pd.DataFrame
+    """One row a column of `pairs`: overlap, pairs, mean, sd, min, max."""
     skipped: int = 0
+    """Bootstrap samples that held one class only and could not be fitted."""
 
     @property
     def same_reasons(self) -> float:
@@ -121,23 +108,11 @@ def measure_stability(
 
     Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
 
-    Parameters
-    ----------
-    later : LabelledRows
-        Rows no refit has seen, such as those of the test.
-    stopping : LabelledRows or None
-        Early stopping rows; None fits all trees.
-    reasons : callable
-        See `FindReasons`.
-    fitted : Model, optional
-        The model that the refits repeat.
-
-    Raises
-    ------
-    ValueError
-        If the configured number of these refits is 0.
-    DatasetError
-        If a part has one class only, or no rows, or fewer than two samples hold both classes.
+    `later`: rows no refit has seen, such as those of the test.
+    `stopping`: early stopping rows; None fits all trees.
+    `reasons`: see `FindReasons`. `fitted`: the model that the refits repeat.
+    Raises ValueError if the configured number of these refits is 0; DatasetError if a part has one
+    class only, or no rows, or fewer than two samples hold both classes.
     """
     shown, n = _require_refits(f"{kind}_refits", later, config)
     refits, sample, seeded = [], train, model

@@ -86,10 +86,7 @@ def warn_of_sampled_level(
     Margins are corrected for it exactly, but only as far as the trees fitted the changed odds:
     regularised ones stop short of them, and the correction then goes too far.
 
-    Parameters
-    ----------
-    calibration : str
-        Method of the calibrator; see `CalibrationConfig`.
+    `calibration`: method of the calibrator; see `CalibrationConfig`.
     """
     sampled = config.negative_share != 1.0 or config.positive_weight != 1.0
     if sampled and calibration == "none":

@@ -301,7 +301,9 @@ def require_known_checks(
 ) -> None:
     """Raise ConfigError if gates or headlines name unknown figures, or a gate is listed twice."""
     faults = Faults(subject, ConfigError)
-    asked = [(f"gates.{place}", gate.check, _figures(gate)) for place, gate in _numbered(policy)]
+    asked = [
+        (f"gates.{place}", gate.check, _figures(gate)) for place, gate in enumerate(policy.gates, 1)
+    ]
     asked += [
         (f"headline.{place}", check, [figure])
         for place, (check, figure) in enumerate(policy.headline, 1)
@@ -344,10 +346,6 @@ def spent_budget(policy: ValidationPolicy, *, checks: Mapping[str, Check]) -> di
         elif gate.only_if is not None and units[gate.only_if.figure] == "p-value":
             spent[gate.severity] += gate.only_if.at_most or 0.0
     return spent
-
-
-def _numbered(policy: ValidationPolicy) -> list[tuple[int, Gate]]:
-    return list(enumerate(policy.gates, 1))
 
 
 def _figures(gate: Gate) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy.typing as npt
 import pandas as pd
 
@@ -45,29 +47,17 @@ def make_splitter(
             "among a fold's last training rows are known; leave delay_days out to take that sum"
         )
         raise ConfigError(msg)
-    first = history_start(dataset)
+    in_time: dict[str, Any] = {
+        "n_splits": config.folds,
+        "train_days": config.train_days,
+        "delay_days": delay,
+        "embargo_days": config.embargo_days,
+        "horizon_days": dataset.horizon_days,
+        "test_days": config.test_days,
+        "start": history_start(dataset),
+        "end": end,
+        "times": times,
+    }
     if isinstance(config, OutOfTimeCustomersConfig):
-        return OutOfTimeCustomerSplit(
-            n_splits=config.folds,
-            seed=seed,
-            train_days=config.train_days,
-            delay_days=delay,
-            embargo_days=config.embargo_days,
-            horizon_days=dataset.horizon_days,
-            test_days=config.test_days,
-            start=first,
-            end=end,
-            times=times,
-        )
-    return PrequentialSplit(
-        n_splits=config.folds,
-        train_days=config.train_days,
-        delay_days=delay,
-        embargo_days=config.embargo_days,
-        horizon_days=dataset.horizon_days,
-        test_days=config.test_days,
-        step_days=config.step_days,
-        start=first,
-        end=end,
-        times=times,
-    )
+        return OutOfTimeCustomerSplit(seed=seed, **in_time)
+    return PrequentialSplit(step_days=config.step_days, **in_time)

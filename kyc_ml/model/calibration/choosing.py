@@ -19,34 +19,26 @@ from kyc_ml.model.calibration.segments import SegmentRows, Values
 _SIMPLEST_FIRST: Final[tuple[Method, ...]] = ("none", "platt", "beta", "isotonic", "venn_abers")
 _TIE_DIGITS: Final = 9
 """Log losses equal to this many digits are a tie: the rest is rounding (convention)."""
-_SEED: Final = CalibrationConfig().seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationChoice:
-    """The chosen map, and the results of all candidates on rows they were not fitted on.
-
-    Attributes
-    ----------
-    candidates : DataFrame
-        One row a candidate, lowest log loss first, the simpler first where they tie:
-        method, log_loss and its standard_error, calibration_error, behind (log loss more
-        than the chosen one's) and its behind_error, paired by row, chosen. With segments
-        also without_segments: the log loss of the map of the whole alone. Standard errors
-        take rows for independent: too small where a customer has several.
-    held_out : array of shape (n,)
-        Probability of each row by the chosen method, fitted on the other folds.
-    reliability : DataFrame
-        Predicted and observed rates of `held_out`; see `compute_reliability`.
-    segments : DataFrame or None
-        The evidence of each segment, and its weight; see `Segments.to_frame`.
-    """
+    """The chosen map, and the results of all candidates on rows they were not fitted on."""
 
     calibrator: Calibrator
     candidates: pd.DataFrame
+    """One row a candidate, lowest log loss first, the simpler first where they tie: method,
+    log_loss and its standard_error, calibration_error, behind (log loss more than the chosen one's)
+    and its behind_error, paired by row, chosen. With segments also without_segments: the log loss
+    of the map of the whole alone. Standard errors take rows for independent: too small where a
+    customer has several."""
     held_out: Floats
+    """Array of shape (n,); probability of each row by the chosen method, fitted on the other
+    folds."""
     reliability: pd.DataFrame
+    """Predicted and observed rates of `held_out`; see `compute_reliability`."""
     segments: pd.DataFrame | None = None
+    """The evidence of each segment, and its weight; see `Segments.to_frame`."""
 
     def __repr__(self) -> str:
         chosen = self.candidates.loc[self.candidates["chosen"], "log_loss"]
@@ -68,23 +60,6 @@ class _Trial:
     @property
     def loss(self) -> float:
         return float(self.losses.mean())
-
-
-def cross_calibrate(
-    margin: Floats,
-    target: Floats,
-    *,
-    method: Method,
-    folds: int,
-    seed: int = _SEED,
-    segments: SegmentRows | None = None,
-) -> Floats:
-    """Return for each row the probability of a map fitted on the other folds.
-
-    Folds are drawn by `seed` from the rows sorted by content, each with its share
-    of positives: the order rows come in changes nothing.
-    """
-    return _cross(margin, target, method=method, folds=folds, seed=seed, segments=segments)[0]
 
 
 def calibrate_by_fold(
@@ -171,7 +146,10 @@ def _cross(
     seed: int,
     segments: SegmentRows | None,
 ) -> tuple[Floats, Floats]:
-    """Return held-out probabilities, and those of the map without segments."""
+    """Return held-out probabilities, and those of the map without segments.
+
+    Folds are drawn by `seed` from the rows sorted by content, each with its share of positives.
+    """
     # folds are made in this order, so that the order of the given rows changes nothing
     order = canonical_order(margin, target, segments)
     cuts = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)

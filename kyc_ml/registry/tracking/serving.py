@@ -168,10 +168,7 @@ def load_pyfunc(path: str) -> Scorer:
     where the variable KYC_ML_BUNDLE_DIGEST is set, that one: the ``bundle_digest`` of the
     promotion's entry, which whoever can write to the registry cannot change.
 
-    Raises
-    ------
-    BundleError
-        If the bundle was changed or exchanged.
+    Raises BundleError if the bundle was changed or exchanged.
     """
     folder = Path(path)
     beside = folder.parents[1] / "MLmodel"
@@ -195,10 +192,7 @@ def features_from_frame(frame: pd.DataFrame, *, specs: Sequence[FeatureSpec]) ->
     Keys that the frame lacks (a request to a served model has none) are left empty; no date
     follows from a decision without a time.
 
-    Raises
-    ------
-    DatasetError
-        Naming each column that is absent or holds values of another type.
+    Raises DatasetError naming each column that is absent or holds values of another type.
     """
     _require_columns(frame, specs)
     n = len(frame)
