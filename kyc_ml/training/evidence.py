@@ -205,14 +205,8 @@ def make_trained(
                 contributions=contribute,
                 seed=config.model.seed,
             ),
-            metrics={
-                **{name: _recorded(figures) for name, figures in quality[MODEL].items()},
-                **{
-                    REFITS: {"number": len(found.runs), "same_reasons": found.same_reasons}
-                    for found in stability
-                    if found.kind == "bootstrap"
-                },
-            },
+            metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()}
+            | _compared_refits(stability),
             data=data,
             # by the bundle's own map, even if the evidence used the maps of folds: a scoring run
             # compares its rows with these, and two step maps differ without any drift
@@ -245,6 +239,14 @@ def make_trained(
         best_round=best_round,
         stability=stability,
     )
+
+
+def _compared_refits(stability: tuple[Stability, ...]) -> dict[str, dict[str, float]]:
+    """Return how far refits on samples of customers repeat the reasons; empty without refits."""
+    for each in stability:
+        if each.kind == "bootstrap":
+            return {REFITS: {"number": len(each.runs), "same_reasons": each.same_reasons}}
+    return {}
 
 
 def _recorded(figures: ModelMetrics) -> dict[str, float]:
