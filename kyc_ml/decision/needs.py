@@ -83,10 +83,7 @@ def policy_features(
 ) -> tuple[FeatureSpec, ...]:
     """List what a policy reads of a run's features, and of the facts for policies only.
 
-    Raises
-    ------
-    ConfigError
-        See `features_needed`.
+    Raises ConfigError: see `features_needed`.
     """
     return features_needed(policy, declare_facts(config, policy), unit=unit)
 

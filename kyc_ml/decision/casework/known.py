@@ -60,18 +60,14 @@ _SOON: Final = 90
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One thing that is known of the customer or the payment, in the language of the sheet.
-
-    Attributes
-    ----------
-    state : {'known', 'unknown', 'absent', 'alarming'}
-        unknown: the source has the column, and nothing of this customer · absent: the source
-        does not have it · alarming: what an analyst must not overlook.
-    """
+    """One thing that is known of the customer or the payment, in the language of the sheet."""
 
     what: str
     value: str
     state: Literal["known", "unknown", "absent", "alarming"] = "known"
+    """{'known', 'unknown', 'absent', 'alarming'}; unknown: the source has the column, and nothing
+    of this customer · absent: the source does not have it · alarming: what an analyst must not
+    overlook."""
 
 
 def known_rows(

@@ -43,29 +43,23 @@ _MEASURES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentMeasure:
-    """One measure per week, of `WEEKS` that end at the decision.
-
-    Attributes
-    ----------
-    unit : str
-        Empty for a count.
-    recent, before : float
-        The customer's mean of the last `RECENT` weeks, and of the weeks before them; weeks before
-        the first row that was known do not count, and NaN without any other.
-    peers_low, peers_high : float
-        Quartiles of the peers' means of all weeks; NaN without peers.
-    place : float
-        Share of the peers whose mean of the last `RECENT` weeks is lower, ties counting half; NaN
-        without peers, or without a known week of the customer.
-    """
+    """One measure per week, of `WEEKS` that end at the decision."""
 
     title: str
     unit: str
+    """Empty for a count."""
     recent: float
     before: float
+    """`recent` and `before`: the customer's mean of the last `RECENT` weeks, and of the weeks
+    before them; weeks before the first row that was known do not count, and NaN without any
+    other."""
     peers_low: float
     peers_high: float
+    """`peers_low` and `peers_high`: quartiles of the peers' means of all weeks; NaN without
+    peers."""
     place: float
+    """Share of the peers whose mean of the last `RECENT` weeks is lower, ties counting half; NaN
+    without peers, or without a known week of the customer."""
     peers: int
 
 

@@ -116,11 +116,8 @@ def with_contributions(
 def require_peers(features: FeatureTable, peers: Sequence[str] | str | None) -> None:
     """Check that the model has the categories that make rows comparable.
 
-    Raises
-    ------
-    ConfigError
-        If one is a number, or the only one is not among the columns. Of several, those that the
-        model does not have are passed over.
+    Raises ConfigError if one is a number, or the only one is not among the columns. Of several,
+    those that the model does not have are passed over.
     """
     known = [spec.name for spec in features.specs if spec.kind == "category"]
     several = not isinstance(peers, str)

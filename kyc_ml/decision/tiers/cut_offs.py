@@ -61,13 +61,10 @@ def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = N
 def name_segments(values: pa.Array, segments: SegmentPolicy) -> tuple[Names, dict[str, int]]:
     """Name the segment of each row by its value of the segment feature.
 
-    Returns
-    -------
-    segment : object array of shape (n,)
-        Name of a segment with separate cut-offs, else 'all'.
-    without : dict of 'missing' and 'unlisted' to count
-        Rows that have the cut-offs of all because their value is missing, and because it
-        belongs to no segment.
+    Returns `segment`: object array of shape (n,); name of a segment with separate cut-offs, else
+    'all'.
+    Returns `without`: dict of 'missing' and 'unlisted' to count; rows that have the cut-offs of all
+    because their value is missing, and because it belongs to no segment.
     """
     own = {value: each.name for each in segments.own for value in each.values}  # noqa: PD011
     texts: pd.Series = values.to_pandas()

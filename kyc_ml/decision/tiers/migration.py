@@ -40,32 +40,26 @@ _MOVES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """Changes of tier between two scored dates.
-
-    Attributes
-    ----------
-    counts : DataFrame
-        Customers by tier before (rows) and after (columns), lowest tier first.
-    upward, downward : float
-        Matrix weighted bandwidth of moves to higher risk and to lower risk, in [0, 1].
-    moves : DataFrame
-        One row per customer whose tier changed: customer_id, tier_before, tier_after, steps
-        (above 0 to higher risk), why, probability_before, probability_after, override_before,
-        override_after; the largest rise first.
-    only_before, only_after : int
-        Customers scored on one of the dates only; not in `counts`.
-    model_before, model_after : str
-        The model's versions, or its names where the tables have no versions.
-    """
+    """Changes of tier between two scored dates."""
 
     counts: pd.DataFrame
+    """Customers by tier before (rows) and after (columns), lowest tier first."""
     upward: float
     downward: float
+    """`upward` and `downward`: matrix weighted bandwidth of moves to higher risk and to lower risk,
+    in [0, 1]."""
     moves: pd.DataFrame
+    """One row per customer whose tier changed: customer_id, tier_before, tier_after, steps (above 0
+    to higher risk), why, probability_before, probability_after, override_before, override_after;
+    the largest rise first."""
     only_before: int
     only_after: int
+    """`only_before` and `only_after`: customers scored on one of the dates only; not in
+    `counts`."""
     model_before: str
     model_after: str
+    """`model_before` and `model_after`: the model's versions, or its names where the tables have no
+    versions."""
 
     @property
     def customers(self) -> int:
