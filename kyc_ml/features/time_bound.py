@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kyc_ml.contract import CUSTOMER_ID, TRANSACTIONS
 from kyc_ml.features.how import CLOCK
+from kyc_ml.features.kinds.rows_of_key import Latest
 from kyc_ml.features.spec import FeatureSpec
 
 
@@ -43,3 +45,16 @@ def find_time_bound_beyond_the_clock(specs: Iterable[FeatureSpec]) -> dict[str, 
         See `find_time_bound`.
     """
     return {name: why for name, why in find_time_bound(specs).items() if why != CLOCK}
+
+
+def grows_with_data(spec: FeatureSpec) -> bool:
+    """Return whether a long time says mostly how far the data reach back.
+
+    So it is for the age of a first or rare row: months after a training, most exceed all ages of
+    the training rows. The customer's own silence is the exception: each payment ends it.
+    """
+    match spec.how:
+        case Latest(reading="age_hours", table=table, key=key, where=where):
+            return (table, key, where) != (TRANSACTIONS, (CUSTOMER_ID,), None)
+        case _:
+            return False

@@ -82,6 +82,7 @@ def run_demo(
         models=tuple(story for _, _, story in models.values()),
         case=case,
         files=_PAGES,
+        title_zh="kyc_ml：从数据表到等级与原因",
         subtitle_zh="一条命令生成合成银行并完成训练、注册、评分与解释",
     )
     page = out / _PAGES[0]

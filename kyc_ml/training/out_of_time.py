@@ -113,10 +113,12 @@ def train_out_of_time(
         part=part, target=target, matrix=matrix, customers=customers_of(features.keys)
     )
     numbers = {name: rows.of(name) for name in (*PARTS, BETWEEN)}
-    fit = fit_in_time(matrix, target, numbers, features.specs, config=config.model, tell=tell)
+    fit = fit_in_time(
+        matrix, target, numbers, rows.customers, features.specs, config=config.model, tell=tell
+    )
     margin = fit.model.margin(matrix, threads=config.model.n_jobs)
     segment = features.segment(config.calibration.segment)
-    calibrating, tested = numbers[CALIBRATION], numbers[TEST]
+    calibrating, tested = fit.rows, numbers[TEST]
     choice = choose_calibrator(
         fit.calibrating,
         target[calibrating],

@@ -18,7 +18,13 @@ import pyarrow.parquet as pq
 
 from kyc_ml.config import Objective, check_section
 from kyc_ml.contract import ContractedTables, digest_together, known_until, read_tables
-from kyc_ml.display import ProgressReporter, plot_reliabilities, plot_tier_moves, say_number
+from kyc_ml.display import (
+    ProgressReporter,
+    plot_differences,
+    plot_reliabilities,
+    plot_tier_moves,
+    say_number,
+)
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.registry import (
     Bundle,
@@ -291,6 +297,7 @@ def _record(found: Comparison, tables: ContractedTables, challenger: Bundle) -> 
         },
         tables={name: getattr(found, name) for name in _TABLES},
         figures={
+            "differences": plot_differences(found.metrics),
             "reliability": plot_reliabilities(found.reliability),
             "tier_moves": plot_tier_moves(found.tiers),
         },

@@ -111,15 +111,15 @@ def list_rows(
     if how.table == CUSTOMERS or frame.empty:
         return None
     frame["time"] = frame[EVENT_TIME].dt.tz_convert(timezone)
-    asked = {name_of(column) for _, column in how.columns(how.table)}
+    asked, counted = {name_of(column) for _, column in how.columns(how.table)}, _counted(behind)
+    hidden = {*_ON_DEMAND, *((INSTRUMENT, CHANNEL) if counted else ())} - asked
     columns = [
         name
         for name in (*_SHOWN, *_ON_DEMAND)
         if name in frame
-        and (name not in _ON_DEMAND or name in asked)
+        and name not in hidden
         and (name != CUSTOMER_ID or (frame[name] != customer).any())
     ]
-    counted = _counted(behind)
     window = how if isinstance(how, Window) else None
     read = AMOUNT if window is not None and window.value == AMOUNT else counted
     return _write(
@@ -181,11 +181,11 @@ def _write(
     columns: Sequence[str],
     new: Collection[str],
     *,
-    size: str | None = None,
+    size: str | None,
+    most: int,
     smallest: bool = False,
     counted: str | None = None,
     spec: FeatureSpec | None = None,
-    most: int = MOST_ROWS,
     currency: str,
     language: Language,
 ) -> Evidence:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -27,12 +26,10 @@ _CASES: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonRow:
-    """One reason: a group of features.
+    """One reason: a group of features; its name and its text are in the language of the sheet.
 
     Attributes
     ----------
-    text : str
-        In the language of the sheet.
     percentile : float or None
         Place of the value among the peers, 0 to 1.
     contribution : float
@@ -44,6 +41,7 @@ class ReasonRow:
     """
 
     code: str
+    name: str
     text: str
     percentile: float | None
     contribution: float
@@ -249,7 +247,7 @@ def save_sheet(sheet: CaseSheet, path: Path) -> None:
 def _steps(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
     """Place each step from start to margin on the scale, in per cent of its width."""
     language = sheet.language
-    named = [(re.split(": |：", each.text)[0], each.contribution) for each in sheet.reasons]
+    named = [(each.name, each.contribution) for each in sheet.reasons]
     named.append((write_text("sheet", "rest", language), sheet.rest))
     ends = list(accumulate((step for _, step in named), initial=sheet.start))
     first = "start" if sheet.score.get("reference_margin") is None else "comparable"

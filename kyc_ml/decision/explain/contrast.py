@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.decision.explain.reference import RARE, PeerReference, Usual
-from kyc_ml.features import FeatureSpec, FeatureTable
+from kyc_ml.features import FeatureSpec, FeatureTable, grows_with_data
 from kyc_ml.metrics import Floats, Ints, Mask
 
 SMALLEST: Final = 0.05
@@ -118,6 +118,7 @@ def find_unusual(
     A number is unusual beyond the 5th or the 95th percentile of the values of comparable rows, a
     category if less than 5% of them have it, a missing value if less than 5% lack it, and a known
     value also if less than 5% have one. A value on a percentile that many rows share is usual.
+    An age that grows with the data (see `grows_with_data`) is unusual only below the 5th.
 
     Parameters
     ----------
@@ -139,6 +140,8 @@ def find_unusual(
             continue
         ends = [usual.range_of(spec.name, rare=rare) or (np.nan, np.nan) for usual in usuals]
         low, high = np.array(ends).T
+        if grows_with_data(spec):
+            high = np.full(high.shape, np.inf)
         value = features.numbers[:, column]
         outside = (value < low[cells]) | (value > high[cells]) | (missing[cells] > 1.0 - RARE)
         found[:, column] = np.where(np.isnan(value), missing[cells] < RARE, outside)

@@ -22,6 +22,9 @@ EFFECTS: Final[Effects] = {
     0.0: write_both("effects", "neither"),
 }
 
+_PLACES: Final = tuple(write_both("reason", "place", percent=percent) for percent in range(101))
+"""Each percentile in words: written once, because a night has thousands of reasons."""
+
 _HOURS_AS_DAYS: Final = 72.0
 """Hours from which a time is written in days."""
 
@@ -65,7 +68,7 @@ def say_reason(
     place: Pair = ("", "")
     if not np.isnan(percentile) and has_range(spec):
         # 0.29 is 0.28999... in binary, and must be percentile 29
-        place = write_both("reason", "place", percent=int(100.0 * percentile + 1e-9))
+        place = _PLACES[int(100.0 * percentile + 1e-9)]
     return write_both(
         "reason",
         "reason",

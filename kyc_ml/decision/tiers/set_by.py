@@ -15,7 +15,8 @@ from kyc_ml.decision.tiers.calendar import decision_days
 from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
-from kyc_ml.decision.wording import Pair, name_both, name_grade, write_both
+from kyc_ml.decision.wording import Pair, name_both, name_grade, say_entered, write_both
+from kyc_ml.display import format_rate
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
@@ -93,11 +94,13 @@ def _say_model(grades: Grades, row: int) -> Pair:
     # the lowest tier has no cut-off: the probability did not reach that of the next one
     place = max(tier, 1)
     cut = grades.policy.cut_offs(segment)[place]
-    close = f"{100 * proba:.4g}" == f"{100 * cut:.4g}" and proba != cut
+    shown = format_rate(proba)
+    if shown == format_rate(cut) and proba != cut:
+        shown = f"{100 * proba:.17g}%"
     return write_both(
         "set_by",
         "model" if tier else "model_below",
-        proba=f"{100 * proba:.{17 if close else 4}g}%",
+        proba=shown,
         cut=f"{100 * cut:.4g}%",
         tier=_name(grades, place),
         segment=""
@@ -161,12 +164,16 @@ def _say_override(grades: Grades, row: int) -> Pair:
         "set_by",
         "override_floor" if found else "override_tier",
         code=override.code,
-        reason=override.reason
+        reason=_say_entered(override.reason)
         if isinstance(override, EnteredOverride)
         else (override.english, override.chinese),
         tier=_name(grades, grades.tier[row]),
         before=_name(grades, grades.before[row]),
-        source=override.source,
+        source=_say_entered(override.source),
         until=str(override.expiry - timedelta(days=1)),
-        approver=override.approver,
+        approver=name_both("entered", override.approver),
     )
+
+
+def _say_entered(text: str) -> Pair:
+    return say_entered(text, "en"), say_entered(text, "zh")

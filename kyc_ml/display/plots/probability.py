@@ -22,7 +22,6 @@ from kyc_ml.display.plots.style import (
     PAPER,
     RAISES,
     SMALL,
-    draw_legend,
     finish,
     legend_above,
     log_odds_axis,
@@ -154,16 +153,12 @@ def plot_score_distribution(
         )
     places = logit(np.concatenate([bins["low"], bins["high"], list(marks.values())]))
     log_odds_axis(axes, places)
-    axes.set_ylim(0, 1.25 * float(bins["share"].max()) if len(bins) else 1.0)  # room for the legend
+    axes.set_ylim(0, 1.08 * float(bins["share"].max()) if len(bins) else 1.0)
     _mark_cut_offs(axes, marks)
     axes.set_xlabel("predicted probability (axis of log-odds)")
     axes.set_ylabel("share of the rows of a label")
     percent_axis(axes, "y")
-    draw_legend(axes, loc="upper right")
-    key = axes.get_legend()
-    if key is not None:  # a line of a cut-off may run behind it
-        key.set_frame_on(True)
-        key.get_frame().set(facecolor=PAPER, edgecolor="none", alpha=0.9)
+    legend_above(axes, lift=26 if marks else 0)
     return finish(figure)
 
 

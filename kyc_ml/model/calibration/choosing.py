@@ -19,7 +19,6 @@ from kyc_ml.model.calibration.segments import SegmentRows, Values
 _SIMPLEST_FIRST: Final[tuple[Method, ...]] = ("none", "platt", "beta", "isotonic", "venn_abers")
 _TIE_DIGITS: Final = 9
 """Log losses equal to this many digits are a tie: the rest is rounding (convention)."""
-_SEED: Final = CalibrationConfig().seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,23 +60,6 @@ class _Trial:
     @property
     def loss(self) -> float:
         return float(self.losses.mean())
-
-
-def cross_calibrate(
-    margin: Floats,
-    target: Floats,
-    *,
-    method: Method,
-    folds: int,
-    seed: int = _SEED,
-    segments: SegmentRows | None = None,
-) -> Floats:
-    """Return for each row the probability of a map fitted on the other folds.
-
-    Folds are drawn by `seed` from the rows sorted by content, each with its share
-    of positives: the order rows come in changes nothing.
-    """
-    return _cross(margin, target, method=method, folds=folds, seed=seed, segments=segments)[0]
 
 
 def calibrate_by_fold(
@@ -164,7 +146,10 @@ def _cross(
     seed: int,
     segments: SegmentRows | None,
 ) -> tuple[Floats, Floats]:
-    """Return held-out probabilities, and those of the map without segments."""
+    """Return held-out probabilities, and those of the map without segments.
+
+    Folds are drawn by `seed` from the rows sorted by content, each with its share of positives.
+    """
     # folds are made in this order, so that the order of the given rows changes nothing
     order = canonical_order(margin, target, segments)
     cuts = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)

@@ -12,7 +12,9 @@ it is whole, and its probability is 1. A customer in no scheme has probability 0
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Final
 
 import numpy as np
@@ -36,7 +38,6 @@ from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, BankConfig
 
 _SCHEMES: Final = {v.TYPOLOGIES.index(name): row for name, row in v.CONDUCT["schemes"].items()}
 _TREND_OF_OLD: Final = -0.25
-_GOLDEN: Final = (np.sqrt(5.0) - 1.0) / 2.0
 _TRADES: Final = ("salaried", "shops", "shops", "firms", "firms")
 """Column of the log-odds of guilt, for each way of earning."""
 
@@ -86,6 +87,7 @@ def plan_schemes(config: BankConfig, customers: Customers, *, rng: Generator) ->
     drawn = rng.choice(kinds, others.size, p=[row["share"] for row in _SCHEMES.values()])
     wanted = config.launderer_share * len(customers)
     schemes: list[Scheme] = []
+    turns = (count(), count())
     for ring, typology in enumerate([*kinds, *drawn.tolist()]):
         size = int(rng.integers(3, 6)) if typology == v.CYCLE else 1
         if typology == v.DORMANT_REACTIVATION:
@@ -96,7 +98,14 @@ def plan_schemes(config: BankConfig, customers: Customers, *, rng: Generator) ->
             continue
         certain = ring < len(kinds)
         scheme = _draw_scheme(
-            len(schemes), typology, members, config, customers, certain=certain, rng=rng
+            len(schemes),
+            typology,
+            members,
+            config,
+            customers,
+            certain=certain,
+            turns=turns,
+            rng=rng,
         )
         schemes.append(scheme)
         wanted -= scheme.probability * size
@@ -119,10 +128,18 @@ def plan_scatter_gathers(
     free = customers.steady
     free[np.concatenate([scheme.members for scheme in planned])] = False
     weight = np.where(free, customers.risk, 0.0)
+    turns = (count(), count())
     drawn = rng.choice(free.size, int(sizes.sum()), replace=False, p=weight / weight.sum())
     schemes = [
         _draw_scheme(
-            len(planned) + i, v.SCATTER_GATHER, each, config, customers, certain=i == 0, rng=rng
+            len(planned) + i,
+            v.SCATTER_GATHER,
+            each,
+            config,
+            customers,
+            certain=i == 0,
+            turns=turns,
+            rng=rng,
         )
         for i, each in enumerate(np.split(drawn, np.cumsum(sizes)[:-1]))
     ]
@@ -161,8 +178,10 @@ def _draw_scheme(
     customers: Customers,
     *,
     certain: bool,
+    turns: tuple[Iterator[int], Iterator[int]],
     rng: Generator,
 ) -> Scheme:
+    """Draw one scheme; `turns` count the honest and the guilty ones, each spread over time."""
     severity = float(rng.standard_normal())
     kind = _SCHEMES.get(typology, _SCHEMES[v.CYCLE])
     half = not certain and bool(rng.random() < kind["half"])
@@ -172,8 +191,9 @@ def _draw_scheme(
     first = int(customers.first_day[members].max()) + 1
     # new customers begin late: the others begin earlier, so that the number stays the same
     trend = 0.0 if first > 1 else _TREND_OF_OLD
-    # multiples of the golden ratio: about as many schemes begin in each month
-    luck = np.array([ring * _GOLDEN % 1.0])
+    guilty = bool(rng.random() < probability)
+    # about as many begin in each month: figures of a period have less noise than a life's
+    luck = rhythm.spread(np.array([next(turns[guilty])]))
     part = float(rhythm.follow_trend(luck, trend)[0])
     start_day = first + int(part * (config.days - 2 * WAVE_DAYS - first))
     if typology == v.DORMANT_REACTIVATION:
@@ -186,7 +206,7 @@ def _draw_scheme(
         severity=severity,
         half=half,
         probability=probability,
-        guilty=bool(rng.random() < probability),
+        guilty=guilty,
         start_day=start_day,
     )
 

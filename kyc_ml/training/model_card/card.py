@@ -286,15 +286,15 @@ def _say_learned(trained: Trained) -> str:
     named = [name for name in learned if name in set(trained.parts["part"])]
     *others, last = (_SAID.get(name, name.replace("_", " ")) for name in named)
     rows = f"{', '.join(others)} and {last}" if others else last
-    whose = (
-        "a model fitted in the same way on the parts before them"
+    calibrating, whose = (
+        ("learned rows after the train part", "models that learned from no row of their customer")
         if CALIBRATION in learned
-        else "the model, which learned from none of them"
+        else ("calibration rows", "the model, which learned from none of them")
     )
     return (
         f"The model learned from the rows of {rows}.{mean} The early stopping rows chose "
         f"{trained.best_round} trees a fit. The map to probabilities was fitted on the margins "
-        f"that the calibration rows get from {whose}. The test rows took part in nothing: the "
+        f"that the {calibrating} get from {whose}. The test rows took part in nothing: the "
         "figures come from them."
     )
 
