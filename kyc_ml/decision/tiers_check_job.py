@@ -24,15 +24,8 @@ class PolicyRead:
 def run_tiers_check(policy: Path, *, on: pd.Timestamp | None) -> PolicyRead:
     """Read a policy file and list the reasons against using it on a day.
 
-    Parameters
-    ----------
-    on : Timestamp or None
-        None does not check dates.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read or breaks a rule; all faults are listed.
+    `on`: None does not check dates.
+    Raises ConfigError if the file cannot be read or breaks a rule; all faults are listed.
     """
     read = load_section(policy, TierPolicy)
     findings = []

@@ -76,10 +76,8 @@ def recent_behaviour(
     A row counts if it happened before the decision and was known at it, as for features.
     Peers are the customers with any such row of the table in the same weeks.
 
-    Parameters
-    ----------
-    peers : mapping of column of `customers` to value, optional
-        Values of the peers' latest known profile; without it all customers are peers.
+    `peers`: mapping of column of `customers` to value; values of the peers' latest known profile;
+    without it all customers are peers.
     """
     alike = None if not peers else _alike(tables.tables[CUSTOMERS], peers, decision=decision)
     found = []

@@ -84,12 +84,8 @@ def with_contributions(
 ) -> PeerReference:
     """Add to each cell the median contributions of its rows, shrunk towards the cell around it.
 
-    Parameters
-    ----------
-    features : FeatureTable of m rows
-        Rows that stand for those the reference was learned from.
-    contributions : float64 array of shape (m, p)
-        Their exact contributions, log-odds.
+    `features`: FeatureTable of m rows; rows that stand for those the reference was learned from.
+    `contributions`: float64 array of shape (m, p); their exact contributions, log-odds.
     """
     codes, sums = sum_by_reason(features.specs, contributions)
     every = np.column_stack([contributions, sums])

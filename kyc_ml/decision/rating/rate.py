@@ -109,11 +109,8 @@ def rate(features: FeatureTable, card: Scorecard) -> Rating:
 def points_above(rating: Rating, rows: Ints | slice = slice(None)) -> Floats:
     """Compute the points of 100 that each sub-item adds above its lowest score.
 
-    Returns
-    -------
-    float64 array of shape (n, k)
-        0 where the row's segment does not use the sub-item, or it was dropped. With 100 / m
-        they add up to `Rating.score`.
+    Returns float64 array of shape (n, k); 0 where the row's segment does not use the sub-item, or
+    it was dropped. With 100 / m they add up to `Rating.score`.
     """
     # an item without a score counts as the lowest score, which adds no points
     above = np.nan_to_num(rating.sub_scores[rows], nan=1.0) - 1.0
@@ -123,13 +120,10 @@ def points_above(rating: Rating, rows: Ints | slice = slice(None)) -> Floats:
 def rating_points(facts: FeatureTable, card: Scorecard) -> pd.DataFrame:
     """List the sub-items of the one row of a table, those of most points above the lowest first.
 
-    Returns
-    -------
-    DataFrame
-        name, english, chinese, family, feature, value (number or text, None where missing),
-        score (1 to m), weight (of 100), points (score times weight over m; they add up to the
-        rating's score) and above (points above the lowest score). Sub-items that the row's
-        segment does not use, or that were dropped, are left out.
+    name, english, chinese, family, feature, value (number or text, None where missing), score (1 to
+    m), weight (of 100), points (score times weight over m; they add up to the rating's score) and
+    above (points above the lowest score). Sub-items that the row's segment does not use, or that
+    were dropped, are left out.
     """
     rating = rate(facts, card)
     above = points_above(rating)[0]

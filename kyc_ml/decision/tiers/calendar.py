@@ -151,15 +151,8 @@ def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
     An older decision that this run scores is still scored under the policy;
     `mark_in_force` marks it.
 
-    Parameters
-    ----------
-    as_of : Timestamp with a timezone
-        Up to when data is known: the present time of the run.
-
-    Raises
-    ------
-    ConfigError
-        If that day, local to the policy's calendar, lies before `valid_from`.
+    `as_of`: Timestamp with a timezone; up to when data is known: the present time of the run.
+    Raises ConfigError if that day, local to the policy's calendar, lies before `valid_from`.
     """
     day = decision_days(pd.DatetimeIndex([as_of]), policy.calendar)[0]
     if policy.valid_from is not None and day < np.datetime64(policy.valid_from, "D"):

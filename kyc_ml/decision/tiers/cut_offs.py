@@ -18,16 +18,9 @@ def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = N
 
     A probability equal to a cut-off belongs to the tier above it.
 
-    Parameters
-    ----------
-    segment : object array of shape (n,), optional
-        Names of segments as `name_segments` returns them; without it all rows have the
-        cut-offs of all.
-
-    Raises
-    ------
-    ValueError
-        If a probability is NaN or outside [0, 1].
+    `segment`: object array of shape (n,); names of segments as `name_segments` returns them;
+    without it all rows have the cut-offs of all.
+    Raises ValueError if a probability is NaN or outside [0, 1].
 
     Examples
     --------

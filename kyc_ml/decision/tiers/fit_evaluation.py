@@ -41,18 +41,11 @@ class FitRows:
 def evaluate_cut_offs(rows: FitRows, policy: TierPolicy) -> pd.DataFrame:
     """Compare a policy's cut-offs with targets and capacities on rows.
 
-    Returns
-    -------
-    DataFrame
-        One row per segment with a separate method, or all, and tier: segment, tier,
-        in_force and proposed (cut-offs, equal here), rows, alerts (per day or month, for
-        a capacity), expected_rate, positives, observed_rate, upper_rate (one-sided),
-        limit (of rate or alerts) and met (None without a limit).
-
-    Raises
-    ------
-    ConfigError
-        If the policy has no `fit` section.
+    One row per segment with a separate method, or all, and tier: segment, tier, in_force and
+    proposed (cut-offs, equal here), rows, alerts (per day or month, for a capacity), expected_rate,
+    positives, observed_rate, upper_rate (one-sided), limit (of rate or alerts) and met (None
+    without a limit).
+    Raises ConfigError if the policy has no `fit` section.
     """
     if policy.fit is None:
         msg = f"policy {policy.label!r} has no section fit: add one, its targets are needed"

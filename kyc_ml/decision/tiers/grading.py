@@ -234,11 +234,9 @@ def tier_segments(
 ) -> tuple[Names, dict[str, int], dict[str, str]]:
     """Name each row's segment; count rows without one, or explain why no row has one.
 
-    Returns
-    -------
-    segment : object array of shape (n,)
-    counts : dict of what to rows
-    unchecked : dict of 'segments' to reason
+    Returns `segment`: object array of shape (n,).
+    Returns `counts`: dict of what to rows.
+    Returns `unchecked`: dict of 'segments' to reason.
     """
     segments = policy.segments
     if segments is None or segments.feature not in facts.names:

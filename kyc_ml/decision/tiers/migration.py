@@ -72,18 +72,10 @@ def compare_scores(before: pd.DataFrame, after: pd.DataFrame, *, policy: TierPol
 
     Versions of model and policy may differ between the dates; their names may not.
 
-    Parameters
-    ----------
-    before, after : DataFrame
-        Score tables, as `score_features` returns them.
-    policy : TierPolicy
-        Any version of the policy of both tables: it orders the tiers.
-
-    Raises
-    ------
-    ConfigError
-        If a table lacks a column or has an unknown tier, if the tables are of different models
-        or of another policy, or if the later date comes first; all faults are listed.
+    `before`, `after`: score tables, as `score_features` returns them.
+    `policy`: Any version of the policy of both tables: it orders the tiers.
+    Raises ConfigError if a table lacks a column or has an unknown tier, if the tables are of
+    different models or of another policy, or if the later date comes first; all faults are listed.
     """
     tiers = policy.tier_names
     _require_comparable(before, after, policy)
