@@ -243,20 +243,10 @@ def choose_rounds(
     Source: Hastie, Tibshirani and Friedman 2009, The Elements of Statistical Learning, section
     7.10; the same rule as LightGBM's own `cv`.
 
-    Parameters
-    ----------
-    folds : sequence of (fitted, held)
-        Row numbers to fit on and to measure on; no customer is in both.
-
-    Returns
-    -------
-    int
-        From 1 to `config.n_estimators`.
-
-    Raises
-    ------
-    DatasetError
-        If either part of a fold has one class only.
+    `folds`: sequence of (fitted, held); row numbers to fit on and to measure on; no customer is in
+    both.
+    From 1 to `config.n_estimators`.
+    Raises DatasetError if either part of a fold has one class only.
     """
     boosters = [
         _started(matrix, target, fitted, held, specs=specs, config=config) for fitted, held in folds
