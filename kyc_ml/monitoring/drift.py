@@ -307,7 +307,7 @@ def _name_rows(
 ) -> str:
     """Return the code of moved categories or quarantine: the first night that says why counts."""
     table, _, column = block.subject.partition(".")
-    read = [
+    read: list[Mapping[str, Any]] = [
         next((each[table] for each in details.get(day, ()) if table in each), {})
         for day in figures.days.strftime("%Y-%m-%d")
     ]

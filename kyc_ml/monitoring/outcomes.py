@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +38,7 @@ _FEW_VALUES: Final = ("night", "tier", "segment", "policy", "model")
 _INSTANT: Final = pd.Timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class KnownOutcomes:
     """Scored observations of one model name, and what is known of their outcomes.
 
@@ -71,24 +71,24 @@ class KnownOutcomes:
     timezone: str = "UTC"
     remarks: tuple[Text, ...] = ()
 
-    @property
+    @cached_property
     def closes(self) -> pd.Series:
         """When the window of each row closes, shape (n,)."""
         closing: pd.Series = self.rows[DECISION_TIME] + self.delay
         return closing
 
-    @property
+    @cached_property
     def closed(self) -> Mask:
         """Rows whose window has closed, with a usable outcome, shape (n,)."""
         return (self.closes <= self.as_of).to_numpy() & self.rows["target"].notna().to_numpy()
 
-    @property
+    @cached_property
     def target_at_close(self) -> Floats:
         """1 for rows whose positive outcome was known when their window closed, else 0."""
         in_time = (self.rows["reported"] <= self.closes).to_numpy()
         return ((self.rows["target"] == 1.0).to_numpy() & in_time).astype(np.float64)
 
-    @property
+    @cached_property
     def month(self) -> pd.Series:
         """Month of decision in the zone of the source, such as '2026-05', shape (n,)."""
         local = self.rows[DECISION_TIME].dt.tz_convert(self.timezone)
@@ -98,7 +98,7 @@ class KnownOutcomes:
         names = np.array([f"{each // 12}-{each % 12 + 1:02d}" for each in found], dtype=object)
         return pd.Series(names[place], index=local.index, dtype=object)
 
-    @property
+    @cached_property
     def customers(self) -> Ints:
         """The customer of each row, as a number from 0, shape (n,)."""
         return number_customers(self.rows[CUSTOMER_ID].to_numpy(dtype=object))

@@ -29,10 +29,10 @@ def estimate(outcomes, **options):
 
 
 def test_intervals_contain_the_truth_that_comes_later(known):
-    found = estimate(bank(known))
+    found = pd.concat([estimate(bank(known, seed=seed)) for seed in (10, 11, 12)])
     later = found[found["reference_rows"] > 0]
     assert set(later["estimator"]) == {"cbpe"}
-    assert later["covered"].mean() >= 0.85
+    assert later["covered"].mean() >= 0.9
     assert found["truth"].notna().all()
 
 
@@ -54,7 +54,7 @@ def test_spoilt_probabilities_are_calibrated_again(known):
     found = estimate(bank(known, published=lambda p: expit(logit(p) * 1.5 + 1.0)))
     level = found[(found["figure"] == "o_e") & (found["reference_rows"] > 0)]
     assert (level["truth"] < 0.9).all()
-    assert (level["estimate"] - level["truth"]).abs().max() < 0.1
+    assert (level["estimate"] - level["truth"]).abs().mean() < 0.07
 
 
 def test_truth_is_that_of_the_metrics(known):
