@@ -39,6 +39,8 @@ FIGURES: Final = "monitor.json"
 METRICS: Final = "monitor.prom"
 _LABEL: Final = re.compile(r"(?P<name>.+) v(?P<version>\d+)")
 _FORMAT: Final = 1
+_WATCHED_DAYS: Final = 425
+"""A year, and 60 nights before it from which drift is learned."""
 OPEN_DAYS: Final = 7
 """Convention: a week, in which somebody looks at the page."""
 FailOn = Literal["critical", "warning", "never"]
@@ -149,8 +151,13 @@ def run_monitor(
         reporter.progress("monitoring", number, len(names))
         found.append(_watch(asked, record, name, bundles, tables=tables, until=until))
     loaded = {each.name: each.bundle for each in found if each.bundle is not None}
+    newest = max((each.day for each in found), default="")
+    since = "" if not newest else _days_before(newest, _WATCHED_DAYS - 1)
     raised = newest_first(
-        [*find_drift(record, loaded).signals, *(one for each in found for one in each.signals)]
+        [
+            *find_drift(record, loaded, since=since).signals,
+            *(one for each in found for one in each.signals),
+        ]
     )
     signals = open_signals(raised, {each.name: each.day for each in found})
     story = MonitorStory(
@@ -167,8 +174,7 @@ def run_monitor(
             signals,
             folder=asked.out,
             config=alerts,
-            evaluated={"": max((each.day for each in found), default="")}
-            | {each.name: each.day for each in found if each.day},
+            evaluated={"": newest} | {each.name: each.day for each in found if each.day},
             playbooks=playbooks,
             log=asked.audit_log,
             reporter=reporter,
@@ -204,7 +210,7 @@ def open_signals(raised: Sequence[Signal], days: Mapping[str, str]) -> tuple[Sig
     if not any(days.values()):
         return ()
     newest = max(days.values())
-    since = (date.fromisoformat(newest) - timedelta(days=OPEN_DAYS - 1)).isoformat()
+    since = _days_before(newest, OPEN_DAYS - 1)
 
     def is_open(each: Signal) -> bool:
         family = each.code.partition(".")[0]
@@ -268,7 +274,8 @@ def _watch(
         bundle = bundle or _bundle_of(nights)
     except KycMlError as error:
         remarks.append(say_fault(error))
-    moved = feature_moves(record, name, bundle)
+    last = str(nights["day"].iloc[-1]) if len(nights) else None
+    moved = feature_moves(record, name, bundle, day=last)
     each = Watched(name=name, nights=nights, bundle=bundle, moved=moved, remarks=tuple(remarks))
     try:
         if tables is not None and until is not None and bundle is not None:
@@ -322,3 +329,7 @@ def _log(found: Sequence[Watched], signals: Sequence[Signal], reporter: Progress
             log_job("monitor", each.name, record)
         except KycMlError as error:
             reporter.warning(f"MLflow has no record of monitoring {each.name}: {error}")
+
+
+def _days_before(day: str, number: int) -> str:
+    return (date.fromisoformat(day) - timedelta(days=number)).isoformat()

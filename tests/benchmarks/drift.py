@@ -123,6 +123,21 @@ def record(args):
         print(f"read and evaluated: {time.perf_counter() - begun:.2f} s")
 
 
+def page(args):
+    """Measure the time of kyc-ml monitor: signals, both pages and the exports of 365 nights."""
+    from kyc_ml.monitoring import MonitorRequest, NightsRecord, run_monitor
+
+    nights = MADE["make_nights"](args.nights, features=args.features, rows=4_000)
+    with tempfile.TemporaryDirectory() as folder:
+        NightsRecord.open(Path(folder), create=True).add(*nights)
+        begun, spent = time.perf_counter(), time.process_time()
+        found = run_monitor(MonitorRequest(out=Path(folder), log_mlflow=False))
+        wall, cpu = time.perf_counter() - begun, time.process_time() - spent
+        size = found.pages["en"].stat().st_size
+        print(f"{args.nights} nights of {args.features} features: {wall:.2f} s, {cpu:.2f} s of "
+              f"processor; {size / 1e6:.2f} MB a page")  # fmt: skip
+
+
 def main():
     """Run one of the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -131,6 +146,7 @@ def main():
         ("quiet", quiet, {"banks": 2000, "seed": 0}),
         ("faults", faults, {"banks": 10, "history": 120}),
         ("record", record, {"nights": 3650, "features": 460}),
+        ("page", page, {"nights": 365, "features": 460}),
     ):
         sub = commands.add_parser(name, help=command.__doc__)
         sub.set_defaults(command=command)
