@@ -14,7 +14,7 @@ import pandas as pd
 from kyc_ml.config import AlertsConfig, load_section
 from kyc_ml.contract import ContractedTables, known_until, read_tables
 from kyc_ml.decision import Language
-from kyc_ml.display import ProgressReporter
+from kyc_ml.display import ProgressReporter, say_moment
 from kyc_ml.errors import ConfigError, DatasetError, GateError, KycMlError
 from kyc_ml.monitoring.alerts.book import Alert, AlertBook
 from kyc_ml.monitoring.alerts_job import AlertsResult, run_alerts
@@ -165,7 +165,7 @@ def run_monitor(
         models=tuple(found),
         raised=raised,
         signals=signals,
-        outcomes_until="" if until is None else until.isoformat(),
+        outcomes_until="" if until is None else say_moment(until),
         customers=_customers(asked, tables, until, reporter),
     )
     result = MonitorResult(models=story.models, signals=signals, pages={})
