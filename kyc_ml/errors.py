@@ -49,18 +49,12 @@ class NotReadyError(SourceError):
 
 
 class ContractError(KycMlError, ValueError):
-    """Too many rows of a table break the data contract.
-
-    Attributes
-    ----------
-    quarantine : pyarrow.Table or None
-        The refused rows, if any, so that a job can still save them.
-    quality : DataQualityReport or None
-        The counts of every table, so that a job can still show them.
-    """
+    """Too many rows of a table break the data contract."""
 
     quarantine: Any = None
+    """The refused rows, if any, so that a job can still save them."""
     quality: Any = None
+    """The counts of every table, so that a job can still show them."""
 
 
 class LeakageError(KycMlError, ValueError):
@@ -180,17 +174,9 @@ def require_both_classes(
 ) -> None:
     """Raise unless there are enough rows of each class to train or evaluate a model.
 
-    Parameters
-    ----------
-    subject : str
-        What needs them: the start of the message.
-    fewest : int
-        Rows of each class that are needed.
-
-    Raises
-    ------
-    DatasetError
-        With both counts.
+    `subject`: what needs them: the start of the message.
+    `fewest`: rows of each class that are needed.
+    Raises DatasetError with both counts.
     """
     if min(positives, rows - positives) >= fewest:
         return

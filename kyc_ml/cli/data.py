@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import Force, Markdown, Quiet, RequiredPath, job
+from kyc_ml.cli.options import Force, Markdown, Quiet, RequiredPath, fill, job
 from kyc_ml.cli.usage import Commands
 
 app = Commands()
@@ -46,13 +46,11 @@ def init(
     quiet: Quiet = False,
 ) -> None:
     """Propose configurations for a user's own files."""
-    with job(locals(), reads=["--data"]) as terminal:
+    given = locals()
+    with job(given, reads=["--data"]) as terminal:
         from kyc_ml.onboarding import run_init
 
-        result = run_init(
-            data=data, out=out, timezone=timezone, base_currency=currency, force=force,
-            reporter=terminal,
-        )  # fmt: skip
+        result = fill(run_init, given, base_currency=currency, reporter=terminal)
         terminal.show("proposed tables", result.tables_frame())
         unused = result.unused_frame()
         if len(unused):

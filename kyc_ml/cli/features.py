@@ -7,15 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import (
-    AsOfOption,
-    Markdown,
-    Quiet,
-    RequiredPath,
-    Since,
-    fill,
-    job,
-)
+from kyc_ml.cli.options import AsOfOption, Markdown, Quiet, RequiredPath, Since, fill, job
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
 app = Commands()

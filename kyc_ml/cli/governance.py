@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import AUDIT_LOG, VALIDATION, Lang, Log, RequiredPath, job
+from kyc_ml.cli.options import AUDIT_LOG, VALIDATION, Lang, Log, RequiredPath, fill, job
 from kyc_ml.cli.shipped import find_shipped
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
@@ -36,20 +36,16 @@ def sign_off(
     log: Log = AUDIT_LOG,
 ) -> None:
     """Conclude on a report, with an owner and a due date for each finding."""
-    with job(locals(), reads=["report"]) as terminal:
+    given = locals()
+    with job(given, reads=["report"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.validation import run_sign_off
 
-        result = run_sign_off(
-            report=report,
-            validator=validator,
-            conclusion=conclusion,
-            owners=_owners(finding or []),
-            owner_of_others=_owner(owner) if owner else None,
-            conditions=condition or (),
-            comment=comment,
-            materiality=materiality,
-            log=log,
+        whose = dict(_read_owner(text) for text in finding or ())
+        others = _owner(owner) if owner else None
+        conditions = condition or ()
+        result = fill(
+            run_sign_off, given, owners=whose, owner_of_others=others, conditions=conditions
         )
         facts: dict[str, object] = {"conclusion": result.sign_off.conclusion}
         if result.is_champion and conclusion == "reject":
@@ -106,19 +102,11 @@ def promote(
 ) -> None:
     """Make a validated version champion."""
     policy = policy or find_shipped(VALIDATION)
-    with job(locals(), reads=["--report", "--policy"]) as terminal:
+    given = locals()
+    with job(given, reads=["--report", "--policy"]) as terminal:
         from kyc_ml.validation import run_promote
 
-        result = run_promote(
-            model=model,
-            report=report,
-            policy=policy,
-            approver=approver,
-            reason=reason,
-            conditions=condition or (),
-            log=log,
-            despite=despite,
-        )
+        result = fill(run_promote, given, conditions=condition or ())
         facts: dict[str, object] = {"version": _version(result), **_refusals(result)}
         facts |= {f"condition {n}": text for n, text in enumerate(result.conditions, 1)}
         facts["validations of this bundle"] = ", ".join(result.verdicts) or "none"
@@ -278,13 +266,10 @@ def show(
         terminal.show(f"audit log {log}", pd.DataFrame(rows))
 
 
-def _owners(findings: list[str]) -> dict[str, tuple[str, str]]:
+def _read_owner(text: str) -> tuple[str, tuple[str, str]]:
     """Read ID=OWNER,DUE; an owner may hold no comma."""
-    found = {}
-    for text in findings:
-        name, _, rest = text.partition("=")
-        found[name.strip()] = _owner(rest)
-    return found
+    name, _, rest = text.partition("=")
+    return name.strip(), _owner(rest)
 
 
 def _owner(text: str) -> tuple[str, str]:

@@ -22,10 +22,8 @@ _File = Mapping[str, Any]
 def example(line: str, *, after: str | Mapping[str, str] = "") -> str:
     r"""Return the example below the help of a command, as one line to paste.
 
-    Parameters
-    ----------
-    after : str or mapping of languages to str
-        What creates the files and models that the line names; '' if the repository has all.
+    `after`: str or mapping of languages to str; what creates the files and models that the line
+    names; '' if the repository has all.
 
     Examples
     --------
@@ -51,10 +49,7 @@ def describe_program(group: Any) -> None:  # noqa: ANN401  as typer has it
 def describe_command(command: Any, key: str) -> None:  # noqa: ANN401  as typer has it
     """Set the help and example of a command, and the help of its parameters.
 
-    Parameters
-    ----------
-    key : str
-        The command's place in ``help.yaml``, such as 'features build'.
+    `key`: the command's place in ``help.yaml``, such as 'features build'.
     """
     entry = _texts()["commands"].get(key)
     if entry is None:  # a command of a script has its own texts
@@ -67,12 +62,10 @@ def describe_command(command: Any, key: str) -> None:  # noqa: ANN401  as typer 
 def describe_parameters(parameters: Sequence[Any], own: _File | None = None) -> None:
     """Set the help of parameters and the name of their values, such as DATE or FILE.
 
-    Parameters
-    ----------
-    parameters : sequence of typer's parameters
-        One that has a help text keeps it, unless `own` has another.
-    own : mapping of parameters' names to entries, optional
-        Entries of one command, which replace parts of those that commands share.
+    `parameters`: sequence of typer's parameters; one that has a help text keeps it, unless `own`
+    has another.
+    `own`: mapping of parameters' names to entries; entries of one command, which replace parts of
+    those that commands share.
     """
     shared = _texts()["options"]
     for each in parameters:

@@ -38,10 +38,7 @@ def run_keys(name: str | None, *, kind: str) -> list[SectionKeys]:
 
     None gives the keys of the file itself.
 
-    Raises
-    ------
-    ConfigError
-        If the kind of file or the key is unknown; the nearest is suggested.
+    Raises ConfigError if the kind of file or the key is unknown; the nearest is suggested.
     """
     if kind not in KINDS:
         msg = f"--file must be one of {', '.join(KINDS)}, got {kind!r}{hint(kind, KINDS)}"

@@ -7,14 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import (
-    AsOfOption,
-    Quiet,
-    RequiredPath,
-    Since,
-    fill,
-    job,
-)
+from kyc_ml.cli.options import AsOfOption, Quiet, RequiredPath, Since, fill, job
 from kyc_ml.cli.shipped import find_shipped
 from kyc_ml.cli.usage import Commands
 
@@ -78,13 +71,12 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """Train again from the record of a run and compare the bundles."""
-    with job(locals(), reads=["--data"]) as terminal:
+    given = locals()
+    with job(given, reads=["--data"]) as terminal:
         from kyc_ml.cli.terminal.results import show_reproduction
         from kyc_ml.training import run_reproduce
 
-        result = run_reproduce(
-            run=run, data=data, threads=threads, quarantine=quarantine, reporter=terminal
-        )
+        result = fill(run_reproduce, given, reporter=terminal)
         show_reproduction(terminal, result)
         terminal.outcome.fail_if(not result.reproduced)
 

@@ -16,12 +16,7 @@ import typer
 
 from kyc_ml.cli.outcome import report_outcome, require_hooks
 from kyc_ml.cli.process import Terminated, ended_by, require_addresses
-from kyc_ml.errors import (
-    ConfigError,
-    Faults,
-    KycMlError,
-    hint_path,
-)
+from kyc_ml.errors import ConfigError, Faults, KycMlError, hint_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,12 +93,8 @@ def fill(
     Times become instants in the zone of the source; what the user left out has the default of
     `made`.
 
-    Parameters
-    ----------
-    given : mapping
-        The arguments of the command by the names of its parameters: its ``locals()``.
-    **other
-        Further values, of parameters whose options have other names.
+    `given`: the arguments of the command by the names of its parameters: its ``locals()``.
+    `**other`: further values, of parameters whose options have other names.
     """
     takes = signature(made).parameters
     same = {name: value for name, value in given.items() if name in takes}
@@ -122,10 +113,7 @@ def fill(
 def require_arguments(given: Mapping[str, Any], reads: Sequence[str]) -> None:
     """Check that paths exist and that dates are dates; all faults are reported together.
 
-    Raises
-    ------
-    ConfigError
-        With each argument; for a path, with the nearest name in its folder.
+    Raises ConfigError with each argument; for a path, with the nearest name in its folder.
     """
     faults = Faults("the arguments", ConfigError)
     faults.extend(str(value) for value in given.values() if isinstance(value, ConfigError))
@@ -175,20 +163,14 @@ def job(
 ) -> Iterator[Terminal]:
     """Run a job in a terminal; an error on purpose is one message and an exit code.
 
-    Parameters
-    ----------
-    given : mapping
-        The arguments of the command, by the names of its parameters: its ``locals()``. Of these
-        ``quiet`` and ``log_format`` choose the output, a log of JSON has ``as_of`` in each line,
-        and ``heartbeat`` and ``on_failure`` report the outcome; see `report_outcome`.
-    reads : sequence of str
-        Arguments whose paths must exist, such as '--source', or None. They are checked before
-        anything heavy is imported, so that a mistyped path costs no wait.
-    models : sequence of str
-        Models that the job uses, as the user named them: with one model a log of JSON has it in
-        each line, with several each note names its model.
-    name : str
-        Name of the job in its heartbeat and its report of a failure.
+    `given`: the arguments of the command, by the names of its parameters: its ``locals()``. Of
+    these ``quiet`` and ``log_format`` choose the output, a log of JSON has ``as_of`` in each line,
+    and ``heartbeat`` and ``on_failure`` report the outcome; see `report_outcome`.
+    `reads`: arguments whose paths must exist, such as '--source', or None. They are checked before
+    anything heavy is imported, so that a mistyped path costs no wait.
+    `models`: models that the job uses, as the user named them: with one model a log of JSON has it
+    in each line, with several each note names its model.
+    `name`: name of the job in its heartbeat and its report of a failure.
     """
     from kyc_ml.cli.terminal.reporters import JsonLines, Terminal
 

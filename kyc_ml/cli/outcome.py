@@ -42,25 +42,17 @@ _METRICS: Final = {
 
 @dataclass(slots=True)
 class Outcome:
-    """What a job has done so far.
-
-    Attributes
-    ----------
-    code : int
-        Exit code of a job that raises no error, such as a night in which one of several models is
-        refused, or a promotion that is.
-    reasons : list
-        Each message of a failure, with its model if it has one.
-    rows : dict of model to rows
-        Published, or found published.
-    day : str
-        Day of a night; empty for other jobs.
-    """
+    """What a job has done so far."""
 
     code: int = 0
+    """Exit code of a job that raises no error, such as a night in which one of several models is
+    refused, or a promotion that is."""
     reasons: list[dict[str, str]] = field(default_factory=list)
+    """Each message of a failure, with its model if it has one."""
     rows: dict[str, int] = field(default_factory=dict)
+    """dict of model to rows; published, or found published."""
     day: str = ""
+    """Day of a night; empty for other jobs."""
 
     def fail_if(self, beyond: object) -> None:
         """End the job with the exit code of an exceeded limit if there is anything beyond one."""
@@ -71,10 +63,7 @@ class Outcome:
 def require_hooks(heartbeat: Path | None, on_failure: str | None) -> None:
     """Check before the work that a heartbeat could be written, and a command started.
 
-    Raises
-    ------
-    ConfigError, OutputError
-        If not.
+    Raises ConfigError or OutputError if not.
     """
     if heartbeat is not None:
         require_place(heartbeat)
@@ -93,17 +82,11 @@ def report_outcome(
 ) -> list[str]:
     """Write the heartbeat, and after a failure run the command; return what went wrong with that.
 
-    Parameters
-    ----------
-    job : str
-        Name of the job, by which several jobs may share one alert rule.
-    code : int
-        Its exit code.
-    began : float
-        Its start, in seconds since 1970.
-    on_failure : str or None
-        A command with its arguments; no shell reads it. It gets the report as JSON on standard
-        input, and its main facts in ``KYC_ML_EXIT_CODE``, ``KYC_ML_JOB`` and ``KYC_ML_DAY``.
+    `job`: name of the job, by which several jobs may share one alert rule.
+    `code`: its exit code.
+    `began`: its start, in seconds since 1970.
+    `on_failure`: a command with its arguments; no shell reads it. It gets the report as JSON on
+    standard input, and its main facts in ``KYC_ML_EXIT_CODE``, ``KYC_ML_JOB`` and ``KYC_ML_DAY``.
     """
     now = time.time()
     faults = []

@@ -61,11 +61,8 @@ def ended_by() -> signal.Signals | None:
 def prepared() -> Iterator[None]:
     """Prepare the streams and signals of this process for a command, and set them back.
 
-    Raises
-    ------
-    SystemExit
-        With exit code 2, where the command ended well and the device of standard output refused
-        what it wrote.
+    Raises SystemExit with exit code 2, where the command ended well and the device of standard
+    output refused what it wrote.
     """
     streams = sys.stdout, sys.stderr
     outputs = _Output(1), _Output(2)
@@ -102,10 +99,7 @@ def require_addresses() -> None:
     addresses 3.2 GB and uses 0.6 GB, with two processors. Where a thread finds none left, C++
     ends the process.
 
-    Raises
-    ------
-    ConfigError
-        If ``ulimit -v`` is below 4 GB.
+    Raises ConfigError if ``ulimit -v`` is below 4 GB.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY or limit >= _LEAST_ADDRESSES:

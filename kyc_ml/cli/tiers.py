@@ -7,15 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import (
-    AsOfOption,
-    Quiet,
-    RequiredPath,
-    Since,
-    fill,
-    job,
-    time_option,
-)
+from kyc_ml.cli.options import AsOfOption, Quiet, RequiredPath, Since, fill, job, time_option
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
 app = Commands()

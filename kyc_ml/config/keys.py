@@ -31,42 +31,28 @@ _BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """One key of a section, as a file spells it.
-
-    Attributes
-    ----------
-    kind : str
-        What it takes: "number", "list of text", "section, or null".
-    bounds : str
-        Its range, such as "≥ 0, < 1"; empty where any value will do.
-    default : str
-        As a file would write it, or "required".
-    meaning : str
-        The docstring under the field; for one that is a section and has none, the section's.
-    """
+    """One key of a section, as a file spells it."""
 
     name: str
     kind: str
+    """What it takes: "number", "list of text", "section, or null"."""
     bounds: str
+    """Its range, such as "≥ 0, < 1"; empty where any value will do."""
     default: str
+    """As a file would write it, or "required"."""
     meaning: str
+    """The docstring under the field; for one that is a section and has none, the section's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionKeys:
-    """A section and the places where it is allowed.
-
-    Attributes
-    ----------
-    paths : tuple of str
-        Such as ``tuning.search``; empty text for the file itself. ``[]`` marks a list,
-        ``.NAME`` a mapping with names of the user's own.
-    method : str
-        What its ``method`` must be if several sections are allowed at this place; else empty.
-    """
+    """A section and the places where it is allowed."""
 
     paths: tuple[str, ...]
+    """Such as ``tuning.search``; empty text for the file itself. ``[]`` marks a list, ``.NAME`` a
+    mapping with names of the user's own."""
     method: str
+    """What its ``method`` must be if several sections are allowed at this place; else empty."""
     summary: str
     keys: tuple[Key, ...]
 
@@ -76,10 +62,8 @@ def list_keys(
 ) -> list[SectionKeys]:
     """List a section and those inside it, each once, in the order of declaration.
 
-    Parameters
-    ----------
-    apart : collection of sections
-        Those that are described elsewhere, such as a separate file that is included.
+    `apart`: collection of sections; those that are described elsewhere, such as a separate file
+    that is included.
     """
     places: dict[type[Section], list[str]] = {}
     waiting = [("", section)]

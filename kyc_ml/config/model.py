@@ -61,9 +61,9 @@ class ModelConfig(Section):
     refit: Literal["none", "early_stopping", "all"] = "none"
     """Rows that the model in use learns from besides the train rows, in a last fit for as many
     trees as early stopping found: early_stopping takes those rows too (as does true), all takes
-    the calibration rows and the days between the parts besides. The map to probabilities then
-    comes from the margins that a model of the earlier parts, fitted in the same way, gives the
-    calibration rows: no row calibrates its own fit. For parts in time only; no figures are
+    the calibration rows and the days between the parts besides. With all, the map to
+    probabilities comes from every learned row after the train part, by models that learned from
+    no row of its customer: no row calibrates its own fit. For parts in time only; no figures are
     given of rows that were learned, except those of train."""
     averaged: int = Field(default=1, ge=1, le=100)
     """Fits with different seeds whose mean margin is the model's. They are kept as one model

@@ -90,10 +90,7 @@ def check_section(
 def require_section(given: object, section: type[Section], *, name: str) -> None:
     """Refuse a path, text or dict where a caller should hand over a section already read.
 
-    Raises
-    ------
-    ConfigError
-        Naming what came, and how to read it.
+    Raises ConfigError naming what came, and how to read it.
     """
     kind = section.__name__
     require_kind(
@@ -110,10 +107,7 @@ def section_digest(section: Section, *, former: bool = False) -> str:
 def dump_section(section: Section, *, former: bool = False) -> str:
     """Write a section as YAML that `parse_section` reads back to an equal one.
 
-    Parameters
-    ----------
-    former : bool
-        Write keys by the names of earlier versions, for a bundle of an older format.
+    `former`: write keys by the names of earlier versions, for a bundle of an older format.
     """
     return write_content(_plain(section, former=former))
 

@@ -21,11 +21,8 @@ _MOST_NODES: Final = 1_000_000
 def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any]:
     """Read keys and values; with a `path`, ``!include FILE`` beside that file is replaced.
 
-    Raises
-    ------
-    ConfigError
-        If the text is not YAML, has a key twice, is not a mapping of keys to values, or is
-        nested or expanded beyond all measure.
+    Raises ConfigError if the text is not YAML, has a key twice, is not a mapping of keys to values,
+    or is nested or expanded beyond all measure.
     """
     try:
         _require_bounded(text)

@@ -22,23 +22,17 @@ _UNDECIDED: Final = re.compile(r"\b(?:THEN|ELSE)\s+'TODO'|^\s*'TODO'\s*$", re.IG
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundTable:
-    """A mapping whose every expression is known to bind.
-
-    Attributes
-    ----------
-    rows : str
-        SQL ``FROM ... WHERE ...``.
-    expressions, types : dict
-        SQL and DuckDB type of each mapped column, in the contract's order.
-    files : frozenset of str
-        Names of the file sources that its SQL reads.
-    """
+    """A mapping whose every expression is known to bind."""
 
     contract: TableContract
     rows: str
+    """SQL ``FROM ... WHERE ...``."""
     expressions: dict[str, str]
     types: dict[str, str]
+    """`expressions` and `types`: SQL and DuckDB type of each mapped column, in the contract's
+    order."""
     files: frozenset[str]
+    """Names of the file sources that its SQL reads."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -52,10 +46,7 @@ def note_mapping_faults(
 ) -> None:
     """Note wrong names in a mapping's tables: those not contracted, and required ones absent.
 
-    Parameters
-    ----------
-    tables : mapping of table to TableMapping
-        As `SourceMapping.completed` gives them.
+    `tables`: mapping of table to TableMapping; as `SourceMapping.completed` gives them.
     """
     for table in wanted:
         if table not in tables:

@@ -69,34 +69,23 @@ def bind_tables(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundSource:
-    """A source whose tables are bound; no row is read yet.
-
-    Attributes
-    ----------
-    subject : str
-        The source as messages name it.
-    mapping : SourceMapping
-        Its settings; `completed` are all tables that it has, read now or not.
-    digests : mapping of path to SHA-256
-        Of the files; empty for tables in memory.
-    """
+    """A source whose tables are bound; no row is read yet."""
 
     connection: duckdb.DuckDBPyConnection
     subject: str
+    """The source as messages name it."""
     mapping: SourceMapping
+    """Its settings; `completed` are all tables that it has, read now or not."""
     bound: Sequence[BoundTable]
     files: OpenedFiles
     digests: Mapping[str, str]
+    """Mapping of path to SHA-256; of the files; empty for tables in memory."""
 
     def contract(self, sink: TableSink) -> DataQualityReport:
         """Check every table's rows, put them on the sink, and check the source as a whole.
 
-        Raises
-        ------
-        SourceError
-            If `transactions` has no row, or DuckDB has too little memory and scratch space.
-        ContractError
-            If too many rows break the contract, or too many cases are orphans.
+        Raises SourceError if `transactions` has no row, or DuckDB has too little memory and scratch
+        space; ContractError if too many rows break the contract, or too many cases are orphans.
         """
         mapping, noted = self.mapping, list[RuleFinding]()
         found: dict[str, TableQuality] = {}
@@ -164,13 +153,7 @@ class BoundSource:
         return quality
 
     def read(self) -> ReadSource:
-        """Read every table into memory.
-
-        Raises
-        ------
-        SourceError, ContractError
-            As `contract` does.
-        """
+        """Read every table into memory; SourceError or ContractError as `contract` does."""
         sink = MemorySink()
         quality = self.contract(sink)
         accepted = ContractedTables(

@@ -42,12 +42,8 @@ def find_case_readers(
 ) -> list[RuleFinding]:
     """Find tables that read the files of the cases, and so may know an outcome too early.
 
-    Parameters
-    ----------
-    mapping : SourceMapping
-        Its SQL binds. Of a source without files nothing is found.
-    digests : mapping of path to SHA-256
-        Of the files: a copy of a file is the same file.
+    `mapping`: its SQL binds. Of a source without files nothing is found.
+    `digests`: mapping of path to SHA-256; of the files: a copy of a file is the same file.
     """
     tables = mapping.completed
     cases = tables.get(CASES)

@@ -48,20 +48,15 @@ _MOST_BITS: Final = 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
-    """How the rows of a source are read.
-
-    Attributes
-    ----------
-    zone : str
-        Time zone of times without one.
-    earliest, latest : date or None
-        First and last day of what happened, in `zone`; None means no limit.
-    """
+    """How the rows of a source are read."""
 
     zone: str = "UTC"
+    """Time zone of times without one."""
     form: IdentifierForm = field(default_factory=IdentifierForm)
     earliest: date | None = None
     latest: date | None = None
+    """`earliest` and `latest`: first and last day of what happened, in `zone`; None means no
+    limit."""
 
     @classmethod
     def of(cls, mapping: SourceMapping) -> RowRules:
@@ -79,21 +74,15 @@ AS_THEY_ARE: Final = RowRules()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractCheck:
-    """One rule: `broken` is SQL that is true where a row breaks it.
-
-    Attributes
-    ----------
-    column : str
-        Empty where the rule is about the whole row.
-    voids : bool
-        For a rule that costs no row: the value is taken as missing.
-    """
+    """One rule: `broken` is SQL that is true where a row breaks it."""
 
     column: str
+    """Empty where the rule is about the whole row."""
     rule: str
     cure: str
     broken: str
     voids: bool = False
+    """For a rule that costs no row: the value is taken as missing."""
 
     @classmethod
     def of(
@@ -204,12 +193,8 @@ def checks_of(
 
     The last two are about keys that come twice; they are found after all rows are read.
 
-    Parameters
-    ----------
-    types : mapping of column to DuckDB type
-        Of the mapped expressions.
-    guarded : bool
-        Also check that an expression could be computed at all.
+    `types`: mapping of column to DuckDB type; of the mapped expressions.
+    `guarded`: also check that an expression could be computed at all.
     """
     checks: list[ContractCheck] = []
     for column in contract.columns:

@@ -43,15 +43,8 @@ class PageChecks(Enum):
 def check_pages(path: Path) -> PageChecks:
     """Compare every page of a Parquet file with its checksum.
 
-    Returns
-    -------
-    PageChecks
-        `ABSENT` if a page has none; `WRONG` also if headers of a file with checksums are damaged.
-
-    Raises
-    ------
-    OSError, pyarrow.ArrowException
-        If the file cannot be opened as Parquet.
+    `ABSENT` if a page has none; `WRONG` also if headers of a file with checksums are damaged.
+    Raises OSError or pyarrow.ArrowException if the file cannot be opened as Parquet.
     """
     results: set[bool | None] = set()
     broken = False

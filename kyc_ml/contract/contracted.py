@@ -110,22 +110,18 @@ def require_contracted(source: object) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTables:
-    """Tables that satisfy the contract, in files of any length.
-
-    Attributes
-    ----------
-    files : mapping of table name to Parquet file
-        The rows and columns that `ContractedTables` would hold, in the same order.
-    timezone, base_currency, digests, quality, attributes
-        As in `ContractedTables`.
-    """
+    """Tables that satisfy the contract, in files of any length."""
 
     files: Mapping[str, Path]
+    """Mapping of table name to Parquet file; the rows and columns that `ContractedTables` would
+    hold, in the same order."""
     timezone: str
     base_currency: str
     digests: Mapping[str, str]
     quality: DataQualityReport
     attributes: tuple[TableAttribute, ...] = ()
+    """`timezone`, `base_currency`, `digests`, `quality` and `attributes`: as in
+    `ContractedTables`."""
 
     def columns(self) -> dict[str, Columns]:
         """Return every table as columns that are read piece by piece."""

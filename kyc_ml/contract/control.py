@@ -11,13 +11,7 @@ from typing import Any, Final
 
 import duckdb
 
-from kyc_ml.config import (
-    ControlEntry,
-    ControlFile,
-    ControlTotals,
-    check_section,
-    read_content,
-)
+from kyc_ml.config import ControlEntry, ControlFile, ControlTotals, check_section, read_content
 from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.folder import FoundFiles, may_be_copied
 from kyc_ml.contract.syntax import parse_select
@@ -39,19 +33,12 @@ def check_control(
 ) -> dict[str, date]:
     """Compare the files of a mapping with their control file, and note every difference.
 
-    Parameters
-    ----------
-    found : mapping of name to FoundFiles
-        The files as they arrived.
-    opened : OpenedFiles
-        Their views; a file without one is not counted, as its own fault is noted already.
-    digests : mapping of path to SHA-256
-
-    Returns
-    -------
-    dict of name to date
-        The business dates that are stated. A control file that is absent, and a difference while a
-        file may still be copied, may be gone at the next attempt: such a fault is `passing`.
+    `found`: mapping of name to FoundFiles; the files as they arrived.
+    `opened`: their views; a file without one is not counted, as its own fault is noted already.
+    `digests`: mapping of path to SHA-256.
+    Returns dict of name to date; the business dates that are stated. A control file that is absent,
+    and a difference while a file may still be copied, may be gone at the next attempt: such a fault
+    is `passing`.
     """
     subject = f"control file {control.path!r}"
     if not (data / control.path).is_file():
@@ -89,13 +76,7 @@ def check_control(
 
 
 def _read(data: Path, name: str, subject: str) -> ControlTotals:
-    """Read the control file.
-
-    Raises
-    ------
-    ConfigError
-        If it is outside the data folder, or has other content.
-    """
+    """Read the control file; ConfigError if it is outside the data folder, or has other content."""
     path = data / name
     if not path.resolve().is_relative_to(data.resolve()):
         msg = f"{subject} leads outside the data folder"

@@ -84,15 +84,10 @@ def find_dating(
 ) -> list[RuleFinding]:
     """Find cases that are known too soon, and rows at a fixed time before adverse cases.
 
-    Parameters
-    ----------
-    views : mapping of accepted table to its SQL name
-    bound : sequence of BoundTable
-        How the tables are mapped: which optional columns they have.
-    zone : str
-        Zone of the source: a time of day other than its midnight is recorded, not assumed.
-    fastest_hours : float
-        Hours that an outcome needs at least to be confirmed; 0 asks for no warning.
+    `views`: mapping of accepted table to its SQL name.
+    `bound`: how the tables are mapped: which optional columns they have.
+    `zone`: zone of the source: a time of day other than its midnight is recorded, not assumed.
+    `fastest_hours`: hours that an outcome needs at least to be confirmed; 0 asks for no warning.
     """
     columns = {table.contract.name: table.columns for table in bound}
     kinds = {
@@ -236,19 +231,11 @@ def find_fixed_lag(
     it are about as full, and what recurs is as full again later. The number expected is twice that
     of the fullest other, and the distribution Poisson.
 
-    Parameters
-    ----------
-    units : sequence of int arrays of shape (n,)
-        Of pairs of a row and a case: the customer first, then for example the day of the case.
-    bin_ : int array of shape (n,)
-        Bin of the lag of each pair.
-    first, bins : int
-        The first bin searched, and the number of bins.
-
-    Returns
-    -------
-    (int, int) or None
-        Number of customers and the window's first bin; None if no window stands out.
+    `units`: sequence of int arrays of shape (n,); of pairs of a row and a case: the customer first,
+    then for example the day of the case.
+    `bin_`: int array of shape (n,); bin of the lag of each pair.
+    `first`, `bins`: the first bin searched, and the number of bins.
+    Number of customers and the window's first bin; None if no window stands out.
 
     References
     ----------

@@ -29,12 +29,8 @@ def marked_encoding(head: bytes) -> str | None:
 def encoding_fault(head: bytes, declared: str | None) -> str | None:
     """Return why a file cannot be read in the encoding declared; None if it may be.
 
-    Parameters
-    ----------
-    head : bytes
-        The beginning of the file.
-    declared : str or None
-        Python's name of the encoding; None for UTF-8, or the encoding of a mark.
+    `head`: the beginning of the file.
+    `declared`: Python's name of the encoding; None for UTF-8, or the encoding of a mark.
     """
     marked = marked_encoding(head)
     if declared is None or marked is None:
@@ -82,11 +78,8 @@ def as_utf8(handle: BinaryIO, encoding: str) -> Iterator[bytes]:
     A line that is not in the encoding stays as it is behind a byte that UTF-8 never has: the
     reader of the lines refuses that one, and no line is lost or changed.
 
-    Raises
-    ------
-    FileFaultError
-        If the text is UTF-8, or damaged in an encoding whose lines cannot be separated before
-        it is decoded.
+    Raises FileFaultError if the text is UTF-8, or damaged in an encoding whose lines cannot be
+    separated before it is decoded.
     """
     blocks = _by_line(handle, encoding) if _keeps_ascii(encoding) else _by_state(handle, encoding)
     first = True

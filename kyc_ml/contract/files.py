@@ -74,24 +74,18 @@ _OPENERS: Final[dict[str, _Opener]] = {
 
 @dataclass(slots=True, kw_only=True)
 class OpenedFiles:
-    """The views that exist, the malformed lines of their files, and the tables left out.
-
-    Attributes
-    ----------
-    folders : set of str
-        Names of key=value folders that no source reads as columns.
-    unchecked : list of str
-        Parquet files without checksums of their pages.
-    business_dates : mapping of source to date
-        The last day that its sender states; empty without a control file.
-    """
+    """The views that exist, the malformed lines of their files, and the tables left out."""
 
     views: set[str] = field(default_factory=set)
     malformed: dict[str, list[MalformedLine]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
+    """Names of key=value folders that no source reads as columns."""
     unchecked: list[str] = field(default_factory=list)
+    """Parquet files without checksums of their pages."""
     business_dates: Mapping[str, date] = field(default_factory=dict)
+    """Mapping of source to date; the last day that its sender states; empty without a control
+    file."""
 
 
 def open_files(
@@ -103,12 +97,8 @@ def open_files(
 ) -> OpenedFiles:
     """Make one view or table a source; note every file that cannot be read.
 
-    Parameters
-    ----------
-    found : mapping of source to FoundFiles
-        Result of `make_plain`: text is UTF-8.
-    pages : bool
-        Whether to compare the pages of Parquet files with their checksums.
+    `found`: mapping of source to FoundFiles; result of `make_plain`: text is UTF-8.
+    `pages`: whether to compare the pages of Parquet files with their checksums.
     """
     opened = OpenedFiles()
     for name, files in found.items():

@@ -44,20 +44,14 @@ _NOT_DATA: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFiles:
-    """Paths of one `FileSource`, sorted.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Each file's path relative to the data folder: the name that people know it by.
-    lines_above : tuple of int
-        Lines of each text file that `paths` no longer have; empty where they have all.
-    """
+    """Paths of one `FileSource`, sorted."""
 
     source: FileSource
     paths: tuple[Path, ...]
     names: tuple[str, ...]
+    """Each file's path relative to the data folder: the name that people know it by."""
     lines_above: tuple[int, ...] = ()
+    """Lines of each text file that `paths` no longer have; empty where they have all."""
 
     @property
     def folder_values(self) -> list[dict[str, str | None]]:
@@ -163,12 +157,9 @@ def watch_files(
 ) -> tuple[dict[str, tuple[int, int]], bool]:
     """Return what shows that files have changed, without reading them, and whether they rest.
 
-    Returns
-    -------
-    dict of path to size and change time
-        Of the files of a mapping, their markers, and unfinished copies beside them.
-    bool
-        False if one of them was written to a moment ago.
+    Returns dict of path to size and change time; of the files of a mapping, their markers, and
+    unfinished copies beside them.
+    Returns bool; False if one of them was written to a moment ago.
     """
     root = data.resolve()
     seen: dict[str, tuple[int, int]] = {}
@@ -252,10 +243,7 @@ def require_unchanged(
 ) -> None:
     """Raise if files changed while they were read: the rows may be a mixture of both states.
 
-    Raises
-    ------
-    NotReadyError
-        Names every such file.
+    Raises NotReadyError: names every such file.
     """
     faults = Faults(subject, NotReadyError)
     faults.extend(

@@ -88,13 +88,9 @@ def follow_up(
 ) -> list[RuleFinding]:
     """List what to check in accepted tables: counts, never a value.
 
-    Parameters
-    ----------
-    tables, found : mapping by name of table
-        The tables that were read, and their quality.
-    mapped : collection of str
-        Tables that the source has, read now or not.
-    left_out : mapping of optional table to why it cannot be read
+    `tables`, `found`: mapping by name of table; the tables that were read, and their quality.
+    `mapped`: tables that the source has, read now or not.
+    `left_out`: mapping of optional table to why it cannot be read.
     """
     times = [found[name].last_usual for name in (TRANSACTIONS, EVENTS) if name in found]
     last = max((time for time in times if time is not None), default=None)

@@ -65,12 +65,8 @@ def alike_sql(identifier: str) -> str:
 def form_sql(value: str, form: IdentifierForm, *, decimal: bool = False) -> str:
     """Write an identifier in its form as SQL; NULL where nothing is left of it.
 
-    Parameters
-    ----------
-    value : str
-        SQL of type VARCHAR.
-    decimal : bool
-        It was a decimal: 12.00 is 12 without a doubt.
+    `value`: SQL of type VARCHAR.
+    `decimal`: it was a decimal: 12.00 is 12 without a doubt.
     """
     odd = value
     if form.width == "half":
@@ -145,17 +141,12 @@ def single_forms() -> Iterator[tuple[str, IdentifierForm]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sought:
-    """What was found of an identifier.
-
-    Attributes
-    ----------
-    alike : int
-        Others that are equal to it in the form `ALIKE`. They are customers' values, and only
-        counted.
-    """
+    """What was found of an identifier."""
 
     there: bool
     alike: int
+    """Others that are equal to it in the form `ALIKE`. They are customers' values, and only
+    counted."""
 
     def say_alike(self) -> str:
         """Return how many look like it; nothing where none does."""

@@ -64,28 +64,21 @@ _LONG: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphans:
-    """Rows of cases or reviews whose identifier occurs in no other table.
-
-    Attributes
-    ----------
-    unmatched : int
-        Number of such rows.
-    rows, of : int
-        Number of them that count against the limit, and the number of rows it refers to.
-    target : str
-        Table that lacks the identifiers; empty for all tables.
-    hint : str
-        Which key they match instead; empty if none is known.
-    """
+    """Rows of cases or reviews whose identifier occurs in no other table."""
 
     table: str
     column: str
     key: str
     unmatched: int
+    """Number of such rows."""
     rows: int
     of: int
+    """`rows` and `of`: number of them that count against the limit, and the number of rows it
+    refers to."""
     target: str = ""
+    """Table that lacks the identifiers; empty for all tables."""
     hint: str = ""
+    """Which key they match instead; empty if none is known."""
 
     def __str__(self) -> str:
         rule, _ = word_rule(self.key, target=self.target, hint="")
@@ -110,13 +103,9 @@ def cross_tables(
 ) -> tuple[list[RuleFinding], list[Orphans]]:
     """Compare the identifiers of all accepted tables.
 
-    Parameters
-    ----------
-    views : mapping of table to its SQL name
-    bound : sequence of BoundTable
-        How the tables are mapped: for the SQL that shows a user the rows.
-    whole : bool
-        True if all tables of the source were read: otherwise no customer counts as an orphan.
+    `views`: mapping of table to its SQL name.
+    `bound`: how the tables are mapped: for the SQL that shows a user the rows.
+    `whole`: True if all tables of the source were read: otherwise no customer counts as an orphan.
     """
     columns = {table.contract.name: frozenset(table.columns) for table in bound}
     crossing = _Crossing(connection=connection, views=views, columns=columns)
@@ -140,10 +129,7 @@ def cross_tables(
 def refuse_orphans(orphans: Sequence[Orphans], *, subject: str, maximum: float) -> None:
     """Raise if too many labels of a source would be lost; reviews only cause a warning.
 
-    Raises
-    ------
-    ContractError
-        If a share of the cases lies above `maximum` (equal passes).
+    Raises ContractError if a share of the cases lies above `maximum` (equal passes).
     """
     over = [
         str(each)

@@ -46,11 +46,8 @@ def find_marked_rows(
 ) -> list[RuleFinding]:
     """Find columns with a value, or a form of identifier, that nearly only adverse cases have.
 
-    Parameters
-    ----------
-    views : mapping of accepted table to its SQL name
-    bound : sequence of BoundTable
-        How the tables are mapped: which columns they have.
+    `views`: mapping of accepted table to its SQL name.
+    `bound`: how the tables are mapped: which columns they have.
     """
     columns = {table.contract.name: table.columns for table in bound}
     return [

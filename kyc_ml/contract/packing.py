@@ -107,10 +107,8 @@ def _damage(*, packing: Packing) -> FileFaultError:
 def open_plain(path: Path) -> BinaryIO:
     """Open a file for reading bytes, unpacked however it is packed.
 
-    Raises
-    ------
-    FileFaultError
-        Now or while reading: damaged, several files in a zip, or far larger when unpacked.
+    Raises FileFaultError now or while reading: damaged, several files in a zip, or far larger when
+    unpacked.
     """
     return open_layers(path)[0]
 

@@ -32,18 +32,13 @@ _INT96: Final = "instant (INT96)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """What one file declares about its columns.
-
-    Attributes
-    ----------
-    kinds : mapping of column to kind
-        The kinds that must be the same in all files of a pattern; ``empty`` matches any.
-    inexact : frozenset of str
-        Columns of whole numbers that a float might not hold.
-    """
+    """What one file declares about its columns."""
 
     kinds: Mapping[str, str]
+    """Mapping of column to kind; the kinds that must be the same in all files of a pattern;
+    ``empty`` matches any."""
     inexact: frozenset[str]
+    """Columns of whole numbers that a float might not hold."""
 
 
 def open_parquet(

@@ -30,16 +30,11 @@ def word_rule(key: str, **values: object) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleFinding:
-    """How many rows of a table break one rule, and how to fix them.
-
-    Attributes
-    ----------
-    column : str
-        Empty where the rule is about the whole row or table.
-    """
+    """How many rows of a table break one rule, and how to fix them."""
 
     table: str
     column: str
+    """Empty where the rule is about the whole row or table."""
     rule: str
     count: int
     cure: str
@@ -60,32 +55,24 @@ class RuleFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableQuality:
-    """Quality of one table; ``read == accepted + quarantined``, checked.
-
-    Attributes
-    ----------
-    reasons : tuple of RuleFinding
-        A row that breaks two rules counts in both, and once in `quarantined`.
-    missing : mapping of column to share
-        Share of accepted rows without a value, for every mapped column; 0 of 0 is 0.
-    first_event_time, last_event_time : datetime or None
-        Of the accepted rows, UTC; None without rows.
-    late_rows : int
-        Accepted rows that the institution knew only after they happened.
-    strays : Strays
-        Rows dated far from all others, and the first and last event time without them.
-    """
+    """Quality of one table; ``read == accepted + quarantined``, checked."""
 
     table: str
     read: int
     accepted: int
     quarantined: int
     reasons: tuple[RuleFinding, ...]
+    """A row that breaks two rules counts in both, and once in `quarantined`."""
     missing: Mapping[str, float]
+    """Mapping of column to share; share of accepted rows without a value, for every mapped column;
+    0 of 0 is 0."""
     first_event_time: datetime | None
     last_event_time: datetime | None
+    """`first_event_time` and `last_event_time`: of the accepted rows, UTC; None without rows."""
     late_rows: int
+    """Accepted rows that the institution knew only after they happened."""
     strays: Strays = field(default_factory=Strays)
+    """Rows dated far from all others, and the first and last event time without them."""
 
     def __post_init__(self) -> None:
         if self.read != self.accepted + self.quarantined:
@@ -114,25 +101,18 @@ class TableQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataQualityReport:
-    """Quality of all tables read, and warnings that do not refuse a row.
-
-    Attributes
-    ----------
-    tables : tuple of TableQuality
-        In the contract's order.
-    warnings : tuple of RuleFinding
-        About rows that are accepted but should be checked: a wrong check digit, an unknown
-        customer, an empty optional table.
-    unchecked : tuple of str
-        Parquet files without checksums: a changed byte in them may go unnoticed.
-    business_dates : mapping of file to date
-        Last day of the rows of each file, by the control file; empty without one.
-    """
+    """Quality of all tables read, and warnings that do not refuse a row."""
 
     tables: tuple[TableQuality, ...]
+    """In the contract's order."""
     warnings: tuple[RuleFinding, ...] = ()
+    """About rows that are accepted but should be checked: a wrong check digit, an unknown customer,
+    an empty optional table."""
     unchecked: tuple[str, ...] = ()
+    """Parquet files without checksums: a changed byte in them may go unnoticed."""
     business_dates: Mapping[str, date] = field(default_factory=dict)
+    """Mapping of file to date; last day of the rows of each file, by the control file; empty
+    without one."""
 
     def table(self, name: str) -> TableQuality:
         """Return the quality of the table called `name`; KeyError if it was not read."""
@@ -190,11 +170,8 @@ class DataQualityReport:
 def check_quarantined_share(quality: DataQualityReport, *, subject: str, maximum: float) -> None:
     """Raise if too many rows of a source are quarantined.
 
-    Raises
-    ------
-    ContractError
-        If the share of a table is above `maximum` (equal passes), or if no row of a table is
-        left. Lists every finding of every table.
+    Raises ContractError if the share of a table is above `maximum` (equal passes), or if no row of
+    a table is left. Lists every finding of every table.
     """
     refused = [
         table

@@ -30,18 +30,13 @@ values; of a malformed line at most its first 10,000 characters)."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MalformedLine:
-    """A line of a text file that could not be cut into the file's columns.
-
-    Attributes
-    ----------
-    no_text : bool
-        True if it has bytes that are not valid in the encoding of the file.
-    """
+    """A line of a text file that could not be cut into the file's columns."""
 
     file: str
     line: int
     raw: str
     no_text: bool = False
+    """True if it has bytes that are not valid in the encoding of the file."""
 
 
 def malformed_rows(table: str, lines: Sequence[MalformedLine], *, reason: str) -> pa.Table:
@@ -63,10 +58,7 @@ def malformed_rows(table: str, lines: Sequence[MalformedLine], *, reason: str) -
 def save_quarantine(quarantine: pa.Table, path: Path) -> None:
     """Write quarantined rows as Parquet, readable by the user alone (mode 0600).
 
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
+    Raises OutputError if the file cannot be written.
     """
     with written_whole(path) as handle:
         pq.write_table(quarantine, handle, compression="zstd")

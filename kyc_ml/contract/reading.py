@@ -144,10 +144,8 @@ def end_of_data(tables: Tables) -> pd.Timestamp:
     Without either, after the last row of any other table. Cases may be known later: outcomes of
     transactions take time.
 
-    Raises
-    ------
-    ConfigError
-        If no table has a row, or a few rows lie far after all others: see `say_strays`.
+    Raises ConfigError if no table has a row, or a few rows lie far after all others: see
+    `say_strays`.
     """
     found, strays = find_end(tables), say_strays(tables.quality)
     if strays is not None:
@@ -164,10 +162,8 @@ def known_until(tables: ContractedTables, as_of: pd.Timestamp | None) -> pd.Time
     Outcomes may be known after the end of the data, so `as_of` may be later; observations end
     with the data in any case (`observable_until`).
 
-    Raises
-    ------
-    ConfigError
-        If `as_of` is more than a week after all that is known, or the data has no end.
+    Raises ConfigError if `as_of` is more than a week after all that is known, or the data has no
+    end.
     """
     if as_of is None:
         return end_of_data(tables)
@@ -192,10 +188,7 @@ def _require_reached(
 def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
     """Raise if a review is before the first transaction or event, or a week after the last.
 
-    Raises
-    ------
-    ConfigError
-        Naming the review's date and that of the data.
+    Raises ConfigError naming the review's date and that of the data.
     """
     first = find_oldest(tables)
     if first is not None and review <= first:

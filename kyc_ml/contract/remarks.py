@@ -33,12 +33,8 @@ def remarks_of(
 ) -> tuple[ContractCheck, ...]:
     """List what is noted of rows: identifiers that were trimmed or are words, impossible dates.
 
-    Parameters
-    ----------
-    types : mapping of column to DuckDB type
-        Of the mapped expressions.
-    horizon : datetime or None
-        Last time of the other tables: a profile cannot be later; None is unknown.
+    `types`: mapping of column to DuckDB type; of the mapped expressions.
+    `horizon`: last time of the other tables: a profile cannot be later; None is unknown.
     """
     remarks = [
         remark

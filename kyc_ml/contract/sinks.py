@@ -143,13 +143,7 @@ class ParquetSink:
         self.files: dict[str, Path] = {}
 
     def put(self, table: str, schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
-        """Write the accepted rows of a table.
-
-        Raises
-        ------
-        OutputError
-            If the file cannot be written.
-        """
+        """Write the accepted rows of a table; OutputError if the file cannot be written."""
         path = self._folder / f"{table}.parquet"
         with (
             written_whole(path) as handle,
@@ -162,10 +156,7 @@ class ParquetSink:
     def refuse(self, rows: Iterable[pa.Table]) -> int:
         """Write refused rows, if any, readable by the user alone; return their number.
 
-        Raises
-        ------
-        OutputError
-            If a file cannot be written.
+        Raises OutputError if a file cannot be written.
         """
         count = 0
         for part in rows:

@@ -76,23 +76,12 @@ def store_source(
 ) -> StoredTables:
     """Read the files of a mapping as `read_source` does, into files instead of memory.
 
-    Parameters
-    ----------
-    folder : Path
-        For the tables: one Parquet file each.
-    quarantine : Path
-        New folder for the refused rows; written even if reading fails.
-    memory
-        What DuckDB may use; it spills above it.
-    scratch : Path or None
-        Folder to spill into; None takes the system's temporary one.
-
-    Raises
-    ------
-    SourceError, ContractError
-        As `read_source` does. SourceError also if a file changed while it was read.
-    OutputError
-        If a file cannot be written.
+    `folder`: for the tables: one Parquet file each.
+    `quarantine`: new folder for the refused rows; written even if reading fails.
+    `memory`: what DuckDB may use; it spills above it.
+    `scratch`: folder to spill into; None takes the system's temporary one.
+    Raises SourceError or ContractError as `read_source` does. SourceError also if a file changed
+    while it was read; OutputError if a file cannot be written.
     """
     sink = ParquetSink(
         folder, quarantine=quarantine, threads=threads, memory=memory, scratch=scratch
@@ -114,10 +103,7 @@ def store_source(
 def digest_source(mapping: SourceMapping, *, data: Path) -> dict[str, str]:
     """Return the SHA-256 of every file that a mapping reads, by its path below `data`.
 
-    Raises
-    ------
-    SourceError
-        If a file is missing or empty.
+    Raises SourceError if a file is missing or empty.
     """
     subject = f"source {mapping.name!r}"
     _require_folder(data, subject)
@@ -132,10 +118,7 @@ def look_up(
 ) -> Sought | None:
     """Look for an identifier in one column of some tables, and read nothing else.
 
-    Returns
-    -------
-    Sought or None
-        None if the columns cannot be read: `read_source` then reports all faults together.
+    None if the columns cannot be read: `read_source` then reports all faults together.
     """
     try:
         with _opened(

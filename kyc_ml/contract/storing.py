@@ -24,28 +24,19 @@ QUARANTINE: Final = "quarantine"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOnDisk:
-    """The files of a source mapping, or tables that are on disk already.
-
-    Attributes
-    ----------
-    memory : str
-        What DuckDB may use while it reads.
-    given : StoredTables or None
-        Tables that are on disk already; None reads the files.
-    """
+    """The files of a source mapping, or tables that are on disk already."""
 
     mapping: SourceMapping
     data: Path
     memory: str
+    """What DuckDB may use while it reads."""
     given: StoredTables | None = None
+    """Tables that are on disk already; None reads the files."""
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of every file that a run depends on.
 
-        Raises
-        ------
-        SourceError
-            If a file is missing.
+        Raises SourceError if a file is missing.
         """
         if self.given is not None:
             return dict(self.given.digests)

@@ -21,20 +21,14 @@ _TIMES_WIDER: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strays:
-    """The few rows of a table that happened far before or after all others.
-
-    Attributes
-    ----------
-    before, after : int
-        How many rows.
-    first, last : datetime or None
-        First and last time without them, UTC; None without rows.
-    """
+    """The few rows of a table that happened far before or after all others."""
 
     before: int = 0
     after: int = 0
+    """`before` and `after`: how many rows."""
     first: datetime | None = None
     last: datetime | None = None
+    """`first` and `last`: first and last time without them, UTC; None without rows."""
 
 
 def find_strays(days: pa.Table, *, today: date) -> Strays:
@@ -45,10 +39,7 @@ def find_strays(days: pa.Table, *, today: date) -> Strays:
     beginning. Rows after tomorrow are strays if all of them together are within
     that share, or only one.
 
-    Parameters
-    ----------
-    days : pyarrow.Table
-        One row per day with rows, sorted: day (since 1970), rows, first and last (UTC).
+    `days`: one row per day with rows, sorted: day (since 1970), rows, first and last (UTC).
     """
     if not days.num_rows:
         return Strays()

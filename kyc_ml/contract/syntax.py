@@ -71,15 +71,8 @@ def changing_in(
 ) -> list[str] | None:
     """Name what gives another value each time a SELECT is read, such as ``random()``.
 
-    Parameters
-    ----------
-    columns : collection of str
-        What its rows have: a column may be named as a function.
-
-    Returns
-    -------
-    list of str or None
-        None if `parse_select` gives none.
+    `columns`: what its rows have: a column may be named as a function.
+    None if `parse_select` gives none.
     """
     nodes = parse_select(connection, sql)
     if nodes is None:

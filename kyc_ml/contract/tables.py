@@ -87,35 +87,25 @@ _ARROW: Final[dict[ColumnType, pa.DataType]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One contracted column.
-
-    Attributes
-    ----------
-    required : bool
-        The mapping must give it and no row may leave it empty. An optional column
-        that a mapping leaves out is absent from the table, never filled in.
-    unit : str
-        Unit of the values; empty where a value has none.
-    minimum, maximum : float or None
-        Inclusive bounds; numbers must also be finite.
-    allowed : tuple of str
-        The only values a text column may take; empty for free text.
-    pattern : str or None
-        Regular expression (RE2) that a text value must match in full.
-    identifier : bool
-        True if values identify something that other rows and tables refer to.
-    """
+    """One contracted column."""
 
     name: str
     type: ColumnType
     description: str
     required: bool = False
+    """The mapping must give it and no row may leave it empty. An optional column that a mapping
+    leaves out is absent from the table, never filled in."""
     unit: str = ""
+    """Unit of the values; empty where a value has none."""
     minimum: float | None = None
     maximum: float | None = None
+    """`minimum` and `maximum`: inclusive bounds; numbers must also be finite."""
     allowed: tuple[str, ...] = ()
+    """The only values a text column may take; empty for free text."""
     pattern: str | None = None
+    """Regular expression (RE2) that a text value must match in full."""
     identifier: bool = False
+    """True if values identify something that other rows and tables refer to."""
 
     @property
     def arrow(self) -> pa.Field:
@@ -125,22 +115,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableContract:
-    """One contracted table.
-
-    Attributes
-    ----------
-    key : tuple of str
-        Columns that together name a row; duplicates are quarantined.
-    known_after_event : bool
-        True if ``known_at`` may not be before ``event_time``. Profile versions and
-        planned reviews may be known ahead of the day they take effect.
-    """
+    """One contracted table."""
 
     name: str
     description: str
     key: tuple[str, ...]
+    """Columns that together name a row; duplicates are quarantined."""
     columns: tuple[Column, ...]
     known_after_event: bool = True
+    """True if ``known_at`` may not be before ``event_time``. Profile versions and planned reviews
+    may be known ahead of the day they take effect."""
 
     def column(self, name: str) -> Column:
         """Return the column called `name`; KeyError if it is not contracted."""

@@ -4,6 +4,8 @@ from .chosen import store_observations as store_observations
 from .evaluated import EvaluationRows as EvaluationRows
 from .evaluated import can_evaluate as can_evaluate
 from .evaluated import evaluation_rows as evaluation_rows
+from .evaluated import labels_of as labels_of
+from .evaluated import observations_of as observations_of
 from .features_job import run_features as run_features
 from .labels import ALREADY_ADVERSE as ALREADY_ADVERSE
 from .labels import IMMATURE as IMMATURE

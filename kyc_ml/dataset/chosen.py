@@ -41,27 +41,18 @@ _CUSTOMERS_AT_ONCE: Final = 1 << 17
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenObservations:
-    """The observations of a batch.
-
-    Attributes
-    ----------
-    unit : str
-    since : Timestamp or None
-        For `fraud`, transactions that became known at or after it; None takes all. For
-        `risk`, planned reviews at or after it; None reviews every customer at `as_of`.
-    as_of : Timestamp
-        Only transactions known, and reviews planned, before it.
-    planned : bool
-        For `risk`: score planned reviews, even without `since`.
-    not_due : collection of str
-        Customers to leave out of the reviews at `as_of`.
-    """
+    """The observations of a batch."""
 
     unit: Unit
     since: pd.Timestamp | None
+    """For `fraud`, transactions that became known at or after it; None takes all. For `risk`,
+    planned reviews at or after it; None reviews every customer at `as_of`."""
     as_of: pd.Timestamp
+    """Only transactions known, and reviews planned, before it."""
     planned: bool = False
+    """For `risk`: score planned reviews, even without `since`."""
     not_due: Collection[str] = ()
+    """Customers to leave out of the reviews at `as_of`."""
 
     @classmethod
     def by_default(
@@ -83,13 +74,7 @@ class ChosenObservations:
 
 
 def choose_observations(tables: Tables, chosen: ChosenObservations) -> pa.Table:
-    """List the chosen observations.
-
-    Raises
-    ------
-    ConfigError, DatasetError
-        As `store_observations` does.
-    """
+    """List the chosen observations; ConfigError or DatasetError as `store_observations` does."""
     found = pa.concat_tables(_pieces(tables, chosen))
     if not found.num_rows:
         raise DatasetError(_say_nothing(tables, chosen))
@@ -99,14 +84,9 @@ def choose_observations(tables: Tables, chosen: ChosenObservations) -> pa.Table:
 def store_observations(tables: Tables, chosen: ChosenObservations, path: Path) -> int:
     """Write the chosen observations as Parquet, and return their number.
 
-    Raises
-    ------
-    ConfigError
-        If planned reviews are requested and the source has no such table.
-    DatasetError
-        If nothing is chosen, or the tables it needs are absent.
-    OutputError
-        If the file cannot be written.
+    Raises ConfigError if planned reviews are requested and the source has no such table;
+    DatasetError if nothing is chosen, or the tables it needs are absent; OutputError if the file
+    cannot be written.
     """
     rows = _write(_pieces(tables, chosen), path)
     if not rows:
@@ -138,16 +118,10 @@ def count_not_scored(
 ) -> dict[str, int]:
     """Count the customers without a review in a batch, by reason.
 
-    Parameters
-    ----------
-    scored : collection of str
-        Customers of the stored observations.
-
-    Returns
-    -------
-    dict of reason to customers
-        Reasons that apply to at least one customer; empty for `fraud`. With the scored customers
-        they add up to all customers of the source; see `when_first_seen`.
+    `scored`: customers of the stored observations.
+    Returns dict of reason to customers; reasons that apply to at least one customer; empty for
+    `fraud`. With the scored customers they add up to all customers of the source; see
+    `when_first_seen`.
     """
     if chosen.unit == "fraud":
         return {}

@@ -17,35 +17,48 @@ import pyarrow as pa
 from kyc_ml.config import RunConfig
 from kyc_ml.contract import ContractedTables, observable_until
 from kyc_ml.dataset.labels import Labels, mature_labels
-from kyc_ml.dataset.observations import make_observations
+from kyc_ml.dataset.observations import history_start, make_observations
 from kyc_ml.display import say_moment
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, microseconds
 from kyc_ml.metrics import Floats, Mask
 
 
+def observations_of(
+    tables: ContractedTables, run: RunConfig, *, until: pd.Timestamp, end_is: str = ""
+) -> pa.Table:
+    """List the observations that a run may use, decided before `until`; see `make_observations`."""
+    return make_observations(
+        tables,
+        unit=run.unit,
+        start=history_start(run.dataset),
+        end=observable_until(tables, until),
+        config=run.dataset,
+        end_is=end_is,
+    )
+
+
+def labels_of(
+    tables: ContractedTables, rows: pa.Table, run: RunConfig, *, as_of: pd.Timestamp
+) -> Labels:
+    """Label observations as a run does, with what is known at `as_of`; see `mature_labels`."""
+    return mature_labels(tables, rows, unit=run.unit, as_of=as_of, config=run.dataset)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRows:
-    """Observations, and which of them may evaluate a model.
-
-    Attributes
-    ----------
-    observations : pyarrow.Table of n rows
-    labels : Labels
-        Outcomes as known at `as_of`.
-    counted : bool array of shape (n,)
-        Rows with a known outcome that were decided before `end`.
-    end : Timestamp
-        Rows decided before it are old enough for any outcome to be known.
-    until : Timestamp
-        All rows were decided before it.
-    """
+    """Observations, and which of them may evaluate a model."""
 
     observations: pa.Table
+    """pyarrow.Table of n rows."""
     labels: Labels
+    """Outcomes as known at `as_of`."""
     counted: Mask
+    """bool array of shape (n,); rows with a known outcome that were decided before `end`."""
     end: pd.Timestamp
+    """Rows decided before it are old enough for any outcome to be known."""
     until: pd.Timestamp
+    """All rows were decided before it."""
 
     @classmethod
     def of(
@@ -57,7 +70,7 @@ class EvaluationRows:
         as_of: pd.Timestamp,
     ) -> Self:
         """Find which of the given observations may evaluate a model."""
-        labels = mature_labels(tables, observations, unit=run.unit, as_of=as_of, config=run.dataset)
+        labels = labels_of(tables, observations, run, as_of=as_of)
         end = _end(tables, run, as_of)
         # `value` is in nanoseconds
         old = microseconds(observations[DECISION_TIME]) < end.value // 1000
@@ -90,15 +103,8 @@ def evaluation_rows(
 ) -> EvaluationRows:
     """List the observations decided from `since` on, with what is known of them at `as_of`.
 
-    Parameters
-    ----------
-    cure : str
-        What the user can do if no row is old enough, for the message.
-
-    Raises
-    ------
-    DatasetError
-        If no row is old enough.
+    `cure`: what the user can do if no row is old enough, for the message.
+    Raises DatasetError if no row is old enough.
     """
     delay = run.dataset.label_delay
     if _end(tables, run, as_of) <= since:

@@ -127,10 +127,7 @@ def instant(time: pd.Timestamp) -> pa.Scalar:
 def require_transactions(tables: Collection[str]) -> None:
     """Check that observations of unit `fraud` can be made.
 
-    Raises
-    ------
-    DatasetError
-        If there is no table of transactions.
+    Raises DatasetError if there is no table of transactions.
     """
     if TRANSACTIONS not in tables:
         msg = "unit 'fraud' needs the table transactions: map it in the source mapping"
@@ -151,14 +148,8 @@ def when_first_seen(source: Tables) -> pd.Series:
     bank's other tables names; a case alone does not make a customer. A customer with a planned
     review was known before it.
 
-    Returns
-    -------
-    Series of timestamps, by customer id, sorted
-
-    Raises
-    ------
-    DatasetError
-        If the source has none of these tables.
+    Returns Series of timestamps, by customer id, sorted.
+    Raises DatasetError if the source has none of these tables.
     """
     tables = source.columns()
     found = []

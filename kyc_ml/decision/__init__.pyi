@@ -95,5 +95,7 @@ from .tiers_check_job import run_tiers_check as run_tiers_check
 from .wording import Language as Language
 from .wording import join_both as join_both
 from .wording import name_grade as name_grade
+from .wording import name_value as name_value
+from .wording import say_entered as say_entered
 from .wording import write_both as write_both
 from .wording import write_text as write_text

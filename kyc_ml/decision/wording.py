@@ -11,8 +11,6 @@ Language = Literal["en", "zh"]
 Pair = tuple[str, str]
 """A text in English and in Chinese."""
 
-_LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
-
 WORDING: Final[dict[str, dict[str, dict[Language, str]]]] = read_packaged(
     Path(__file__).with_name("wording.yaml")
 )
@@ -26,19 +24,15 @@ def write_text(group: str, key: str, language: Language, /, **values: object) ->
 
 def write_both(group: str, key: str, /, **values: object) -> Pair:
     """Return one text in both languages; a value that is a `Pair` is used by language."""
-    english, chinese = (
-        write_text(
-            group,
-            key,
-            language,
-            **{
-                name: value[place] if isinstance(value, tuple) else value
-                for name, value in values.items()
-            },
-        )
-        for place, language in enumerate(_LANGUAGES)
+    texts = WORDING[group][key]
+    pairs = {
+        name: value if isinstance(value, tuple) else (value, value)
+        for name, value in values.items()
+    }
+    return (
+        texts["en"].format(**{name: pair[0] for name, pair in pairs.items()}),
+        texts["zh"].format(**{name: pair[1] for name, pair in pairs.items()}),
     )
-    return english, chinese
 
 
 def join_both(first: Pair, second: Pair) -> Pair:
@@ -54,6 +48,26 @@ def name_value(group: str, value: str, language: Language, *, otherwise: str | N
 def name_both(group: str, value: str) -> Pair:
     """Return the name of a value in both languages, as `name_value`."""
     return name_value(group, value, "en"), name_value(group, value, "zh")
+
+
+def say_entered(text: str, language: Language) -> str:
+    """Return a text that people entered in a policy, in the language of a page.
+
+    Parts between semicolons that the shipped policies have are translated; a text in the other
+    language is kept as it was entered, with a mark of its language.
+
+    Examples
+    --------
+    >>> say_entered("银发〔2013〕2号", "en"), say_entered("screening", "en")
+    ('银发〔2013〕2号 (entered in Chinese)', 'screening')
+    """
+    named = [name_value("entered", part, language, otherwise="") for part in text.split("; ")]
+    if all(named):
+        return write_text("sheet", "semicolon", language).join(named)
+    chinese = any("\u4e00" <= sign <= "\u9fff" for sign in text)
+    if chinese == (language == "zh"):
+        return text
+    return write_text("sheet", "entered_zh" if chinese else "entered_en", language, text=text)
 
 
 def name_grade(name: str) -> str:

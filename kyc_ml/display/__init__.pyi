@@ -18,9 +18,7 @@ from .page import save_page as save_page
 from .page import template_environment as template_environment
 from .plots.beeswarm import plot_beeswarm as plot_beeswarm
 from .plots.comparison import plot_tier_moves as plot_tier_moves
-from .plots.cut_offs import plot_cut_offs as plot_cut_offs
 from .plots.differences import plot_differences as plot_differences
-from .plots.differences import plot_trials as plot_trials
 from .plots.probability import Layer as Layer
 from .plots.probability import draw_reliability as draw_reliability
 from .plots.probability import plot_reliabilities as plot_reliabilities
@@ -28,7 +26,6 @@ from .plots.probability import plot_reliability as plot_reliability
 from .plots.probability import plot_score_distribution as plot_score_distribution
 from .plots.ranking import plot_precision_recall as plot_precision_recall
 from .plots.ranking import plot_roc as plot_roc
-from .plots.reasons import plot_contributions as plot_contributions
 from .plots.reasons import plot_importance as plot_importance
 from .plots.style import FAMILIES as FAMILIES
 from .plots.style import INK as INK

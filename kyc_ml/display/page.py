@@ -236,8 +236,8 @@ class PageStory:
     case : CaseStory or None
     files : tuple of str, English and Chinese, or None
         Names of the page in both languages, which link to each other.
-    subtitle_zh : str
-        The subtitle in Chinese; empty: as in English.
+    title_zh, subtitle_zh : str
+        The titles in Chinese; empty: as in English.
     """
 
     title: str
@@ -248,6 +248,7 @@ class PageStory:
     models: tuple[ModelStory, ...]
     case: CaseStory | None = None
     files: Said | None = None
+    title_zh: str = ""
     subtitle_zh: str = ""
 
 
@@ -266,6 +267,7 @@ def render_page(story: PageStory, *, language: Literal["en", "zh"] = "en") -> st
     return template.render(
         story=story,
         zh=language == "zh",
+        title=(place and story.title_zh) or story.title,
         said=place,
         t=_words(language),
         other=None if story.files is None else story.files[1 - place],

@@ -24,10 +24,7 @@ FAMILIES: Final = (*_TABLES, ATTRIBUTES)
 def declare_features(config: FeatureConfig) -> dict[str, FeatureSpec]:
     """Declare every feature there is under a configuration's items, lists and amounts.
 
-    Raises
-    ------
-    ConfigError
-        If two attributes, items or lists give features of the same name.
+    Raises ConfigError if two attributes, items or lists give features of the same name.
     """
     declared: dict[str, FeatureSpec] = {}
     faults = Faults("features", ConfigError)

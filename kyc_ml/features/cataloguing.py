@@ -27,15 +27,8 @@ def run_list(
 ) -> tuple[FeatureSpec, ...]:
     """List declared features, or with a configuration those that it chooses.
 
-    Parameters
-    ----------
-    source : Path or None
-        Source mapping, whose attributes give features.
-
-    Raises
-    ------
-    ConfigError
-        If the family or the unit does not exist, or the configuration is wrong.
+    `source`: source mapping, whose attributes give features.
+    Raises ConfigError if the family or the unit does not exist, or the configuration is wrong.
     """
     if unit is not None and unit not in _UNITS:
         msg = f"--unit must be {' or '.join(_UNITS)}, got {unit!r}"
@@ -66,10 +59,7 @@ def run_show(
 ) -> tuple[FeatureSpec, str, Mapping[str, str]]:
     """Return one feature, its definition, and the definitions of the columns it reads.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such feature; the nearest name is suggested.
+    Raises ConfigError if there is no such feature; the nearest name is suggested.
     """
     declared = declared_features(config, source=source)
     if name not in declared:
@@ -82,10 +72,7 @@ def run_show(
 def declared_features(config: Path | None, *, source: Path | None = None) -> dict[str, FeatureSpec]:
     """Declare every feature, under a configuration's items, lists and amounts if given.
 
-    Parameters
-    ----------
-    source : Path or None
-        Source mapping, whose attributes give features.
+    `source`: source mapping, whose attributes give features.
     """
     features = FeatureConfig(families=tuple(FAMILIES))
     if config is not None:

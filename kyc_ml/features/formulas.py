@@ -61,14 +61,6 @@ def _ratio(x: Sequence[Floats], _: float) -> Floats:
     return np.where(x[1] != 0, np.where(_equal(x[0], x[1]), 1.0, x[0] / x[1]), np.nan)
 
 
-def _log_ratio(x: Sequence[Floats], k: float) -> Floats:
-    return np.asarray(np.log(_ratio((x[0] + k, x[1] + k), 0.0)))
-
-
-def _z_score(x: Sequence[Floats], _: float) -> Floats:
-    return np.where(x[2] > 0, _difference(x[:2], 0.0) / x[2], np.nan)
-
-
 def _at_least(x: Sequence[Floats], k: float) -> Floats:
     bound = _against(x, k)
     return _flag(x[0] >= bound, x[0], bound)
@@ -93,13 +85,13 @@ _OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float], Floats]]]
     "product": lambda x, _: reduce(np.multiply, x),
     "minimum": lambda x, _: reduce(np.minimum, x),
     "maximum": lambda x, _: reduce(np.maximum, x),
-    "z_score": _z_score,
+    "z_score": lambda x, _: np.where(x[2] > 0, _difference(x[:2], 0.0) / x[2], np.nan),
     "equals_zero": lambda x, _: _flag(x[0] == 0, x[0]),
     "at_least": _at_least,
     "below": _below,
     "shrunk_share": _shrunk_share,
     # `0.0 - x`, not `-x`: the logarithm of 1 then gives 0.0 instead of -0.0
     "minus_log": lambda x, _: np.where(x[0] > 0, 0.0 - np.log(x[0]), np.nan),
-    "log_ratio": _log_ratio,
+    "log_ratio": lambda x, k: np.log(_ratio((x[0] + k, x[1] + k), 0.0)),
     "scaled": lambda x, k: x[0] * k,
 }

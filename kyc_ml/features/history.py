@@ -90,9 +90,7 @@ class History:
 
         The order of such rows carries no information, so it must not decide which is the latest.
 
-        Parameters
-        ----------
-        values : float64 array, one value a row of the table; NaN is missing
+        `values`: float64 array, one value a row of the table; NaN is missing.
         """
         times = (self.event_time, self.known_at)
         tied = np.logical_and.reduce([time[1:] == time[:-1] for time in times])
@@ -188,12 +186,8 @@ def build_history(
     Rows that do not match `where`, that have no value in the column `having`, or that have
     no key, are left out; so are observations without a key.
 
-    Parameters
-    ----------
-    at : tuple of str, optional
-        The observations' columns that hold the key; those of the same name by default.
-    keys : Keys, optional
-        Codes found before, for these observations.
+    `at`: the observations' columns that hold the key; those of the same name by default.
+    `keys`: codes found before, for these observations.
     """
     known = keys if keys is not None else Keys(observations)
     row_codes, observed_codes, n_keys = known.codes(source, key, key if at is None else at)

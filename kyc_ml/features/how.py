@@ -53,10 +53,7 @@ class How(Protocol):
     def parse(cls, sentence: str, names: Names) -> Self | None:
         """Read a sentence; None if it is one of another kind.
 
-        Raises
-        ------
-        ConfigError
-            If the sentence is of this kind and names what does not exist.
+        Raises ConfigError if the sentence is of this kind and names what does not exist.
         """
 
     def features_read(self) -> tuple[str, ...]:
@@ -70,21 +67,15 @@ class How(Protocol):
     def columns(self, place: str) -> Iterator[tuple[str, str | RowColumn]]:
         """List the columns it reads, each with its table.
 
-        Parameters
-        ----------
-        place : str
-            The table that looks: `OBSERVED` for a feature, its own table for a row column.
+        `place`: the table that looks: `OBSERVED` for a feature, its own table for a row column.
         """
         yield from ()
 
     def key_pairs(self) -> Sequence[tuple[str, str]] | None:
         """Return the columns by which its rows and those of the place may be divided into parts.
 
-        Returns
-        -------
-        sequence of (column of the rows, column of the place), or None
-            Of plain columns; empty if it needs all rows together. None if it needs only the
-            row itself.
+        Returns sequence of (column of the rows, column of the place), or None; of plain columns;
+        empty if it needs all rows together. None if it needs only the row itself.
         """
         return None
 
@@ -99,10 +90,7 @@ class How(Protocol):
     def time_bound(self, of_feature: Callable[[str], str]) -> str:
         """Return why its values change with time alone; empty if they do not.
 
-        Parameters
-        ----------
-        of_feature : callable
-            Returns the same of a feature, by name.
+        `of_feature`: returns the same of a feature, by name.
         """
         return ""
 
@@ -127,15 +115,10 @@ def _computed_together(how: How) -> TypeError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowColumn:
-    """A column that each row of a table gets before features read it.
-
-    Attributes
-    ----------
-    name : str
-        Unique to its definition: two row columns of one name are the same.
-    """
+    """A column that each row of a table gets before features read it."""
 
     name: str
+    """Unique to its definition: two row columns of one name are the same."""
     how: How
 
 
@@ -222,10 +205,7 @@ class Names:
 def read_sentence(sentence: str, names: Names, kinds: Sequence[type[How]]) -> How:
     """Read how a feature or a row column is computed, as the first of the kinds that can.
 
-    Raises
-    ------
-    ConfigError
-        If the sentence has none of the forms, or names what does not exist.
+    Raises ConfigError if the sentence has none of the forms, or names what does not exist.
     """
     for kind in kinds:
         how = kind.parse(sentence, names)

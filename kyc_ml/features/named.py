@@ -14,10 +14,7 @@ from kyc_ml.features.spec import FeatureSpec
 def on_source(config: RunConfig, attributes: Sequence[TableAttribute]) -> RunConfig:
     """Return a run with the attributes of its source, so that every feature it names is declared.
 
-    Raises
-    ------
-    ConfigError
-        If it chooses the family `attributes` and the source declares none.
+    Raises ConfigError if it chooses the family `attributes` and the source declares none.
     """
     features = with_attributes(config.features, attributes)
     return config.model_copy(update={"features": features})
@@ -26,11 +23,8 @@ def on_source(config: RunConfig, attributes: Sequence[TableAttribute]) -> RunCon
 def require_named_features(config: RunConfig) -> None:
     """Refuse a run that names features it will not have, before anything is read.
 
-    Raises
-    ------
-    ConfigError
-        If `selection.keep`, `calibration.segment` or `explain.peers` names no chosen feature,
-        or the latter two a number; all faults are listed, each with its cure.
+    Raises ConfigError if `selection.keep`, `calibration.segment` or `explain.peers` names no chosen
+    feature, or the latter two a number; all faults are listed, each with its cure.
     """
     chosen = {
         spec.name: spec

@@ -57,10 +57,7 @@ def to_plain(declared: object) -> Any:  # noqa: ANN401  JSON
 def from_plain(content: Any) -> Any:  # noqa: ANN401  JSON
     """Read what `to_plain` wrote.
 
-    Raises
-    ------
-    BundleError
-        If it was written by a newer version that declares features in other ways.
+    Raises BundleError if it was written by a newer version that declares features in other ways.
     """
     if isinstance(content, Mapping):
         kind = _TYPES.get(content[_TAG])
@@ -126,9 +123,7 @@ def definitions_digest(specs: Iterable[FeatureSpec]) -> str:
 def compare_definitions(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     """List the features that two sets do not share or define differently; a line per kind.
 
-    Parameters
-    ----------
-    before, after : mapping of feature to the digest of its definition
+    `before`, `after`: mapping of feature to the digest of its definition.
 
     Examples
     --------

@@ -46,20 +46,12 @@ def compare_with_peers(
 ) -> dict[str, Floats]:
     """Compute robust distances from the peers' median; see `spec.Peer`.
 
-    Parameters
-    ----------
-    specs : sequence of FeatureSpec
-        Features whose `how` is a Peer.
-    own : tuple of mappings
-        The observations' own features that the specs name: numbers and categories.
-    customers : TimedRows
-        Profile versions: who was a customer when.
-    measure : callable
-        Computes the same features for the peers.
-
-    Returns
-    -------
-    dict of feature name to float64 array of shape (n_observations,)
+    `specs`: features whose `how` is a Peer.
+    `own`: tuple of mappings; the observations' own features that the specs name: numbers and
+    categories.
+    `customers`: profile versions: who was a customer when.
+    `measure`: computes the same features for the peers.
+    Returns dict of feature name to float64 array of shape (n_observations,).
     """
     hows = {spec.name: spec.how for spec in specs if isinstance(spec.how, Peer)}
     names = list(dict.fromkeys(n for how in hows.values() for n in (how.feature, *how.by)))

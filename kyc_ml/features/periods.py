@@ -29,10 +29,7 @@ EVER: Final = WindowLength(label="ever", us=None, english="all history", chinese
 def period_of(window: str) -> WindowLength:
     """Return the window that a text such as 90d, 6h or ever names.
 
-    Raises
-    ------
-    ConfigError
-        If the text is not a window.
+    Raises ConfigError if the text is not a window.
 
     Examples
     --------

@@ -88,16 +88,10 @@ def make_tables(
 ) -> tuple[dict[str, Iterator[pa.Table]], list[str]]:
     """Make the tables that features read in addition to the contracted ones.
 
-    Parameters
-    ----------
-    needed : mapping of table to make to the columns that features read of it
-
-    Returns
-    -------
-    tables : dict of name to iterator of Arrow tables
-        At least one piece of each, in the order of the rows.
-    notes : list of str
-        Warnings about the features: where a search was cut short.
+    `needed`: mapping of table to make to the columns that features read of it.
+    Returns `tables`: dict of name to iterator of Arrow tables; at least one piece of each, in the
+    order of the rows.
+    Returns `notes`: warnings about the features: where a search was cut short.
     """
     made: dict[str, Iterator[pa.Table]] = {}
     notes: list[str] = []

@@ -62,17 +62,11 @@ def read_rows(
 ) -> dict[str, pa.Array]:
     """Answer requests for each observation, as it was known at its time.
 
-    Parameters
-    ----------
-    tables : mapping of table name to TimedRows
-    observed : TimedRows
-        Observations, or the rows of a table that look back on others.
-    out : float64 array of shape (n_observed, p), column-major, NaN; written
-
-    Returns
-    -------
-    mapping of request name to string array of shape (n_observed,)
-        Of the requests that read text.
+    `tables`: mapping of table name to TimedRows.
+    `observed`: observations, or the rows of a table that look back on others.
+    `out`: float64 array of shape (n_observed, p), column-major, NaN; written.
+    Returns mapping of request name to string array of shape (n_observed,); of the requests that
+    read text.
     """
     groups = _grouped(requests, tables)
     keys = Keys(observed)

@@ -31,10 +31,7 @@ class Need:
 def needed_columns(specs: Iterable[FeatureSpec]) -> list[list[Need]]:
     """List the row columns that features read, inputs of others first.
 
-    Returns
-    -------
-    list of levels
-        Columns of a level read columns of the levels before it only.
+    Columns of a level read columns of the levels before it only.
     """
     depth: dict[Need, int] = {}
     named: dict[tuple[str, str], RowColumn] = {}

@@ -30,19 +30,13 @@ _ADDING: Final = frozenset({"sum", "decayed_sum"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsBehind:
-    """Rows of one table that a feature of one observation was computed from.
-
-    Attributes
-    ----------
-    how : Window or Latest
-        The reading of the feature, or of the first feature that it is made of.
-    rows : pyarrow.Table
-        In order of time, with all columns of the table that they are from. Rows that add 0 to
-        a sum are left out.
-    """
+    """Rows of one table that a feature of one observation was computed from."""
 
     how: Window | Latest
+    """Window or Latest; the reading of the feature, or of the first feature that it is made of."""
     rows: pa.Table
+    """In order of time, with all columns of the table that they are from. Rows that add 0 to a sum
+    are left out."""
 
 
 def find_rows(

@@ -39,10 +39,7 @@ def listed(text: str | None) -> tuple[str, ...]:
 def one_of(word: str, kind: Any) -> Any:  # noqa: ANN401  a member of a Literal
     """Return a word that must be a member of a Literal.
 
-    Raises
-    ------
-    ConfigError
-        If it is not; the nearest member is suggested.
+    Raises ConfigError if it is not; the nearest member is suggested.
     """
     known = get_args(kind)
     if word not in known:

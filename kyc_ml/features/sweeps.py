@@ -126,13 +126,9 @@ class Sweep:
     ) -> None:
         """Write statistics into columns of `out`; one pass serves all of a kind.
 
-        Parameters
-        ----------
-        wanted : sequence of (Window, column)
-            Windows of this length, lag, key and filter.
-        out : float64 array of shape (n_observations, p), column-major, NaN
-        observations : TimedRows, optional
-            Where the own values of `rank` are; needed for it only.
+        `wanted`: sequence of (Window, column); windows of this length, lag, key and filter.
+        `out`: float64 array of shape (n_observations, p), column-major, NaN.
+        `observations`: where the own values of `rank` are; needed for it only.
         """
         passes: dict[_Pass, dict[Statistic, int]] = defaultdict(dict)
         # a kernel writes a statistic once: a second feature of the same one is a copy

@@ -55,11 +55,8 @@ def read_column(
 def read_time(reading: Reading, *, decision: Ints, moment: Ints, missing: Floats) -> Floats:
     """Turn a moment of a visible row into hours, years or days from the decision.
 
-    Parameters
-    ----------
-    decision, moment : int64 arrays of shape (n,), microseconds
-    missing : float64 array of shape (n,)
-        NaN where there is no moment, else 0.
+    `decision`, `moment`: int64 arrays of shape (n,), microseconds.
+    `missing`: float64 array of shape (n,); NaN where there is no moment, else 0.
     """
     match reading:
         case "age_hours":
@@ -78,17 +75,10 @@ def read_time(reading: Reading, *, decision: Ints, moment: Ints, missing: Floats
 def on_listing(countries: pa.Array, moments: Ints, listing: Listing) -> Floats:
     """Return whether each country was on a list at its moment (UTC days).
 
-    Parameters
-    ----------
-    countries : string array of shape (n,)
-        ISO 3166-1 alpha-2 codes.
-    moments : int64 array of shape (n,), microseconds
-    listing : tuple of (country, first day, first day off the list or None)
-
-    Returns
-    -------
-    float64 array of shape (n,)
-        1 on the list, 0 off it, NaN without a country.
+    `countries`: string array of shape (n,); ISO 3166-1 alpha-2 codes.
+    `moments`: int64 array of shape (n,), microseconds.
+    `listing`: tuple of (country, first day, first day off the list or None).
+    Returns float64 array of shape (n,); 1 on the list, 0 off it, NaN without a country.
     """
     found = np.zeros(len(countries))
     encoded = countries.dictionary_encode()

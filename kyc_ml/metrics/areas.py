@@ -192,18 +192,13 @@ def _fewest(target: Floats, groups: Ints) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Area:
-    """An area under the ROC curve, or a difference of two, and what each customer adds to it.
-
-    Attributes
-    ----------
-    value : float
-    own : float64 array, one a customer
-        Sum of the placement values of the customer's positives and of its negatives, less the
-        mean and over the number of rows of that class. NaN where a class has one customer.
-    """
+    """An area under the ROC curve, or a difference of two, and what each customer adds to it."""
 
     value: float
     own: Floats
+    """float64 array, one a customer; sum of the placement values of the customer's positives and of
+    its negatives, less the mean and over the number of rows of that class. NaN where a class has
+    one customer."""
 
     @classmethod
     def of(

@@ -116,29 +116,22 @@ def _share(room: Floats, before: Floats, size: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapturedPositives:
-    """Positives in a queue, ready to be counted for many capacities and samples.
-
-    Attributes
-    ----------
-    queue : ReviewQueue
-    positives : int64 array of shape (n_positives,)
-        Their places in the queue's order.
-    last : int64 array of shape (m,)
-        The last positive, as a place in `positives`, of each block that holds one.
-    day, begins, ends : int64 arrays of shape (m,)
-        The day of each of these blocks, as a place in the queue's days; rows of the queue
-        before it, and up to it.
-    opens : int64 array, one a day of decisions and one more
-        Rows of the queue before each day, and all of them.
-    """
+    """Positives in a queue, ready to be counted for many capacities and samples."""
 
     queue: ReviewQueue
     positives: Ints
+    """int64 array of shape (n_positives,); their places in the queue's order."""
     last: Ints
+    """int64 array of shape (m,); the last positive, as a place in `positives`, of each block that
+    holds one."""
     day: Ints
     begins: Ints
     ends: Ints
+    """`day`, `begins` and `ends`: int64 arrays of shape (m,); the day of each of these blocks, as a
+    place in the queue's days; rows of the queue before it, and up to it."""
     opens: Ints
+    """int64 array, one a day of decisions and one more; rows of the queue before each day, and all
+    of them."""
 
     @classmethod
     def of(cls, queue: ReviewQueue, target: Floats) -> Self:
@@ -161,16 +154,9 @@ class CapturedPositives:
     def found(self, per_day: Floats, times: Ints) -> tuple[Floats, Floats]:
         """Count reviews, and the positives among them, of a sample.
 
-        Parameters
-        ----------
-        per_day : float64 array of shape (k,)
-            Reviews a day.
-        times : int64 array of shape (n,)
-            Number of times that each row is in the sample.
-
-        Returns
-        -------
-        reviewed, caught : float64 arrays of shape (k,)
+        `per_day`: float64 array of shape (k,); reviews a day.
+        `times`: int64 array of shape (n,); number of times that each row is in the sample.
+        Returns `reviewed, caught`: float64 arrays of shape (k,).
 
         Examples
         --------

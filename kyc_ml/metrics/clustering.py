@@ -59,19 +59,13 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependence:
-    """How much more an estimate varies because rows of one customer are not independent.
-
-    Attributes
-    ----------
-    effect : float
-        Its variance over that of independent rows, at least 1.
-    degrees : float
-        Degrees of freedom: only the share of the variance beyond independent rows is estimated;
-        infinite without such a share.
-    """
+    """How much more an estimate varies because rows of one customer are not independent."""
 
     effect: float
+    """Its variance over that of independent rows, at least 1."""
     degrees: float
+    """Degrees of freedom: only the share of the variance beyond independent rows is estimated;
+    infinite without such a share."""
 
     @property
     def reach(self) -> float:
@@ -94,12 +88,9 @@ def dependence(own: Floats, groups: Ints | None) -> Dependence:
     Source: Rao and Scott 1992, Biometrics 48, 577-585; degrees of freedom after Satterthwaite
     1946, Biometrics Bulletin 2, 110-114.
 
-    Parameters
-    ----------
-    own : float64 array of shape (n,)
-        Residual of each row, times its weight in the estimate.
-    groups : int64 array of shape (n,), optional
-        The customer of each row, as a number from 0; without it rows are independent.
+    `own`: float64 array of shape (n,); residual of each row, times its weight in the estimate.
+    `groups`: int64 array of shape (n,); the customer of each row, as a number from 0; without it
+    rows are independent.
 
     Examples
     --------

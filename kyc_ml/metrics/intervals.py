@@ -42,17 +42,11 @@ def ratio_upper(
 
     Source: Donner and Zou 2012, Statistical Methods in Medical Research 21, 347-359.
 
-    Parameters
-    ----------
-    above, above_high : arrays of one shape
-        Rate above the line, and the upper end of its interval.
-    below, below_low : arrays of that shape
-        Rate below the line, and the lower end of its interval.
-
-    Returns
-    -------
-    float64 array of that shape
-        Infinite where the rate below the line may be 0.
+    `above`, `above_high`: arrays of one shape; rate above the line, and the upper end of its
+    interval.
+    `below`, `below_low`: arrays of that shape; rate below the line, and the lower end of its
+    interval.
+    Returns float64 array of that shape; infinite where the rate below the line may be 0.
     """
     one, high, two, low = (
         np.asarray(each, dtype=np.float64) for each in (above, above_high, below, below_low)

@@ -117,32 +117,23 @@ def observed_over_expected(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Level:
-    """The count of positives, and its law at each level.
-
-    Attributes
-    ----------
-    eta : float64 array of shape (n,)
-        Log-odds as predicted.
-    count : float
-    shift : float
-        Shift of log-odds at which the count is expected; infinite where all rows agree.
-    entropy, variance, skewness : float
-        At that shift: the cumulant function, and the variance and skewness of the count.
-    excess, trend : float
-        Design effect less 1, and its relative growth by one positive.
-    clusters : float
-        How many customers the design effect is estimated from.
-    """
+    """The count of positives, and its law at each level."""
 
     eta: Floats
+    """float64 array of shape (n,); log-odds as predicted."""
     count: float
     shift: float
+    """Shift of log-odds at which the count is expected; infinite where all rows agree."""
     entropy: float
     variance: float
     skewness: float
+    """`entropy`, `variance` and `skewness`: at that shift: the cumulant function, and the variance
+    and skewness of the count."""
     excess: float
     trend: float
+    """`excess` and `trend`: design effect less 1, and its relative growth by one positive."""
     clusters: float
+    """How many customers the design effect is estimated from."""
 
     @classmethod
     def of(cls, target: Floats, eta: Floats, groups: Ints) -> Self:

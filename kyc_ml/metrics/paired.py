@@ -46,19 +46,14 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifferences(Generic[Name]):
-    """Intervals at 95 % of the differences of figures.
-
-    Attributes
-    ----------
-    low, high : mapping of figure to float
-        NaN where fewer than two samples hold both classes.
-    skipped : int
-        Samples of one class only, which have no figures.
-    """
+    """Intervals at 95 % of the differences of figures."""
 
     low: Mapping[Name, float]
     high: Mapping[Name, float]
+    """`low` and `high`: Mapping of figure to float; NaN where fewer than two samples hold both
+    classes."""
     skipped: int
+    """Samples of one class only, which have no figures."""
 
 
 def log_losses(target: Floats, proba: Floats) -> Floats:

@@ -15,34 +15,22 @@ from kyc_ml.metrics.arrays import Floats, Ints, Names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strata:
-    """Customers in the order of their strata, within which they are drawn.
-
-    Attributes
-    ----------
-    customers : int64 array, one a customer
-    first, size : int64 arrays, one a customer
-        Of each place in `customers`: where its stratum begins, and how many it holds.
-    """
+    """Customers in the order of their strata, within which they are drawn."""
 
     customers: Ints
+    """int64 array, one a customer."""
     first: Ints
     size: Ints
+    """`first` and `size`: int64 arrays, one a customer; of each place in `customers`: where its
+    stratum begins, and how many it holds."""
 
     @classmethod
     def of(cls, groups: Ints, labels: npt.ArrayLike) -> Self:
         """Put customers in order.
 
-        Parameters
-        ----------
-        groups : int64 array of shape (n,)
-            The customer of each row; see `draw_customers`.
-        labels : array of shape (n,)
-            The stratum of each row, such as its segment.
-
-        Raises
-        ------
-        ValueError
-            If a customer is in two strata, or a number has no row.
+        `groups`: int64 array of shape (n,); the customer of each row; see `draw_customers`.
+        `labels`: array of shape (n,); the stratum of each row, such as its segment.
+        Raises ValueError if a customer is in two strata, or a number has no row.
         """
         stratum = np.asarray(pd.factorize(np.asarray(labels), use_na_sentinel=False)[0])
         n = int(groups.max()) + 1 if groups.size else 0

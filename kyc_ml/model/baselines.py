@@ -33,16 +33,11 @@ _MISSING: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bins:
-    """The bins of one column.
-
-    Attributes
-    ----------
-    edges : float64 array
-        Of a number, the highest value of each bin but the last; of a category, its codes.
-    category : bool
-    """
+    """The bins of one column."""
 
     edges: Floats
+    """float64 array; of a number, the highest value of each bin but the last; of a category, its
+    codes."""
     category: bool
 
     @property
@@ -63,20 +58,15 @@ class Bins:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinnedLogistic:
-    """A logistic regression that reads each feature's bin by its weight of evidence.
-
-    Attributes
-    ----------
-    bins : tuple of Bins, one a column
-    evidence : tuple of float64 arrays, one a column
-        Log-odds of each bin less those of all rows; 0 where training had no row.
-    slopes : float64 array of shape (number of columns,)
-    intercept : float
-    """
+    """A logistic regression that reads each feature's bin by its weight of evidence."""
 
     bins: tuple[Bins, ...]
+    """Tuple of Bins, one a column."""
     evidence: tuple[Floats, ...]
+    """Tuple of float64 arrays, one a column; log-odds of each bin less those of all rows; 0 where
+    training had no row."""
     slopes: Floats
+    """float64 array of shape (number of columns,)."""
     intercept: float
 
     def margin(self, matrix: Floats) -> Floats:
@@ -156,10 +146,7 @@ def latest_rows(target: Floats) -> slice:
 
     They are the latest ones, reaching back until there is one of each class.
 
-    Raises
-    ------
-    DatasetError
-        If the rows have one class only.
+    Raises DatasetError if the rows have one class only.
     """
     found = [np.flatnonzero(target == outcome) for outcome in (0.0, 1.0)]
     require_both_classes(

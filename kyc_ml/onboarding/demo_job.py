@@ -44,12 +44,8 @@ def run_demo(
 ) -> DemoResult:
     """Run the main job on a synthetic bank: synth, train, register, score, explain.
 
-    Parameters
-    ----------
-    configs : Path
-        Folder of the shipped configurations.
-    out : Path
-        Folder for the bank, the scores and the page; those of an earlier demo are replaced.
+    `configs`: folder of the shipped configurations.
+    `out`: folder for the bank, the scores and the page; those of an earlier demo are replaced.
     """
     start = time.perf_counter()
     data = out / "bank"
@@ -82,6 +78,7 @@ def run_demo(
         models=tuple(story for _, _, story in models.values()),
         case=case,
         files=_PAGES,
+        title_zh="kyc_ml：从数据表到等级与原因",
         subtitle_zh="一条命令生成合成银行并完成训练、注册、评分与解释",
     )
     page = out / _PAGES[0]

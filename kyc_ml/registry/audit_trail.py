@@ -20,21 +20,15 @@ from kyc_ml.storage import load_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLogResult:
-    """The result of verifying an audit log.
-
-    Attributes
-    ----------
-    receipt : str
-        ``COUNT:HASH`` of the last entry: keep it where no one who can write the log can
-        write, and pass it to `verify`. '' for an empty log.
-    anchors : int
-        Places that the log was compared with.
-    """
+    """The result of verifying an audit log."""
 
     path: Path
     entries: int
     receipt: str
+    """``COUNT:HASH`` of the last entry: keep it where no one who can write the log can write, and
+    pass it to `verify`. '' for an empty log."""
     anchors: int
+    """Places that the log was compared with."""
     faults: tuple[str, ...]
 
 

@@ -49,6 +49,7 @@ _WITHOUT_CONTRAST: Final = 3
 _FORMER_NAMES: Final = 2
 """The last format whose configuration has LightGBM's core names, such as ``lambda_l2``."""
 MANIFEST: Final = "manifest.json"
+REFITS: Final = "refits"
 _MODEL: Final = "model.txt"
 _FEATURES: Final = "features.json"
 _CALIBRATION: Final = "calibration.json"
@@ -74,6 +75,8 @@ class Bundle:
         The model's columns and the intermediate features they are computed from.
     vocabularies : mapping of category feature to its known values
     metrics : mapping of part to figure to value
+        `REFITS` beside the parts: the number of refits on bootstrap samples, and same_reasons, how
+        far their reasons of the highest scores agree with the model's (mean Jaccard overlap).
     data : mapping
         Name and digests of the training source, the training date and its base currency.
     digest : str
@@ -161,10 +164,7 @@ def save_bundle(bundle: Bundle, folder: FilePath, *, format_version: int = FORMA
 def require_new(folder: Path) -> None:
     """Refuse a folder that exists: a bundle is never written over.
 
-    Raises
-    ------
-    OutputError
-        If it exists.
+    Raises OutputError if it exists.
     """
     if folder.exists():
         msg = f"bundle folder {folder} exists already: remove it or name another one"
@@ -201,10 +201,7 @@ def load_bundle(folder: FilePath, *, digest: str | None = None, cure: str = _RES
 def digest_bundle(folder: Path) -> str:
     """Return the digest of a bundle, computed from all of its bytes.
 
-    Raises
-    ------
-    BundleError
-        If the folder is not a bundle, or differs from its manifest.
+    Raises BundleError if the folder is not a bundle, or differs from its manifest.
     """
     return _sha256(_checked_files(folder)[1][MANIFEST])
 

@@ -18,11 +18,8 @@ def require_bundle(given: object, *, name: str) -> None:
 def require_comparable(challenger: Bundle, champion: Bundle) -> None:
     """Raise unless two models predict the same outcome of the same observations.
 
-    Raises
-    ------
-    ConfigError
-        If unit, base currency, outcome, horizon, review calendar or names of tiers differ,
-        or a bundle does not say when it was trained; the message lists all of them.
+    Raises ConfigError if unit, base currency, outcome, horizon, review calendar or names of tiers
+    differ, or a bundle does not say when it was trained; the message lists all of them.
     """
     faults = Faults(
         "the models cannot be compared: train the challenger as the champion was", ConfigError
@@ -39,10 +36,7 @@ def require_comparable(challenger: Bundle, champion: Bundle) -> None:
 def require_different(challenger: Bundle, champion: Bundle) -> None:
     """Raise if both models are the same; bundles never saved are compared by content.
 
-    Raises
-    ------
-    ConfigError
-        If both are of one digest, or, where one has none, of the same contents.
+    Raises ConfigError if both are of one digest, or, where one has none, of the same contents.
     """
     if challenger.digest and champion.digest:
         one = challenger.digest == champion.digest

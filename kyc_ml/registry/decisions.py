@@ -24,10 +24,7 @@ _STATUSES: Final = ("overdue", "open", "closed")
 def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tuple[Entry, ...]:
     """List the entries of a sound log, of one model or kind if asked to.
 
-    Raises
-    ------
-    AuditError
-        If there is no log, or its chain is broken.
+    Raises AuditError if there is no log, or its chain is broken.
     """
     return tuple(
         entry
@@ -81,10 +78,7 @@ class OpenMatters:
 def run_findings(*, log: Path) -> OpenMatters:
     """List findings with owner, due date and status, and conditions of use.
 
-    Raises
-    ------
-    AuditError
-        If there is no log, or its chain is broken.
+    Raises AuditError if there is no log, or its chain is broken.
     """
     entries = AuditLog(log).require_kept().require_sound()
     return OpenMatters(

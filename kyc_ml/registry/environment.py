@@ -34,27 +34,18 @@ _PLATFORMS: Final = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Code, interpreter and libraries of a run.
-
-    Attributes
-    ----------
-    code_version : str
-        Of kyc-ml.
-    code_digest : str
-        SHA-256 of the source of kyc_ml: in development it changes, and the version does not.
-    python : str
-        Version of the interpreter, such as 3.11.9.
-    platform : str
-        Operating system and processor; no model depends on them by intent.
-    distributions : mapping of name to version
-        See `needed_distributions`.
-    """
+    """Code, interpreter and libraries of a run."""
 
     code_version: str
+    """Of kyc-ml."""
     code_digest: str
+    """SHA-256 of the source of kyc_ml: in development it changes, and the version does not."""
     python: str
+    """Version of the interpreter, such as 3.11.9."""
     platform: str
+    """Operating system and processor; no model depends on them by intent."""
     distributions: Mapping[str, str]
+    """Mapping of name to version; see `needed_distributions`."""
 
     @classmethod
     def current(cls) -> Self:

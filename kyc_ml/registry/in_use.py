@@ -15,12 +15,7 @@ from kyc_ml.registry.bundle import Bundle
 from kyc_ml.registry.governance.chain import Entry
 from kyc_ml.registry.governance.log import AuditLog, current_account
 from kyc_ml.registry.governance.names import is_among
-from kyc_ml.registry.governance.standing import (
-    CHAMPION,
-    Standing,
-    find_standing,
-    promotion_of,
-)
+from kyc_ml.registry.governance.standing import CHAMPION, Standing, find_standing, promotion_of
 from kyc_ml.registry.governance.words import say_other_bundle
 from kyc_ml.registry.loading import load_model, load_registered
 from kyc_ml.registry.tracking.promoting import fetch_anchors

@@ -52,10 +52,7 @@ def load_model(model: str) -> tuple[Bundle, str]:
 def load_registered(model: str) -> tuple[Bundle, FetchedBundle]:
     """Load a bundle from the registry, with the version that its address means now.
 
-    Raises
-    ------
-    BundleError, RegistryError
-        If it does not exist or was changed.
+    Raises BundleError or RegistryError if it does not exist or was changed.
     """
     with tempfile.TemporaryDirectory() as scratch:
         fetched = fetch_bundle(model, Path(scratch))
@@ -116,11 +113,8 @@ def _build(
 def columns_of_bundle(bundle: Bundle, built: FeatureTable) -> FeatureTable:
     """Select the columns of a model, in its order, from a table that may hold more.
 
-    Raises
-    ------
-    DatasetError
-        If a feature the model was trained on was left out: scoring it as missing would
-        change the model silently.
+    Raises DatasetError if a feature the model was trained on was left out: scoring it as missing
+    would change the model silently.
     """
     own = {spec.name for spec in bundle.specs}
     require_own(own, built.unavailable, model=f"model {bundle.config.name!r}")
@@ -130,10 +124,7 @@ def columns_of_bundle(bundle: Bundle, built: FeatureTable) -> FeatureTable:
 def require_own(own: Collection[str], unavailable: Mapping[str, str], *, model: str) -> None:
     """Refuse to score without a feature that the model was trained on.
 
-    Raises
-    ------
-    DatasetError
-        Naming each, and why it was left out.
+    Raises DatasetError naming each, and why it was left out.
     """
     lines = [f"  - {name}: {why}" for name, why in unavailable.items() if name in own]
     if lines:
@@ -147,10 +138,7 @@ def require_own(own: Collection[str], unavailable: Mapping[str, str], *, model: 
 def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
     """Refuse a source of another base currency than the models'.
 
-    Raises
-    ------
-    ConfigError
-        Naming both, or that the bundle, of an older kyc_ml.train, names none.
+    Raises ConfigError naming both, or that the bundle, of an older kyc_ml.train, names none.
     """
     stated = bundle.data.get("base_currency")
     if stated is None:

@@ -34,34 +34,26 @@ _ENVIRONMENT: Final = "environment.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
-    """All that training again needs, but the data.
-
-    Attributes
-    ----------
-    as_of : Timestamp
-        What was known then was used; UTC.
-    command : str
-        What started the run.
-    files : mapping of file name, relative to the data folder, to SHA-256
-    manifest : mapping
-        The bundle's own manifest.
-    digest : str
-        The bundle's: SHA-256 of its manifest.
-    features : mapping of feature to the digest of its definition, or None
-        Of the bundle, the intermediate ones included; None in the record of an older version.
-    """
+    """All that training again needs, but the data."""
 
     run: RunConfig
     policy: TierPolicy
     card: Scorecard | None
     mapping: SourceMapping
     as_of: pd.Timestamp
+    """What was known then was used; UTC."""
     command: str
+    """What started the run."""
     files: Mapping[str, str]
+    """Mapping of file name, relative to the data folder, to SHA-256."""
     manifest: Mapping[str, Any]
+    """The bundle's own manifest."""
     digest: str
+    """The bundle's: SHA-256 of its manifest."""
     environment: Environment
     features: Mapping[str, str] | None
+    """Mapping of feature to the digest of its definition, or None; of the bundle, the intermediate
+    ones included; None in the record of an older version."""
 
 
 def write_record(
@@ -97,12 +89,8 @@ def write_record(
 def load_record(folder: Path, *, subject: str) -> TrainingRecord:
     """Read the files that `write_record` wrote; `subject` names the run in errors.
 
-    Raises
-    ------
-    ConfigError
-        If a configuration in it breaks its rules.
-    RegistryError
-        If a file is missing or cannot be read as what it should be.
+    Raises ConfigError if a configuration in it breaks its rules; RegistryError if a file is missing
+    or cannot be read as what it should be.
     """
     needed = (_RUN, _TIERS, SOURCE, _FACTS, _ENVIRONMENT, MANIFEST)
     missing = [name for name in needed if not (folder / name).is_file()]

@@ -80,21 +80,16 @@ def score_features(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Predictions for n rows: the only way from a bundle to margin, probability and tier.
-
-    Attributes
-    ----------
-    margin : float64 array of shape (n,), log-odds
-    probability : float64 array of shape (n,), calibrated
-    grades : Grades
-    unknown_categories : mapping of feature to number of rows
-        Values that the model has never seen, treated as missing.
-    """
+    """Predictions for n rows: the only way from a bundle to margin, probability and tier."""
 
     margin: Floats
+    """float64 array of shape (n,), log-odds."""
     probability: Floats
+    """float64 array of shape (n,), calibrated."""
     grades: Grades
     unknown_categories: Mapping[str, int]
+    """Mapping of feature to number of rows; values that the model has never seen, treated as
+    missing."""
 
     @property
     def tier(self) -> Ints:
@@ -115,17 +110,10 @@ class Scores:
     ) -> Self:
         """Score and grade rows, without explaining them.
 
-        Parameters
-        ----------
-        features, facts, book, history
-            See `score_features`.
-        predicted : two float64 arrays of shape (n,), optional
-            Margin and probability by other models than the bundle's: those of its folds.
-
-        Raises
-        ------
-        DatasetError
-            Naming the columns of the model that the table does not have.
+        `features`, `facts`, `book`, `history`: see `score_features`.
+        `predicted`: two float64 arrays of shape (n,); margin and probability by other models than
+        the bundle's: those of its folds.
+        Raises DatasetError naming the columns of the model that the table does not have.
         """
         unknown: Mapping[str, int] = {}
         if predicted is None:
@@ -146,19 +134,13 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """Scored rows, and what they were made from.
-
-    Attributes
-    ----------
-    table : pyarrow.Table
-        As `score_features` returns it.
-    contributions : Contributions
-        Of every feature, in the model's order.
-    """
+    """Scored rows, and what they were made from."""
 
     table: pa.Table
+    """As `score_features` returns it."""
     scores: Scores
     contributions: Contributions
+    """Of every feature, in the model's order."""
 
 
 def score_and_grade(
@@ -213,10 +195,7 @@ def predict(
 def model_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
     """Return the model's columns by name: in another order they would be another model's.
 
-    Raises
-    ------
-    DatasetError
-        Naming the columns of the model that the table does not have.
+    Raises DatasetError naming the columns of the model that the table does not have.
     """
     wanted, there = bundle.model.feature_names, set(features.names)
     absent = [name for name in wanted if name not in there]
@@ -238,12 +217,8 @@ def explain_rows(
 ) -> Contributions:
     """Compute the SHAP contribution of every feature of the model, in the model's order.
 
-    Parameters
-    ----------
-    features : FeatureTable
-        See `Scores.of`.
-    progress : callable, optional
-        Called with (rows done, rows in all).
+    `features`: see `Scores.of`.
+    `progress`: called with (rows done, rows in all).
     """
     # encoded here and not by the caller: two models may share the memory of one table
     matrix, _ = model_columns(bundle, features).encode(bundle.vocabularies)
@@ -268,12 +243,8 @@ def reasons_of(
 ) -> dict[str, pa.Array]:
     """Return the columns of `make_reasons`, by the bundle's own reference and currency.
 
-    Parameters
-    ----------
-    features : FeatureTable
-        The model's own columns, in its order.
-    contrast : bool
-        False ranks every feature by its own contribution, usual values too.
+    `features`: the model's own columns, in its order.
+    `contrast`: False ranks every feature by its own contribution, usual values too.
     """
     return make_reasons(
         features,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -35,15 +35,17 @@ from kyc_ml.decision import (
     list_in_force,
     list_rows,
     name_grade,
+    name_value,
     payment_rows,
     rating_points,
     recent_behaviour,
     say_code,
+    say_entered,
     say_value,
     timelines,
     write_text,
 )
-from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, Latest, find_rows, name_of
+from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, Latest, find_rows, name_group, name_of
 from kyc_ml.model import Calibrator
 from kyc_ml.scoring.case import Case
 
@@ -66,12 +68,8 @@ def make_sheet(
 ) -> CaseSheet:
     """Collect the content of a case sheet.
 
-    Parameters
-    ----------
-    tables : ContractedTables
-        The source's tables; only rows known at the decision are shown.
-    label : str
-        Name and version of the model.
+    `tables`: the source's tables; only rows known at the decision are shown.
+    `label`: name and version of the model.
     """
     bundle, score = case.bundle, case.score
     decision, customer = case.decided, score[CUSTOMER_ID]
@@ -185,15 +183,27 @@ def _rows(
         )
         found = tuple(each for each in written if each is not None)
         placed = has_range(spec) and not np.isnan(place)
+        name, text = _head_of(row, language)
         yield ReasonRow(
             code=str(row["code"]),
-            text=str(row["text_zh" if language == "zh" else "text"]),
+            name=name[:1].upper() + name[1:],
+            text=text,
             percentile=float(place) if placed else None,
             contribution=float(row["contribution"]),
             rows=found,
             same_rows=shown.get(found, 0) if found else 0,
         )
         shown.setdefault(found, number)
+
+
+def _head_of(row: Mapping[Hashable, Any], language: Language) -> tuple[str, str]:
+    """Return a reason's head and text: the name of its group, or else the start of its sentence."""
+    text = str(row["text_zh" if language == "zh" else "text"])
+    named = name_group(str(row["code"]))
+    if named is None:
+        head, _, text = text.partition(write_text("sheet", "colon", language).strip())
+        return head, text.strip()
+    return named[language == "zh"], text
 
 
 def _patterns(
@@ -243,14 +253,9 @@ def scale_of(
 ) -> OddsScale:
     """Find the scale of log-odds that the cases of a model and a segment share.
 
-    Parameters
-    ----------
-    base : float
-        The model's base value.
-    cut_offs : str
-        Segment whose cut-offs apply.
-    segment : str or None
-        Segment of the calibration.
+    `base`: the model's base value.
+    `cut_offs`: segment whose cut-offs apply.
+    `segment`: segment of the calibration.
     """
 
     def proba(margin: float) -> float:
@@ -305,9 +310,9 @@ def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
                 "code": each.code,
                 "gives": write_text("gives", kind, language, tier=shown[str(tier)]),
                 "reason": _reason_of(each, language),
-                "source": each.source,
+                "source": say_entered(each.source, language),
                 "until": str(each.expiry - timedelta(days=1)),  # its last day, as in the sentence
-                "approver": each.approver,
+                "approver": name_value("entered", each.approver, language),
             }
         )
     return listed
@@ -315,7 +320,7 @@ def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
 
 def _reason_of(override: OverrideRule | EnteredOverride, language: Language) -> str:
     if isinstance(override, EnteredOverride):
-        return override.reason
+        return say_entered(override.reason, language)
     return override.chinese if language == "zh" else override.english
 
 

@@ -55,16 +55,9 @@ class Checkpoints:
     def note(self, name: str, files: Sequence[Path], facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write the checkpoint of a step.
 
-        Returns
-        -------
-        dict
-            The facts as `done` returns them, in the same order: what follows must not
-            depend on whether the run was interrupted.
-
-        Raises
-        ------
-        OutputError
-            If the checkpoint cannot be written.
+        The facts as `done` returns them, in the same order: what follows must not depend on whether
+        the run was interrupted.
+        Raises OutputError if the checkpoint cannot be written.
         """
         digests = {str(path.relative_to(self._work)): digest_file(path) for path in files}
         # the files are complete before the checkpoint that names them is written
@@ -75,13 +68,7 @@ class Checkpoints:
 
 
 def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be read.
-    """
+    """Return the SHA-256 of a file; OutputError if it cannot be read."""
     try:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -148,10 +148,8 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Return the result of SQL in batches of about `rows`.
 
-    Raises
-    ------
-    duckdb.Error
-        If the rows cannot be computed. Arrow raises an OSError then, as if a device had failed.
+    Raises duckdb.Error if the rows cannot be computed. Arrow raises an OSError then, as if a device
+    had failed.
     """
     try:
         # a generator, so that an error while reading is caught here too
@@ -166,10 +164,8 @@ def read_batches(
 def private_folder(scratch: Path | None) -> Iterator[Path]:
     """Make a folder that only the user can read, for copies of data; it is removed afterwards.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be made inside `scratch`, or the system's temporary folder for None.
+    Raises OutputError if it cannot be made inside `scratch`, or the system's temporary folder for
+    None.
     """
     folder = _make_private(scratch)
     try:

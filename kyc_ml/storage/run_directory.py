@@ -40,24 +40,16 @@ _SUPERUSER: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDirectory:
-    """The goal of a run, and the folder that becomes it.
-
-    Attributes
-    ----------
-    goal : Path
-        The published folder; it appears complete, by one rename.
-    work : Path
-        Next to it, on the same file system; readable by its owner alone.
-    failed : Path
-        What is left of a run that exceeded its limits.
-    number : int
-        Descriptor of the work folder, open while the goal is held.
-    """
+    """The goal of a run, and the folder that becomes it."""
 
     goal: Path
+    """The published folder; it appears complete, by one rename."""
     work: Path
+    """Next to it, on the same file system; readable by its owner alone."""
     failed: Path
+    """What is left of a run that exceeded its limits."""
     number: int
+    """Descriptor of the work folder, open while the goal is held."""
 
     @property
     def scratch(self) -> Path:
@@ -67,10 +59,7 @@ class RunDirectory:
     def keep(self, names: Collection[str]) -> None:
         """Remove everything from the work folder except these files and folders.
 
-        Raises
-        ------
-        OutputError
-            If something cannot be removed.
+        Raises OutputError if something cannot be removed.
         """
         try:
             found = os.listdir(self.number)  # noqa: PTH208  a descriptor has no path
@@ -81,10 +70,7 @@ class RunDirectory:
     def clear(self) -> None:
         """Remove everything from the work folder, and make an empty scratch folder.
 
-        Raises
-        ------
-        OutputError
-            If that is not possible.
+        Raises OutputError if that is not possible.
         """
         self.keep(())
         try:
@@ -95,10 +81,7 @@ class RunDirectory:
     def remove(self, names: Collection[str]) -> None:
         """Remove these files and folders from the work folder; missing ones are ignored.
 
-        Raises
-        ------
-        OutputError
-            If something cannot be removed.
+        Raises OutputError if something cannot be removed.
         """
         try:
             for name in names:
@@ -121,10 +104,7 @@ class RunDirectory:
     def publish(self) -> None:
         """Rename the work folder to the goal.
 
-        Raises
-        ------
-        OutputError
-            If the goal exists, or the rename fails; the work folder stays.
+        Raises OutputError if the goal exists, or the rename fails; the work folder stays.
         """
         # `replace` would overwrite an empty folder without an error
         if os.path.lexists(self.goal):
@@ -135,10 +115,7 @@ class RunDirectory:
     def put_aside(self) -> None:
         """Rename the work folder to `failed`; an earlier one there is removed.
 
-        Raises
-        ------
-        OutputError
-            If that is not possible.
+        Raises OutputError if that is not possible.
         """
         _remove(self.failed)
         self._rename(self.failed)
@@ -163,16 +140,9 @@ def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[RunDirectory]:
 
     The lock is a lock of the kernel: it cannot outlive the job that holds it.
 
-    Parameters
-    ----------
-    known_as : Path, optional
-        Path for the message to a second job, if the user did not name the goal itself.
-
-    Raises
-    ------
-    OutputError
-        If another job holds it, its folder cannot be written, or what lies there under the goal's
-        names was not made by this user.
+    `known_as`: path for the message to a second job, if the user did not name the goal itself.
+    Raises OutputError if another job holds it, its folder cannot be written, or what lies there
+    under the goal's names was not made by this user.
     """
     if not goal.name:
         msg = f"{goal} cannot be the name of a new folder: name one, such as scores/2025-06-24"

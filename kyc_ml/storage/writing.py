@@ -21,10 +21,7 @@ _LONGER: Final = 16
 def require_place(path: Path) -> None:
     """Raise early if a file or folder could not be written later, after hours of work.
 
-    Raises
-    ------
-    OutputError
-        If it would lie below a file, or below a folder that may not be written.
+    Raises OutputError if it would lie below a file, or below a folder that may not be written.
     """
     above = path.absolute().parents
     nearest = next((folder for folder in above if folder.exists()), Path.cwd())
@@ -48,10 +45,7 @@ def why_unwritable(place: Path) -> int:
 def make_private(folder: Path) -> None:
     """Make a folder that only this user can read; an existing one stays as it is.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be made.
+    Raises OutputError if it cannot be made.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -68,10 +62,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     A missing folder is made. The file is readable by its owner alone: it may hold customers'
     data.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be written; an earlier file at `path` stays as it was.
+    Raises OutputError if it cannot be written; an earlier file at `path` stays as it was.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,10 +90,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file as `written_whole` does.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be written; an earlier file at `path` stays as it was.
+    Raises OutputError if it cannot be written; an earlier file at `path` stays as it was.
     """
     with written_whole(path) as handle:
         handle.write(content)
@@ -116,10 +104,8 @@ def dump_json(content: object) -> str:
 def load_json(content: str | bytes) -> Any:  # noqa: ANN401  what JSON holds
     """Read JSON as `dump_json` writes it, of a file that may have been changed.
 
-    Raises
-    ------
-    json.JSONDecodeError, UnicodeDecodeError
-        If it is not JSON, holds a number that is not finite, or is nested too deeply to read.
+    Raises json.JSONDecodeError or UnicodeDecodeError if it is not JSON, holds a number that is not
+    finite, or is nested too deeply to read.
     """
     try:
         return json.loads(content, parse_float=_finite, parse_constant=_finite)

@@ -28,18 +28,12 @@ _OBJECTIVE: Final = "average_precision"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedValue:
-    """The difference of a model from its baselines, with 95 % intervals.
-
-    Attributes
-    ----------
-    table : DataFrame
-        One row a baseline and figure: baseline, figure (auc, average_precision, log_loss),
-        model_value, baseline_value, difference (model less baseline), low, high (of the
-        difference; NaN where fewer than two samples hold both classes), better ('higher' or
-        'lower').
-    """
+    """The difference of a model from its baselines, with 95 % intervals."""
 
     table: pd.DataFrame
+    """One row a baseline and figure: baseline, figure (auc, average_precision, log_loss),
+    model_value, baseline_value, difference (model less baseline), low, high (of the difference; NaN
+    where fewer than two samples hold both classes), better ('higher' or 'lower')."""
     sentence: str
 
 
@@ -56,11 +50,8 @@ def compute_added_value(
 
     Intervals are those of `paired_differences`.
 
-    Parameters
-    ----------
-    target : array of 0 and 1, shape (n,), of both classes
-    customers : array of shape (n,)
-        Drawn whole, with all their rows.
+    `target`: array of 0 and 1, shape (n,), of both classes.
+    `customers`: array of shape (n,); drawn whole, with all their rows.
     """
     ours = _figures_of(target, model)
     theirs = {name: _figures_of(target, baseline) for name, baseline in baselines.items()}

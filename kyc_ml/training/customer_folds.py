@@ -11,17 +11,15 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
-from kyc_ml.contract import ContractedTables, observable_until
+from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import (
     ALREADY_ADVERSE,
     OPEN_CASE,
     Fold,
     Labels,
-    RowAssignment,
     customers_of,
-    history_start,
-    make_observations,
-    mature_labels,
+    labels_of,
+    observations_of,
     summarise_folds,
     to_status,
 )
@@ -29,7 +27,7 @@ from kyc_ml.decision import TierPolicy, require_peers
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, FeatureTable, choose_features, microseconds
-from kyc_ml.metrics import Floats, Ints, Mask, Predictions, number_customers
+from kyc_ml.metrics import Floats, Mask, Predictions, number_customers
 from kyc_ml.model import choose_calibrator
 from kyc_ml.training.evidence import (
     BASELINE,
@@ -52,36 +50,23 @@ from kyc_ml.training.out_of_fold import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldObservations:
-    """The observations that a cross-validated model is fitted on, and the count of all.
-
-    Attributes
-    ----------
-    used : pyarrow.Table of n observations
-        Those whose outcome was known on the training date, and that were mature then.
-    target : float64 array of shape (n,)
-    parts : DataFrame
-        What was left out, in the form of `summarise_parts`.
-    """
+    """The observations that a cross-validated model is fitted on, and the count of all."""
 
     used: pa.Table
+    """pyarrow.Table of n observations; those whose outcome was known on the training date, and that
+    were mature then."""
     target: Floats
+    """float64 array of shape (n,)."""
     parts: pd.DataFrame
+    """What was left out, in the form of `summarise_parts`."""
 
 
 def list_observations(
     source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp
 ) -> FoldObservations:
     """List the observations to fit on, with outcomes as known at `as_of`."""
-    observations = make_observations(
-        source,
-        unit=config.unit,
-        start=history_start(config.dataset),
-        end=observable_until(source, as_of),
-        config=config.dataset,
-    )
-    labels = mature_labels(
-        source, observations, unit=config.unit, as_of=as_of, config=config.dataset
-    )
+    observations = observations_of(source, config, until=as_of)
+    labels = labels_of(source, observations, config, as_of=as_of)
     usable = labels.usable & labels.settled
     return FoldObservations(
         used=observations.filter(pa.array(usable)),
@@ -186,21 +171,14 @@ def _require_classes(
 def _summarise(held_out: OutOfFold, features: FeatureTable, target: Floats) -> pd.DataFrame:
     table = summarise_folds(
         [
-            _fold(number, np.flatnonzero(held_out.fold == number - 1), n_rows=target.size)
-            for number in range(1, len(held_out.trees) + 1)
+            Fold.of_customers(number + 1, held_out.fold == number)
+            for number in range(len(held_out.trees))
         ],
         times=microseconds(features.keys[DECISION_TIME]).view("datetime64[us]"),
         status=to_status(target),
         customers=customers_of(features.keys),
     )
     return table.assign(trees=np.repeat(held_out.trees, 2))
-
-
-def _fold(number: int, held: Ints, *, n_rows: int) -> Fold:
-    tested = np.zeros(n_rows, np.bool_)
-    tested[held] = True
-    fate = np.where(tested, RowAssignment.TEST, RowAssignment.TRAIN).astype(np.int8)
-    return Fold(number=number, period=None, fate=fate, in_test_period=tested)
 
 
 def _count_all(observations: pa.Table, labels: Labels, usable: Mask) -> pd.DataFrame:

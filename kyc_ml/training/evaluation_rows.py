@@ -40,34 +40,23 @@ def is_cross_validated(bundle: Bundle) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldRows:
-    """The rows that a cross-validated model was trained on, to be predicted out of fold.
-
-    Attributes
-    ----------
-    target : float64 array of shape (n,)
-        Outcomes as they were known on the training date.
-    since, until : Timestamp
-        Decisions in ``[since, until)``; `until` is the training date.
-    difference : str
-        What the data hold otherwise than at the training, in a sentence; '' where nothing.
-    """
+    """The rows that a cross-validated model was trained on, to be predicted out of fold."""
 
     observations: pa.Table
     target: Floats
+    """float64 array of shape (n,); outcomes as they were known on the training date."""
     since: pd.Timestamp
     until: pd.Timestamp
+    """`since` and `until`: decisions in ``[since, until)``; `until` is the training date."""
     difference: str
+    """What the data hold otherwise than at the training, in a sentence; '' where nothing."""
 
 
 def list_fold_rows(bundle: Bundle, tables: ContractedTables) -> FoldRows:
     """List the rows that a cross-validated model was trained on.
 
-    Raises
-    ------
-    ConfigError
-        If the model was not cross-validated by customer.
-    DatasetError
-        If the data have too few of them for its folds.
+    Raises ConfigError if the model was not cross-validated by customer; DatasetError if the data
+    have too few of them for its folds.
     """
     splits = require_customer_folds(bundle.config)
     trained = trained_until(bundle)

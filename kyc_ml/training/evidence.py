@@ -16,13 +16,7 @@ from kyc_ml.dataset import Boundaries, customers_of
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import (
-    DECISION_TIME,
-    FeatureSpec,
-    FeatureTable,
-    all_made_of,
-    build_features,
-)
+from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, all_made_of, build_features
 from kyc_ml.metrics import (
     DRAWS,
     Floats,
@@ -42,7 +36,7 @@ from kyc_ml.model import (
     fit_logistic,
     learn_profile,
 )
-from kyc_ml.registry import Bundle
+from kyc_ml.registry import REFITS, Bundle
 from kyc_ml.training.added_value import AddedValue, compute_added_value
 from kyc_ml.training.explained import ExplainedRows, explain_sample
 from kyc_ml.training.stability import Stability
@@ -54,22 +48,17 @@ RATING: Final = "expert rating"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldoutPredictions:
-    """Outcomes and predictions of the held-out rows; the model was fitted on none of them.
-
-    Attributes
-    ----------
-    part : str
-        'test', or 'cross_validation' where every row was held out once.
-    target, margin, probability : float64 arrays of shape (n,)
-    baselines : mapping of who to Predictions of the n rows
-        Their probabilities were fitted on other rows, as the model's were.
-    """
+    """Outcomes and predictions of the held-out rows; the model was fitted on none of them."""
 
     part: str
+    """'test', or 'cross_validation' where every row was held out once."""
     target: Floats
     margin: Floats
     probability: Floats
+    """`target`, `margin` and `probability`: float64 arrays of shape (n,)."""
     baselines: Mapping[str, Predictions]
+    """Mapping of who to Predictions of the n rows; their probabilities were fitted on other rows,
+    as the model's were."""
     features: FeatureTable
 
 
@@ -156,11 +145,8 @@ def _profile(
 ) -> Profile:
     """Learn the distributions that nights are compared with.
 
-    Parameters
-    ----------
-    latest : bool
-        Whether to take the latest rows alone: rows of every time include those of a history that
-        had just begun, which no later night resembles.
+    `latest`: whether to take the latest rows alone: rows of every time include those of a history
+    that had just begun, which no later night resembles.
     """
     probability = calibration.calibrator.probability(
         evidence.margin, evidence.features.segment(config.calibration.segment)
@@ -193,10 +179,8 @@ def make_trained(
 ) -> Trained:
     """Assemble the bundle and the evidence of its training.
 
-    Parameters
-    ----------
-    learned_from : bool array of shape (len(features),)
-        The rows the model was fitted on: vocabularies and the peer reference come from them.
+    `learned_from`: bool array of shape (len(features),); the rows the model was fitted on:
+    vocabularies and the peer reference come from them.
     """
     vocabularies = features.learn_vocabularies(learned_from)
     learned, _ = features.encode(vocabularies)
@@ -221,7 +205,8 @@ def make_trained(
                 contributions=contribute,
                 seed=config.model.seed,
             ),
-            metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()},
+            metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()}
+            | _compared_refits(stability),
             data=data,
             # by the bundle's own map, even if the evidence used the maps of folds: a scoring run
             # compares its rows with these, and two step maps differ without any drift
@@ -254,6 +239,14 @@ def make_trained(
         best_round=best_round,
         stability=stability,
     )
+
+
+def _compared_refits(stability: tuple[Stability, ...]) -> dict[str, dict[str, float]]:
+    """Return how far refits on samples of customers repeat the reasons; empty without refits."""
+    for each in stability:
+        if each.kind == "bootstrap":
+            return {REFITS: {"number": len(each.runs), "same_reasons": each.same_reasons}}
+    return {}
 
 
 def _recorded(figures: ModelMetrics) -> dict[str, float]:

@@ -30,22 +30,18 @@ FOLDS: Final = "cross_validation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfFold:
-    """Each of n rows, predicted by a model fitted without its customer.
-
-    Attributes
-    ----------
-    fold : int64 array of shape (n,)
-        From 0: the fold that the row was held out in, with all rows of its customer.
-    margin, baseline : float64 arrays of shape (n,), log-odds
-        Of the model of the other folds, and of the logistic regression on the same rows. Margins of
-        different folds are of different models: a figure over all rows mixes them.
-    trees : tuple of int, one a fold
-    """
+    """Each of n rows, predicted by a model fitted without its customer."""
 
     fold: Ints
+    """int64 array of shape (n,); from 0: the fold that the row was held out in, with all rows of
+    its customer."""
     margin: Floats
     baseline: Floats
+    """`margin` and `baseline`: float64 arrays of shape (n,), log-odds; of the model of the other
+    folds, and of the logistic regression on the same rows. Margins of different folds are of
+    different models: a figure over all rows mixes them."""
     trees: tuple[int, ...]
+    """Tuple of int, one a fold."""
 
     def probability(
         self, target: Floats, *, method: Method, segments: SegmentRows | None = None
@@ -63,9 +59,7 @@ def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) 
 
     Raises DatasetError if there are fewer customers than folds, or fewer rows of a class.
 
-    Returns
-    -------
-    int64 array of shape (n,)
+    Returns int64 array of shape (n,).
     """
     owners, positives = np.unique(customers).size, int(target.sum())
     fewest = min(owners, positives, target.size - positives)
@@ -114,10 +108,8 @@ def predict_out_of_fold(
 ) -> OutOfFold:
     """Predict every row by a model and a baseline fitted without its customer.
 
-    Parameters
-    ----------
-    matrix : float64 array of shape (n, p)
-    customers : object array of shape (n,)
+    `matrix`: float64 array of shape (n, p).
+    `customers`: object array of shape (n,).
     """
     splits = require_customer_folds(config)
     fold = split_customers(target, customers, folds=splits.folds, seed=config.model.seed)

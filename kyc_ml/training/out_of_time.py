@@ -10,25 +10,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.config import (
-    CALIBRATION,
-    PARTS,
-    TEST,
-    TRAIN,
-    DatasetConfig,
-    RunConfig,
-    SplitConfig,
-)
-from kyc_ml.contract import ContractedTables, observable_until
+from kyc_ml.config import CALIBRATION, PARTS, TEST, TRAIN, DatasetConfig, RunConfig, SplitConfig
+from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import (
     BETWEEN,
     Boundaries,
     assign_parts,
     customers_of,
-    history_start,
-    make_observations,
-    mature_labels,
+    labels_of,
     name_between,
+    observations_of,
     plan_out_of_time,
     summarise_parts,
     to_target,
@@ -46,12 +37,7 @@ from kyc_ml.metrics import (
     compute_metrics,
     number_customers,
 )
-from kyc_ml.model import (
-    BinnedLogistic,
-    calibrate_later,
-    choose_calibrator,
-    latest_rows,
-)
+from kyc_ml.model import BinnedLogistic, calibrate_later, choose_calibrator, latest_rows
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
@@ -127,10 +113,12 @@ def train_out_of_time(
         part=part, target=target, matrix=matrix, customers=customers_of(features.keys)
     )
     numbers = {name: rows.of(name) for name in (*PARTS, BETWEEN)}
-    fit = fit_in_time(matrix, target, numbers, features.specs, config=config.model, tell=tell)
+    fit = fit_in_time(
+        matrix, target, numbers, rows.customers, features.specs, config=config.model, tell=tell
+    )
     margin = fit.model.margin(matrix, threads=config.model.n_jobs)
     segment = features.segment(config.calibration.segment)
-    calibrating, tested = numbers[CALIBRATION], numbers[TEST]
+    calibrating, tested = fit.rows, numbers[TEST]
     choice = choose_calibrator(
         fit.calibrating,
         target[calibrating],
@@ -150,6 +138,7 @@ def train_out_of_time(
     stability = refit(
         rows.take,
         features.specs,
+        fitted=fit.model,
         reasons=lambda: RefitReasons(features, matrix, numbers[TRAIN], tested, config),
         config=config,
         tell=tell,
@@ -245,12 +234,10 @@ def label_parts(
     source: ContractedTables, *, config: RunConfig, boundaries: Boundaries
 ) -> tuple[pa.Table, Names, Names]:
     """Return each observation's part and label; labels of a part are those known at its cut-off."""
-    observations = make_observations(
+    observations = observations_of(
         source,
-        unit=config.unit,
-        start=history_start(config.dataset),
-        end=observable_until(source, boundaries.parts[TEST][1]),
-        config=config.dataset,
+        config,
+        until=boundaries.parts[TEST][1],
         end_is=_say_end(config.dataset, boundaries.as_of),
     )
     decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
@@ -260,14 +247,8 @@ def label_parts(
         (boundaries.development_cutoff, part != TEST),
         (boundaries.as_of, part == TEST),
     ):
-        labels = mature_labels(
-            source,
-            observations.filter(pa.array(rows)),
-            unit=config.unit,
-            as_of=date,
-            config=config.dataset,
-        )
-        status[rows] = labels.status
+        known = labels_of(source, observations.filter(pa.array(rows)), config, as_of=date)
+        status[rows] = known.status
     return observations, part, status
 
 

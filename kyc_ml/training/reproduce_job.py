@@ -34,31 +34,23 @@ _FEATURES_UNKNOWN: Final = ("not known: the run was recorded by an older version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReproductionResult:
-    """The comparison of a recorded bundle with the one trained again.
-
-    Attributes
-    ----------
-    run_id : str
-        Of the run in MLflow.
-    recorded, again : str
-        Digest of the recorded bundle and of the new one, in the recorded format.
-    differing : tuple of str
-        Files of the bundle that differ, the manifest with its entries.
-    features : tuple of str
-        Features that were added, removed or have another definition, a line each; unknown for
-        a run that an older version recorded.
-    changes : tuple of str
-        Differences in code, Python and libraries, a line each.
-    """
+    """The comparison of a recorded bundle with the one trained again."""
 
     run_id: str
+    """Of the run in MLflow."""
     name: str
     command: str
     recorded: str
     again: str
+    """`recorded` and `again`: digest of the recorded bundle and of the new one, in the recorded
+    format."""
     differing: tuple[str, ...]
+    """Files of the bundle that differ, the manifest with its entries."""
     features: tuple[str, ...]
+    """Features that were added, removed or have another definition, a line each; unknown for a run
+    that an older version recorded."""
     changes: tuple[str, ...]
+    """Differences in code, Python and libraries, a line each."""
     seconds: dict[str, float]
 
     @property
@@ -136,10 +128,7 @@ def require_same_files(
 
     `files` maps names, relative to the data folder, to SHA-256.
 
-    Raises
-    ------
-    SourceError
-        Naming every file that is missing, was added or has other bytes.
+    Raises SourceError naming every file that is missing, was added or has other bytes.
     """
     if not data.is_dir():
         msg = f"data folder {data} of {subject} does not exist: name the one it was trained on"

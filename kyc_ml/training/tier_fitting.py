@@ -137,20 +137,11 @@ def fit_policy(
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is written.
 
-    Parameters
-    ----------
-    since : Timestamp or None
-        First decision to fit on; None is the first whose row the model has not seen, and of
-        a model cross-validated by customer all its rows out of fold.
-    learned_rows : bool
-        Allow an earlier `since`; the proposal then warns of it.
-
-    Raises
-    ------
-    ConfigError, DatasetError
-        As `propose`, `mature_rows` and `list_fold_rows` do.
-    LeakageError
-        If the model learned from rows that `since` lets in.
+    `since`: first decision to fit on; None is the first whose row the model has not seen, and of a
+    model cross-validated by customer all its rows out of fold.
+    `learned_rows`: allow an earlier `since`; the proposal then warns of it.
+    Raises ConfigError or DatasetError as `propose`, `mature_rows` and `list_fold_rows` do;
+    LeakageError if the model learned from rows that `since` lets in.
     """
     require_fit(in_force)
     basis, start = require_unseen(bundle, since, learned_rows=learned_rows)
@@ -184,11 +175,7 @@ def require_unseen(
 ) -> tuple[Basis, pd.Timestamp | None]:
     """Choose the rows to fit on; raise for rows that the model learned from.
 
-    Returns
-    -------
-    basis : Basis
-    start : Timestamp or None
-        First decision; None for out-of-fold rows.
+    Returns `start`: first decision; None for out-of-fold rows.
     """
     unseen = unseen_since(bundle)
     if since is None and is_cross_validated(bundle):
@@ -225,14 +212,9 @@ def mature_rows(
 
     Raises DatasetError if no row is old enough.
 
-    Returns
-    -------
-    rows : FitRows
-    left_out : int
-        Rows of the period without a usable outcome: open cases, and customers with an earlier
-        adverse outcome.
-    until : Timestamp
-        End of the period: later outcomes are not mature.
+    Returns `left_out`: rows of the period without a usable outcome: open cases, and customers with
+    an earlier adverse outcome.
+    Returns `until`: end of the period: later outcomes are not mature.
     """
     found = evaluation_rows(tables, bundle.config, since=since, as_of=as_of)
     used = found.counted
@@ -250,10 +232,7 @@ def _out_of_fold_rows(
 ) -> tuple[FitRows, pd.Timestamp, pd.Timestamp]:
     """Predict the rows of a cross-validated training by the models of its folds.
 
-    Returns
-    -------
-    rows : FitRows
-    since, until : Timestamp
+    Returns `since, until`.
     """
     found = list_fold_rows(bundle, tables)
     if found.difference:

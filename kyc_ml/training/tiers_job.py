@@ -18,46 +18,32 @@ from kyc_ml.training.tier_fitting import FitResult, fit_policy, require_unseen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TiersFitRequest:
-    """What to propose cut-offs for, and from which rows.
-
-    Attributes
-    ----------
-    model : str
-        Registry address or a bundle's folder.
-    source, data : Path
-        Source mapping, and the folder of the files it names.
-    since : Timestamp or None
-        First decision to fit on; None is the first of the test part of the training, whose
-        rows the model has not seen, or all out-of-fold rows of a cross-validated model.
-    as_of : Timestamp or None
-        Outcomes known then are used; None is the end of the data.
-    learned_rows : bool
-        Use rows that the model learned from too; the proposal then says so.
-    policy : Path or None
-        The policy in force; None is the bundle's own.
-    out : Path or None
-        YAML file to write the proposed policy to; a page for those who decide is beside it, in
-        English and Chinese (`pages_of`).
-    """
+    """What to propose cut-offs for, and from which rows."""
 
     model: str
+    """Registry address or a bundle's folder."""
     source: Path
     data: Path
+    """`source` and `data`: source mapping, and the folder of the files it names."""
     since: pd.Timestamp | None = None
+    """First decision to fit on; None is the first of the test part of the training, whose rows the
+    model has not seen, or all out-of-fold rows of a cross-validated model."""
     as_of: pd.Timestamp | None = None
+    """Outcomes known then are used; None is the end of the data."""
     learned_rows: bool = False
+    """Use rows that the model learned from too; the proposal then says so."""
     policy: Path | None = None
+    """The policy in force; None is the bundle's own."""
     out: Path | None = None
+    """YAML file to write the proposed policy to; a page for those who decide is beside it, in
+    English and Chinese (`pages_of`)."""
     quarantine: Path | None = None
 
 
 def run_tiers_fit(request: TiersFitRequest, *, reporter: ProgressReporter) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is changed.
 
-    Raises
-    ------
-    ConfigError, DatasetError, LeakageError
-        As `fit_policy` does.
+    Raises ConfigError, DatasetError or LeakageError as `fit_policy` does.
     """
     if request.out is not None:
         require_place(request.out)

@@ -49,6 +49,8 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
     """Draw the evaluation of the model, on rows that it was not fitted on."""
     seen = trained.evidence
     scores = {MODEL: seen.margin, **{who: said.score for who, said in seen.baselines.items()}}
+    # people read what a feature says; its name is in the table below the plot
+    described = {"feature": {spec.name: spec.description for spec in seen.features.specs}}
     figures = {
         "roc": plot_roc({who: compute_roc(seen.target, s) for who, s in scores.items()}),
         "precision_recall": plot_precision_recall(
@@ -67,8 +69,8 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
             cut_offs=dict(zip(tiers["tier"], tiers["from_probability"], strict=True)),
         ),
         "tiers": plot_tiers(tiers),
-        "importance": plot_importance(trained.importance),
-        "beeswarm": plot_beeswarm(trained.explained.beeswarm(top=_SWARMS)),
+        "importance": plot_importance(trained.importance.replace(described)),
+        "beeswarm": plot_beeswarm(trained.explained.beeswarm(top=_SWARMS).replace(described)),
     }
     if trained.boundaries is not None:
         figures["parts"] = plot_parts(
@@ -115,10 +117,7 @@ def _at_even_recall(points: pd.DataFrame) -> pd.DataFrame:
 def quality_table(trained: Trained) -> pd.DataFrame:
     """Return the metrics on the evaluated rows: the model, the baselines, and no model.
 
-    Returns
-    -------
-    DataFrame
-        who, then every figure of `ModelMetrics`; NaN where a figure means nothing.
+    who, then every figure of `ModelMetrics`; NaN where a figure means nothing.
     """
     part = trained.evidence.part
     rows = [{"who": who, **trained.quality[who][part].as_dict()} for who in trained.quality]

@@ -27,10 +27,7 @@ def warn_of_odd_tiers(tiers: pd.DataFrame, reporter: ProgressReporter) -> None:
 
     Most customers are low risk: such cut-offs were made for other probabilities.
 
-    Parameters
-    ----------
-    tiers : DataFrame
-        One row a tier, lowest first, with tier and rows, as `compute_tier_table` gives it.
+    `tiers`: one row a tier, lowest first, with tier and rows, as `compute_tier_table` gives it.
     """
     total = int(tiers["rows"].sum())
     if total < _MANY:
@@ -86,10 +83,7 @@ def warn_of_sampled_level(
     Margins are corrected for it exactly, but only as far as the trees fitted the changed odds:
     regularised ones stop short of them, and the correction then goes too far.
 
-    Parameters
-    ----------
-    calibration : str
-        Method of the calibrator; see `CalibrationConfig`.
+    `calibration`: method of the calibrator; see `CalibrationConfig`.
     """
     sampled = config.negative_share != 1.0 or config.positive_weight != 1.0
     if sampled and calibration == "none":

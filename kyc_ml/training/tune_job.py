@@ -22,30 +22,22 @@ from kyc_ml.training.tuning.tune import Tuned, tune_tables, with_budget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneRequest:
-    """What to tune, on what, for how long, and where to keep it.
-
-    Attributes
-    ----------
-    config, source, data : Path
-        Run configuration, source mapping, and the folder of the files it names.
-    out : Path
-        YAML file to write, for ``model: !include FILE``.
-    study : Path or None
-        SQLite file of the study; an existing study is resumed. None is `out` as ``.db``.
-    as_of : Timestamp or None
-        What was known then may be used; None is the end of the data.
-    trials, minutes
-        Budgets to use instead of the configuration's.
-    """
+    """What to tune, on what, for how long, and where to keep it."""
 
     config: Path
     source: Path
     data: Path
+    """`config`, `source` and `data`: run configuration, source mapping, and the folder of the files
+    it names."""
     out: Path
+    """YAML file to write, for ``model: !include FILE``."""
     study: Path | None = None
+    """SQLite file of the study; an existing study is resumed. None is `out` as ``.db``."""
     as_of: pd.Timestamp | None = None
+    """What was known then may be used; None is the end of the data."""
     trials: int | None = None
     minutes: float | None = None
+    """`trials` and `minutes`: budgets to use instead of the configuration's."""
     quarantine: Path | None = None
 
 
@@ -56,10 +48,7 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
     on rows that no choice saw, it writes the own, and what was found as comments. These rows are
     later ones; of a run cross-validated by customer they are outer folds, each with its search.
 
-    Raises
-    ------
-    ConfigError
-        If the study is of other data or settings.
+    Raises ConfigError if the study is of other data or settings.
     """
     run = load_run(request.config, source=request.source).run
     run = with_budget(run, trials=request.trials, minutes=request.minutes)

@@ -27,7 +27,7 @@ def _against_benchmarks(table: pd.DataFrame) -> Iterator[Said]:
             continue
         kind = "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "alike"
         figures = {name: _signed(row[name]) for name in ("difference", "low", "high")}
-        yield _fill(kind, who=row["baseline"], **figures)
+        yield _fill(kind, who=str(row["baseline"]), **figures)
 
 
 def _calibration(trained: Trained) -> Said:
@@ -49,8 +49,12 @@ def _calibration(trained: Trained) -> Said:
 
 
 def _fill(kind: str, **values: Any) -> Said:  # noqa: ANN401
-    words = WORDS["verdicts"][kind]
-    return words["en"].format(**values), words["zh"].format(**values)
+    words, who = WORDS["verdicts"][kind], values.get("who", "")
+    named = WORDS["predictors"].get(who, {})
+    english, chinese = (
+        words[each].format(**values | {"who": named.get(each, who)}) for each in ("en", "zh")
+    )
+    return english, chinese
 
 
 def _signed(value: float) -> str:

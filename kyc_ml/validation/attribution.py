@@ -21,25 +21,18 @@ _PIECE: Final = 16_384
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
-    """Summary of the SHAP contributions of n rows.
-
-    Attributes
-    ----------
-    strength : float64 array of shape (p,)
-        Mean absolute contribution of each feature, in log-odds.
-    codes : tuple of str
-        Reason codes; see `reasons_of_rows`.
-    reasons : int16 array of shape (n, k)
-        Indices in `codes` of the published reasons of each row, in their order; -1 for none.
-    worst_error : float
-        Largest difference between base value plus contributions and the margin.
-    """
+    """Summary of the SHAP contributions of n rows."""
 
     names: tuple[str, ...]
     strength: Floats
+    """float64 array of shape (p,); mean absolute contribution of each feature, in log-odds."""
     codes: tuple[str, ...]
+    """Reason codes; see `reasons_of_rows`."""
     reasons: npt.NDArray[np.int16]
+    """int16 array of shape (n, k); indices in `codes` of the published reasons of each row, in
+    their order; -1 for none."""
     worst_error: float
+    """Largest difference between base value plus contributions and the margin."""
     rows: int
 
     def ranked(self) -> Ints:
@@ -88,10 +81,7 @@ def reasons_of_rows(
 ) -> FoundReasons:
     """Find the reasons of rows as scoring publishes them; see `make_reasons`.
 
-    Parameters
-    ----------
-    features : FeatureTable
-        The model's own columns, in its order.
+    `features`: the model's own columns, in its order.
     """
     if bundle.reference.contrasts:
         return find_reasons(features, contributions, reference=bundle.reference, k=k)

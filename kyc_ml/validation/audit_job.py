@@ -14,14 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
-from kyc_ml.contract import (
-    ContractedTables,
-    end_of_data,
-    known_until,
-    observable_until,
-    read_tables,
-)
-from kyc_ml.dataset import EvaluationRows, history_start, make_observations
+from kyc_ml.contract import ContractedTables, end_of_data, known_until, read_tables
+from kyc_ml.dataset import EvaluationRows, observations_of
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import (
     FeatureAudit,
@@ -42,25 +36,17 @@ MOST_LABELLED: Final = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelProbes:
-    """Results of both label probes.
-
-    Attributes
-    ----------
-    rows, positives : int
-        Observations probed; negatives are a sample where there are many.
-    single : DataFrame
-        feature, auc; the highest first. Empty where the probe was not run.
-    pure : DataFrame
-        Values that nearly only positives have; see `pure_values`.
-    shuffled : ShuffledLabels or None
-        None if the probe was not run.
-    """
+    """Results of both label probes."""
 
     rows: int
     positives: int
+    """`rows` and `positives`: observations probed; negatives are a sample where there are many."""
     single: pd.DataFrame
+    """feature, auc; the highest first. Empty where the probe was not run."""
     pure: pd.DataFrame
+    """Values that nearly only positives have; see `pure_values`."""
     shuffled: ShuffledLabels | None
+    """None if the probe was not run."""
     not_run: str = ""
 
     @property
@@ -86,15 +72,7 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditResult:
-    """The whole audit of one configuration on one source.
-
-    Attributes
-    ----------
-    earlier : Earlier or None
-        Comparison with an earlier extract; None if none was given.
-    unseen : str
-        Doubts about the times of cases that no test can settle; '' if there are no doubts.
-    """
+    """The whole audit of one configuration on one source."""
 
     name: str
     as_of: pd.Timestamp
@@ -103,7 +81,9 @@ class AuditResult:
     seconds: dict[str, float]
     path: Path | None
     earlier: Earlier | None = None
+    """Comparison with an earlier extract; None if none was given."""
     unseen: str = ""
+    """Doubts about the times of cases that no test can settle; '' if there are no doubts."""
 
     @property
     def passed(self) -> bool:
@@ -146,7 +126,7 @@ def run_audit(
         require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     moment = known_until(tables, as_of)
-    observations = _observe(tables, run, until=moment)
+    observations = observations_of(tables, run, until=moment)
     start = time.perf_counter()
     features = audit_features(
         tables,
@@ -186,17 +166,6 @@ def run_audit(
     return result
 
 
-def _observe(tables: ContractedTables, run: RunConfig, *, until: pd.Timestamp) -> pa.Table:
-    """Make the observations of a configuration that can be decided before a time."""
-    return make_observations(
-        tables,
-        unit=run.unit,
-        start=history_start(run.dataset),
-        end=observable_until(tables, until),
-        config=run.dataset,
-    )
-
-
 def _compare(
     now: ContractedTables,
     before: ContractedTables,
@@ -208,7 +177,7 @@ def _compare(
     seed: int,
 ) -> Earlier:
     """Compare features of the observations that an earlier extract has too."""
-    known = _observe(before, run, until=end_of_data(before))
+    known = observations_of(before, run, until=end_of_data(before))
     count, moved = compare_extracts(
         now,
         before,

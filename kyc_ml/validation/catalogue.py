@@ -42,10 +42,7 @@ CHECKS: Final = MappingProxyType({name: each.check for name, each in PROCEDURES.
 def choose_checks(only: tuple[str, ...]) -> tuple[Procedure, ...]:
     """Choose checks by id or family, in the order of a report; all if none is named.
 
-    Raises
-    ------
-    ConfigError
-        If a name is neither a check nor a family.
+    Raises ConfigError if a name is neither a check nor a family.
     """
     known = {*PROCEDURES, *FAMILIES}
     for name in only:

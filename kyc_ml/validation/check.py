@@ -30,29 +30,21 @@ class FigureText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One validation check: its question, method, warning signs, limitations and figures.
-
-    Attributes
-    ----------
-    id : str
-        Family and name, such as 'calibration.jeffreys'.
-    measures : tuple of FigureText
-        Its figures, in the order of a report.
-    signs : Text
-        Warning signs: results that suggest high risk.
-    source : str
-        Source of the method, or 'convention'.
-    """
+    """One validation check: its question, method, warning signs, limitations and figures."""
 
     id: str
+    """Family and name, such as 'calibration.jeffreys'."""
     family: str
     title: Text
     purpose: Text
     method: Text
     signs: Text
+    """Warning signs: results that suggest high risk."""
     limits: Text
     source: str
+    """Source of the method, or 'convention'."""
     measures: tuple[FigureText, ...]
+    """Its figures, in the order of a report."""
 
     def __post_init__(self) -> None:
         if self.id.partition(".")[0] != self.family:

@@ -18,7 +18,13 @@ import pyarrow.parquet as pq
 
 from kyc_ml.config import Objective, check_section
 from kyc_ml.contract import ContractedTables, digest_together, known_until, read_tables
-from kyc_ml.display import ProgressReporter, plot_reliabilities, plot_tier_moves, say_number
+from kyc_ml.display import (
+    ProgressReporter,
+    plot_differences,
+    plot_reliabilities,
+    plot_tier_moves,
+    say_number,
+)
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.registry import (
     Bundle,
@@ -55,52 +61,37 @@ _SHOWN: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonRequest:
-    """What a comparison is asked to do.
-
-    Attributes
-    ----------
-    challenger, champion : str
-        Registry addresses or folders of bundles.
-    source, data : Path
-        Source mapping, and the folder of the files that it names.
-    since : Timestamp or None
-        First decision; None is the later of both training dates. Two models cross-validated
-        by customer are then compared out of fold while no later rows are mature.
-    as_of : Timestamp or None
-        What was known then is used; None is the end of the data: see `end_of_data`.
-    objective, capacities, review_cost, miss_cost
-        Figure that decides, and costs; None is what the champion's section ``tuning`` has.
-    out : Path or None
-        Folder for every figure as JSON, and the rows that change their tier as Parquet.
-    quarantine : Path or None
-        Parquet file for rows that break the contract.
-    """
+    """What a comparison is asked to do."""
 
     challenger: str
     champion: str
+    """`challenger` and `champion`: registry addresses or folders of bundles."""
     source: Path
     data: Path
+    """`source` and `data`: source mapping, and the folder of the files that it names."""
     since: pd.Timestamp | None = None
+    """First decision; None is the later of both training dates. Two models cross-validated by
+    customer are then compared out of fold while no later rows are mature."""
     as_of: pd.Timestamp | None = None
+    """What was known then is used; None is the end of the data: see `end_of_data`."""
     objective: Objective | None = None
     capacities: Sequence[float] | None = None
     review_cost: float | None = None
     miss_cost: float | None = None
+    """`objective`, `capacities`, `review_cost` and `miss_cost`: figure that decides, and costs;
+    None is what the champion's section ``tuning`` has."""
     out: Path | None = None
+    """Folder for every figure as JSON, and the rows that change their tier as Parquet."""
     quarantine: Path | None = None
+    """Parquet file for rows that break the contract."""
 
 
 def run_compare(asked: ComparisonRequest, *, reporter: ProgressReporter) -> Comparison:
     """Compare a challenger with a champion on rows from which neither has learned.
 
-    Raises
-    ------
-    ConfigError
-        If the models are the same, or they or the source are not of the same kind.
-    LeakageError
-        If a model may have learned from rows after `since`.
-    DatasetError
-        If no row is old enough, all are of one class, or a feature cannot be computed.
+    Raises ConfigError if the models are the same, or they or the source are not of the same kind;
+    LeakageError if a model may have learned from rows after `since`; DatasetError if no row is old
+    enough, all are of one class, or a feature cannot be computed.
     """
     if asked.out is not None:
         require_place(asked.out / FIGURES)
@@ -306,6 +297,7 @@ def _record(found: Comparison, tables: ContractedTables, challenger: Bundle) -> 
         },
         tables={name: getattr(found, name) for name in _TABLES},
         figures={
+            "differences": plot_differences(found.metrics),
             "reliability": plot_reliabilities(found.reliability),
             "tier_moves": plot_tier_moves(found.tiers),
         },

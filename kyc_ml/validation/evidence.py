@@ -39,51 +39,39 @@ class ChampionScores:
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewEvidence:
-    """A model with the rows to evaluate it on, reference rows, and training rows.
-
-    Attributes
-    ----------
-    current : ScoredRows
-        Rows to evaluate the model on; it did not learn from them.
-    reference : ScoredRows
-        Rows from the time of training, to compare with. The trees were not fitted on them, if the
-        model's split has such rows.
-    train : ScoredRows or None
-        A sample of the rows on which the trees were fitted; None if they are not available.
-    recorded : ModelMetrics or None
-        Figures of the model's own test rows, computed again with the labels known at training;
-        None if the model was not split in time.
-    current_is_recorded : bool
-        True if the current rows are that part, because no later row is mature yet.
-    fitted : ScoredRows or None
-        If the current rows are out of fold: the same rows with the scores of the final model,
-        which has learned from them; else None.
-    baseline : Predictions or None
-        If the current rows are out of fold: out-of-fold predictions of a logistic regression for
-        the evaluated rows; else None.
-    tables : ContractedTables or None
-        The source, for checks that compute features again; None if only scored rows are given.
-    left_out : mapping of feature to reason
-        Segments and groups of the policy that this source does not have.
-    """
+    """A model with the rows to evaluate it on, reference rows, and training rows."""
 
     bundle: Bundle
     as_of: pd.Timestamp
     current: ScoredRows
+    """Rows to evaluate the model on; it did not learn from them."""
     reference: ScoredRows
+    """Rows from the time of training, to compare with. The trees were not fitted on them, if the
+    model's split has such rows."""
     train: ScoredRows | None = None
+    """A sample of the rows on which the trees were fitted; None if they are not available."""
     recorded: ModelMetrics | None = None
+    """Figures of the model's own test rows, computed again with the labels known at training; None
+    if the model was not split in time."""
     recorded_part: str = ""
     current_is_recorded: bool = False
+    """True if the current rows are that part, because no later row is mature yet."""
     fitted: ScoredRows | None = None
+    """If the current rows are out of fold: the same rows with the scores of the final model, which
+    has learned from them; else None."""
     baseline: Predictions | None = None
+    """If the current rows are out of fold: out-of-fold predictions of a logistic regression for the
+    evaluated rows; else None."""
     tables: ContractedTables | None = None
+    """The source, for checks that compute features again; None if only scored rows are given."""
     observations: pa.Table | None = None
     specs: tuple[FeatureSpec, ...] = ()
     card: Scorecard | None = None
     rival: ChampionScores | None = None
     retrained: Retrained | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    """Mapping of feature to reason; segments and groups of the policy that this source does not
+    have."""
     reporter: ProgressReporter = field(default_factory=ProgressReporter)
     threads: int = 2
     memory: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)

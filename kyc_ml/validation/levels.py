@@ -25,11 +25,8 @@ _EVIDENT: Final = 0.05
 def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]:
     """Compare the positives of one part with the number that its probabilities predict.
 
-    Returns
-    -------
-    dict of rows, positives, expected, o_e, low, high, under_p, over_p and design_effect
-        Observed over expected with its interval at 95% and its tests; see
-        `observed_over_expected`. NaN where no positive is expected.
+    Observed over expected with its interval at 95% and its tests; see `observed_over_expected`. NaN
+    where no positive is expected.
     """
     ratio = observed_over_expected(target, proba, customers)
     figures = asdict(ratio)
@@ -55,17 +52,11 @@ def compare_parts(rows: ScoredRows, parts: Iterable[tuple[str, Mask]]) -> pd.Dat
     A tier with half as many positives again as expected matters little with 3 of 200 positives,
     and much with 90 of them.
 
-    Parameters
-    ----------
-    parts : iterable of name and mask of the evaluated rows
-
-    Returns
-    -------
-    DataFrame
-        One row for each part that has rows: part; the figures of `level_of`, with p-values
-        corrected by Holm for the number of parts; missed, the positives above expectation (below
-        0 if there are fewer); missed_share, of all positives; surplus_share, the expected
-        positives above the observed ones, of all that are expected.
+    `parts`: iterable of name and mask of the evaluated rows.
+    One row for each part that has rows: part; the figures of `level_of`, with p-values corrected by
+    Holm for the number of parts; missed, the positives above expectation (below 0 if there are
+    fewer); missed_share, of all positives; surplus_share, the expected positives above the observed
+    ones, of all that are expected.
     """
     lines = [{"part": name, **level_at(rows, here)} for name, here in parts if here.any()]
     table = pd.DataFrame(lines, columns=["part", *_LEVEL])
@@ -108,11 +99,8 @@ def bound_levels(table: pd.DataFrame, *, named: str, fewest: float) -> pd.DataFr
 
     `table` has one row for each part: `named`, and the figures of `level_of`.
 
-    Returns
-    -------
-    DataFrame
-        part, highest_low, lowest_high, and under_p and over_p corrected by Holm; NaN where a part
-        is not checked.
+    part, highest_low, lowest_high, and under_p and over_p corrected by Holm; NaN where a part is
+    not checked.
     """
     enough = table["expected"] >= fewest
     return pd.DataFrame(

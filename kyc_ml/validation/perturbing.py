@@ -19,24 +19,18 @@ from kyc_ml.validation.rows import ScoredRows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Evaluated rows to perturb; drawing by class does not bias the AUC.
-
-    Attributes
-    ----------
-    rows : int64 array of shape (n,)
-        Places among the current rows.
-    matrix : float64 array of shape (n, p)
-    target, margin, probability : float64 arrays of shape (n,)
-    tier : int64 array of shape (n,)
-        Tier of the probability alone.
-    """
+    """Evaluated rows to perturb; drawing by class does not bias the AUC."""
 
     rows: Ints
+    """int64 array of shape (n,); places among the current rows."""
     matrix: Floats
+    """float64 array of shape (n, p)."""
     target: Floats
     margin: Floats
     probability: Floats
+    """`target`, `margin` and `probability`: float64 arrays of shape (n,)."""
     tier: Ints
+    """int64 array of shape (n,); tier of the probability alone."""
     model: Model
     calibrator: Calibrator
     policy: TierPolicy

@@ -281,15 +281,9 @@ def _weaker(own: ValidationPolicy, default: ValidationPolicy) -> tuple[str, ...]
 def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:
     """Read a validation policy and check that its gates name existing checks and figures.
 
-    Parameters
-    ----------
-    checks : mapping of id to Check
-
-    Raises
-    ------
-    ConfigError
-        If the file breaks its rules, names an unknown check or figure, or spends more than its
-        budget; all faults are listed.
+    `checks`: mapping of id to Check.
+    Raises ConfigError if the file breaks its rules, names an unknown check or figure, or spends
+    more than its budget; all faults are listed.
     """
     policy = load_section(path, ValidationPolicy)
     require_known_checks(policy, checks=checks, subject=str(path))
@@ -301,7 +295,9 @@ def require_known_checks(
 ) -> None:
     """Raise ConfigError if gates or headlines name unknown figures, or a gate is listed twice."""
     faults = Faults(subject, ConfigError)
-    asked = [(f"gates.{place}", gate.check, _figures(gate)) for place, gate in _numbered(policy)]
+    asked = [
+        (f"gates.{place}", gate.check, _figures(gate)) for place, gate in enumerate(policy.gates, 1)
+    ]
     asked += [
         (f"headline.{place}", check, [figure])
         for place, (check, figure) in enumerate(policy.headline, 1)
@@ -344,10 +340,6 @@ def spent_budget(policy: ValidationPolicy, *, checks: Mapping[str, Check]) -> di
         elif gate.only_if is not None and units[gate.only_if.figure] == "p-value":
             spent[gate.severity] += gate.only_if.at_most or 0.0
     return spent
-
-
-def _numbered(policy: ValidationPolicy) -> list[tuple[int, Gate]]:
-    return list(enumerate(policy.gates, 1))
 
 
 def _figures(gate: Gate) -> list[str]:

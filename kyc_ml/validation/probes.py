@@ -108,16 +108,9 @@ def pure_values(
     least `FEWEST` rows of 15 customers, and a twentieth of all positives. The AUC of a feature
     does not show such a value if few positives have it. Features of label history are left out.
 
-    Parameters
-    ----------
-    negatives : int
-        Number of all negatives; those in `target` are a sample of them.
-
-    Returns
-    -------
-    DataFrame
-        feature, value, rows, positives, customers, of_all (share of all positives); the value with
-        most positives first.
+    `negatives`: number of all negatives; those in `target` are a sample of them.
+    feature, value, rows, positives, customers, of_all (share of all positives); the value with most
+    positives first.
     """
     positive = target == 1
     found = []

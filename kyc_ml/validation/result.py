@@ -34,23 +34,16 @@ GateSource = Literal["none", "diagonal", "zero", "one"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One number.
-
-    Attributes
-    ----------
-    value : float or None
-        None if it is undefined, such as an AUC of one class.
-    low, high : float or None
-        95% interval; None if there is no interval.
-    about : str
-        Name of the tier, segment or feature that the figure belongs to; '' for all rows.
-    """
+    """One number."""
 
     measure: FigureText
     value: float | None
+    """None if it is undefined, such as an AUC of one class."""
     low: float | None = None
     high: float | None = None
+    """`low` and `high`: 95% interval; None if there is no interval."""
     about: str = ""
+    """Name of the tier, segment or feature that the figure belongs to; '' for all rows."""
 
     def __post_init__(self) -> None:
         for name in ("value", "low", "high"):
@@ -79,19 +72,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """How to draw a table of the same check; it contains no numbers.
-
-    Attributes
-    ----------
-    x, y : str
-        Its columns; for 'histogram' x is the lower edge of each bin.
-    group : str
-        Column that splits the rows into separate lines or bars; '' for none.
-    low, high : str
-        Columns of the interval; '' for none.
-    value : str
-        Column that colours a 'heatmap'; for 'interval' a mark to compare y with; '' for none.
-    """
+    """How to draw a table of the same check; it contains no numbers."""
 
     name: str
     kind: PlotKind
@@ -99,35 +80,34 @@ class Plot:
     table: str
     x: str
     y: str
+    """`x` and `y`: its columns; for 'histogram' x is the lower edge of each bin."""
     x_label: Text
     y_label: Text
     group: str = ""
+    """Column that splits the rows into separate lines or bars; '' for none."""
     low: str = ""
     high: str = ""
+    """`low` and `high`: columns of the interval; '' for none."""
     value: str = ""
+    """Column that colours a 'heatmap'; for 'interval' a mark to compare y with; '' for none."""
     reference: GateSource = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedGate:
-    """A gate of the policy, applied to a figure.
-
-    Attributes
-    ----------
-    at_least, at_most : float or None
-        The thresholds, after `or_figure` of the policy; an equal figure passes.
-    broken : bool
-        False also if the figure is undefined or the gate's condition is not met; then `note`
-        gives the reason.
-    """
+    """A gate of the policy, applied to a figure."""
 
     figure: str
     value: float | None
     at_least: float | None
     at_most: float | None
+    """`at_least` and `at_most`: the thresholds, after `or_figure` of the policy; an equal figure
+    passes."""
     severity: Severity
     source: str
     broken: bool
+    """False also if the figure is undefined or the gate's condition is not met; then `note` gives
+    the reason."""
     about: str = ""
     note: Text = NOTHING
     source_zh: str = ""
@@ -216,32 +196,22 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """Which model was validated.
-
-    Attributes
-    ----------
-    name, version : str
-        Version is the registry's number; '' for a bundle's folder.
-    address : str
-        Address that the user named: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.
-    digest : str
-        SHA-256 of the bundle's manifest.
-    trainer : str
-        Person who started the training run; '' if not recorded.
-    trained_at : str
-        Start of the training run, ISO; '' if not recorded.
-    known_until : str
-        Training date, ISO: the model learned from what was known then.
-    """
+    """Which model was validated."""
 
     name: str
     version: str
+    """`name` and `version`: version is the registry's number; '' for a bundle's folder."""
     address: str
+    """Address that the user named: models:/NAME@ALIAS, models:/NAME/VERSION or a folder."""
     digest: str
+    """SHA-256 of the bundle's manifest."""
     unit: str
     trainer: str
+    """Person who started the training run; '' if not recorded."""
     trained_at: str
+    """Start of the training run, ISO; '' if not recorded."""
     known_until: str
+    """Training date, ISO: the model learned from what was known then."""
     policy: str
     features: int
     trees: int
@@ -249,20 +219,10 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsUsed:
-    """Which rows the figures come from.
-
-    Attributes
-    ----------
-    role : 'current', 'reference' or 'train'
-        Evaluated, compared with, and learned from.
-    rows, judged, positives, customers : int
-        All rows, those with a mature outcome, and positives and customers among these.
-    amount : float or None
-        Sum of the amounts of all rows, in the currency of the source; None if rows have none, or
-        an older version wrote the report.
-    """
+    """Which rows the figures come from."""
 
     role: Literal["current", "reference", "train"]
+    """'current', 'reference' or 'train'; evaluated, compared with, and learned from."""
     origin: Text
     since: str
     until: str
@@ -270,43 +230,35 @@ class RowsUsed:
     judged: int
     positives: int
     customers: int
+    """`rows`, `judged`, `positives` and `customers`: all rows, those with a mature outcome, and
+    positives and customers among these."""
     amount: float | None = None
+    """Sum of the amounts of all rows, in the currency of the source; None if rows have none, or an
+    older version wrote the report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyIdentity:
-    """Which validation policy the gates come from.
-
-    Attributes
-    ----------
-    digest : str
-        SHA-256 of all its settings and gates.
-    report_valid_days : int
-        A report older than this promotes no model.
-    finding_due_days : int
-        Days from the report to the due date of a finding, unless the sign-off names a date.
-    default_gates : int
-        Gates of the policy that comes with kyc_ml; 0 in older reports, which did not compare.
-    left_out : tuple of str
-        Those of them that this policy lacks or bounds less strictly, as check/figure/severity.
-    weaker : tuple of str
-        Settings with which the checks see less than with the default's, each with both values.
-    changed : bool
-        True if it has the name of the default, but other gates or settings.
-    relaxed : tuple of str
-        Rules of promotion that are less strict than by default.
-    """
+    """Which validation policy the gates come from."""
 
     name: str
     version: int
     digest: str
+    """SHA-256 of all its settings and gates."""
     report_valid_days: int
+    """A report older than this promotes no model."""
     finding_due_days: int
+    """Days from the report to the due date of a finding, unless the sign-off names a date."""
     default_gates: int = 0
+    """Gates of the policy that comes with kyc_ml; 0 in older reports, which did not compare."""
     left_out: tuple[str, ...] = ()
+    """Those of them that this policy lacks or bounds less strictly, as check/figure/severity."""
     weaker: tuple[str, ...] = ()
+    """Settings with which the checks see less than with the default's, each with both values."""
     changed: bool = False
+    """True if it has the name of the default, but other gates or settings."""
     relaxed: tuple[str, ...] = ()
+    """Rules of promotion that are less strict than by default."""
 
     @property
     def label(self) -> str:
@@ -321,40 +273,28 @@ class PolicyIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataIdentity:
-    """Which data was read.
-
-    Attributes
-    ----------
-    source, mapping_digest : str
-        Name of the source mapping and SHA-256 of its content.
-    files : mapping of file name to SHA-256
-    digest : str
-        Digest of all files together.
-    timezone : str
-        Time zone of the source, in which a report writes days and times.
-    """
+    """Which data was read."""
 
     source: str
     mapping_digest: str
+    """`source` and `mapping_digest`: name of the source mapping and SHA-256 of its content."""
     files: Mapping[str, str]
+    """Mapping of file name to SHA-256."""
     digest: str
+    """Digest of all files together."""
     timezone: str = "UTC"
+    """Time zone of the source, in which a report writes days and times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPlace:
-    """Where a report is kept.
-
-    Attributes
-    ----------
-    receipt : str
-        ``COUNT:HASH`` of the entry in the audit log; '' for a report of some checks only.
-    """
+    """Where a report is kept."""
 
     report: Path
     page: Path
     mlflow_run: str
     receipt: str
+    """``COUNT:HASH`` of the entry in the audit log; '' for a report of some checks only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -24,45 +24,34 @@ Role = Literal["current", "reference", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRows:
-    """n observations with their features, outcomes, scores and tiers.
-
-    Attributes
-    ----------
-    since, until : Timestamp
-        Decisions in ``[since, until)``.
-    features : FeatureTable of n rows
-        The columns of the model, in its order, with encoded categories.
-    facts : FeatureTable of n rows
-        Further columns that segments, groups and the tier policy need.
-    status : object array of shape (n,)
-        Status of each outcome; see `kyc_ml.dataset.Labels`.
-    evaluated : bool array of shape (n,)
-        Rows with a mature outcome: only these enter figures that need outcomes.
-    end : Timestamp
-        Evaluated rows were decided before this time.
-    typology : object array of shape (n,)
-        Typology of each positive, if known; None for all other rows.
-    arrival_days : float64 array of shape (n,)
-        Days from the decision until a positive's outcome was known; NaN for all other rows.
-    amount : float64 array of shape (n,)
-        Amount of each transaction; NaN for a row without one.
-    """
+    """n observations with their features, outcomes, scores and tiers."""
 
     role: Role
     origin: Text
     since: pd.Timestamp
     until: pd.Timestamp
+    """`since` and `until`: decisions in ``[since, until)``."""
     features: FeatureTable
+    """FeatureTable of n rows; the columns of the model, in its order, with encoded categories."""
     facts: FeatureTable
+    """FeatureTable of n rows; further columns that segments, groups and the tier policy need."""
     margin: Floats
     probability: Floats
     grades: Grades
     status: Names
+    """object array of shape (n,); status of each outcome; see `kyc_ml.dataset.Labels`."""
     evaluated: Mask
+    """bool array of shape (n,); rows with a mature outcome: only these enter figures that need
+    outcomes."""
     end: pd.Timestamp
+    """Evaluated rows were decided before this time."""
     typology: Names
+    """object array of shape (n,); typology of each positive, if known; None for all other rows."""
     arrival_days: Floats
+    """float64 array of shape (n,); days from the decision until a positive's outcome was known; NaN
+    for all other rows."""
     amount: Floats
+    """float64 array of shape (n,); amount of each transaction; NaN for a row without one."""
 
     def __len__(self) -> int:
         return int(self.margin.size)
@@ -164,17 +153,11 @@ class ScoredRows:
     def to_table(self, tiers: Sequence[str]) -> pa.Table:
         """Return the scores and outcomes row by row, for an independent computation.
 
-        Parameters
-        ----------
-        tiers : sequence of str
-            The policy's tiers, lowest first.
-
-        Returns
-        -------
-        pyarrow.Table of n rows
-            Keys, margin, probability, the tiers of the probability alone, of the score (with the
-            expert rating) and in force, segment, status, judged (whether the row is evaluated),
-            target (1 or 0; null where it is not) and typology. They are customers' data.
+        `tiers`: the policy's tiers, lowest first.
+        Returns pyarrow.Table of n rows; keys, margin, probability, the tiers of the probability
+        alone, of the score (with the expert rating) and in force, segment, status, judged (whether
+        the row is evaluated), target (1 or 0; null where it is not) and typology. They are
+        customers' data.
         """
         names = np.array(tiers, dtype=object)
         target = np.full(len(self), None, dtype=object)
@@ -222,12 +205,8 @@ def score_built(
 
     Overrides entered for single customers and the history of tiers are not applied.
 
-    Parameters
-    ----------
-    built : FeatureTable of n rows
-        The columns of the model and further ones.
-    predicted : two float64 arrays of shape (n,), optional
-        See `Scores.of`.
+    `built`: FeatureTable of n rows; the columns of the model and further ones.
+    `predicted`: two float64 arrays of shape (n,); see `Scores.of`.
     """
     features = model_columns(bundle, built)
     features.encode(bundle.vocabularies)  # in place: `ScoredRows.matrix` is this table's memory

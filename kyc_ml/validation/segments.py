@@ -19,18 +19,12 @@ UNKNOWN = "(unknown)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Rows of one value of a category.
-
-    Attributes
-    ----------
-    feature, value : str
-    rows : bool array of shape (n,)
-        Mask of all rows, whether or not their outcome is known.
-    """
+    """Rows of one value of a category."""
 
     feature: str
     value: str
     rows: Mask
+    """bool array of shape (n,); Mask of all rows, whether or not their outcome is known."""
 
     @property
     def label(self) -> str:

@@ -31,10 +31,7 @@ def find_slices(
 
     Return None if there is no column, or a half has only one class.
 
-    Parameters
-    ----------
-    columns : sequence of int
-        Columns of the model's matrix that may bound regions.
+    `columns`: columns of the model's matrix that may bound regions.
     """
     if not columns:
         return None

@@ -26,19 +26,11 @@ def find_stand_ins(features: FeatureTable, observations: pa.Table) -> pd.DataFra
     A feature that is missing for incoming payments alone gives the model the direction. The
     trees then use it for that, and a reason that names it says nothing about its value.
 
-    Parameters
-    ----------
-    features : FeatureTable
-        The model's own columns.
-    observations : pyarrow.Table
-        The same rows, or more, with their own fields.
-
-    Returns
-    -------
-    DataFrame[feature, field, agreement]
-        The agreement is the phi coefficient, from 0 to 1, of "the feature is missing" and "the
-        field has one of the values for which it mostly is". Fields that are a feature of the
-        model are left out; the closest first, equal ones by name.
+    `features`: the model's own columns.
+    `observations`: the same rows, or more, with their own fields.
+    Returns DataFrame[feature, field, agreement]; the agreement is the phi coefficient, from 0 to 1,
+    of "the feature is missing" and "the field has one of the values for which it mostly is". Fields
+    that are a feature of the model are left out; the closest first, equal ones by name.
     """
     place = pc.index_in(features.keys[OBSERVATION_ID], value_set=observations[OBSERVATION_ID])
     known = np.asarray(pc.is_valid(place))

@@ -35,77 +35,52 @@ from kyc_ml.validation.text import Language
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationRequest:
-    """What a validation is asked to do.
-
-    Attributes
-    ----------
-    model : str
-        Registry address or a bundle's folder.
-    source, data : Path
-        Source mapping, and the folder of the files that it names.
-    policy : Path
-        Validation policy (YAML).
-    out : Path
-        Folder for the report, its page and its tables.
-    rows : 'later', 'test', 'out_of_fold' or None
-        Evaluate on rows after the training date, on the training run's own test part, or on the
-        out-of-fold rows of a model cross-validated by customer; None is the rule of `choose_rows`.
-    since : Timestamp or None
-        First decision to evaluate; None is the training date.
-    as_of : Timestamp or None
-        What was known then is used; None is the end of the data: see `end_of_data`.
-    only : tuple of str
-        Checks or families to run; empty runs all.
-    champion : str or None
-        Model to compare with; None is the registry's champion, if it is another version.
-    retrain : bool
-        Train again from the run's own record, which takes as long as training did.
-    validator : str or None
-        Name of the validator; None is the account of the operating system.
-    language : 'en' or 'zh'
-        Language of the page; the JSON has both.
-    log : Path
-        Audit log; only a validation of all checks is entered.
-    quarantine : Path or None
-        Parquet file for rows that break the contract.
-    force : bool
-        Replace another report in `out`.
-    judged_rows : Path or None
-        Parquet file for the evaluated rows one by one; they are written nowhere else.
-    """
+    """What a validation is asked to do."""
 
     model: str
+    """Registry address or a bundle's folder."""
     source: Path
     data: Path
+    """`source` and `data`: source mapping, and the folder of the files that it names."""
     policy: Path
+    """Validation policy (YAML)."""
     out: Path
+    """Folder for the report, its page and its tables."""
     rows: ChosenPart | None = None
+    """'later', 'test', 'out_of_fold' or None; evaluate on rows after the training date, on the
+    training run's own test part, or on the out-of-fold rows of a model cross-validated by customer;
+    None is the rule of `choose_rows`."""
     since: pd.Timestamp | None = None
+    """First decision to evaluate; None is the training date."""
     as_of: pd.Timestamp | None = None
+    """What was known then is used; None is the end of the data: see `end_of_data`."""
     only: tuple[str, ...] = ()
+    """Checks or families to run; empty runs all."""
     champion: str | None = None
+    """Model to compare with; None is the registry's champion, if it is another version."""
     retrain: bool = False
+    """Train again from the run's own record, which takes as long as training did."""
     validator: str | None = None
+    """Name of the validator; None is the account of the operating system."""
     language: Language = "en"
+    """'en' or 'zh'; language of the page; the JSON has both."""
     log: Path = Path("audit.jsonl")
+    """Audit log; only a validation of all checks is entered."""
     quarantine: Path | None = None
+    """Parquet file for rows that break the contract."""
     force: bool = False
+    """Replace another report in `out`."""
     judged_rows: Path | None = None
+    """Parquet file for the evaluated rows one by one; they are written nowhere else."""
 
 
 def run_validate(asked: ValidationRequest, *, reporter: ProgressReporter) -> Report:
     """Validate a model; write the report and its tables, and enter the verdict into the log.
 
-    Raises
-    ------
-    ConfigError
-        If the policy breaks its rules, or the source is of another kind.
-    LeakageError
-        If `since` is before the training date.
-    DatasetError
-        If no row has a mature outcome, or a feature cannot be computed.
-    OutputError
-        If `out` has another report, which would be lost.
+    Raises ConfigError if the policy breaks its rules, or the source is of another kind;
+    LeakageError if `since` is before the training date; DatasetError if no row has a mature
+    outcome, or a feature cannot be computed; OutputError if `out` has another report, which would
+    be lost.
     """
     require_place(asked.out / REPORT)
     if asked.judged_rows is not None:

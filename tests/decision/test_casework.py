@@ -167,12 +167,12 @@ def sheet():
         patterns=(PatternPart(name="fan-in", text="12 payers", rows=EVIDENCE),),
         reasons=(
             ReasonRow(
-                code="velocity.x", text="payments: 5 (usual: 1); raises", percentile=0.97,
-                contribution=1.25, rows=(EVIDENCE,),
+                code="velocity.x", name="receipts", text="payments: 5 (usual: 1); raises",
+                percentile=0.97, contribution=1.25, rows=(EVIDENCE,),
             ),
             ReasonRow(
-                code="profile.y", text="segment: sme (usual: retail); lowers", percentile=None,
-                contribution=-0.25, rows=(EVIDENCE,), same_rows=1,
+                code="profile.y", name="segment", text="segment: sme (usual: retail); lowers",
+                percentile=None, contribution=-0.25, rows=(EVIDENCE,), same_rows=1,
             ),
         ),
         payments=Payments(
@@ -260,7 +260,9 @@ def test_a_chinese_sheet_is_chinese_throughout(sheet):
         cases=(),
         patterns=(),
         payments=Payments(),
-        reasons=tuple(replace(each, text="交易：5笔", rows=()) for each in sheet.reasons),
+        reasons=tuple(
+            replace(each, name="交易", text="交易：5笔", rows=()) for each in sheet.reasons
+        ),
         score={**sheet.score, "observation_id": "C1", "customer_id": "C1",
                "policy_unchecked": "segments; override a_b"},
     )  # fmt: skip

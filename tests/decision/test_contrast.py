@@ -21,7 +21,7 @@ from kyc_ml.decision import (
 from kyc_ml.decision.explain.contrast import LEAST, SMALLEST
 from kyc_ml.decision.explain.learning import SHRINKAGE
 from kyc_ml.decision.explain.reference import FEWEST_PEERS, RARE
-from kyc_ml.features import Own
+from kyc_ml.features import Latest, Own, Where
 
 ROWS = 1_000
 NUMBERS = ("sum_1d", "sum_7d", "flag", "age")
@@ -177,6 +177,31 @@ def test_a_value_is_unusual_if_less_than_one_row_in_twenty_shares_it(
         unusual = np.array([True, False, False, False, False])
     assert (found[0] == unusual).all()
     assert not found[-1].any()
+
+
+FIRST = Where(column="is_first", values=("1",))
+
+
+@pytest.mark.parametrize(
+    ("rows", "grows"),
+    [
+        (("transactions", ("customer_id",), None), False),  # silence: each payment ends it
+        (("transactions", ("customer_id", "country"), None), True),
+        (("transactions", ("customer_id",), FIRST), True),
+        (("labels", ("customer_id",), None), True),
+    ],
+)
+def test_an_age_that_grows_with_the_data_is_unusual_only_if_it_is_short(
+    make_spec, make_table, rows, grows
+):
+    table, key, where = rows
+    how = Latest(table=table, key=key, reading="age_hours", where=where)
+    ages = make_table([make_spec("age", how)], np.arange(1.0, 401.0)[:, None], {})
+    reference = learn_reference(ages, np.ones(400, np.bool_))
+    later = replace(ages, numbers=ages.numbers * 2.0 - 1.0)  # 1 to 799 hours
+    found = find_unusual(later, reference, np.zeros(400, np.int64))[:, 0]
+    value = later.numbers[:, 0]
+    assert found.tolist() == ((value < 20.0) | (not grows) & (value > 380.0)).tolist()
 
 
 def test_a_row_of_usual_values_says_so_and_a_reason_is_null_where_there_are_fewer(bank):

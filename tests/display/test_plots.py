@@ -205,7 +205,7 @@ def test_a_beeswarm_of_one_row_or_none(table):
 
 def test_tiers_with_empty_tier_and_rate_of_zero(tiers):
     svg = assert_small(plots.plot_tiers(tiers))
-    for text in ("90,000", "medium", "observed", "expected"):
+    for text in ("90,000", "Medium", "observed", "expected"):
         assert text in svg
 
 
@@ -270,17 +270,6 @@ def test_a_split_without_times_is_an_empty_figure():
     figure = plots.plot_periods(table)
     assert_small(figure)
     assert not figure.axes[0].patches
-
-
-def test_contributions_up_and_down():
-    table = pd.DataFrame(
-        {"label": ["amount $x$ and $y$", "device", "<b>"], "contribution": [1.2, -0.4, 0.0]}
-    )
-    svg = assert_small(plots.plot_contributions(table))
-    assert "amount $x$ and $y$" in svg
-    assert "<b>" not in svg
-    assert RAISES in svg
-    assert LOWERS in svg
 
 
 def test_plots_leave_the_global_state_alone(tiers):
@@ -352,39 +341,6 @@ def test_differences_stand_on_the_better_side_and_are_coloured_only_if_shown():
 
 def test_differences_without_any_interval_are_an_empty_figure():
     assert isinstance(plots.plot_differences(_differences().tail(1)), Figure)
-
-
-@pytest.mark.parametrize(("ascending", "best"), [(False, [0.4, 0.4, 0.5]), (True, [0.4, 0.3, 0.3])])
-def test_trials_show_the_best_so_far(ascending, best):
-    trials = pd.DataFrame(
-        {
-            "trial": [0, 1, 2, 3],
-            "state": ["complete", "complete", "pruned", "complete"],
-            "value": [0.4, 0.3, np.nan, 0.5],
-            "fold_1": [0.3, 0.3, 0.1, 0.6],
-            "fold_2": [0.5, 0.3, np.nan, 0.4],
-        }
-    )
-    axes = plots.plot_trials(trials, ascending=ascending).axes[0]
-    [line] = [each for each in axes.lines if "best" in each.get_label()]
-    assert line.get_ydata().tolist() == best
-
-
-def test_cut_offs_in_force_stand_beside_the_proposed_ones():
-    table = pd.DataFrame(
-        {
-            "segment": ["all"] * 3,
-            "tier": ["low", "medium_low", "high"],
-            "in_force": [0.0, 0.002, 0.5],
-            "proposed": [0.0, 0.004, 0.3],
-            "low": [0.0, 0.003, 0.2],
-            "high": [0.0, 0.005, 0.4],
-        }
-    )
-    axes = plots.plot_cut_offs(table).axes[0]
-    drawn = {line.get_label(): line.get_xdata().tolist() for line in axes.lines}
-    assert drawn == {"proposed, 95% interval": [0.004, 0.3], "in force": [0.002, 0.5]}
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["medium low", "high"]
 
 
 def test_a_notebook_is_shown_a_picture_of_twice_the_pixels(tiers):

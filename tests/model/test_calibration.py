@@ -19,11 +19,15 @@ from kyc_ml.config import CalibrationConfig
 from kyc_ml.errors import DatasetError
 from kyc_ml.metrics import calibration_error, compute_metrics, compute_reliability
 from kyc_ml.model import Calibrator, choose_calibrator, to_probability
-from kyc_ml.model.calibration.choosing import cross_calibrate
+from kyc_ml.model.calibration.choosing import _cross
 from kyc_ml.model.calibration.fitting import ReversedRankingError, fit_calibrator
 
 METHODS = ("none", "platt", "beta", "isotonic", "venn_abers")
 FITTED = METHODS[1:]
+
+
+def cross_calibrate(margin, target, *, method, folds, seed=20130105):
+    return _cross(margin, target, method=method, folds=folds, seed=seed, segments=None)[0]
 
 
 def drawn(n=400, *, slope=1.0, intercept=-1.0, seed=0):

@@ -9,6 +9,7 @@ from kyc_ml.dataset import BETWEEN
 from kyc_ml.features import declare_features
 from kyc_ml.model import fit_fixed, fit_model
 from kyc_ml.training.fitting import fit_in_time, learned_parts
+from kyc_ml.training.out_of_fold import split_customers
 
 SPECS = tuple(
     spec
@@ -24,6 +25,7 @@ ROWS = {
     BETWEEN: np.arange(1150, 1200),
     CALIBRATION: np.arange(1200, N),
 }
+CUSTOMERS = np.array([f"C{row % 400}" for row in range(N)], dtype=object)
 
 
 def data():
@@ -42,7 +44,7 @@ def settings(**model):
 def fit(config, target=None):
     matrix, own = data()
     target = own if target is None else target
-    return fit_in_time(matrix, target, ROWS, SPECS, config=config, tell=lambda *_: None)
+    return fit_in_time(matrix, target, ROWS, CUSTOMERS, SPECS, config=config, tell=lambda *_: None)
 
 
 def fixed(config, trees, *parts):
@@ -68,17 +70,29 @@ def test_the_last_fit_is_a_fit_on_the_parts_named_for_as_long_as_early_stopping_
 
 
 @pytest.mark.parametrize("averaged", [1, 2])
-def test_calibration_rows_get_margins_from_a_model_of_the_parts_before_them(averaged):
+def test_no_row_calibrates_by_a_fit_that_saw_its_customer(averaged):
     config = settings(refit="all", averaged=averaged)
     found = fit(config)
-    earlier = fixed(config, found.best_round, TRAIN, EARLY_STOPPING)
-    assert np.array_equal(found.calibrating, earlier.margin(data()[0][ROWS[CALIBRATION]]))
-    # other outcomes of these rows change the model that learns them, and not their own margins
-    other = data()[1].copy()
-    other[ROWS[CALIBRATION]] = 1.0 - other[ROWS[CALIBRATION]]
-    changed = fit(config, other)
-    assert np.array_equal(found.calibrating, changed.calibrating)
-    assert found.model.text != changed.model.text
+    assert np.array_equal(found.rows, np.arange(800, N))
+    # other outcomes of a customer change the model that learns them, and not its own margins
+    own = CUSTOMERS == "C7"
+    other = np.where(own, 1.0 - data()[1], data()[1])
+    matrix, _ = data()
+    fold = split_customers(data()[1], CUSTOMERS, folds=3, seed=config.seed)
+    without = np.flatnonzero(fold != fold[own][0])
+    trees = config.model_copy(update={"n_estimators": found.best_round})
+    expected = fit_fixed(matrix, other, rows=without, specs=SPECS, config=trees).margin(matrix)
+    here = own[found.rows]
+    assert here.sum() == 2
+    assert np.array_equal(found.calibrating[here], expected[found.rows][here])
+    assert not np.array_equal(found.calibrating[here], found.model.margin(matrix)[found.rows][here])
+
+
+@pytest.mark.parametrize("refit", ["none", "early_stopping"])
+def test_calibration_rows_that_no_fit_learns_get_the_margins_of_the_model(refit):
+    found = fit(settings(refit=refit))
+    assert np.array_equal(found.rows, ROWS[CALIBRATION])
+    assert np.array_equal(found.calibrating, found.model.margin(data()[0][ROWS[CALIBRATION]]))
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])

@@ -35,38 +35,26 @@ _TALL: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column of a sheet.
-
-    Attributes
-    ----------
-    right : bool
-        Numbers are aligned right.
-    secondary : bool
-        Repeats other cells of the row, such as a bar: left out if there is no room.
-    """
+    """A column of a sheet."""
 
     heading: str
     right: bool = False
+    """Numbers are aligned right."""
     secondary: bool = False
+    """Repeats other cells of the row, such as a bar: left out if there is no room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """A table that knows how to be drawn at any width; see the module.
-
-    Attributes
-    ----------
-    rows : tuple of tuple of str or Text
-        One cell a column; a Text is of one line.
-    headed : bool
-        False for a summary, whose first column names what its second says.
-    """
+    """A table that knows how to be drawn at any width; see the module."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str | Text, ...], ...]
+    """Tuple of tuple of str or Text; one cell a column; a Text is of one line."""
     caption: str = ""
     headed: bool = True
+    """False for a summary, whose first column names what its second says."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text | Table]:
         """Draw the sheet at the width of a console."""
@@ -101,10 +89,7 @@ class Sheet:
     def fitted(self, width: int, *, tallest: int = _TALLEST) -> list[int] | None:
         """Return a width for each column that breaks no word, or None if there is no room.
 
-        Parameters
-        ----------
-        tallest : int
-            Lines that a cell of a headed sheet may take.
+        `tallest`: lines that a cell of a headed sheet may take.
         """
         if not self.columns:
             return None

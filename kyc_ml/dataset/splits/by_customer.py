@@ -68,18 +68,12 @@ class CustomerDisjointSplit(Splitter):
     ) -> tuple[Fold, ...]:
         """Assign each row of each fold by its customer.
 
-        Raises
-        ------
-        DatasetError
-            If there are fewer customers, or fewer with a positive, than folds.
+        Raises DatasetError if there are fewer customers, or fewer with a positive, than folds.
         """
         side = _customer_folds(self, X, y, groups)
-        found = []
-        for number in range(self.n_splits):
-            tested = side == number
-            fate = np.where(tested, RowAssignment.TEST, RowAssignment.TRAIN).astype(np.int8)
-            found.append(Fold(number=number + 1, period=None, fate=fate, in_test_period=tested))
-        return tuple(found)
+        return tuple(
+            Fold.of_customers(number + 1, side == number) for number in range(self.n_splits)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,10 +103,7 @@ class OutOfTimeCustomerSplit(SplitInTime):
     ) -> tuple[Fold, ...]:
         """Assign each row of each fold by its time and its customer.
 
-        Raises
-        ------
-        DatasetError
-            As `OutOfTimeSplit` and `CustomerDisjointSplit` do.
+        Raises DatasetError as `OutOfTimeSplit` and `CustomerDisjointSplit` do.
         """
         (whole,) = super().folds(X)
         side = _customer_folds(self, X, y, groups)
@@ -157,10 +148,7 @@ def assign_customer_folds(
     turn, so that the number of each kind differs by at most one between folds. This balances
     customers, not rows. The order of rows does not matter.
 
-    Raises
-    ------
-    DatasetError
-        If there are fewer customers, or fewer with a positive, than folds.
+    Raises DatasetError if there are fewer customers, or fewer with a positive, than folds.
     """
     # sorted, so that the folds do not depend on the order of rows; as text, as ids may be mixed
     codes, names = pd.factorize(customers)

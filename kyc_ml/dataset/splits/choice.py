@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy.typing as npt
 import pandas as pd
 
@@ -22,17 +24,10 @@ def make_splitter(
 ) -> PrequentialSplit | CustomerDisjointSplit | OutOfTimeCustomerSplit:
     """Make the splitter of a tuning study or a cross-validation.
 
-    Parameters
-    ----------
-    end : Timestamp or None
-        End of the rows that may be used. For tuning inside a training run it is the end of the
-        training part, so that no fold sees a later part.
-
-    Raises
-    ------
-    ConfigError
-        If the label delay is shorter than labels need to mature: of younger rows only
-        the positives are known, and a model would learn from them alone.
+    `end`: end of the rows that may be used. For tuning inside a training run it is the end of the
+    training part, so that no fold sees a later part.
+    Raises ConfigError if the label delay is shorter than labels need to mature: of younger rows
+    only the positives are known, and a model would learn from them alone.
     """
     if isinstance(config, CustomerFoldsConfig):
         return CustomerDisjointSplit(n_splits=config.folds, seed=seed, times=times)
@@ -45,29 +40,17 @@ def make_splitter(
             "among a fold's last training rows are known; leave delay_days out to take that sum"
         )
         raise ConfigError(msg)
-    first = history_start(dataset)
+    in_time: dict[str, Any] = {
+        "n_splits": config.folds,
+        "train_days": config.train_days,
+        "delay_days": delay,
+        "embargo_days": config.embargo_days,
+        "horizon_days": dataset.horizon_days,
+        "test_days": config.test_days,
+        "start": history_start(dataset),
+        "end": end,
+        "times": times,
+    }
     if isinstance(config, OutOfTimeCustomersConfig):
-        return OutOfTimeCustomerSplit(
-            n_splits=config.folds,
-            seed=seed,
-            train_days=config.train_days,
-            delay_days=delay,
-            embargo_days=config.embargo_days,
-            horizon_days=dataset.horizon_days,
-            test_days=config.test_days,
-            start=first,
-            end=end,
-            times=times,
-        )
-    return PrequentialSplit(
-        n_splits=config.folds,
-        train_days=config.train_days,
-        delay_days=delay,
-        embargo_days=config.embargo_days,
-        horizon_days=dataset.horizon_days,
-        test_days=config.test_days,
-        step_days=config.step_days,
-        start=first,
-        end=end,
-        times=times,
-    )
+        return OutOfTimeCustomerSplit(seed=seed, **in_time)
+    return PrequentialSplit(step_days=config.step_days, **in_time)

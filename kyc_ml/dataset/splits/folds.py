@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -40,24 +40,23 @@ class RowAssignment(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fold:
-    """One fold of a split.
-
-    Attributes
-    ----------
-    number : int
-        From 1; folds in time are numbered from the earliest.
-    period : Period or None
-        None if the fold does not depend on time.
-    fate : int8 array of shape (n,)
-        A `RowAssignment` for every row.
-    in_test_period : bool array of shape (n,)
-        Separates the rows of OTHER_CUSTOMER: those of the test period from the others.
-    """
+    """One fold of a split."""
 
     number: int
+    """From 1; folds in time are numbered from the earliest."""
     period: Period | None
+    """None if the fold does not depend on time."""
     fate: npt.NDArray[np.int8]
+    """int8 array of shape (n,); a `RowAssignment` for every row."""
     in_test_period: Mask
+    """bool array of shape (n,); separates the rows of OTHER_CUSTOMER: those of the test period from
+    the others."""
+
+    @classmethod
+    def of_customers(cls, number: int, tested: Mask) -> Self:
+        """Return a fold that tests some rows and trains on all others."""
+        fate = np.where(tested, RowAssignment.TEST, RowAssignment.TRAIN).astype(np.int8)
+        return cls(number=number, period=None, fate=fate, in_test_period=tested)
 
     @property
     def train(self) -> Ints:
@@ -133,15 +132,9 @@ def summarise_folds(
 ) -> pd.DataFrame:
     """Count what each part of each fold holds and what was left out of it.
 
-    Parameters
-    ----------
-    status : object array of shape (n,), or a function of a date that gives one, or None
-        The function is called with the cut-offs of each fold.
-
-    Returns
-    -------
-    DataFrame
-        One row per fold and part; a count is missing if its input was not given.
+    `status`: object array of shape (n,), or a function of a date that gives one, or None; the
+    function is called with the cut-offs of each fold.
+    One row per fold and part; a count is missing if its input was not given.
     """
     rows = []
     for fold in folds:

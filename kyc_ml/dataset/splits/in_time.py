@@ -62,10 +62,7 @@ class SplitInTime(Splitter):
     def periods(self, X: Data) -> tuple[Period, ...]:
         """Plan the folds, the earliest first, with the dates at which labels are read.
 
-        Raises
-        ------
-        DatasetError
-            If the rows do not reach far enough back.
+        Raises DatasetError if the rows do not reach far enough back.
         """
         return self._plan(self._times(X))
 
@@ -77,10 +74,7 @@ class SplitInTime(Splitter):
     ) -> tuple[Fold, ...]:
         """Assign each row of each fold by its time, independently of its outcome.
 
-        Raises
-        ------
-        DatasetError
-            If the rows have no times, or do not reach far enough back.
+        Raises DatasetError if the rows have no times, or do not reach far enough back.
         """
         times = self._times(X)
         known = None

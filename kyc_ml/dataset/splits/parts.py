@@ -29,21 +29,15 @@ LEFT_OUT: Final = ("immature", "open_case", "already_adverse", "outside_parts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boundaries:
-    """When each part begins and ends, half open, and when its labels must be known.
-
-    Attributes
-    ----------
-    development_cutoff : Timestamp
-        Labels of train, early stopping and calibration are those known then.
-    as_of : Timestamp
-        Labels of the test are those known then.
-    parts : mapping of part to (start, end)
-        The start of train may be None: from the beginning of the data.
-    """
+    """When each part begins and ends, half open, and when its labels must be known."""
 
     development_cutoff: pd.Timestamp
+    """Labels of train, early stopping and calibration are those known then."""
     as_of: pd.Timestamp
+    """Labels of the test are those known then."""
     parts: dict[str, tuple[pd.Timestamp | None, pd.Timestamp]]
+    """Mapping of part to (start, end); the start of train may be None: from the beginning of the
+    data."""
 
 
 def plan_out_of_time(
@@ -54,10 +48,7 @@ def plan_out_of_time(
     The last observation that can be mature on `as_of` ends the test; the development
     parts end where labels are mature at the development cut-off.
 
-    Raises
-    ------
-    DatasetError
-        If no day is left for training after `dataset.history_start`.
+    Raises DatasetError if no day is left for training after `dataset.history_start`.
     """
     gap = pd.Timedelta(days=splits.inner_embargo_days)
     test_end = as_of - dataset.label_delay
@@ -142,14 +133,10 @@ def summarise_parts(
 ) -> pd.DataFrame:
     """Count what each part holds and what was left out of it.
 
-    Returns
-    -------
-    DataFrame
-        One row per part, with one for `BETWEEN` if it is used, and one for the observations
-        outside of all: part, start, end,
-        observations, used, positives, customers, then `LEFT_OUT`: immature, open_case,
-        already_adverse, outside_parts (their outcome is known). Observations are those used
-        and those left out.
+    One row per part, with one for `BETWEEN` if it is used, and one for the observations outside of
+    all: part, start, end, observations, used, positives, customers, then `LEFT_OUT`: immature,
+    open_case, already_adverse, outside_parts (their outcome is known). Observations are those used
+    and those left out.
     """
     rows = []
     between = [BETWEEN] if (part == BETWEEN).any() else []

@@ -14,28 +14,20 @@ class Period:
     """One fold in time: half-open periods, and the dates at which its labels are read.
 
     ``train_start <= train_end <= mature_until <= train_cutoff <= test_start < test_end``
-
-    Attributes
-    ----------
-    train_start, train_end : Timestamp
-        The rows to train on.
-    mature_until : Timestamp
-        Rows from `train_end` until then are purged: their label horizon reaches into the test.
-    train_cutoff : Timestamp
-        The training labels are those known then. Rows from `mature_until` until then are too young
-        (label delay); the days until `test_start` are the embargo.
-    test_start, test_end : Timestamp
-    test_cutoff : Timestamp
-        First day on which the youngest test label is as old as the youngest training label was.
     """
 
     train_start: pd.Timestamp
     train_end: pd.Timestamp
+    """`train_start` and `train_end`: the rows to train on."""
     mature_until: pd.Timestamp
+    """Rows from `train_end` until then are purged: their label horizon reaches into the test."""
     train_cutoff: pd.Timestamp
+    """The training labels are those known then. Rows from `mature_until` until then are too young
+    (label delay); the days until `test_start` are the embargo."""
     test_start: pd.Timestamp
     test_end: pd.Timestamp
     test_cutoff: pd.Timestamp
+    """First day on which the youngest test label is as old as the youngest training label was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +48,8 @@ def plan_periods(
 ) -> tuple[Period, ...]:
     """Plan the folds backwards from `end`; return the earliest first.
 
-    Raises
-    ------
-    DatasetError
-        If a fold would train before `start`, or has no day left to train on; every such
-        fold is named.
+    Raises DatasetError if a fold would train before `start`, or has no day left to train on; every
+    such fold is named.
     """
     step = pd.Timedelta(days=lengths.step_days)
     earlier = range(lengths.folds - 1, -1, -1)

@@ -71,18 +71,13 @@ class Splitter(ABC):
     ) -> Iterator[tuple[Ints, Ints]]:
         """Yield the row numbers to train and to test on, fold by fold.
 
-        Parameters
-        ----------
-        X : array, frame or list of n rows
-        y : array of shape (n,), optional
-            1, 0, or NaN for an outcome that may not be used: such rows are left out.
-        groups : array of shape (n,), optional
-            The customer of each row. Linked customers with one name stay together.
-
-        Raises
-        ------
-        DatasetError
-            If a fold lacks rows, or one of the two classes; every such fold is named.
+        `X`: array, frame or list of n rows.
+        `y`: array of shape (n,); 1, 0, or NaN for an outcome that may not be used: such rows are
+        left out.
+        `groups`: array of shape (n,); the customer of each row. Linked customers with one name stay
+        together.
+        Raises DatasetError if a fold lacks rows, or one of the two classes; every such fold is
+        named.
         """
         if groups is not None and not self.needs_customers:
             warnings.warn(
@@ -113,20 +108,14 @@ class Splitter(ABC):
 
         A fold that `split` refuses is counted too, so that its fault can be found here.
 
-        Parameters
-        ----------
-        status : array of shape (n,), or a function of a date that gives one, optional
-            States of `mature_labels`. The function is called with the cut-offs of each fold.
-            Without it, `y` gives positives, negatives and, as NaN, immature rows.
-
-        Returns
-        -------
-        DataFrame
-            One row per fold and part: fold, part, start, end (the period, end excluded),
-            labels_read (the day whose knowledge counts), first, last (decision times of the
-            rows used), observations, rows (those used), positives, negatives, customers,
-            immature, open_case, already_adverse, dropped_by_delay, dropped_by_embargo,
-            dropped_by_purging, dropped_by_customer. A count without its input is missing.
+        `status`: array of shape (n,), or a function of a date that gives one; states of
+        `mature_labels`. The function is called with the cut-offs of each fold. Without it, `y`
+        gives positives, negatives and, as NaN, immature rows.
+        One row per fold and part: fold, part, start, end (the period, end excluded), labels_read
+        (the day whose knowledge counts), first, last (decision times of the rows used),
+        observations, rows (those used), positives, negatives, customers, immature, open_case,
+        already_adverse, dropped_by_delay, dropped_by_embargo, dropped_by_purging,
+        dropped_by_customer. A count without its input is missing.
         """
         n_rows, subject = count_fold_rows(X), self._subject
         states: Names | StatusAt | None = None

@@ -26,10 +26,7 @@ def count_fold_rows(data: Data) -> int:
 def read_times(data: Data, given: npt.ArrayLike | None, *, subject: str) -> Times:
     """Return the decision time of each row in UTC.
 
-    Raises
-    ------
-    DatasetError
-        If there are no times, too few, or some are missing.
+    Raises DatasetError if there are no times, too few, or some are missing.
     """
     times = find_times(data, given, subject=subject)
     if times is None:
@@ -117,10 +114,7 @@ def to_status(target: Floats) -> Names:
 def read_customers(groups: npt.ArrayLike | None, *, n_rows: int, subject: str) -> AnyArray:
     """Read the customer of each row.
 
-    Raises
-    ------
-    DatasetError
-        If they are not given, too few, or some are missing.
+    Raises DatasetError if they are not given, too few, or some are missing.
     """
     if groups is None:
         msg = f"{subject} needs the customer of every row: give groups="

@@ -61,24 +61,17 @@ _NAMES: Final = frozenset({CUSTOMER_ID, COUNTERPARTY_ID, DEVICE_ID})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A few rows, written in the language of the sheet.
-
-    Attributes
-    ----------
-    heads : tuple of str
-        Names of the columns, the time first.
-    rows : tuple of tuple of str
-        In order of time; at most `MOST_ROWS`, or of a pattern `MOST_OF_PATTERN`.
-    right : tuple of bool
-        Which columns are numbers.
-    more : str
-        How many rows are not shown, and their sum; empty if all are.
-    """
+    """A few rows, written in the language of the sheet."""
 
     heads: tuple[str, ...]
+    """Names of the columns, the time first."""
     rows: tuple[tuple[str, ...], ...]
+    """Tuple of tuple of str; in order of time; at most `MOST_ROWS`, or of a pattern
+    `MOST_OF_PATTERN`."""
     right: tuple[bool, ...]
+    """Which columns are numbers."""
     more: str = ""
+    """How many rows are not shown, and their sum; empty if all are."""
 
 
 def list_rows(
@@ -111,15 +104,15 @@ def list_rows(
     if how.table == CUSTOMERS or frame.empty:
         return None
     frame["time"] = frame[EVENT_TIME].dt.tz_convert(timezone)
-    asked = {name_of(column) for _, column in how.columns(how.table)}
+    asked, counted = {name_of(column) for _, column in how.columns(how.table)}, _counted(behind)
+    hidden = {*_ON_DEMAND, *((INSTRUMENT, CHANNEL) if counted else ())} - asked
     columns = [
         name
         for name in (*_SHOWN, *_ON_DEMAND)
         if name in frame
-        and (name not in _ON_DEMAND or name in asked)
+        and name not in hidden
         and (name != CUSTOMER_ID or (frame[name] != customer).any())
     ]
-    counted = _counted(behind)
     window = how if isinstance(how, Window) else None
     read = AMOUNT if window is not None and window.value == AMOUNT else counted
     return _write(
@@ -146,14 +139,9 @@ def payment_rows(
 ) -> Evidence | None:
     """Write the payments of a pattern, those of other customers too; None without one.
 
-    Parameters
-    ----------
-    payments : DataFrame
-        The customer's own; see `known_payments`.
-    transactions : collection of str
-        Ids of the pattern's payments.
-    bookings : pyarrow.Table, optional
-        The table of transactions, for payments that are not the customer's own.
+    `payments`: the customer's own; see `known_payments`.
+    `transactions`: ids of the pattern's payments.
+    `bookings`: the table of transactions, for payments that are not the customer's own.
     """
     found = payments[payments[TRANSACTION_ID].isin(transactions)]
     columns = [DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL]
@@ -181,11 +169,11 @@ def _write(
     columns: Sequence[str],
     new: Collection[str],
     *,
-    size: str | None = None,
+    size: str | None,
+    most: int,
     smallest: bool = False,
     counted: str | None = None,
     spec: FeatureSpec | None = None,
-    most: int = MOST_ROWS,
     currency: str,
     language: Language,
 ) -> Evidence:

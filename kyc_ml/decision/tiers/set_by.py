@@ -15,7 +15,8 @@ from kyc_ml.decision.tiers.calendar import decision_days
 from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
-from kyc_ml.decision.wording import Pair, name_both, name_grade, write_both
+from kyc_ml.decision.wording import Pair, name_both, name_grade, say_entered, write_both
+from kyc_ml.display import format_rate
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
@@ -40,10 +41,7 @@ def last_step(grades: Grades, *, rated: bool = False) -> Ints:
 def set_by_columns(grades: Grades, *, rated: bool = False) -> dict[str, pa.Array]:
     """Return tier_set_by, and its sentence in English and Chinese, each of length n.
 
-    Parameters
-    ----------
-    rated : bool
-        True where the expert rating stands in for the model.
+    `rated`: True where the expert rating stands in for the model.
     """
     step = last_step(grades, rated=rated)
     alone = partial(_say_rating, alone=rated)
@@ -59,17 +57,10 @@ def set_by_columns(grades: Grades, *, rated: bool = False) -> dict[str, pa.Array
 def tiers_set_table(scores: pa.Table, policy: TierPolicy) -> pd.DataFrame:
     """Count rows by tier of the model and in force, and by what set the one in force.
 
-    Parameters
-    ----------
-    scores : pyarrow.Table
-        tier, tier_of_model and tier_set_by of a score file.
-
-    Returns
-    -------
-    DataFrame
-        One row per tier, the highest first: tier, tier_zh, by_model, in_force, and set_by_model,
-        set_by_rating, set_by_history, set_by_override, which add up to in_force. A row that was
-        rated has no tier of the model.
+    `scores`: tier, tier_of_model and tier_set_by of a score file.
+    One row per tier, the highest first: tier, tier_zh, by_model, in_force, and set_by_model,
+    set_by_rating, set_by_history, set_by_override, which add up to in_force. A row that was rated
+    has no tier of the model.
     """
     frame = scores.select(["tier", "tier_of_model", "tier_set_by"]).to_pandas()
     order = list(policy.tier_names)[::-1]
@@ -93,11 +84,13 @@ def _say_model(grades: Grades, row: int) -> Pair:
     # the lowest tier has no cut-off: the probability did not reach that of the next one
     place = max(tier, 1)
     cut = grades.policy.cut_offs(segment)[place]
-    close = f"{100 * proba:.4g}" == f"{100 * cut:.4g}" and proba != cut
+    shown = format_rate(proba)
+    if shown == format_rate(cut) and proba != cut:
+        shown = f"{100 * proba:.17g}%"
     return write_both(
         "set_by",
         "model" if tier else "model_below",
-        proba=f"{100 * proba:.{17 if close else 4}g}%",
+        proba=shown,
         cut=f"{100 * cut:.4g}%",
         tier=_name(grades, place),
         segment=""
@@ -161,12 +154,16 @@ def _say_override(grades: Grades, row: int) -> Pair:
         "set_by",
         "override_floor" if found else "override_tier",
         code=override.code,
-        reason=override.reason
+        reason=_say_entered(override.reason)
         if isinstance(override, EnteredOverride)
         else (override.english, override.chinese),
         tier=_name(grades, grades.tier[row]),
         before=_name(grades, grades.before[row]),
-        source=override.source,
+        source=_say_entered(override.source),
         until=str(override.expiry - timedelta(days=1)),
-        approver=override.approver,
+        approver=name_both("entered", override.approver),
     )
+
+
+def _say_entered(text: str) -> Pair:
+    return say_entered(text, "en"), say_entered(text, "zh")

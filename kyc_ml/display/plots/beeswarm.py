@@ -17,9 +17,9 @@ from kyc_ml.display.plots.style import (
     SIZE,
     SMALL,
     finish,
+    in_two_lines,
     label_rows,
     new_figure,
-    shorten,
 )
 from kyc_ml.metrics import Floats, Ints
 
@@ -38,14 +38,12 @@ def plot_beeswarm(table: pd.DataFrame) -> Figure:
     Where many rows have nearly the same contribution the dots spread up and down. Dots are
     an image inside the drawing: thousands of single marks would make it large.
 
-    Parameters
-    ----------
-    table : DataFrame[feature, contribution, level]
-        As `ExplainedRows.beeswarm` gives it: log-odds, and the value's rank from 0 to 1, NaN
-        for missing values and categories; the first feature is drawn on top.
+    `table`: DataFrame[feature, contribution, level]; as `ExplainedRows.beeswarm` gives it:
+    log-odds, and the value's rank from 0 to 1, NaN for missing values and categories; the first
+    feature is drawn on top.
     """
     names = list(dict.fromkeys(table["feature"]))
-    figure, axes = new_figure(size=(2 * SIZE[0], 1.0 + 0.27 * max(len(names), 3)))
+    figure, axes = new_figure(size=(2 * SIZE[0], 1.0 + 0.32 * max(len(names), 3)))
     pushes = table["contribution"].to_numpy(dtype=np.float64)
     low, high = (float(pushes.min()), float(pushes.max())) if pushes.size else (0.0, 0.0)
     width = (max(high, 0.0) - min(low, 0.0)) or 1.0
@@ -59,7 +57,7 @@ def plot_beeswarm(table: pd.DataFrame) -> Figure:
             part["level"].to_numpy(dtype=np.float64),
             width=width,
         )
-    label_rows(axes, -np.arange(len(names)), [shorten(str(name), 44) for name in names])
+    label_rows(axes, -np.arange(len(names)), [in_two_lines(str(name), 44) for name in names])
     axes.set_ylim(-max(len(names), 1) + 0.4, 0.6)
     axes.set_xlim(min(low, 0.0) - 0.03 * width, max(high, 0.0) + 0.03 * width)
     axes.set_xlabel("contribution to the log-odds (right raises, left lowers the risk)")

@@ -1,23 +1,19 @@
-"""Differences between two models with their intervals, and the trials of a search."""
+"""Differences between two models with their intervals."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from kyc_ml.display.plots.style import (
     INK,
     LOWERS,
-    MODEL,
     MUTED,
-    OTHER,
     RAISES,
     SMALL,
     finish,
     label_rows,
-    legend_above,
     new_figure,
 )
 
@@ -61,33 +57,4 @@ def plot_differences(table: pd.DataFrame) -> Figure:
     axes.set(xlim=(-reach, reach), ylim=(-len(shown) + 0.4, 0.6))
     axes.set_xticks([])
     axes.set_xlabel("worse   ◂   no difference   ▸   better      (95% intervals)")
-    return finish(figure)
-
-
-def plot_trials(trials: pd.DataFrame, *, ascending: bool = False) -> Figure:
-    """Draw the objective of each trial, and the best so far as a line.
-
-    Parameters
-    ----------
-    trials : DataFrame[trial, state, value, fold_1, ...]
-        As `Tuned.trials` gives it. Folds are drawn small behind their mean.
-    ascending : bool
-        True where a smaller value is better.
-    """
-    figure, axes = new_figure(size=(7.6, 3.2))
-    folds = [name for name in trials if str(name).startswith("fold_")]
-    for name in folds:
-        axes.plot(
-            trials["trial"], trials[name], "o", color=MUTED, alpha=0.35, markersize=5, zorder=1
-        )
-    axes.plot([], [], "o", color=MUTED, alpha=0.35, markersize=5, label="one fold")
-    done = trials[trials["state"] == "complete"].sort_values("trial")
-    best = done["value"].cummin() if ascending else done["value"].cummax()
-    axes.step(done["trial"], best, where="post", color=OTHER, linewidth=1.2, label="best so far")
-    axes.plot(done["trial"], done["value"], "o", color=MODEL, markersize=7, label="mean of folds")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("trial (0: the configuration's own parameters)")
-    axes.set_ylabel("objective")
-    axes.margins(y=0.1)
-    legend_above(axes, coloured=False)
     return finish(figure)

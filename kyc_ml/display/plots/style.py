@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,13 +68,13 @@ _CHINESE_FONTS: Final = (
     "Microsoft YaHei",
     "WenQuanYi Micro Hei",
 )
-Corner = Literal["lower left", "lower right", "upper left", "upper right"]
 
 _ODDS_TICKS: Final = (1e-5, 1e-4, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 
 SMALL_RATE: Final = 0.2
 """Below this median rate the axes are logarithmic: small rates would look alike."""
 
+_MOST_TICKS: Final = 5
 SIZE: Final = (5.0, 3.4)
 SMALL: Final = 8.5
 _SHOWN_DPI: Final = 96
@@ -195,6 +196,8 @@ def log_rates(
     ticks = np.sort(np.outer(decades, steps).ravel())
     bottom = float(ticks[ticks <= low * 1.0001].max())
     ticks = ticks[(ticks >= bottom) & (ticks <= min(1.0, 1.6 * high))]
+    if ticks.size > _MOST_TICKS:  # names of more would touch each other
+        ticks = ticks[::-2][::-1]
     labels = [f"{100 * tick:.6g}%" for tick in ticks]
     place = bottom / 10**0.5
     if zero:
@@ -210,12 +213,8 @@ def log_rates(
 def scale_rates(axes: Axes, across: Floats, up: Floats, *, zero: bool) -> tuple[float, float]:
     """Scale both axes to rates; return the place on each where a rate of 0 is drawn.
 
-    Parameters
-    ----------
-    across, up : ndarray
-        All rates on each axis, ends of intervals included.
-    zero : bool
-        Whether a rate of 0 is drawn above: it needs a tick where the axis is logarithmic.
+    `across`, `up`: ndarray; all rates on each axis, ends of intervals included.
+    `zero`: whether a rate of 0 is drawn above: it needs a tick where the axis is logarithmic.
     """
     if 0 < (float(np.median(across)) if across.size else 0.0) < SMALL_RATE:
         left = log_rates(axes, "x", across, zero=bool((across == 0).any()))
@@ -251,23 +250,10 @@ def label_rows(axes: Axes, place: Ints, labels: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def draw_legend(axes: Axes, *, loc: Corner, coloured: bool = True) -> None:
-    """Draw the legend, in the colours of the marks; nothing if nothing has a label."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(
-            handles,
-            labels,
-            loc=loc,
-            frameon=False,
-            fontsize=SMALL,
-            labelcolor="linecolor" if coloured else INK,
-            handlelength=2.2,
-        )
-
-
-def legend_above(axes: Axes, *, handles: Sequence[Artist] = (), coloured: bool = True) -> None:
-    """Draw the legend above the plot, where it covers no mark."""
+def legend_above(
+    axes: Axes, *, handles: Sequence[Artist] = (), coloured: bool = True, lift: float = 0.0
+) -> None:
+    """Draw the legend above the plot, where it covers no mark, `lift` points above its edge."""
     shown, labels = axes.get_legend_handles_labels()
     names = [str(handle.get_label()) for handle in handles] or labels
     if not names:
@@ -282,7 +268,7 @@ def legend_above(axes: Axes, *, handles: Sequence[Artist] = (), coloured: bool =
         labelcolor="linecolor" if coloured else INK,
         handlelength=1.6,
         ncols=max(1, min(4, len(names), int(room // max(map(len, names))))),
-        borderaxespad=0.2,
+        borderaxespad=0.2 + lift / SMALL,
         columnspacing=1.2,
     )
 
@@ -321,6 +307,11 @@ def short_count(count: float) -> str:
         if count >= size:
             return f"{count / size:g}{suffix}"
     return f"{count:g}"
+
+
+def in_two_lines(label: str, length: int) -> str:
+    """Break a long label into two lines; one that needs more is cut in its middle."""
+    return textwrap.fill(shorten(label, 2 * length - 10), length)
 
 
 def shorten(label: str, length: int) -> str:

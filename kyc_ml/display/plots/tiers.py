@@ -40,12 +40,13 @@ def plot_tiers(table: pd.DataFrame) -> Figure:
     place = np.arange(len(table))
     rows = table["rows"].to_numpy(dtype=np.float64)
     left.set_xscale("log")
-    left.barh(place, np.maximum(rows, 0.5), left=0.5, height=0.62, color=MODEL, alpha=0.8)
+    # dots: on a logarithmic axis a bar's length says nothing, and no rows have no place
+    left.plot(rows[rows > 0], place[rows > 0], "o", color=MODEL, markersize=7)
     for y, count, share in zip(place, rows, table["share"], strict=True):
         left.annotate(
-            f"{count:,.0f}\n{format_rate(share)}",
+            f"{count:,.0f}\n{format_rate(share)}" if count else "0",
             (max(count, 0.6), y),
-            xytext=(4, 0),
+            xytext=(8 if count else 0, 0),
             textcoords="offset points",
             fontsize=SMALL - 0.5,
             va="center",
@@ -55,7 +56,9 @@ def plot_tiers(table: pd.DataFrame) -> Figure:
     left.set_xticks(decades, labels=[short_count(value) for value in decades])
     left.xaxis.set_minor_locator(NullLocator())
     left.set(xlim=(0.5, 6 * top))
-    left.set_yticks(place, labels=[str(name) for name in table["tier"]])
+    left.set_yticks(
+        place, labels=[str(name).replace("_", "-").capitalize() for name in table["tier"]]
+    )
     left.tick_params(axis="y", length=0)
     left.grid(visible=False, axis="y")
     left.set_xlabel("rows (log scale)")

@@ -185,12 +185,8 @@ def _sample_observations(
 ) -> tuple[pa.Table, Ints]:
     """Take observations decided at each time, and recent ones to be asked again then.
 
-    Returns
-    -------
-    audited : pyarrow.Table
-        Each observation at most once, its decision time one of `chosen`.
-    at : int64 array
-        That time, in microseconds.
+    Returns `audited`: each observation at most once, its decision time one of `chosen`.
+    Returns `at`: int64 array; that time, in microseconds.
     """
     decided = microseconds(observations[DECISION_TIME])
     order = np.argsort(decided, kind="stable")

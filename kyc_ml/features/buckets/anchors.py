@@ -54,25 +54,17 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """Readings of a site, computed one part after the other.
-
-    Attributes
-    ----------
-    level : int
-        Passes read what passes of lower levels have carried.
-    specs : tuple of FeatureSpec
-        Columns that were carried are called by their names in them.
-    rows : mapping of table to columns
-        What the readings need of each table.
-    observed : frozenset of str
-        What they need of the place.
-    """
+    """Readings of a site, computed one part after the other."""
 
     site: Site
     level: int
+    """Passes read what passes of lower levels have carried."""
     specs: tuple[FeatureSpec, ...]
+    """Columns that were carried are called by their names in them."""
     rows: Mapping[str, frozenset[str]]
+    """Mapping of table to columns; what the readings need of each table."""
     observed: frozenset[str]
+    """What they need of the place."""
 
     @property
     def is_of_itself(self) -> bool:
@@ -84,19 +76,14 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Passes in the order to run them; the last ones end each place.
-
-    Attributes
-    ----------
-    carried : mapping of place to FeatureSpecs
-        Columns that passes compute for later ones, as if they were features.
-    ending : tuple of Site
-        Where each place's observations get the last of their features.
-    """
+    """Passes in the order to run them; the last ones end each place."""
 
     passes: tuple[Pass, ...]
     carried: Mapping[Place, tuple[FeatureSpec, ...]]
+    """Mapping of place to FeatureSpecs; columns that passes compute for later ones, as if they were
+    features."""
     ending: tuple[Site, ...]
+    """Where each place's observations get the last of their features."""
 
     def ends(self, each: Pass) -> bool:
         """Return whether a pass is the last of its place: the others send values to later ones."""
@@ -106,10 +93,8 @@ class Plan:
 def plan_passes(specs: Mapping[Place, Sequence[FeatureSpec]]) -> Plan:
     """Plan the passes that compute what reads rows, or the observation itself.
 
-    Parameters
-    ----------
-    specs : mapping of place to features
-        Places in the order in which they may end: one may read what another ended with.
+    `specs`: mapping of place to features; places in the order in which they may end: one may read
+    what another ended with.
     """
     planner = _Planner()
     for place, asked in specs.items():

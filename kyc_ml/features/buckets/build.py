@@ -58,23 +58,15 @@ MOST_BUCKETS: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketedFeatures:
-    """What `build_features_in_buckets` wrote.
-
-    Attributes
-    ----------
-    rows : int
-    specs : tuple of FeatureSpec
-        The columns after the keys, numbers first, then categories.
-    unavailable : mapping of name to reason
-        Chosen features whose table or column the source does not have.
-    notes : tuple of str
-        Warnings about how the features were computed.
-    """
+    """What `build_features_in_buckets` wrote."""
 
     rows: int
     specs: tuple[FeatureSpec, ...]
+    """The columns after the keys, numbers first, then categories."""
     unavailable: Mapping[str, str]
+    """Mapping of name to reason; chosen features whose table or column the source does not have."""
     notes: tuple[str, ...]
+    """Warnings about how the features were computed."""
 
 
 def build_features_in_buckets(

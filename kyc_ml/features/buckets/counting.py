@@ -85,10 +85,7 @@ class WholeCount:
     def count(self, observed: TimedRows) -> Floats:
         """Count the rows that each observation sees.
 
-        Returns
-        -------
-        float64 array, one an observation
-            NaN where the observation has no key.
+        Returns float64 array, one an observation; NaN where the observation has no key.
         """
         if not len(observed):
             return np.empty(0)

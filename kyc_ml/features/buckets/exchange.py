@@ -36,10 +36,7 @@ _FNV_PRIME: Final = np.uint64(1099511628211)
 def scratch_folder(scratch: Path) -> Iterator[Path]:
     """Make a folder that only the user can read, and remove it even after an error.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be made.
+    Raises OutputError if it cannot be made.
     """
     try:
         scratch.mkdir(parents=True, exist_ok=True)
@@ -113,10 +110,7 @@ class BucketWriter:
     def write(self, rows: pa.Table, numbers: Codes) -> None:
         """Append rows to the buckets of these numbers, keeping their order.
 
-        Raises
-        ------
-        OutputError
-            If the disk is full or refuses.
+        Raises OutputError if the disk is full or refuses.
         """
         # stable: rows of a bucket stay in the order of the file, which is that of time
         order = np.argsort(numbers, kind="stable")
@@ -155,15 +149,8 @@ def read_bucket(folder: Path, number: int, *, schema: pa.Schema) -> pa.Table:
 def read_handed(folder: Path, number: int, rows: Ints) -> Iterator[tuple[str, pa.Array]]:
     """Read values that were sent to a bucket, in the order of its rows; null where none was sent.
 
-    Parameters
-    ----------
-    rows : int64 array of shape (n,)
-        The numbers of the bucket's rows, ascending.
-
-    Yields
-    ------
-    name : str
-    values : Arrow array of length n
+    `rows`: int64 array of shape (n,); the numbers of the bucket's rows, ascending.
+    Yields `values`: Arrow array of length n.
     """
     # sorted: a folder lists its files in no defined order
     for path in sorted((folder / str(number)).glob("*.arrow")):

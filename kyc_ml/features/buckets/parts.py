@@ -20,14 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
-from kyc_ml.features.buckets.anchors import (
-    Pass,
-    Place,
-    Plan,
-    as_pass,
-    own_match,
-    replace_columns,
-)
+from kyc_ml.features.buckets.anchors import Pass, Place, Plan, as_pass, own_match, replace_columns
 from kyc_ml.features.buckets.counting import WholeCount, adds_up
 from kyc_ml.features.buckets.exchange import (
     ROW,
@@ -58,17 +51,12 @@ _Writers = Mapping[tuple[str | None, tuple[str, ...]], BucketWriter]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Where rows are.
-
-    Attributes
-    ----------
-    files : mapping of place to Parquet file
-    observing : frozenset of str
-        Places whose rows have a decision time instead of times of an event.
-    """
+    """Where rows are."""
 
     files: Mapping[Place, Path]
+    """Mapping of place to Parquet file."""
     observing: frozenset[Place]
+    """Places whose rows have a decision time instead of times of an event."""
 
     def time_of(self, place: Place) -> str:
         """Return the column of the time at which a place's rows happen or are decided."""

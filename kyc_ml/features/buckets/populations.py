@@ -39,18 +39,12 @@ _PEERS: Final = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerRound:
-    """Comparisons that need the same measures of peers and no later round.
-
-    Attributes
-    ----------
-    compared : tuple of FeatureSpec
-        Features whose `how` is a Peer.
-    measured : tuple of FeatureSpec
-        What is computed of every peer for them.
-    """
+    """Comparisons that need the same measures of peers and no later round."""
 
     compared: tuple[FeatureSpec, ...]
+    """Features whose `how` is a Peer."""
     measured: tuple[FeatureSpec, ...]
+    """What is computed of every peer for them."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -80,10 +80,7 @@ _TOGETHER: Final[dict[AttributeType, tuple[Reading, ...]]] = {
 def with_attributes(config: FeatureConfig, attributes: Sequence[TableAttribute]) -> FeatureConfig:
     """Return the feature configuration of a run on a source with these attributes.
 
-    Raises
-    ------
-    ConfigError
-        If the family is named and the source declares no attribute.
+    Raises ConfigError if the family is named and the source declares no attribute.
     """
     asked = ATTRIBUTES in config.families
     if asked and not attributes:

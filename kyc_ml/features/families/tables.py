@@ -89,11 +89,8 @@ def read_families(
 ) -> tuple[FeatureSpec, ...]:
     """Declare the features of families, in the order of their tables.
 
-    Raises
-    ------
-    ConfigError
-        If tables are wrong; the message lists the first fault of every entry, with the family
-        and the feature.
+    Raises ConfigError if tables are wrong; the message lists the first fault of every entry, with
+    the family and the feature.
     """
     words = dict(_amounts(amounts))
     items = [(item, item.replace("_", " ")) for item in third_party_items]

@@ -29,19 +29,14 @@ def sweep_contiguous(
 ) -> None:
     """Count, sum, mean, sample standard deviation, largest and smallest visible value.
 
-    Parameters
-    ----------
-    first, last : int32 arrays of shape (n_observations,)
-        As `timeline.find_ends` writes them: the rows ``first <= position < last`` are seen.
-    place : int32 array
-        Row of the feature matrix of each observation, by position.
-    value : float64 array, one value a row, finite
-        Empty if only rows are to be counted.
-    out : float64 array of shape (n, p), column-major, NaN; written
-        The mean, and either extreme, is missing without rows, the deviation below two.
-    columns : int64 array of shape (6,)
-        Where in `out` count, sum, mean, deviation, largest and smallest go; negative if
-        not wanted.
+    `first`, `last`: int32 arrays of shape (n_observations,); as `timeline.find_ends` writes them:
+    the rows ``first <= position < last`` are seen.
+    `place`: int32 array; row of the feature matrix of each observation, by position.
+    `value`: float64 array, one value a row, finite; empty if only rows are to be counted.
+    `out`: float64 array of shape (n, p), column-major, NaN; written; the mean, and either extreme,
+    is missing without rows, the deviation below two.
+    `columns`: int64 array of shape (6,); where in `out` count, sum, mean, deviation, largest and
+    smallest go; negative if not wanted.
     """
     at_count, at_sum, at_mean, at_std = columns[0], columns[1], columns[2], columns[3]
     at_max, at_min = columns[4], columns[5]

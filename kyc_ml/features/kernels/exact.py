@@ -90,13 +90,10 @@ def squared_distance(
 ) -> float:
     """Sum of squared distances from the mean, from a sum and a sum of squares.
 
-    Parameters
-    ----------
-    total, total_low, square, square_low
-        Sum and sum of squares of `count` values, ``high + low``.
-    steps, peak
-        How many values were added or taken since the window was empty, and the largest sum
-        of squares meanwhile: what lies below their rounding is 0.
+    `total`, `total_low`, `square`, `square_low`: sum and sum of squares of `count` values,
+    ``high + low``.
+    `steps`, `peak`: how many values were added or taken since the window was empty, and the largest
+    sum of squares meanwhile: what lies below their rounding is 0.
     """
     scaled, scaled_low = two_product(float(count), square)
     scaled_low += count * square_low

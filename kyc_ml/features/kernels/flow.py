@@ -46,27 +46,21 @@ def match_flow(
     matched before is not matched again. So no booking changes the match of one that
     entered before it.
 
-    Parameters
-    ----------
-    starts : int64 array of shape (n_keys + 1,)
-        Rows ``starts[k]:starts[k + 1]`` are those of key k, in order of event time.
-    event_time, known_at : int64 arrays of shape (n_rows,)
-        Microseconds.
-    is_out : bool array of shape (n_rows,)
-        Whether the row books money out; otherwise it books money in.
-    amount : float64 array of shape (n_rows,)
-        Finite and not negative; a row of 0 neither brings nor takes money.
-    within_us : int64 array of shape (n_limits,)
-        Ages of money in, in microseconds. A limit is inclusive.
-
-    Returns
-    -------
-    matched : float64 array of shape (n_rows, n_limits)
-        Part of a booking out that was met by money in no older than each limit, in the
-        unit of `amount`; 0 where none was, NaN for bookings in.
-    dwell_hours : float64 array of shape (n_rows,)
-        Mean age of all money that met a booking out, whatever its age, weighted by
-        amount, in hours; NaN where none met it, and for bookings in.
+    `starts`: int64 array of shape (n_keys + 1,); rows ``starts[k]:starts[k + 1]`` are those of key
+    k, in order of event time.
+    `event_time`, `known_at`: int64 arrays of shape (n_rows,); microseconds.
+    `is_out`: bool array of shape (n_rows,); whether the row books money out; otherwise it books
+    money in.
+    `amount`: float64 array of shape (n_rows,); finite and not negative; a row of 0 neither brings
+    nor takes money.
+    `within_us`: int64 array of shape (n_limits,); ages of money in, in microseconds. A limit is
+    inclusive.
+    Returns `matched`: float64 array of shape (n_rows, n_limits); part of a booking out that was met
+    by money in no older than each limit, in the unit of `amount`; 0 where none was, NaN for
+    bookings in.
+    Returns `dwell_hours`: float64 array of shape (n_rows,); mean age of all money that met a
+    booking out, whatever its age, weighted by amount, in hours; NaN where none met it, and for
+    bookings in.
 
     Notes
     -----

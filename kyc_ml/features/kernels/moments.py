@@ -37,9 +37,7 @@ def sweep_moments(
     rows does not drift; a window that empties holds exactly 0. The mean is missing without
     rows, the deviation below two.
 
-    Parameters
-    ----------
-    value : float64 array, one value a row, finite
+    `value`: float64 array, one value a row, finite.
     """
     at_count, at_sum, at_mean, at_std = columns[0], columns[1], columns[2], columns[3]
     for key in range(laid.row_starts.size - 1):
@@ -164,11 +162,8 @@ def sweep_distinct(
 ) -> None:
     """Count the distinct codes of the visible rows.
 
-    Parameters
-    ----------
-    codes : int32 array
-        Code of each row, unique to its (key, value) pair, below `n_codes`; negative is
-        missing and is not counted.
+    `codes`: int32 array; code of each row, unique to its (key, value) pair, below `n_codes`;
+    negative is missing and is not counted.
     """
     seen = np.zeros(n_codes, np.int32)
     for key in range(laid.row_starts.size - 1):
@@ -205,11 +200,8 @@ def sweep_nearest(
     the version of a profile that is in force. A row that arrives late does not replace a
     row that happened after it; a row that is superseded gives way to the one before it.
 
-    Parameters
-    ----------
-    rows : int32 array
-        Row number in the table of each position.
-    nearest : int32 array, one an observation's row, written where a row is visible
+    `rows`: int32 array; row number in the table of each position.
+    `nearest`: int32 array, one an observation's row, written where a row is visible.
     """
     widest = most_rows(laid.row_starts)
     inside = np.zeros(widest, np.bool_)
@@ -250,10 +242,8 @@ def sweep_decayed(
     For windows without a left end: the sum only ever shrinks or is added to, so nothing is
     subtracted and nothing can drift.
 
-    Parameters
-    ----------
-    value : float64 array, one value a row; empty to count each row as 1
-    half_life : float, microseconds
+    `value`: float64 array, one value a row; empty to count each row as 1.
+    `half_life`: float, microseconds.
     """
     for key in range(laid.row_starts.size - 1):
         total, moment = 0.0, 0

@@ -13,12 +13,9 @@ from kyc_ml.storage import kernel
 def rank_values(row_starts: Ints, value: Floats) -> tuple[Ints32, Floats]:
     """Rank the values of each key among themselves; equal values share a rank.
 
-    Returns
-    -------
-    ranks : int32 array
-        0 for the smallest value of the row's key.
-    ordered : float64 array
-        ``ordered[row_starts[k] + r]`` is the value of rank r of key k.
+    Returns `ranks`: int32 array; 0 for the smallest value of the row's key.
+    Returns `ordered`: float64 array; ``ordered[row_starts[k] + r]`` is the value of rank r of key
+    k.
     """
     ranks = np.empty(value.size, np.int32)
     ordered = np.empty(value.size, np.float64)
@@ -48,13 +45,9 @@ def sweep_ranks(
     Rows equal to the own value count half, so the share is 0.5 among equals. Both are
     missing without rows, the share also without an own value.
 
-    Parameters
-    ----------
-    ranks, ordered
-        As `rank_values` gives them.
-    own : float64 array, one a row of `out`; empty where only the median is wanted
-    columns : int64 array of shape (2,)
-        Median, share below.
+    `ranks`, `ordered`: as `rank_values` gives them.
+    `own`: float64 array, one a row of `out`; empty where only the median is wanted.
+    `columns`: int64 array of shape (2,); median, share below.
 
     Notes
     -----

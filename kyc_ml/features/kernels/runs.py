@@ -28,19 +28,13 @@ def sweep_runs(
     neither ends a run nor counts. Statistics of a run are missing without an adverse row, and
     the age of a good row without one; the number of rows in the run is then 0.
 
-    Parameters
-    ----------
-    laid, out
-        See `kyc_ml.features.kernels.moments`.
-    value : float64 array, one value a row
-        1 is adverse, 0 is good.
-    event_time, observed_at : int64 arrays, microseconds, ascending inside a key
-    good_after : int
-        Microseconds.
-    columns : int64 array of shape (7,)
-        Rows of the latest run, hours from its first to its last row, hours since its first
-        row, good rows after it, hours since the first adverse row, share of adverse rows
-        from that row on, hours since the last good row.
+    `laid`, `out`: see `kyc_ml.features.kernels.moments`.
+    `value`: float64 array, one value a row; 1 is adverse, 0 is good.
+    `event_time`, `observed_at`: int64 arrays, microseconds, ascending inside a key.
+    `good_after`: microseconds.
+    `columns`: int64 array of shape (7,); rows of the latest run, hours from its first to its last
+    row, hours since its first row, good rows after it, hours since the first adverse row, share of
+    adverse rows from that row on, hours since the last good row.
 
     Notes
     -----

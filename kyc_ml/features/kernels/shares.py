@@ -14,17 +14,10 @@ from kyc_ml.storage import kernel
 def code_pairs(row_starts: Ints, values: Ints32, n_values: int) -> tuple[Ints32, Ints]:
     """Assign a code to each (key, value) pair, consecutive for the pairs of a key.
 
-    Parameters
-    ----------
-    values : int32 array
-        Code of each row's value, below `n_values`; negative is missing.
-
-    Returns
-    -------
-    codes : int32 array
-        Code of each row's pair; -1 where the value is missing.
-    code_starts : int64 array of shape (n_keys + 1,)
-        Codes of key k are ``code_starts[k]`` up to, not including, ``code_starts[k + 1]``.
+    `values`: int32 array; code of each row's value, below `n_values`; negative is missing.
+    Returns `codes`: int32 array; code of each row's pair; -1 where the value is missing.
+    Returns `code_starts`: int64 array of shape (n_keys + 1,); codes of key k are ``code_starts[k]``
+    up to, not including, ``code_starts[k + 1]``.
     """
     n_keys = row_starts.size - 1
     codes = np.empty(values.size, np.int32)
@@ -64,13 +57,9 @@ def sweep_shares(
     row added when it came is taken away exactly when it leaves, so nothing drifts. Of n
     values with equal shares they are exactly 1 / n, 1 / n and ln n: of one value 1, 1 and 0.
 
-    Parameters
-    ----------
-    codes, code_starts
-        As `code_pairs` gives them.
-    weight : float64 array, one weight >= 0 a row; empty to count rows
-    columns : int64 array of shape (3,)
-        First share, Herfindahl index, entropy.
+    `codes`, `code_starts`: as `code_pairs` gives them.
+    `weight`: float64 array, one weight >= 0 a row; empty to count rows.
+    `columns`: int64 array of shape (3,); first share, Herfindahl index, entropy.
 
     Notes
     -----

@@ -40,21 +40,15 @@ MOST_ROWS: Final = 2**29 - 1
 
 
 class Timeline(NamedTuple):
-    """One window over one history, key after key; `build_timeline` writes entries and lengths.
-
-    Attributes
-    ----------
-    entries, lengths, row_starts, observed_starts
-        See `build_timeline`.
-    place : int32 array
-        Row of the feature matrix of each observation, by position.
-    """
+    """One window over one history, key after key; `build_timeline` writes entries and lengths."""
 
     entries: Ints32
     lengths: Ints
     row_starts: Ints
     observed_starts: Ints
+    """`entries`, `lengths`, `row_starts` and `observed_starts`: see `build_timeline`."""
     place: Ints32
+    """int32 array; row of the feature matrix of each observation, by position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +84,10 @@ def visible(
 ) -> Mask:
     """Mark the rows that one decision sees: the rule of this module, row by row.
 
-    Parameters
-    ----------
-    event_time, known_at, until : int64 arrays of shape (n,)
-        `until` is None where no row is ever superseded.
-    now : int
-        The instant of the decision.
-    window_us : int, optional
-        Without it the window has no left end.
+    `event_time`, `known_at`, `until`: int64 arrays of shape (n,); `until` is None where no row is
+    ever superseded.
+    `now`: the instant of the decision.
+    `window_us`: without it the window has no left end.
     """
     seen = np.maximum(event_time + (lag_us + 1), known_at) <= now
     if window_us is not None:
@@ -118,17 +108,11 @@ def most_rows(starts: Ints) -> int:
 def group_rows(codes: Ints32, n_keys: int) -> tuple[Ints32, Ints]:
     """Group row numbers by key, keeping their order inside a key.
 
-    Parameters
-    ----------
-    codes : int32 array of shape (n_rows,)
-        Key of each row, ``0 <= code < n_keys``; negative leaves the row out.
-
-    Returns
-    -------
-    order : int32 array
-        Row numbers, key after key.
-    starts : int64 array of shape (n_keys + 1,)
-        ``order[starts[k]:starts[k + 1]]`` are the rows of key k.
+    `codes`: int32 array of shape (n_rows,); key of each row, ``0 <= code < n_keys``; negative
+    leaves the row out.
+    Returns `order`: int32 array; row numbers, key after key.
+    Returns `starts`: int64 array of shape (n_keys + 1,); ``order[starts[k]:starts[k + 1]]`` are the
+    rows of key k.
     """
     # a counting sort: stable and linear, so rows of a key stay in the order of time
     starts = np.zeros(n_keys + 1, np.int64)
@@ -152,11 +136,8 @@ def group_rows(codes: Ints32, n_keys: int) -> tuple[Ints32, Ints]:
 def order_by_instant(starts: Ints, instants: Ints) -> Ints32:
     """Order positions inside each key by instant; ties keep their order.
 
-    Returns
-    -------
-    int32 array
-        The positions, or none at all if they are in that order already: rows that arrive
-        on time are. Only keys with late rows are sorted.
+    Returns int32 array; the positions, or none at all if they are in that order already: rows that
+    arrive on time are. Only keys with late rows are sorted.
     """
     late = False
     for key in range(starts.size - 1):
@@ -195,12 +176,10 @@ def find_ends(
 ) -> None:
     """Find the run of rows that each observation sees, where rows enter and leave in order.
 
-    Parameters
-    ----------
-    observed_at, observed_starts, enters, leaves, delay, row_starts
-        As for `build_timeline`, both orders those of the positions.
-    first, last : int32 arrays of shape (n_observations,), written
-        The positions ``first <= position < last`` are visible; equal where none is.
+    `observed_at`, `observed_starts`, `enters`, `leaves`, `delay`, `row_starts`: as for
+    `build_timeline`, both orders those of the positions.
+    `first`, `last`: int32 arrays of shape (n_observations,), written; the positions
+    ``first <= position < last`` are visible; equal where none is.
     """
     for key in range(row_starts.size - 1):
         begin = end = row_starts[key]
@@ -231,22 +210,17 @@ def build_timeline(
 ) -> None:
     """Write each key's timeline of entering rows, leaving rows and observations.
 
-    Parameters
-    ----------
-    observed_at, observed_starts
-        Decision times, ascending inside a key, and where each key begins.
-    enters, by_entry
-        The instant each row becomes visible, and the positions of each key in order of
-        that instant; no positions mean that the rows are in that order already.
-    leaves, by_leave, delay
-        A row leaves at ``leaves + delay``; the positions in order of that instant, none
-        where the rows are in that order already.
-    timeline : int32 array, written
-        ``4 * position + kind``; key k writes from ``2 * row_starts[k] +
-        observed_starts[k]`` on. Positions count from the first row or observation of
-        the sweep, not of the key.
-    lengths : int64 array of shape (n_keys,), written
-        How many entries the timeline of each key has.
+    `observed_at`, `observed_starts`: decision times, ascending inside a key, and where each key
+    begins.
+    `enters`, `by_entry`: the instant each row becomes visible, and the positions of each key in
+    order of that instant; no positions mean that the rows are in that order already.
+    `leaves`, `by_leave`, `delay`: a row leaves at ``leaves + delay``; the positions in order of
+    that instant, none where the rows are in that order already.
+    `timeline`: int32 array, written; ``4 * position + kind``; key k writes from
+    ``2 * row_starts[k] + observed_starts[k]`` on. Positions count from the first row or observation
+    of the sweep, not of the key.
+    `lengths`: int64 array of shape (n_keys,), written; how many entries the timeline of each key
+    has.
     """
     widest = 0
     for key in range(row_starts.size - 1):
@@ -294,20 +268,12 @@ def supersede_versions(
 ) -> tuple[Ints, Mask]:
     """Find when each version of a thing gives way to a later one, and whether it is ever seen.
 
-    Parameters
-    ----------
-    group, event_time, known_at : arrays of shape (n,), in the order of all three
-        Whose version each row is. Rows of one thing that are equal in both times are one
-        version.
-    never : int
-        Stands for versions that no later one follows.
-
-    Returns
-    -------
-    until : int64 array
-        The first instant at which a version that began later, or was known later, is visible.
-    seen : bool array
-        True where the version itself is visible before.
+    `group`, `event_time`, `known_at`: arrays of shape (n,), in the order of all three; whose
+    version each row is. Rows of one thing that are equal in both times are one version.
+    `never`: stands for versions that no later one follows.
+    Returns `until`: int64 array; the first instant at which a version that began later, or was
+    known later, is visible.
+    Returns `seen`: bool array; True where the version itself is visible before.
     """
     until = np.full(group.size, never, np.int64)
     seen = np.ones(group.size, np.bool_)

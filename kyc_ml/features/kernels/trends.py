@@ -34,14 +34,10 @@ def sweep_trend(
     Source: the simple linear regression of Draper and Smith 1998, Applied Regression Analysis,
     section 1.2; the centred form of Chan, Golub and LeVeque 1983, The American Statistician 37.
 
-    Parameters
-    ----------
-    laid, out
-        See `kyc_ml.features.kernels.moments`.
-    value : float64 array, one value a row, finite
-    event_time : int64 array, one a row, microseconds, ascending inside a key
-    column : int
-        Where in `out` the slope goes.
+    `laid`, `out`: see `kyc_ml.features.kernels.moments`.
+    `value`: float64 array, one value a row, finite.
+    `event_time`: int64 array, one a row, microseconds, ascending inside a key.
+    `column`: where in `out` the slope goes.
     """
     widest = most_rows(laid.row_starts)
     inside = np.zeros(widest, np.bool_)

@@ -107,14 +107,6 @@ def _is_any_of(how: RowFunction, texts: Sequence[pa.Array], _: Ints) -> pa.Array
     return pc.if_else(texts[0].is_valid(), found.cast(pa.float64()), None)
 
 
-def _differs(_: RowFunction, texts: Sequence[pa.Array], __: Ints) -> pa.Array:
-    return pc.not_equal(texts[0], texts[1]).cast(pa.float64())
-
-
-def _listed(how: RowFunction, texts: Sequence[pa.Array], moments: Ints) -> pa.Array:
-    return as_column(on_listing(texts[0], moments, how.listing))
-
-
 def _between(how: RowFunction, values: Floats) -> Floats:
     low, high = how.parameters
     inside = ((values >= low) & (values < high)).astype(np.float64)
@@ -150,8 +142,8 @@ _ON_TEXT: Final[
     dict[CellOperation, Callable[[RowFunction, Sequence[pa.Array], Ints], pa.Array]]
 ] = {
     "is_any_of": _is_any_of,
-    "differs": _differs,
-    "listed": _listed,
+    "differs": lambda _, texts, __: pc.not_equal(texts[0], texts[1]).cast(pa.float64()),
+    "listed": lambda how, texts, at: as_column(on_listing(texts[0], at, how.listing)),
 }
 _ON_NUMBERS: Final[dict[CellOperation, Callable[[RowFunction, Floats], Floats]]] = {
     "between": _between,

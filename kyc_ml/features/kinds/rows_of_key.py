@@ -85,20 +85,6 @@ class Window(How):
     """A statistic of `value` over a key's rows in ``[t - lag - window, t - lag)``.
 
     `count` needs no value. Other statistics read only rows that have one.
-
-    Attributes
-    ----------
-    at : tuple of str, optional
-        The observation's columns that hold the key, where they have other names: a
-        payment's counterparty looked up among the customers.
-    weight : optional
-        Column whose sum, instead of the number of rows, shares are made of.
-    own : optional
-        The observation's column that `rank` compares with the rows' values.
-    half_life_us : int, optional
-        Of the decayed statistics, in microseconds.
-    good_after_us : int, optional
-        Of the statistics of runs: the age at which a row that is not adverse counts as good.
     """
 
     table: str
@@ -109,10 +95,16 @@ class Window(How):
     lag_us: int = 0
     where: Where | None = None
     at: tuple[str, ...] | None = None
+    """The observation's columns that hold the key, where they have other names: a payment's
+    counterparty looked up among the customers."""
     weight: str | RowColumn | None = None
+    """Optional; column whose sum, instead of the number of rows, shares are made of."""
     own: str | None = None
+    """Optional; the observation's column that `rank` compares with the rows' values."""
     half_life_us: int | None = None
+    """Of the decayed statistics, in microseconds."""
     good_after_us: int | None = None
+    """Of the statistics of runs: the age at which a row that is not adverse counts as good."""
 
     def __post_init__(self) -> None:
         if self.lag_us < 0 or (self.period.us is not None and self.period.us <= 0):

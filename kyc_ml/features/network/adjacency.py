@@ -27,57 +27,43 @@ SLOT: Final = np.dtype(
 
 
 class Edges(NamedTuple):
-    """Payments between nodes, in order of (event_time, known_at).
-
-    Attributes
-    ----------
-    source, target : int32 arrays of shape (n_edges,)
-        Codes of payer and payee, ``0 <= code < n_nodes``, never equal.
-    event_time : int64 array of shape (n_edges,)
-        Microseconds.
-    amount : float64 array of shape (n_edges,)
-        Finite and positive.
-    enters : int64 array of shape (n_edges,)
-        First instant, in microseconds, whose search may meet the edge.
-    by_entry : int32 array of shape (n_edges,)
-        Edges in order of `enters`.
-    n_nodes : int
-    """
+    """Payments between nodes, in order of (event_time, known_at)."""
 
     source: Ints32
     target: Ints32
+    """`source` and `target`: int32 arrays of shape (n_edges,); codes of payer and payee,
+    ``0 <= code < n_nodes``, never equal."""
     event_time: Ints
+    """int64 array of shape (n_edges,); microseconds."""
     amount: Floats
+    """float64 array of shape (n_edges,); finite and positive."""
     enters: Ints
+    """int64 array of shape (n_edges,); first instant, in microseconds, whose search may meet the
+    edge."""
     by_entry: Ints32
+    """int32 array of shape (n_edges,); edges in order of `enters`."""
     n_nodes: int
 
 
 class Lists(NamedTuple):
-    """The edges that were let in, node after node, in order of time.
-
-    Attributes
-    ----------
-    owner, partner : int32 arrays of shape (n_edges,)
-        By edge: the node in whose list it belongs, and the node at its other end.
-    starts : int64 array of shape (n_nodes + 1,)
-        Node v's slots begin at ``starts[v]``; there is one for each of its edges.
-    filled : int64 array of shape (n_nodes,)
-        How many of them are in use. Only the last `keep` of them are in order and
-        without gaps: older edges that come in after those are left out.
-    slot : array of `SLOT` of shape (n_edges,)
-        What a search reads of an edge, side by side in memory.
-    keep : int
-        How many of a node's most recent edges are kept: one more than may be looked at,
-        so that a cut is noticed.
-    """
+    """The edges that were let in, node after node, in order of time."""
 
     owner: Ints32
     partner: Ints32
+    """`owner` and `partner`: int32 arrays of shape (n_edges,); by edge: the node in whose list it
+    belongs, and the node at its other end."""
     starts: Ints
+    """int64 array of shape (n_nodes + 1,); node v's slots begin at ``starts[v]``; there is one for
+    each of its edges."""
     filled: Ints
+    """int64 array of shape (n_nodes,); how many of them are in use. Only the last `keep` of them
+    are in order and without gaps: older edges that come in after those are left out."""
     slot: npt.NDArray[np.void]
+    """Array of `SLOT` of shape (n_edges,); what a search reads of an edge, side by side in
+    memory."""
     keep: int
+    """How many of a node's most recent edges are kept: one more than may be looked at, so that a
+    cut is noticed."""
 
 
 @kernel()
@@ -123,17 +109,9 @@ def _insert(lists: Lists, edge: int, event_time: int, amount: float) -> None:
 def let_in(lists: Lists, edges: Edges, entered: int, now: int) -> int:
     """Add the edges that a search at `now` may use.
 
-    Parameters
-    ----------
-    entered : int
-        Number of edges added before.
-    now : int
-        Microseconds; never falls from call to call.
-
-    Returns
-    -------
-    int
-        Number of edges added so far.
+    `entered`: number of edges added before.
+    `now`: microseconds; never falls from call to call.
+    Number of edges added so far.
     """
     while entered < edges.by_entry.size and edges.enters[edges.by_entry[entered]] <= now:
         edge = edges.by_entry[entered]
@@ -146,12 +124,8 @@ def let_in(lists: Lists, edges: Edges, entered: int, now: int) -> int:
 def recent(lists: Lists, node: int, since: int, cap: int) -> tuple[int, int, bool]:
     """Slots of the node's `cap` most recent edges that happened at `since` or later.
 
-    Returns
-    -------
-    low, high : int
-        The slots are ``range(low, high)``, in order of time.
-    cut : bool
-        Whether there were more than `cap`.
+    Returns `low, high`: the slots are ``range(low, high)``, in order of time.
+    Returns `cut`: whether there were more than `cap`.
     """
     high = lists.starts[node] + lists.filled[node]
     # one more than the cap, to find out whether there are more

@@ -69,12 +69,8 @@ def _close(  # noqa: PLR0917  numba calls are positional
 
     More recent edges come first, so the first cycle met is the latest of the shortest.
 
-    Returns
-    -------
-    length, count : int
-        Of the shortest cycles; 0 without any.
-    cut : bool
-        Whether a cap kept an edge from being looked at.
+    Returns `length, count`: of the shortest cycles; 0 without any.
+    Returns `cut`: whether a cap kept an edge from being looked at.
     """
     begin = edges.target[closing]
     since = edges.event_time[closing] - rule.span_us
@@ -128,17 +124,12 @@ def _close(  # noqa: PLR0917  numba calls are positional
 def find_cycles(edges: Edges, rule: CycleRule) -> tuple[Ints32, Ints32, Ints32, int]:
     """Find the shortest cycles that each edge closes.
 
-    Returns
-    -------
-    length : int32 array of shape (n_edges,)
-        Length of the shortest cycle that the edge closes; 0 without any.
-    count : int32 array of shape (n_edges,)
-        How many cycles of that length it closes.
-    paths : int32 array of shape (n_edges, length_max - 1)
-        Edges of the latest of them without the edge itself, in the order the money went; -1
-        where there are fewer.
-    cut : int
-        Number of edges whose search a cap cut.
+    Returns `length`: int32 array of shape (n_edges,); length of the shortest cycle that the edge
+    closes; 0 without any.
+    Returns `count`: int32 array of shape (n_edges,); how many cycles of that length it closes.
+    Returns `paths`: int32 array of shape (n_edges, length_max - 1); edges of the latest of them
+    without the edge itself, in the order the money went; -1 where there are fewer.
+    Returns `cut`: number of edges whose search a cap cut.
 
     Notes
     -----

@@ -64,13 +64,10 @@ def find_scatter_gather(
     e relays, the intermediaries m of the edges into d that relay it are counted: e's own
     and those of the window before.
 
-    Returns
-    -------
-    edge, source, width : int32 arrays of shape (n_occurrences,)
-        Edge, source, and how many distinct intermediaries there are, 2 or more; in order
-        of edge, then with the source that paid most recently first.
-    cut : int
-        Number of edges whose search the cap cut.
+    Returns `edge, source, width`: int32 arrays of shape (n_occurrences,); edge, source, and how
+    many distinct intermediaries there are, 2 or more; in order of edge, then with the source that
+    paid most recently first.
+    Returns `cut`: number of edges whose search the cap cut.
     """
     n_edges = edges.source.size
     into = empty_lists(edges.target, edges.source, edges.n_nodes, rule.cap)
@@ -132,14 +129,10 @@ def find_scatter_gather(
 def find_gather_scatter(edges: Edges, rule: GatherScatterRule) -> tuple[Ints32, int]:
     """Find the edges by which a node scatters to several what it gathered from several.
 
-    Returns
-    -------
-    width : int32 array of shape (n_edges,)
-        The smaller of the numbers of distinct payers and payees of the edge's source in
-        the window, the edge included; 0 if that is below 2 or if what went out, over what
-        came in, is outside the retention.
-    cut : int
-        Number of edges whose search the cap cut.
+    Returns `width`: int32 array of shape (n_edges,); the smaller of the numbers of distinct payers
+    and payees of the edge's source in the window, the edge included; 0 if that is below 2 or if
+    what went out, over what came in, is outside the retention.
+    Returns `cut`: number of edges whose search the cap cut.
     """
     n_edges = edges.source.size
     width = np.zeros(n_edges, np.int32)
@@ -184,11 +177,8 @@ def count_butterflies(edges: Edges, rule: ButterflyRule) -> tuple[Ints32, int]:
     the cap is a hub and shows no pattern: an edge from or to one closes none, and one does
     not count as v.
 
-    Returns
-    -------
-    count : int32 array of shape (n_edges,)
-    cut : int
-        Number of edges at which a hub was left out.
+    Returns `count`: int32 array of shape (n_edges,).
+    Returns `cut`: number of edges at which a hub was left out.
     """
     n_edges = edges.source.size
     count = np.zeros(n_edges, np.int32)

@@ -60,43 +60,33 @@ MEMBER, RECEIVER, PAYER, ORIGIN, SOURCE, INTERMEDIARY, TARGET, HUB = range(8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patterns:
-    """Occurrences of patterns, one row for each participant, in order of closing edge.
-
-    Attributes
-    ----------
-    node : int32 array of shape (n_rows,)
-        The participant.
-    event_time, known_at : int64 arrays of shape (n_rows,)
-        Of the occurrence, in microseconds: when its closing edge happened, and when that
-        was known, which is not before it happened.
-    edge : int64 array of shape (n_rows,)
-        Index of the closing edge in the input.
-    pattern, role : int8 arrays of shape (n_rows,)
-        Indices into `PATTERN_NAMES` and `ROLE_NAMES`.
-    length : float64 array of shape (n_rows,)
-        Edges of the shortest cycle closed, or depth of the stack, which is 2 or more; NaN
-        for the other patterns.
-    width : float64 array of shape (n_rows,)
-        Number of cycles of that length closed; of intermediaries between source and
-        target, or of payers or payees of the hub, whichever are fewer, 2 or more; of
-        butterflies closed, 1 or more. NaN for stacks.
-    amount : float64 array of shape (n_rows,)
-        Of the closing edge, in its unit.
-    cap_hits : dict of str to int
-        For each pattern, the number of edges whose search a cap cut short. Without any,
-        the occurrences are complete.
-    """
+    """Occurrences of patterns, one row for each participant, in order of closing edge."""
 
     node: Ints32
+    """int32 array of shape (n_rows,); the participant."""
     event_time: Ints
     known_at: Ints
+    """`event_time` and `known_at`: int64 arrays of shape (n_rows,); of the occurrence, in
+    microseconds: when its closing edge happened, and when that was known, which is not before it
+    happened."""
     edge: Ints
+    """int64 array of shape (n_rows,); index of the closing edge in the input."""
     pattern: Int8s
     role: Int8s
+    """`pattern` and `role`: int8 arrays of shape (n_rows,); indices into `PATTERN_NAMES` and
+    `ROLE_NAMES`."""
     length: Floats
+    """float64 array of shape (n_rows,); edges of the shortest cycle closed, or depth of the stack,
+    which is 2 or more; NaN for the other patterns."""
     width: Floats
+    """float64 array of shape (n_rows,); number of cycles of that length closed; of intermediaries
+    between source and target, or of payers or payees of the hub, whichever are fewer, 2 or more; of
+    butterflies closed, 1 or more. NaN for stacks."""
     amount: Floats
+    """float64 array of shape (n_rows,); of the closing edge, in its unit."""
     cap_hits: dict[str, int]
+    """dict of str to int; for each pattern, the number of edges whose search a cap cut short.
+    Without any, the occurrences are complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +166,7 @@ def find_patterns(
 def moving_edges(columns: EdgeColumns, *, n_nodes: int) -> tuple[Ints, Edges]:
     """Keep the edges that move money; see `find_patterns`, also for errors.
 
-    Returns
-    -------
-    moving : int64 array
-        Their numbers in the input.
-    edges : Edges
+    Returns `moving`: int64 array; their numbers in the input.
     """
     _check_edges(columns, n_nodes=n_nodes)
     source, target, event_time, known_at, amount = columns

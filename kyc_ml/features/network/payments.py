@@ -23,24 +23,18 @@ their own customers within seconds."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPayments:
-    """Payments from one party to another, in order of time.
-
-    Attributes
-    ----------
-    names : string array
-        The parties.
-    source, target : int32 arrays of shape (n,)
-        Payer and payee, as numbers of names.
-    event_time, known_at : int64 arrays of shape (n,), microseconds
-    amount : float64 array of shape (n,), base currency
-    """
+    """Payments from one party to another, in order of time."""
 
     names: pa.Array
+    """String array; the parties."""
     source: Ints32
     target: Ints32
+    """`source` and `target`: int32 arrays of shape (n,); payer and payee, as numbers of names."""
     event_time: Ints
     known_at: Ints
+    """`event_time` and `known_at`: int64 arrays of shape (n,), microseconds."""
     amount: Floats
+    """float64 array of shape (n,), base currency."""
 
 
 def payments_of(transactions: pa.Table) -> NetworkPayments:
@@ -86,17 +80,11 @@ def payments_of(transactions: pa.Table) -> NetworkPayments:
 def first_bookings(starts: Ints, event_time: Ints, into: Mask) -> Mask:
     """Return which bookings are payments, and not the other side of one.
 
-    Parameters
-    ----------
-    starts : int64 array of shape (n_groups + 1,)
-        Bookings of the same parties and amount, each group in order of entry.
-    event_time : int64 array of shape (n,), microseconds
-    into : bool array of shape (n,)
-        Whether the booking is the payee's.
-
-    Returns
-    -------
-    bool array of shape (n,)
+    `starts`: int64 array of shape (n_groups + 1,); bookings of the same parties and amount, each
+    group in order of entry.
+    `event_time`: int64 array of shape (n,), microseconds.
+    `into`: bool array of shape (n,); whether the booking is the payee's.
+    Returns bool array of shape (n,).
     """
     first = np.ones(event_time.size, np.bool_)
     waiting = np.zeros(event_time.size, np.bool_)

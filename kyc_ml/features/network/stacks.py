@@ -32,15 +32,11 @@ def measure_stacks(edges: Edges, rule: StackRule) -> tuple[Ints32, Ints32, int]:
     ``depth(e) = 1 + max depth(p)`` over the earlier edges p into e's source that e passes
     on, each of which was measured when it happened itself.
 
-    Returns
-    -------
-    depth : int32 array of shape (n_edges,)
-        From 1 (nothing is passed on) to ``rule.depth_max``.
-    origin : int32 array of shape (n_edges,)
-        Source of the first edge of the stack. Of equally deep predecessors the most
-        recent is followed.
-    cut : int
-        Number of edges whose search the cap cut.
+    Returns `depth`: int32 array of shape (n_edges,); from 1 (nothing is passed on) to
+    ``rule.depth_max``.
+    Returns `origin`: int32 array of shape (n_edges,); source of the first edge of the stack. Of
+    equally deep predecessors the most recent is followed.
+    Returns `cut`: number of edges whose search the cap cut.
     """
     n_edges = edges.source.size
     depth, origin = np.ones(n_edges, np.int32), edges.source.copy()

@@ -19,34 +19,26 @@ from kyc_ml.model.calibration.segments import SegmentRows, Values
 _SIMPLEST_FIRST: Final[tuple[Method, ...]] = ("none", "platt", "beta", "isotonic", "venn_abers")
 _TIE_DIGITS: Final = 9
 """Log losses equal to this many digits are a tie: the rest is rounding (convention)."""
-_SEED: Final = CalibrationConfig().seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationChoice:
-    """The chosen map, and the results of all candidates on rows they were not fitted on.
-
-    Attributes
-    ----------
-    candidates : DataFrame
-        One row a candidate, lowest log loss first, the simpler first where they tie:
-        method, log_loss and its standard_error, calibration_error, behind (log loss more
-        than the chosen one's) and its behind_error, paired by row, chosen. With segments
-        also without_segments: the log loss of the map of the whole alone. Standard errors
-        take rows for independent: too small where a customer has several.
-    held_out : array of shape (n,)
-        Probability of each row by the chosen method, fitted on the other folds.
-    reliability : DataFrame
-        Predicted and observed rates of `held_out`; see `compute_reliability`.
-    segments : DataFrame or None
-        The evidence of each segment, and its weight; see `Segments.to_frame`.
-    """
+    """The chosen map, and the results of all candidates on rows they were not fitted on."""
 
     calibrator: Calibrator
     candidates: pd.DataFrame
+    """One row a candidate, lowest log loss first, the simpler first where they tie: method,
+    log_loss and its standard_error, calibration_error, behind (log loss more than the chosen one's)
+    and its behind_error, paired by row, chosen. With segments also without_segments: the log loss
+    of the map of the whole alone. Standard errors take rows for independent: too small where a
+    customer has several."""
     held_out: Floats
+    """Array of shape (n,); probability of each row by the chosen method, fitted on the other
+    folds."""
     reliability: pd.DataFrame
+    """Predicted and observed rates of `held_out`; see `compute_reliability`."""
     segments: pd.DataFrame | None = None
+    """The evidence of each segment, and its weight; see `Segments.to_frame`."""
 
     def __repr__(self) -> str:
         chosen = self.candidates.loc[self.candidates["chosen"], "log_loss"]
@@ -70,23 +62,6 @@ class _Trial:
         return float(self.losses.mean())
 
 
-def cross_calibrate(
-    margin: Floats,
-    target: Floats,
-    *,
-    method: Method,
-    folds: int,
-    seed: int = _SEED,
-    segments: SegmentRows | None = None,
-) -> Floats:
-    """Return for each row the probability of a map fitted on the other folds.
-
-    Folds are drawn by `seed` from the rows sorted by content, each with its share
-    of positives: the order rows come in changes nothing.
-    """
-    return _cross(margin, target, method=method, folds=folds, seed=seed, segments=segments)[0]
-
-
 def calibrate_by_fold(
     margin: Floats,
     target: Floats,
@@ -101,10 +76,7 @@ def calibrate_by_fold(
     seen nothing of a row's customer either. Where the other folds rank the wrong way round,
     the margin has no information: their common rate is the probability.
 
-    Parameters
-    ----------
-    fold : int64 array of shape (n,)
-        The fold that each row was held out in.
+    `fold`: int64 array of shape (n,); the fold that each row was held out in.
     """
     proba = np.empty_like(margin)
     for number in np.unique(fold):
@@ -129,17 +101,10 @@ def choose_calibrator(
     A candidate that would reverse the ranking in some fold has an infinite loss and is
     listed last.
 
-    Parameters
-    ----------
-    segment : sequence of str or None, length n
-        Values of the feature `config.segment`; needed where it names one.
-
-    Raises
-    ------
-    DatasetError
-        If a fold would lack one of the classes, or no candidate keeps the ranking.
-    ValueError
-        If segments are given or missing against the configuration.
+    `segment`: sequence of str or None, length n; values of the feature `config.segment`; needed
+    where it names one.
+    Raises DatasetError if a fold would lack one of the classes, or no candidate keeps the ranking;
+    ValueError if segments are given or missing against the configuration.
     """
     _require_rows_for_folds(target, folds=config.folds)
     segments = _segment_rows(segment, n=target.size, config=config)
@@ -171,7 +136,10 @@ def _cross(
     seed: int,
     segments: SegmentRows | None,
 ) -> tuple[Floats, Floats]:
-    """Return held-out probabilities, and those of the map without segments."""
+    """Return held-out probabilities, and those of the map without segments.
+
+    Folds are drawn by `seed` from the rows sorted by content, each with its share of positives.
+    """
     # folds are made in this order, so that the order of the given rows changes nothing
     order = canonical_order(margin, target, segments)
     cuts = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)

@@ -31,12 +31,8 @@ def fit_calibrator(
     exception. Venn-Abers levels stay an observation of n + 2 away. The others have the
     whole line of log-odds, which is cut at +-36, where float64 ends before 1.
 
-    Raises
-    ------
-    ReversedRankingError
-        If a Platt slope is not positive, or both beta slopes are 0.
-    DatasetError
-        If a margin is not finite, or, but for 'none', there is one class only.
+    Raises ReversedRankingError if a Platt slope is not positive, or both beta slopes are 0;
+    DatasetError if a margin is not finite, or, but for 'none', there is one class only.
     """
     _require_evidence(margin, target, method=method)
     order = canonical_order(margin, target, segments)

@@ -23,32 +23,23 @@ _MOST: Final = float(expit(_FARTHEST))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrator:
-    """A monotone map from margin to probability.
-
-    Attributes
-    ----------
-    method : {'none', 'platt', 'beta', 'isotonic', 'venn_abers'}
-        none: ``expit(margin)`` ·
-        platt: ``expit(slope * margin + intercept)`` ·
-        beta: ``expit(slope * ln p - upper_slope * ln(1 - p) + intercept)`` of
-        ``p = expit(margin)`` between the two knots, with slope 1 in log-odds outside them ·
-        isotonic: straight lines between knots, flat outside them ·
-        venn_abers: steps, see `fit_venn_abers`.
-    slope, intercept, upper_slope : float
-    knots, levels : tuple of float
-        Margins, increasing, and probabilities, not decreasing. The beta map keeps the
-        lowest and the highest margin it was fitted on as its knots.
-    segments : Segments or None
-        What the odds of a segment are multiplied with.
-    """
+    """A monotone map from margin to probability."""
 
     method: Method
+    """{'none', 'platt', 'beta', 'isotonic', 'venn_abers'}; none: ``expit(margin)`` · platt:
+    ``expit(slope * margin + intercept)`` · beta:
+    ``expit(slope * ln p - upper_slope * ln(1 - p) + intercept)`` of ``p = expit(margin)`` between
+    the two knots, with slope 1 in log-odds outside them · isotonic: straight lines between knots,
+    flat outside them · venn_abers: steps, see `fit_venn_abers`."""
     slope: float = 1.0
     intercept: float = 0.0
     upper_slope: float = 1.0
     knots: tuple[float, ...] = ()
     levels: tuple[float, ...] = ()
+    """`knots` and `levels`: margins, increasing, and probabilities, not decreasing. The beta map
+    keeps the lowest and the highest margin it was fitted on as its knots."""
     segments: Segments | None = None
+    """What the odds of a segment are multiplied with."""
 
     def __repr__(self) -> str:
         facts: list[str] = [self.method]
@@ -61,16 +52,9 @@ class Calibrator:
     def probability(self, margin: Floats, segment: Values | None = None) -> Floats:
         """Map margins of shape (n,) to probabilities of shape (n,), never exactly 0 or 1.
 
-        Parameters
-        ----------
-        segment : sequence of str or None, length n, optional
-            A segment that is missing or was not calibrated has the whole's probability, and
-            so have all rows where it is not given.
-
-        Raises
-        ------
-        ValueError
-            If a margin is NaN, or there are not as many segments as margins.
+        `segment`: sequence of str or None, length n; a segment that is missing or was not
+        calibrated has the whole's probability, and so have all rows where it is not given.
+        Raises ValueError if a margin is NaN, or there are not as many segments as margins.
         """
         n_nan = int(np.isnan(margin).sum())
         if n_nan:
@@ -121,11 +105,8 @@ class Calibrator:
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote, or wrote before there were beta maps and segments.
 
-        Raises
-        ------
-        ValueError
-            If the knots or levels are not those of the method. Other content of another form
-            raises what Python does: KeyError, TypeError.
+        Raises ValueError if the knots or levels are not those of the method. Other content of
+        another form raises what Python does: KeyError, TypeError.
         """
         numbers = {"knots": tuple(content["knots"]), "levels": tuple(content["levels"])}
         segments = content.get("segments")

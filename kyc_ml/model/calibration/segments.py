@@ -19,43 +19,30 @@ Values = Sequence[str | None] | Names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentShift:
-    """The outcomes of one segment, and the weight that its own rate gets.
-
-    Attributes
-    ----------
-    expected : float
-        Positives that the map of the whole expects among the rows.
-    credibility : float, in [0, 1]
-        Weight of the segment's own rate; the rest is the whole's.
-    shift : float
-        Added to the log-odds of the whole's probability.
-    """
+    """The outcomes of one segment, and the weight that its own rate gets."""
 
     name: str
     rows: int
     positives: int
     expected: float
+    """Positives that the map of the whole expects among the rows."""
     credibility: float
+    """float, in [0, 1]; weight of the segment's own rate; the rest is the whole's."""
     shift: float
+    """Added to the log-odds of the whole's probability."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segments:
-    """Shifts by segment; they do not change the order of rows within a segment.
-
-    Attributes
-    ----------
-    feature : str
-        Category feature that holds the segment.
-    strength : float or None
-        Pseudo-observations K in favour of the whole; None where the segments gave no sign
-        of differing: K is then infinite and every shift 0.
-    shifts : tuple of SegmentShift, by name
-    """
+    """Shifts by segment; they do not change the order of rows within a segment."""
 
     feature: str
+    """Category feature that holds the segment."""
     strength: float | None
+    """Pseudo-observations K in favour of the whole; None where the segments gave no sign of
+    differing: K is then infinite and every shift 0."""
     shifts: tuple[SegmentShift, ...]
+    """Tuple of SegmentShift, by name."""
 
     def shift(self, proba: Floats, segment: Values) -> Floats:
         """Multiply the odds of each row by the factor of its segment; unknown segments have 1.
@@ -76,12 +63,8 @@ class Segments:
     def to_frame(self) -> pd.DataFrame:
         """Return the evidence of each segment, and the weight of the overall rate.
 
-        Returns
-        -------
-        DataFrame
-            One row a segment: segment, rows, positives, expected, event_rate with its 95 %
-            interval ci_low, ci_high (Jeffreys), credibility, borrowed (1 - credibility),
-            shift.
+        One row a segment: segment, rows, positives, expected, event_rate with its 95 % interval
+        ci_low, ci_high (Jeffreys), credibility, borrowed (1 - credibility), shift.
         """
         table = pd.DataFrame([asdict(each) for each in self.shifts])
         low, high = jeffreys_interval(table["positives"], table["rows"])
@@ -112,30 +95,21 @@ class Segments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRows:
-    """The segment of each of n rows.
-
-    Attributes
-    ----------
-    names : tuple of str, sorted
-    codes : int array of shape (n,)
-        Place in `names`; -1 is missing.
-    strength : float or None
-        Pseudo-observations in favour of the whole; None is to estimate it.
-    """
+    """The segment of each of n rows."""
 
     feature: str
     names: tuple[str, ...]
+    """Tuple of str, sorted."""
     codes: Ints
+    """int array of shape (n,); place in `names`; -1 is missing."""
     strength: float | None
+    """Pseudo-observations in favour of the whole; None is to estimate it."""
 
     @classmethod
     def of(cls, segment: Values, *, n: int, feature: str, strength: float | None) -> Self:
         """Return the number of the segment of each of n rows.
 
-        Raises
-        ------
-        ValueError
-            If there are not n values.
+        Raises ValueError if there are not n values.
         """
         values = _as_objects(segment, n=n)
         present = ~pd.isna(values)
@@ -178,10 +152,8 @@ def fit_segments(proba: Floats, target: Floats, segments: SegmentRows) -> Segmen
     Source: Bühlmann 1967, ASTIN Bulletin 4, 199-207, for Z; Bühlmann and Straub 1970, as in
     Bühlmann and Gisler 2005, A Course in Credibility Theory, chapter 4, for the weights w.
 
-    Parameters
-    ----------
-    proba, target : arrays of shape (n,)
-        Probabilities of the whole's map, inside (0, 1), and outcomes.
+    `proba`, `target`: arrays of shape (n,); probabilities of the whole's map, inside (0, 1), and
+    outcomes.
     """
     strength = segments.strength
     if strength is None:

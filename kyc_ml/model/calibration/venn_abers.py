@@ -28,12 +28,9 @@ def fit_venn_abers(margin: Floats, target: Floats) -> tuple[Floats, Floats]:
     Source: Vovk, Petej and Fedorova 2015, Large-scale probabilistic predictors with and
     without guarantees of validity, NeurIPS 28, sections 3 and 5; O(n log n).
 
-    Returns
-    -------
-    knots : array of shape (k,)
-        Increasing; margins at which p jumps.
-    levels : array of shape (2 k + 1,)
-        Not decreasing; p below the first knot, at it, between it and the next, and so on.
+    Returns `knots`: array of shape (k,); increasing; margins at which p jumps.
+    Returns `levels`: array of shape (2 k + 1,); not decreasing; p below the first knot, at it,
+    between it and the next, and so on.
     """
     knots, place = np.unique(margin, return_inverse=True)
     rows = np.bincount(place, minlength=knots.size).astype(np.int64)

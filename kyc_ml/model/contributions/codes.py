@@ -23,41 +23,31 @@ class Coding(NamedTuple):
     A number's code is how many thresholds lie below it; zero and NaN have codes of their
     own, the last two. A category's code is its place among the categories of any split,
     counted from 1; all others, negative and missing ones have 0.
-
-    Attributes
-    ----------
-    features : int64 array of shape (n_slots,)
-        The column of each slot, ascending.
-    cut_start : int64 array of shape (n_slots + 1,)
-    cuts : float64 array
-        Thresholds or categories of each slot, ascending.
-    is_category : bool array of shape (n_slots,)
-    n_codes : int64 array of shape (n_slots,)
-    slot : int64 array of shape (n_splits,)
-        The slot of each split.
-    left_start : int64 array of shape (n_splits + 1,)
-    goes_left : bool array
-        For each split, whether a code of its slot goes left.
     """
 
     features: Ints
+    """int64 array of shape (n_slots,); the column of each slot, ascending."""
     cut_start: Ints
+    """int64 array of shape (n_slots + 1,)."""
     cuts: Floats
+    """float64 array; thresholds or categories of each slot, ascending."""
     is_category: Mask
+    """bool array of shape (n_slots,)."""
     n_codes: Ints
+    """int64 array of shape (n_slots,)."""
     slot: Ints
+    """int64 array of shape (n_splits,); the slot of each split."""
     left_start: Ints
+    """int64 array of shape (n_splits + 1,)."""
     goes_left: Mask
+    """bool array; for each split, whether a code of its slot goes left."""
 
 
 def build_coding(forest: Forest) -> Coding:
     """Collect the thresholds and categories of each feature, and where each code goes.
 
-    Raises
-    ------
-    BundleError
-        If a feature is split both as a number and as a category, or at more values than
-        a code can tell apart.
+    Raises BundleError if a feature is split both as a number and as a category, or at more values
+    than a code can tell apart.
     """
     features, slot = np.unique(forest.feature, return_inverse=True)
     by_set = np.array([each is not None for each in forest.categories], np.bool_)

@@ -30,43 +30,26 @@ sums stay in the cache. From 512 to 2,048 the time is the same within a tenth.""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeContributions:
-    """Exact path-dependent SHAP values of a LightGBM model, by tables.
-
-    Attributes
-    ----------
-    n_features : int
-    base : float
-        The mean margin over the training rows as the covers of the trees say it.
-    table_bytes : int
-        Memory that the tables take. Beyond `MOST_TABLE_BYTES` leaves are integrated rather
-        than tabulated, down to a few numbers and codes a leaf.
-    """
+    """Exact path-dependent SHAP values of a LightGBM model, by tables."""
 
     n_features: int
     base: float
+    """The mean margin over the training rows as the covers of the trees say it."""
     coding: Coding
     tables: Tables | None
     rules: Rules
     table_bytes: int
+    """Memory that the tables take. Beyond `MOST_TABLE_BYTES` leaves are integrated rather than
+    tabulated, down to a few numbers and codes a leaf."""
 
     def explain(self, matrix: Floats, *, threads: int = 2) -> tuple[Floats, Floats]:
         """Share each row's margin out to the features.
 
-        Parameters
-        ----------
-        matrix : float64 array of shape (n_rows, n_features)
-            NaN is missing.
-
-        Returns
-        -------
-        values : float64 array of shape (n_rows, n_features)
-            The same to the last bit whatever rows come with it, in any order.
-        base : float64 array of shape (n_rows,)
-
-        Raises
-        ------
-        DatasetError
-            If the matrix has other columns than the model.
+        `matrix`: float64 array of shape (n_rows, n_features); NaN is missing.
+        Returns `values`: float64 array of shape (n_rows, n_features); the same to the last bit
+        whatever rows come with it, in any order.
+        Returns `base`: float64 array of shape (n_rows,).
+        Raises DatasetError if the matrix has other columns than the model.
         """
         if matrix.ndim != 2 or matrix.shape[1] != self.n_features:
             msg = (
@@ -98,10 +81,7 @@ class TreeContributions:
 def compile_model(text: str) -> TreeContributions:
     """Compile LightGBM's text form of a model with one margin a row.
 
-    Raises
-    ------
-    BundleError
-        If the model has no exact contributions, such as one with linear leaves.
+    Raises BundleError if the model has no exact contributions, such as one with linear leaves.
     """
     forest = parse_forest(text)
     coding = build_coding(forest)

@@ -39,19 +39,12 @@ _PER_PRODUCT: Final = 0.4
 def group_leaves(paths: Paths, price: float) -> tuple[Ints, Ints, int]:
     """Find the cheapest groups of neighbouring leaves.
 
-    Parameters
-    ----------
-    price : float
-        What a byte of a table costs beside the time: the higher, the smaller the tables.
-
-    Returns
-    -------
-    bounds : int64 array of shape (n_groups + 1,)
-        The first leaf of each group, and the number of leaves.
-    n_points : int64 array of shape (n_groups,)
-        Points of integration; 0 for a group with one table.
-    size : int
-        Bytes that the tree's groups take.
+    `price`: what a byte of a table costs beside the time: the higher, the smaller the tables.
+    Returns `bounds`: int64 array of shape (n_groups + 1,); the first leaf of each group, and the
+    number of leaves.
+    Returns `n_points`: int64 array of shape (n_groups,); points of integration; 0 for a group with
+    one table.
+    Returns `size`: bytes that the tree's groups take.
     """
     n_leaves, n_features = paths.share.shape
     # of the cheapest groups of the leaves before each: cost, bytes, what the last group is
@@ -87,14 +80,12 @@ def group_leaves(paths: Paths, price: float) -> tuple[Ints, Ints, int]:
 def add_leaf(paths: Paths, first: int, leaf: int, labels: Ints, counts: Ints, stem: Mask) -> None:
     """Add one more leaf to the group that begins with leaf `first`.
 
-    Parameters
-    ----------
-    labels : int64 array of shape (n_cells,)
-        The label of each of the tree's cells in this group; begins with 0.
-    counts : int64 array of shape (n_features,)
-        How many labels a feature has, 0 while no leaf asks for it.
-    stem : bool array of shape (n_features,)
-        What all leaves of the group ask alike; begins with True.
+    `labels`: int64 array of shape (n_cells,); the label of each of the tree's cells in this group;
+    begins with 0.
+    `counts`: int64 array of shape (n_features,); how many labels a feature has, 0 while no leaf
+    asks for it.
+    `stem`: bool array of shape (n_features,); what all leaves of the group ask alike; begins with
+    True.
     """
     for at in range(counts.size):
         start, stop = paths.cell_start[at], paths.cell_start[at + 1]

@@ -11,55 +11,45 @@ from kyc_ml.storage import kernel
 
 
 class Tree(NamedTuple):
-    """One tree over its own features, which are counted from 0.
-
-    Attributes
-    ----------
-    n_codes : int64 array of shape (n_features,)
-    feature, left, right : int64 arrays of shape (n_splits,)
-        A child is a split, or ``~leaf``.
-    left_start : int64 array of shape (n_splits + 1,)
-    goes_left : bool array
-        For each split, whether a code of its feature goes left.
-    split_rows, leaf_rows, leaf_value : float64 arrays
-    """
+    """One tree over its own features, which are counted from 0."""
 
     n_codes: Ints
+    """int64 array of shape (n_features,)."""
     feature: Ints
     left: Ints
     right: Ints
+    """`feature`, `left` and `right`: int64 arrays of shape (n_splits,); a child is a split, or
+    ``~leaf``."""
     left_start: Ints
+    """int64 array of shape (n_splits + 1,)."""
     goes_left: Mask
+    """bool array; for each split, whether a code of its feature goes left."""
     split_rows: Floats
     leaf_rows: Floats
     leaf_value: Floats
+    """`split_rows`, `leaf_rows` and `leaf_value`: float64 arrays."""
 
 
 class Paths(NamedTuple):
     """The paths to the leaves of one tree, from the leftmost leaf to the rightmost.
 
     A cell of a feature holds the codes that all splits of the tree treat alike.
-
-    Attributes
-    ----------
-    code_start : int64 array of shape (n_features + 1,)
-    cell : int64 array
-        The cell of each code of each feature, counted over all features.
-    cell_start : int64 array of shape (n_features + 1,)
-    inside : bool array of shape (n_leaves, n_cells)
-        Whether a cell passes all splits of its feature on the path.
-    share : float64 array of shape (n_leaves, n_features)
-        Which share of the training rows passed them, the product over the splits; -1 where
-        the path does not ask for the feature.
-    value : float64 array of shape (n_leaves,)
     """
 
     code_start: Ints
+    """int64 array of shape (n_features + 1,)."""
     cell: Ints
+    """int64 array; the cell of each code of each feature, counted over all features."""
     cell_start: Ints
+    """int64 array of shape (n_features + 1,)."""
     inside: Mask
+    """bool array of shape (n_leaves, n_cells); whether a cell passes all splits of its feature on
+    the path."""
     share: Floats
+    """float64 array of shape (n_leaves, n_features); which share of the training rows passed them,
+    the product over the splits; -1 where the path does not ask for the feature."""
     value: Floats
+    """float64 array of shape (n_leaves,)."""
 
 
 @kernel()

@@ -48,10 +48,8 @@ def sound_trees(text: str) -> str:
 
     LightGBM ends the process at a malformed line of the parameters that follow the trees.
 
-    Raises
-    ------
-    BundleError
-        Unless every index is in its range and every split is reached once; with the first faults.
+    Raises BundleError: unless every index is in its range and every split is reached once; with the
+    first faults.
     """
     faults = Faults("the LightGBM model is malformed: restore the bundle", BundleError)
     faults.extend(islice(_faults(text), _MOST_FAULTS)).raise_if_any()

@@ -20,10 +20,8 @@ def explain_block(
 ) -> None:
     """Write the contributions of rows, shape (n_rows, n_features).
 
-    Parameters
-    ----------
-    out : float64 array of shape (n_rows, n_features)
-        Columns of features that the model does not split on are left as they are.
+    `out`: float64 array of shape (n_rows, n_features); columns of features that the model does not
+    split on are left as they are.
     """
     n_rows, n_slots = matrix.shape[0], coding.features.size
     codes = np.empty((n_slots, n_rows), np.uint16)

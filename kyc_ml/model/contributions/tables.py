@@ -32,39 +32,30 @@ class Rules(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Tables of groups of leaves, one after the other.
-
-    Attributes
-    ----------
-    n_points : int64 array of shape (n_groups,)
-        Points of integration; 0 for a group with one table.
-    n_cells : int64 array of shape (n_groups,)
-        Cells of a table of the group.
-    member_start : int64 array of shape (n_groups + 1,)
-        Where the members of each group are: the features of its stem, then others.
-    n_stem : int64 array of shape (n_groups,)
-        Members of the stem. A group with one table has none.
-    slot : int64 array of shape (n_members,)
-    step_start : int64 array of shape (n_members + 1,)
-    steps : uint16 array
-        For each member, what a code adds to the number of a row's cell; in a stem, whether
-        the code passes.
-    value_start : int64 array of shape (n_groups + 1,)
-    values : float64 array
-        The share of each member of the stem. Then, for one table, its rows: the
-        contributions to each member, cell by cell. Else for each point the product of the
-        crown, and the contributions to each member of it that the stem multiplies.
-    """
+    """Tables of groups of leaves, one after the other."""
 
     n_points: Ints
+    """int64 array of shape (n_groups,); points of integration; 0 for a group with one table."""
     n_cells: Ints
+    """int64 array of shape (n_groups,); cells of a table of the group."""
     member_start: Ints
+    """int64 array of shape (n_groups + 1,); where the members of each group are: the features of
+    its stem, then others."""
     n_stem: Ints
+    """int64 array of shape (n_groups,); members of the stem. A group with one table has none."""
     slot: Ints
+    """int64 array of shape (n_members,)."""
     step_start: Ints
+    """int64 array of shape (n_members + 1,)."""
     steps: Codes
+    """uint16 array; for each member, what a code adds to the number of a row's cell; in a stem,
+    whether the code passes."""
     value_start: Ints
+    """int64 array of shape (n_groups + 1,)."""
     values: Floats
+    """float64 array; the share of each member of the stem. Then, for one table, its rows: the
+    contributions to each member, cell by cell. Else for each point the product of the crown, and
+    the contributions to each member of it that the stem multiplies."""
 
 
 def make_rules(most: int) -> Rules:
@@ -94,12 +85,8 @@ def join_tables(parts: list[Tables]) -> Tables:
 def tabulate_tree(paths: Paths, slots: Ints, bounds: Ints, n_points: Ints, rules: Rules) -> Tables:
     """Make the tables of one tree.
 
-    Parameters
-    ----------
-    slots : int64 array of shape (n_features,)
-        The slot of each of the tree's features.
-    bounds, n_points
-        As `group_leaves` returns them.
+    `slots`: int64 array of shape (n_features,); the slot of each of the tree's features.
+    `bounds`, `n_points`: as `group_leaves` returns them.
     """
     n_groups, n_features = n_points.size, slots.size
     labels = np.zeros((n_groups, paths.cell_start[-1]), np.int64)
@@ -248,11 +235,9 @@ def _add_leaf_table(
 def _share_out(share: Floats, t: float) -> Floats:
     """Form what stands below the integral at t, for every pattern of features passed.
 
-    Returns
-    -------
-    float64 array of shape (n_features + 1, 2**n_features)
-        For each feature (o - z) times the product over the others; then the product over
-        all. Bit k of the column says whether feature k passes.
+    Returns float64 array of shape (n_features + 1, 2**n_features); for each feature (o - z) times
+    the product over the others; then the product over all. Bit k of the column says whether feature
+    k passes.
     """
     n = share.size
     out, before = np.empty((n + 1, 1 << n)), np.empty(n)

@@ -22,42 +22,36 @@ _TREE: Final = re.compile(r"^Tree=\d+\n(.*?)(?:\n\n|\Z)", re.MULTILINE | re.DOTA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forest:
-    """Trees of a model, their splits and leaves one after the other.
-
-    Attributes
-    ----------
-    n_features : int
-        Columns of the matrix the model was trained on.
-    split_start, leaf_start : int64 arrays of shape (n_trees + 1,)
-        Where the splits and the leaves of each tree are. A tree of one leaf has no split.
-    feature : int64 array of shape (n_splits,)
-    threshold : float64 array of shape (n_splits,)
-        Values up to it go left. NaN for a split by a set of categories.
-    left, right : int64 arrays of shape (n_splits,)
-        A split of the same tree, counted from its first, or ``~leaf``.
-    zero_left, nan_left : bool arrays of shape (n_splits,)
-        Where zero and NaN go; thresholds, missing type and default direction decide.
-    categories : tuple of int64 arrays or None, length n_splits
-        The categories that go left, ascending; None for a split by a threshold.
-    split_rows, leaf_rows : float64 arrays
-        Training rows that came by: their ratios are what a path expects of an unknown
-        feature.
-    leaf_value : float64 array of shape (n_leaves,)
-    """
+    """Trees of a model, their splits and leaves one after the other."""
 
     n_features: int
+    """Columns of the matrix the model was trained on."""
     split_start: Ints
     leaf_start: Ints
+    """`split_start` and `leaf_start`: int64 arrays of shape (n_trees + 1,); where the splits and
+    the leaves of each tree are. A tree of one leaf has no split."""
     feature: Ints
+    """int64 array of shape (n_splits,)."""
     threshold: Floats
+    """float64 array of shape (n_splits,); values up to it go left. NaN for a split by a set of
+    categories."""
     left: Ints
     right: Ints
+    """`left` and `right`: int64 arrays of shape (n_splits,); a split of the same tree, counted from
+    its first, or ``~leaf``."""
     zero_left: Mask
     nan_left: Mask
+    """`zero_left` and `nan_left`: bool arrays of shape (n_splits,); where zero and NaN go;
+    thresholds, missing type and default direction decide."""
     categories: tuple[Ints | None, ...]
+    """Tuple of int64 arrays or None, length n_splits; the categories that go left, ascending; None
+    for a split by a threshold."""
     split_rows: Floats
     leaf_rows: Floats
+    """`split_rows` and `leaf_rows`: float64 arrays; training rows that came by: their ratios are
+    what a path expects of an unknown feature."""
     leaf_value: Floats
+    """float64 array of shape (n_leaves,)."""
 
     @property
     def n_trees(self) -> int:
@@ -76,12 +70,9 @@ class Forest:
 def parse_forest(text: str) -> Forest:
     """Read the trees of a LightGBM model in its own text form.
 
-    Raises
-    ------
-    BundleError
-        If the model has several margins a row, averages its trees, has linear leaves, or
-        a node that no training row reached: exact contributions of these are not defined
-        here.
+    Raises BundleError if the model has several margins a row, averages its trees, has linear
+    leaves, or a node that no training row reached: exact contributions of these are not defined
+    here.
     """
     head = _fields(text.split("\nTree=", 1)[0])
     trees = [_fields(match[1]) for match in _TREE.finditer(text)]

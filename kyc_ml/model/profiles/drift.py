@@ -23,22 +23,15 @@ _CHANCE: Final = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftFound:
-    """How far each column moved.
-
-    Attributes
-    ----------
-    table : DataFrame
-        column, psi, critical_99 (what any of the features that count exceeds by chance in one
-        of a hundred runs; the probability alone, for itself), drifted (beyond its limit and
-        significant), not_counted (why a feature is never said to have drifted; '' where it
-        may be); the probability first, then features that count, then the others, each largest
-        first.
-    faults : tuple of str
-        Limits that were passed; empty where none was.
-    """
+    """How far each column moved."""
 
     table: pd.DataFrame
+    """column, psi, critical_99 (what any of the features that count exceeds by chance in one of a
+    hundred runs; the probability alone, for itself), drifted (beyond its limit and significant),
+    not_counted (why a feature is never said to have drifted; '' where it may be); the probability
+    first, then features that count, then the others, each largest first."""
     faults: tuple[str, ...]
+    """Limits that were passed; empty where none was."""
 
     @property
     def drifted(self) -> list[str]:

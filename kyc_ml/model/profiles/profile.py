@@ -19,23 +19,16 @@ PROBABILITY: Final = "probability"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Distributions of the probability and of each feature.
-
-    Attributes
-    ----------
-    bins : mapping of column to FrozenBins
-    counts : mapping of column to int64 array
-        Rows in each bin; the first is for what is missing.
-    rows, customers : int
-    effective_customers : float
-        As `kyc_ml.metrics.effective_customers`: rows of one customer are not independent.
-    """
+    """Distributions of the probability and of each feature."""
 
     bins: Mapping[str, FrozenBins]
+    """Mapping of column to FrozenBins."""
     counts: Mapping[str, Ints]
+    """Mapping of column to int64 array; rows in each bin; the first is for what is missing."""
     rows: int
     customers: int
     effective_customers: float
+    """As `kyc_ml.metrics.effective_customers`: rows of one customer are not independent."""
 
     def count(self, features: FeatureTable, proba: Floats | None) -> dict[str, list[int]]:
         """Count other rows in the same bins, for each column that both have.
@@ -74,11 +67,8 @@ class Profile:
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote.
 
-        Raises
-        ------
-        ValueError
-            If the counts are not those of the bins. Other content of another form raises what
-            Python does: KeyError, TypeError.
+        Raises ValueError if the counts are not those of the bins. Other content of another form
+        raises what Python does: KeyError, TypeError.
         """
         columns = content["columns"]
         found = cls(

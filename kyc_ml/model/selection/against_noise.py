@@ -30,15 +30,8 @@ def compare_noise(
 ) -> pd.DataFrame:
     """Fit small models with added noise features, and count how often each feature gains more.
 
-    Parameters
-    ----------
-    alive : int64 array
-        Places of the columns to compare.
-
-    Returns
-    -------
-    DataFrame of `NOISE`
-        One row a column, indexed by its place.
+    `alive`: int64 array; places of the columns to compare.
+    Returns DataFrame of `NOISE`; one row a column, indexed by its place.
     """
     pools = _pools(rows, alive)
     gains, bars = np.zeros((2, config.repetitions, alive.size))

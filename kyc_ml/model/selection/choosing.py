@@ -28,25 +28,18 @@ FLIPPING: Final = "flipping"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The features that stay, and the reasons against the others.
-
-    Attributes
-    ----------
-    kept : tuple of str
-        In the order of the model's input.
-    dropped : mapping of feature name to reason, a sentence
-    table : DataFrame
-        One row a feature: feature, family, kept, why ('' or all missing, constant,
-        useless, shifting, flipping; the first that holds), gain and noise_gain (medians
-        over repetitions), hits (repetitions in which the feature beat the noise), psi (the
-        largest of any two blocks, less its expectation by chance), psi_blocks, psi_real (beyond
-        chance), z_low and z_high (the lowest and highest of the blocks' relation to the
-        outcome). A figure that was not computed is NaN.
-    """
+    """The features that stay, and the reasons against the others."""
 
     kept: tuple[str, ...]
+    """In the order of the model's input."""
     dropped: Mapping[str, str]
+    """Mapping of feature name to reason, a sentence."""
     table: pd.DataFrame
+    """One row a feature: feature, family, kept, why ('' or all missing, constant, useless,
+    shifting, flipping; the first that holds), gain and noise_gain (medians over repetitions), hits
+    (repetitions in which the feature beat the noise), psi (the largest of any two blocks, less its
+    expectation by chance), psi_blocks, psi_real (beyond chance), z_low and z_high (the lowest and
+    highest of the blocks' relation to the outcome). A figure that was not computed is NaN."""
 
     def counts(self) -> dict[str, int]:
         """Count the dropped features by why, commonest first."""

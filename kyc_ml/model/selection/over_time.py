@@ -33,17 +33,9 @@ def cut_blocks(times: npt.ArrayLike, blocks: int) -> Ints:
 def compare_blocks(rows: TrainingRows, alive: Ints, blocks: Ints) -> pd.DataFrame:
     """Compare blocks of time: distribution, and relation to the outcome.
 
-    Parameters
-    ----------
-    alive : int64 array
-        Places of the columns to compare.
-    blocks : int64 array of shape (n,)
-        As `cut_blocks` returns it.
-
-    Returns
-    -------
-    DataFrame of `TIME`
-        One row a column, indexed by its place.
+    `alive`: int64 array; places of the columns to compare.
+    `blocks`: int64 array of shape (n,); as `cut_blocks` returns it.
+    Returns DataFrame of `TIME`; one row a column, indexed by its place.
     """
     inside = [np.flatnonzero(blocks == block) for block in range(int(blocks.max()) + 1)]
     people = [np.unique(rows.groups[here]).size for here in inside]
@@ -90,10 +82,7 @@ def relation_z(values: Floats, target: Floats, groups: Ints) -> float:
 
     Source: Obuchowski 1997, Biometrics 53, 567-578.
 
-    Returns
-    -------
-    float
-        Positive where the risk rises with the feature; NaN with few rows of a class.
+    Positive where the risk rises with the feature; NaN with few rows of a class.
     """
     present = ~np.isnan(values)
     values, positive, groups = values[present], target[present] != 0, groups[present]

@@ -14,20 +14,14 @@ from kyc_ml.metrics import Floats, Ints
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRows:
-    """Training rows and their customers.
-
-    Attributes
-    ----------
-    matrix : float64 array of shape (n, len(specs))
-        Categories as codes; NaN is missing.
-    target : array of 0 and 1, shape (n,)
-    groups : int64 array of shape (n,)
-        The customer of each row, numbered from 0.
-    """
+    """Training rows and their customers."""
 
     matrix: Floats
+    """float64 array of shape (n, len(specs)); categories as codes; NaN is missing."""
     target: Floats
+    """Array of 0 and 1, shape (n,)."""
     groups: Ints
+    """int64 array of shape (n,); the customer of each row, numbered from 0."""
     specs: tuple[FeatureSpec, ...]
 
 

@@ -48,14 +48,9 @@ def add_attributes(
 ) -> None:
     """Propose the other columns of a table's file as attributes; list those that cannot be used.
 
-    Parameters
-    ----------
-    tables : collection of TableProposal
-        All tables: a column that any of them reads is in use.
-    label : str
-        SQL that is true for rows with a bad outcome; empty without a label.
-    over_time : tuple of str
-        How numbers are read over time, where a customer has many rows.
+    `tables`: all tables: a column that any of them reads is in use.
+    `label`: SQL that is true for rows with a bad outcome; empty without a label.
+    `over_time`: how numbers are read over time, where a customer has many rows.
     """
     texts = [
         sql

@@ -37,13 +37,9 @@ def date_case(
 ) -> None:
     """Date the cases of a file: when they happened, and when they became known.
 
-    Parameters
-    ----------
-    booking : Part or None
-        The bookings' time, where the cases' rows have it as `BOOKED_AT`: it dates the conduct
-        better than a date of the label, which may be the day of the finding.
-    days : int
-        Label delay where no column has the time at which a case became known.
+    `booking`: the bookings' time, where the cases' rows have it as `BOOKED_AT`: it dates the
+    conduct better than a date of the label, which may be the day of the finding.
+    `days`: label delay where no column has the time at which a case became known.
     """
     own, known = parts.get("event_time") or parts.get(LABEL_TIME), parts.get("known_at")
     made.add(_event(parts, own, known, booking))

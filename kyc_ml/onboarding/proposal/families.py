@@ -34,18 +34,13 @@ _MOST_ITEMS: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnFamily:
-    """Features of one family that a source allows.
-
-    Attributes
-    ----------
-    missing : tuple of str
-        Why the others are left out, the commonest reason first.
-    """
+    """Features of one family that a source allows."""
 
     name: str
     available: int
     declared: int
     missing: tuple[str, ...]
+    """Why the others are left out, the commonest reason first."""
 
 
 def items_of(tables: Mapping[str, pa.Table]) -> tuple[str, ...]:

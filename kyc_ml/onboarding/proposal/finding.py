@@ -45,21 +45,15 @@ _DUCKDB_MAGIC: Final = b"DUCK"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSource:
-    """A file, or several of the same shape, that can become one table.
-
-    Attributes
-    ----------
-    confirm : tuple of str
-        Guesses about how it is opened.
-    named : bool
-        False where the columns have no names in the file, and names are made up.
-    """
+    """A file, or several of the same shape, that can become one table."""
 
     name: str
     source: FileSource
     paths: tuple[Path, ...]
     confirm: tuple[str, ...] = ()
+    """Guesses about how it is opened."""
     named: bool = True
+    """False where the columns have no names in the file, and names are made up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,28 +19,19 @@ _HALVES: Final[Mapping[str, str]] = _FORMS["halves"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """A way to write a time.
-
-    Attributes
-    ----------
-    shown : str
-        The form as people write it down, such as dd/mm/yyyy.
-    shape : Pattern
-        Fits the shapes of what it may read.
-    order : str
-        The order of day, month and year where they can be exchanged; empty where not.
-    doubt : str
-        What remains uncertain even if every value is read.
-    digits : int
-        Number of digits of a form without other characters; otherwise 0.
-    """
+    """A way to write a time."""
 
     format: str
     shown: str
+    """The form as people write it down, such as dd/mm/yyyy."""
     shape: re.Pattern[str]
+    """Fits the shapes of what it may read."""
     order: str = ""
+    """The order of day, month and year where they can be exchanged; empty where not."""
     doubt: str = ""
+    """What remains uncertain even if every value is read."""
     digits: int = 0
+    """Number of digits of a form without other characters; otherwise 0."""
 
 
 @cache

@@ -19,20 +19,14 @@ Certainty = Literal["sure", "likely", "guess", "yours"]
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """An expression for one contracted column.
-
-    Attributes
-    ----------
-    sql : str
-        Tried on the sample before it was proposed.
-    evidence : str
-        Names, shapes and shares that support it, never a value.
-    """
+    """An expression for one contracted column."""
 
     column: str
     sql: str
+    """Tried on the sample before it was proposed."""
     certainty: Certainty
     evidence: str
+    """Names, shapes and shares that support it, never a value."""
     alternatives: tuple[str, ...] = ()
 
 
@@ -44,27 +38,20 @@ AttributeKind = Literal["number", "text", "boolean", "date"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeGuess:
-    """A column that is not in the contract, as it would be declared.
-
-    Attributes
-    ----------
-    unit : str
-        Of a number; empty where it has none.
-    over_time : tuple of str
-        How it is read over time; empty for the value known at the decision.
-    doubt : str
-        Why it is only written as a comment; empty where it is proposed.
-    """
+    """A column that is not in the contract, as it would be declared."""
 
     name: str
     column: str
     sql: str
     kind: AttributeKind
     unit: str
+    """Of a number; empty where it has none."""
     description: str
     description_zh: str
     over_time: tuple[str, ...] = ()
+    """How it is read over time; empty for the value known at the decision."""
     doubt: str = ""
+    """Why it is only written as a comment; empty where it is proposed."""
 
     @property
     def keys(self) -> dict[str, object]:
@@ -77,34 +64,25 @@ class AttributeGuess:
 
 @dataclass(slots=True, kw_only=True)
 class TableProposal:
-    """One contracted table: its rows and columns, and how many rows of the sample it accepts.
-
-    Attributes
-    ----------
-    optional : bool
-        Left out where the files lack a column that it reads.
-    confirm : list of str
-        What was assumed about the whole table, for the user to confirm.
-    unused : list of str
-        Columns of its file that nothing reads.
-    dropped : dict of column to reason
-        Optional columns that were tried and did not fit.
-    quality : TableQuality or None
-        Of the sample; None where the table could not be bound.
-    """
+    """One contracted table: its rows and columns, and how many rows of the sample it accepts."""
 
     name: str
     rows: str
     files: tuple[str, ...]
     where: str | None = None
     optional: bool = False
+    """Left out where the files lack a column that it reads."""
     columns: dict[str, Guess] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     confirm: list[str] = field(default_factory=list)
+    """What was assumed about the whole table, for the user to confirm."""
     attributes: dict[str, AttributeGuess] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
+    """Columns of its file that nothing reads."""
     dropped: dict[str, str] = field(default_factory=dict)
+    """dict of column to reason; optional columns that were tried and did not fit."""
     quality: TableQuality | None = None
+    """Of the sample; None where the table could not be bound."""
 
     @property
     def declared(self) -> dict[str, dict[str, object]]:
@@ -118,21 +96,7 @@ class TableProposal:
 
 @dataclass(slots=True, kw_only=True)
 class MappingProposal:
-    """A proposed source mapping, with its evidence.
-
-    Attributes
-    ----------
-    samples : tuple of FileSample
-        Every table that could be opened; one that no proposal reads is in `unused`.
-    decisions : list of str
-        What to decide or confirm, except the marks on columns, the most serious first.
-    span : tuple of datetime or None
-        First and last transaction of the sample.
-    snapshot : date or None
-        Day at the end of which the rows of customers were true, if they have no date.
-    quoted : bool
-        True where identifiers are written as Excel's ``="001"``.
-    """
+    """A proposed source mapping, with its evidence."""
 
     name: str
     timezone: str
@@ -140,13 +104,18 @@ class MappingProposal:
     base_currency: str
     currency_evidence: str
     samples: tuple[FileSample, ...]
+    """Every table that could be opened; one that no proposal reads is in `unused`."""
     tables: dict[str, TableProposal]
     unused: Mapping[str, str]
     decisions: list[str]
+    """What to decide or confirm, except the marks on columns, the most serious first."""
     span: tuple[datetime, datetime] | None = None
+    """First and last transaction of the sample."""
     snapshot: date | None = None
+    """Day at the end of which the rows of customers were true, if they have no date."""
     kind: Kind = "bookings"
     quoted: bool = False
+    """True where identifiers are written as Excel's ``="001"``."""
 
     @property
     def used_looks(self) -> tuple[FileSample, ...]:

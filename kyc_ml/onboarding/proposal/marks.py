@@ -33,17 +33,10 @@ _SEPARATORS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """One shape of a number, taken apart.
-
-    Attributes
-    ----------
-    body : str
-        Digits as 9 and the marks between them, without blanks.
-    currency, unit, entry : str
-        Its currency's code, its unit, and its mark of debit or credit; empty without one.
-    """
+    """One shape of a number, taken apart."""
 
     body: str
+    """Digits as 9 and the marks between them, without blanks."""
     before: str
     after: str
     zero: bool
@@ -51,6 +44,8 @@ class Written:
     currency: str = ""
     unit: str = ""
     entry: str = ""
+    """`currency`, `unit` and `entry`: its currency's code, its unit, and its mark of debit or
+    credit; empty without one."""
     negative: bool = False
 
 
@@ -115,17 +110,12 @@ def _kind(token: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Separators:
-    """Which mark separates thousands, and which decimals.
-
-    Attributes
-    ----------
-    doubt : str
-        Why the other reading is also possible; empty where the values exclude it.
-    """
+    """Which mark separates thousands, and which decimals."""
 
     thousands: str
     decimal: str
     doubt: str = ""
+    """Why the other reading is also possible; empty where the values exclude it."""
     other: Separators | None = None
 
 

@@ -24,21 +24,14 @@ _NAMED: Final = 0.4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixedTimes:
-    """The forms in which a column writes its times.
-
-    Attributes
-    ----------
-    sql : str
-        The first form that reads a value; empty where that would be a mere guess.
-    form : str
-        Each form, and its share of the values.
-    doubt : str
-        Why a value may be read wrongly, or why no value is read; never empty.
-    """
+    """The forms in which a column writes its times."""
 
     sql: str
+    """The first form that reads a value; empty where that would be a mere guess."""
     form: str
+    """Each form, and its share of the values."""
     doubt: str
+    """Why a value may be read wrongly, or why no value is read; never empty."""
 
 
 def find_mixed(column: ColumnSample, *, named: float) -> MixedTimes | None:
@@ -94,12 +87,8 @@ def _choose(
 ) -> tuple[list[int], list[str], list[str]]:
     """Choose between orders of day and month by the values that only one of them reads.
 
-    Returns
-    -------
-    kept : list of int
-        Forms to read by.
-    doubts, torn : list of str
-        Orders that no value decides; orders that values decide both ways.
+    Returns `kept`: forms to read by.
+    Returns `doubts, torn`: orders that no value decides; orders that values decide both ways.
     """
     kept = [n for n in used if not forms[n].order]
     doubts, torn, open_ = [], [], []

@@ -36,15 +36,7 @@ _LASTING_DAYS: Final = 10
 
 @dataclass(slots=True, kw_only=True)
 class PaymentColumns:
-    """The proposal for transactions, with what the other tables need from it.
-
-    Attributes
-    ----------
-    identifier, customer : str
-        SQL over the file's own columns; empty where a booking has no identifier.
-    named_currency : str
-        Currency that the amounts' name or the signs beside them give; empty if none.
-    """
+    """The proposal for transactions, with what the other tables need from it."""
 
     sample: FileSample
     parts: RoleParts
@@ -52,9 +44,12 @@ class PaymentColumns:
     table: TableProposal
     identifier: str
     customer: str
+    """`identifier` and `customer`: SQL over the file's own columns; empty where a booking has no
+    identifier."""
     labelled_rows: str
     currencies: tuple[str, ...] = ()
     named_currency: str = ""
+    """Currency that the amounts' name or the signs beside them give; empty if none."""
     decisions: list[str] = field(default_factory=list)
 
 

@@ -38,31 +38,22 @@ _LONG: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberReading:
-    """An expression that turns a column into numbers.
-
-    Attributes
-    ----------
-    negative : float
-        Share of the numbers below zero, in [0, 1].
-    negated : str
-        SQL that is true where a number is below zero.
-    marked : bool
-        True where debit and credit are marked beside the numbers, not by a sign.
-    doubt : str
-        What the user has to confirm; empty if nothing.
-    currencies : tuple of str
-        ISO 4217 codes of the signs beside the numbers, the commonest first.
-    """
+    """An expression that turns a column into numbers."""
 
     sql: str
     numeric: str
     form: str
     negative: float
+    """Share of the numbers below zero, in [0, 1]."""
     negated: str
+    """SQL that is true where a number is below zero."""
     marked: bool = False
+    """True where debit and credit are marked beside the numbers, not by a sign."""
     doubt: str = ""
+    """What the user has to confirm; empty if nothing."""
     alternatives: tuple[str, ...] = ()
     currencies: tuple[str, ...] = ()
+    """ISO 4217 codes of the signs beside the numbers, the commonest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +133,9 @@ def _marked_number(
         shown = ", ".join(f"{unit} for {UNITS[unit]:,.0f}" for unit in doubtful_units(units))
         doubts.append(f"{shown} is taken")
     if entries:
-        debit = [each for each in entries if _is_debit(each, entries)]
-        doubts.append(note("debit_mark", marks=" and ".join(debit) or "nothing"))
+        debit = DEBIT_MARKS - {"D"} if "J" in entries else DEBIT_MARKS  # beside J it is a credit
+        debit_entries = [each for each in entries if each in debit]
+        doubts.append(note("debit_mark", marks=" and ".join(debit_entries) or "nothing"))
     other: tuple[str, ...] = ()
     if separators.other is not None:
         other = (_expressions(column, shapes, marks, separators.other).numeric,)
@@ -222,10 +214,6 @@ def _either(texts: Iterable[str]) -> str:
         return ""
     optional = "" if "" not in set(texts) else "?"
     return f"({'|'.join(re.escape(text) for text in found)}){optional}"
-
-
-def _is_debit(entry: str, entries: tuple[str, ...]) -> bool:
-    return entry in DEBIT_MARKS and not (entry == "D" and "J" in entries)
 
 
 def _negated(text: str, marks: Marks) -> str:

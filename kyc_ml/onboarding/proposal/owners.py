@@ -21,43 +21,29 @@ _FEW: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
-    """Rows with their customer.
-
-    Attributes
-    ----------
-    rows : str
-        SQL for ``from``; columns of the file keep their names.
-    score : float
-        In [0, 1].
-    """
+    """Rows with their customer."""
 
     rows: str
+    """SQL for ``from``; columns of the file keep their names."""
     customer: str
     files: tuple[str, ...]
     score: float
+    """In [0, 1]."""
     evidence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankOwners:
-    """Who counts as a customer, by the transactions.
-
-    Attributes
-    ----------
-    by_account : bool
-        True where no file says who owns an account: the account itself is the customer.
-    of_customers : bool
-        True where the transactions name customers themselves.
-    ids : tuple of (file, column)
-        Columns of the transactions that hold customers or accounts.
-    holders : tuple or None
-        (file, account column, customer column, condition) that give the owner.
-    """
+    """Who counts as a customer, by the transactions."""
 
     by_account: bool = False
+    """True where no file says who owns an account: the account itself is the customer."""
     of_customers: bool = False
+    """True where the transactions name customers themselves."""
     ids: tuple[tuple[str, str], ...] = ()
+    """Tuple of (file, column); columns of the transactions that hold customers or accounts."""
     holders: tuple[str, str, str, str] | None = None
+    """(file, account column, customer column, condition) that give the owner."""
     note: str = ""
 
 

@@ -35,18 +35,13 @@ _DAY_IN_NAME: Final = re.compile(r"(20\d\d)[-_.]?(0[1-9]|1[0-2])(?:[-_.]?([0-3]\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
-    """A file of customers, with the kind of its rows.
-
-    Attributes
-    ----------
-    label : Part
-        A flag or codes of the outcome; for applications, the day of the default.
-    """
+    """A file of customers, with the kind of its rows."""
 
     kind: Kind
     sample: FileSample
     parts: RoleParts
     label: RolePart
+    """A flag or codes of the outcome; for applications, the day of the default."""
 
     @property
     def reading(self) -> TimeReading:
@@ -58,20 +53,14 @@ class Portfolio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortfolioTables:
-    """The proposed tables of a portfolio.
-
-    Attributes
-    ----------
-    snapshot : date or None
-        Day at whose end the rows of a snapshot were true.
-    confirm : tuple of str
-        What was assumed other than columns.
-    """
+    """The proposed tables of a portfolio."""
 
     tables: tuple[TableProposal, ...]
     snapshot: date | None = None
+    """Day at whose end the rows of a snapshot were true."""
     span: tuple[datetime, datetime] | None = None
     confirm: tuple[str, ...] = ()
+    """What was assumed other than columns."""
 
 
 def find_portfolio(engine: Engine) -> Portfolio | None:

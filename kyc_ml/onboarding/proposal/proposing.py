@@ -129,18 +129,10 @@ def propose_source(
     Raises SourceError if there is no such folder or zone, or no file of it fits a contracted
     table.
 
-    Parameters
-    ----------
-    timezone : str or None
-        IANA zone of times without one; None: guessed, and marked as a guess.
-    base_currency : str or None
-        ISO 4217; None: guessed from a column of currencies, XXX without one.
-
-    Returns
-    -------
-    proposal : Proposal
-    accepted : dict of table name to Arrow table
-        The sample as the contract accepts it; it shows which features are possible.
+    `timezone`: IANA zone of times without one; None: guessed, and marked as a guess.
+    `base_currency`: ISO 4217; None: guessed from a column of currencies, XXX without one.
+    Returns `accepted`: dict of table name to Arrow table; the sample as the contract accepts it; it
+    shows which features are possible.
     """
     _require(data, timezone)
     with open_samples(data, find_sources(data)) as engine:

@@ -48,25 +48,18 @@ _LATER_PARTS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFile:
-    """One run configuration.
-
-    Attributes
-    ----------
-    trainable : bool
-        False where the source has no label for this unit yet.
-    as_of : str or None
-        Date of the training, where the bookings end before the outcomes are known.
-    planned : bool
-        True where reviews in the files are scored, and not every customer at the end.
-    """
+    """One run configuration."""
 
     unit: Unit
     name: str
     planned: bool
+    """True where reviews in the files are scored, and not every customer at the end."""
     text: str
     families: tuple[ColumnFamily, ...]
     trainable: bool
+    """False where the source has no label for this unit yet."""
     as_of: str | None = None
+    """Date of the training, where the bookings end before the outcomes are known."""
 
 
 def run_files(

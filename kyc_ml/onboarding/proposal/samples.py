@@ -41,51 +41,36 @@ _HEAD_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnSample:
-    """Profile of a column in the sample.
-
-    Attributes
-    ----------
-    normal : str
-        Its name in small letters, words separated by ``_``.
-    type : str
-        DuckDB's type; text for every column of a CSV or JSON file.
-    filled : float
-        Share of rows with a value, in [0, 1].
-    distinct : int
-        Number of different values; `unique` where no two rows have the same.
-    number, whole : float
-        Share of the values that are numbers, and whole ones.
-    negative : float
-        Share of the numbers below zero.
-    low, high : float
-        Range of the numbers; NaN without numbers.
-    shortest, longest : int
-        Length of the values as text.
-    codes : tuple of str
-        The values, if they are few enough to be codes and not identifiers; otherwise empty.
-    table : str
-        Name of its source, and `rows` of the sample.
-    engine : Engine
-        Engine in which expressions are tried on it.
-    """
+    """Profile of a column in the sample."""
 
     name: str
     normal: str
+    """Its name in small letters, words separated by ``_``."""
     type: str
+    """DuckDB's type; text for every column of a CSV or JSON file."""
     filled: float
+    """Share of rows with a value, in [0, 1]."""
     distinct: int
+    """Number of different values; `unique` where no two rows have the same."""
     unique: bool
     number: float
     whole: float
+    """`number` and `whole`: share of the values that are numbers, and whole ones."""
     negative: float
+    """Share of the numbers below zero."""
     low: float
     high: float
+    """`low` and `high`: range of the numbers; NaN without numbers."""
     shortest: int
     longest: int
+    """`shortest` and `longest`: length of the values as text."""
     codes: tuple[str, ...]
+    """The values, if they are few enough to be codes and not identifiers; otherwise empty."""
     table: str
+    """Name of its source, and `rows` of the sample."""
     rows: int
     engine: Engine = field(repr=False, compare=False)
+    """Engine in which expressions are tried on it."""
 
     @property
     def sql(self) -> str:
@@ -105,22 +90,16 @@ class ColumnSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSample:
-    """Profile of a source in the sample.
-
-    Attributes
-    ----------
-    rows : int
-        Rows of the sample; all rows unless `partly`.
-    malformed : int
-        Lines that have more or fewer values than there are columns.
-    """
+    """Profile of a source in the sample."""
 
     found: FoundSource
     rows: int
+    """Rows of the sample; all rows unless `partly`."""
     partly: bool
     columns: tuple[ColumnSample, ...]
     engine: Engine = field(repr=False, compare=False)
     malformed: int = 0
+    """Lines that have more or fewer values than there are columns."""
 
     @property
     def name(self) -> str:
@@ -197,7 +176,7 @@ def open_samples(data: Path, folder: FoundFolder) -> Iterator[Engine]:
             found, cut[source.name] = _to_read(data, source, copies)
             opened |= make_plain({source.name: found}, copies=copies, faults=faults)
             if len(faults):
-                unusable[source.source.path] = _first(faults)
+                unusable[source.source.path] = next(iter(faults))
         with closing(connect(data=None, files=readable_paths(opened.values()))) as connection:
             engine = Engine(connection, unusable=unusable)
             for source in folder.sources:
@@ -210,7 +189,7 @@ def _open(engine: Engine, source: FoundSource, found: FoundFiles, *, cut: bool) 
     faults = Faults(source.name, SourceError)
     malformed = open_files(engine.connection, {source.name: found}, faults=faults).malformed
     if len(faults):
-        engine.unusable[source.source.path] = _first(faults)
+        engine.unusable[source.source.path] = next(iter(faults))
         return
     sample = _take_sample(engine, source, cut=cut)
     lines = len(malformed.get(source.name, ()))
@@ -220,14 +199,6 @@ def _open(engine: Engine, source: FoundSource, found: FoundFiles, *, cut: bool) 
     engine.unusable[source.source.path] = (
         note("only_malformed", lines=lines) if lines else "has columns and no rows"
     )
-
-
-def _first(faults: Faults) -> str:
-    try:
-        faults.raise_if_any()
-    except SourceError as error:
-        return str(error).partition("\n  - ")[2].partition("\n")[0]
-    return ""
 
 
 def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[FoundFiles, bool]:

@@ -22,19 +22,14 @@ _PLAIN: Final = "0123456789.,-+()¥%:/ ---"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
-    """How the values of a column are written.
-
-    Attributes
-    ----------
-    text : str
-        SQL of the column as text, with plain digits for full-width ones and without spaces
-        around it.
-    counts : mapping of shape to number of values
-        Empty where there are too many shapes for numbers or times.
-    """
+    """How the values of a column are written."""
 
     text: str
+    """SQL of the column as text, with plain digits for full-width ones and without spaces around
+    it."""
     counts: Mapping[str, int]
+    """Mapping of shape to number of values; empty where there are too many shapes for numbers or
+    times."""
 
     @property
     def values(self) -> int:

@@ -34,20 +34,14 @@ _NULLS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextShape:
-    """Form of a csv file.
-
-    Attributes
-    ----------
-    keys : dict
-        Keys of its `files:` entry that differ from their defaults.
-    named : bool
-        False where the file has no column names, and names are made up.
-    """
+    """Form of a csv file."""
 
     keys: dict[str, object] = field(default_factory=dict)
+    """Keys of its `files:` entry that differ from their defaults."""
     columns: tuple[str, ...]
     confirm: tuple[str, ...] = ()
     named: bool = True
+    """False where the file has no column names, and names are made up."""
 
 
 @dataclass(kw_only=True)

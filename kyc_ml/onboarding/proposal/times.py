@@ -42,27 +42,19 @@ _ABBREVIATED: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeReading:
-    """An expression that turns a column into times.
-
-    Attributes
-    ----------
-    share : float
-        Share of the values tried that became a time, in [0, 1].
-    low, high : datetime
-        Range of the times, without a zone.
-    daily : bool
-        True where no value has an hour.
-    zoned : bool
-        True where the values carry their own zone.
-    """
+    """An expression that turns a column into times."""
 
     sql: str
     form: str
     share: float
+    """Share of the values tried that became a time, in [0, 1]."""
     low: datetime
     high: datetime
+    """`low` and `high`: range of the times, without a zone."""
     daily: bool
+    """True where no value has an hour."""
     zoned: bool = False
+    """True where the values carry their own zone."""
     doubt: str = ""
 
 
@@ -87,16 +79,11 @@ def read_time(
 ) -> TimeReading | None:
     """Find a reading that converts nearly all values to times; None without one.
 
-    Parameters
-    ----------
-    named : float
-        How well the name fits a time, in [0, 1]. Only whole numbers need it, because they may
-        be something else.
-    birth : bool
-        True for dates of birth: years before 1969 are likely.
-    expiry : bool
-        True for the end of a validity: it may be far in the future, and words such as 长期 mean
-        no end. They become `FOREVER`.
+    `named`: how well the name fits a time, in [0, 1]. Only whole numbers need it, because they may
+    be something else.
+    `birth`: True for dates of birth: years before 1969 are likely.
+    `expiry`: True for the end of a validity: it may be far in the future, and words such as 长期
+    mean no end. They become `FOREVER`.
     """
     latest = 9999 if expiry else 2100
     if column.family in {"date", "naive", "instant"}:

@@ -44,7 +44,7 @@ def try_table(
         faults = Faults(made.name, SourceError)
         bound = _bound(engine, made, faults, snapshot)
         if bound is None:
-            made.notes.extend(_lines_of(faults))
+            made.notes.extend(faults)
             return None
         sink = MemorySink()
         try:
@@ -143,11 +143,3 @@ def _optional(made: TableProposal) -> list[str]:
     return [
         name for name in made.columns if not contract.column(name).required or name == "known_at"
     ]
-
-
-def _lines_of(faults: Faults) -> list[str]:
-    try:
-        faults.raise_if_any()
-    except SourceError as error:
-        return [line.strip(" -") for line in str(error).splitlines()[1:]]
-    return []

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator
 
+from kyc_ml.onboarding.synthetic import rhythm
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.payments import Scales
@@ -41,7 +42,8 @@ def compromise_terminals(
     expected = 0.0
     for number, terminal in enumerate(rng.permutation(market.terminals).tolist()):
         rows = card[edges[terminal] : edges[terminal + 1]]
-        start = market.config.start_us + rng.integers(0, (market.config.days - 35) * DAY)
+        luck = float(rhythm.spread(np.array([number]))[0])
+        start = market.config.start_us + luck * (market.config.days - 35) * DAY
         length = rng.integers(14 * DAY, 35 * DAY)
         hit = rows[(ledger.time[rows] >= start) & (ledger.time[rows] < start + length)]
         probability[hit] = rng.beta(6.0, 2.0)

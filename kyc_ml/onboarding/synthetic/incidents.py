@@ -104,7 +104,8 @@ def _draw_bursts(kind: Kind, market: Market, *, rng: Generator) -> Bursts:
         probability[0] = 1.0
         third = 2 * market.customers + rng.integers(0, market.customers, n)
     first = people.first_day[victim] + 1
-    share = rhythm.follow_trend(rng.random(n), kind.get("trend", 0.0))
+    luck = (rng.permutation(n) + rng.random(n)) / n  # as many in each month, but for the trend
+    share = rhythm.follow_trend(luck, kind.get("trend", 0.0))
     day = first + np.floor(share * (config.days - 3 - first)).astype(np.int64)
     hours = np.where(rng.random(n) < kind["night"], rhythm.NIGHT, rhythm.SHOP)
     time = rhythm.draw_times(config, day, hours, rng=rng)

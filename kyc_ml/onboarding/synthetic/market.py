@@ -23,36 +23,33 @@ class Market:
     A counterparty is one position: terminals first, then the customers, then externals
     (others' accounts at other banks). The last terminals sell online. Devices 2c and
     2c + 1 belong to customer c (old and new phone); those above are strangers'.
-
-    Attributes
-    ----------
-    people : the customers themselves; `customers` is their number
-    country : country of each counterparty
-    popularity, price : relative number of buyers and factor on amounts, per terminal
-    shops, webshops, payees, customer_payees : habits, shape (n_customers, few)
-    employer : who pays the customer's salary
-    mules : externals that fraudsters and launderers use again and again
-    device_label, external_label : shuffled numbers, so that a name reveals nothing
-    second_account : customer, opening and closing time of second accounts
     """
 
     config: BankConfig
     people: Customers
+    """The customers themselves; `customers` is their number."""
     terminals: int
     first_web: int
     customers: int
     country: Ints
+    """Country of each counterparty."""
     popularity: Floats
     price: Floats
+    """`popularity` and `price`: relative number of buyers and factor on amounts, per terminal."""
     shops: Ints
     webshops: Ints
     payees: Ints
     customer_payees: Ints
+    """`shops`, `webshops`, `payees` and `customer_payees`: habits, shape (n_customers, few)."""
     employer: Ints
+    """Who pays the customer's salary."""
     mules: Ints
+    """Externals that fraudsters and launderers use again and again."""
     device_label: Ints
     external_label: Ints
+    """`device_label` and `external_label`: shuffled numbers, so that a name reveals nothing."""
     second_account: tuple[Ints, Ints, Ints]
+    """Customer, opening and closing time of second accounts."""
 
     @property
     def first_external(self) -> int:

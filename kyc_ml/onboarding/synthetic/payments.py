@@ -107,11 +107,14 @@ def round_to(amount: Floats, unit: int) -> Floats:
 
 
 def _pay_salaries(limit: int, market: Market, *, rng: Generator) -> Ledger:
-    """Pay salaries and pensions monthly, on the employer's day; at most half of `limit`."""
+    """Pay salaries and pensions monthly, near the employer's day; at most half of `limit`."""
     employed = np.flatnonzero(market.people.earning == v.SALARIED)
     months = rhythm.month_starts(market.config)
     payday = 4 + (market.employer[employed] * 7) % 22
     days = (months[None, :] + payday[:, None]).ravel()
+    # a strict day would make the longest silence of half of the bank the length of a month: its
+    # distribution would change from each month to the next
+    days += rng.integers(-3, 4, days.size)
     who = np.repeat(employed, months.size)
     inside = (days >= 0) & (days < market.config.days)
     inside[inside] = rhythm.active_on(market.people, who[inside], days[inside])

@@ -19,31 +19,27 @@ NONE: Final = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """Payments, one position each; arrays of shape (n,).
-
-    Attributes
-    ----------
-    amount : CNY, always positive
-    counterparty : position among terminals, customers and externals (see `Market`)
-    probability : probability of fraud before the label was drawn
-    typology, ring : of the misconduct the row belongs to; -1 for honest rows
-    province : where a stranger ordered it; -1 for all others (see `whereabouts`)
-    """
+    """Payments, one position each; arrays of shape (n,)."""
 
     customer: Ints
     time: Ints
     amount: Floats
+    """CNY, always positive."""
     incoming: Mask
     instrument: Ints
     channel: Ints
     counterparty: Ints
+    """Position among terminals, customers and externals (see `Market`)."""
     country: Ints
     device: Ints
     probability: Floats
+    """Probability of fraud before the label was drawn."""
     fraud: Mask
     typology: Ints
     ring: Ints
+    """`typology` and `ring`: of the misconduct the row belongs to; -1 for honest rows."""
     province: Ints
+    """Where a stranger ordered it; -1 for all others (see `whereabouts`)."""
 
     def __len__(self) -> int:
         return int(self.time.size)

@@ -31,6 +31,7 @@ _WEEK: Final = np.array([[9, 9, 9, 9, 11, 14, 12], [12, 12, 12, 12, 13, 4, 2]], 
 
 _NEW_MOON: Final = 2_451_550.09766  # 6 January 2000, Julian day
 _LUNATION: Final = 29.530588861
+_GOLDEN: Final = (np.sqrt(5.0) - 1.0) / 2.0
 
 
 def draw_days(config: BankConfig, customers: Customers, customer: Ints, *, rng: Generator) -> Ints:
@@ -83,6 +84,15 @@ def month_starts(config: BankConfig) -> Ints:
     last = first + config.days - 1
     months = np.arange(first.astype("datetime64[M]"), last.astype("datetime64[M]") + 1)
     return (months.astype("datetime64[D]") - first).astype(np.int64)
+
+
+def spread(turn: Ints) -> Floats:
+    """Turn whole numbers into numbers of [0, 1), of which any run of turns is even.
+
+    Source: multiples of the golden ratio have the lowest discrepancy; Niederreiter 1992, Random
+    Number Generation and Quasi-Monte Carlo Methods, section 3.1.
+    """
+    return np.asarray(turn * _GOLDEN % 1.0)
 
 
 def follow_trend(luck: Floats, trend: float) -> Floats:

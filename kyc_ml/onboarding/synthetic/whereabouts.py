@@ -32,23 +32,19 @@ _USUAL_SHARE: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whereabouts:
-    """Provinces of customers, day by day, and of externals.
-
-    Attributes
-    ----------
-    home : province of each customer's city
-    external : province of each external
-    departure : customer and day on which each trip begins, as one number; ascending
-    days, goal : length and province of each trip
-    """
+    """Provinces of customers, day by day, and of externals."""
 
     start: int
     calendar: int
     home: Ints
+    """Province of each customer's city."""
     external: Ints
+    """Province of each external."""
     departure: Ints
+    """Customer and day on which each trip begins, as one number; ascending."""
     days: Ints
     goal: Ints
+    """`days` and `goal`: length and province of each trip."""
 
     def locate(self, customer: Ints, time: Ints) -> tuple[Ints, Mask]:
         """Return the province each customer is in at a time, and whether it travels.

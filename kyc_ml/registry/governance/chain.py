@@ -38,37 +38,26 @@ _ANCHOR: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entry of the log.
-
-    Attributes
-    ----------
-    sequence : int
-        Place in the log, from 1.
-    time : str
-        When it was written, ISO, UTC, by the clock of the machine that wrote it.
-    kind : Kind
-    actor : str
-        Who is answerable, as named on the command line: a claim, not a proof of identity.
-    account : str
-        Account of the operating system that wrote it.
-    model, version : str
-        Name in the registry, and number; the number is '' for a bundle's folder.
-    facts : mapping
-        What the kind of entry is about: plain values, never a customer's.
-    previous, hash : str
-        SHA-256 of the entry before, and of this one.
-    """
+    """One entry of the log."""
 
     sequence: int
+    """Place in the log, from 1."""
     time: str
+    """When it was written, ISO, UTC, by the clock of the machine that wrote it."""
     kind: Kind
     actor: str
+    """Who is answerable, as named on the command line: a claim, not a proof of identity."""
     account: str
+    """Account of the operating system that wrote it."""
     model: str
     version: str
+    """`model` and `version`: name in the registry, and number; the number is '' for a bundle's
+    folder."""
     facts: Mapping[str, Any]
+    """What the kind of entry is about: plain values, never a customer's."""
     previous: str
     hash: str = ""
+    """`previous` and `hash`: SHA-256 of the entry before, and of this one."""
 
     def sealed(self) -> Self:
         """Return the same entry with its hash."""
@@ -121,41 +110,26 @@ class LogAnchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something wrong with a log.
-
-    Attributes
-    ----------
-    line : int
-        From 1; the first line that is wrong.
-    what : str
-        'half_written', 'unreadable', 'edited', 'moved', 'unlinked', 'truncated' or
-        'rewritten'.
-    text : str
-        The same in a sentence.
-    """
+    """Something wrong with a log."""
 
     line: int
+    """From 1; the first line that is wrong."""
     what: str
+    """'half_written', 'unreadable', 'edited', 'moved', 'unlinked', 'truncated' or 'rewritten'."""
     text: str
+    """The same in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogReading:
-    """The content of a log.
-
-    Attributes
-    ----------
-    entries : tuple of Entry
-        Those that can be read, wrong ones included.
-    faults : tuple of Fault
-        In the order of lines; empty for a chain that holds.
-    whole : int
-        Bytes up to the end of the last whole line.
-    """
+    """The content of a log."""
 
     entries: tuple[Entry, ...]
+    """Those that can be read, wrong ones included."""
     faults: tuple[Fault, ...]
+    """In the order of lines; empty for a chain that holds."""
     whole: int
+    """Bytes up to the end of the last whole line."""
 
     @property
     def head(self) -> str:
@@ -193,9 +167,7 @@ def check_anchors(
 
     A log may have grown since; the entry of an anchor must still be in its place.
 
-    Parameters
-    ----------
-    anchors : iterable of (where it is kept, Anchor)
+    `anchors`: iterable of (where it is kept, Anchor).
     """
     faults = []
     for where, anchor in anchors:

@@ -21,46 +21,32 @@ class ReportFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFacts:
-    """The parts of a validation report that governance reads.
-
-    Attributes
-    ----------
-    digest : str
-        SHA-256 of report.json on disk.
-    bundle_digest : str
-        Of the bundle that was validated.
-    validator : str
-        Person who made the report; '' if not recorded.
-    trainers : tuple of str
-        Who trained the model, as the report has it.
-    verdict : str
-        'pass', 'pass_with_findings' or 'fail'.
-    complete : bool
-        False where only some checks were run.
-    created_at : datetime
-        With a time zone.
-    policy_digest : str
-        Of the limits of its validation policy.
-    finding_due_days : int
-        Longest time from the report to the day a finding is closed.
-    positives, negatives : int
-        Evaluated rows of each class.
-    """
+    """The parts of a validation report that governance reads."""
 
     digest: str
+    """SHA-256 of report.json on disk."""
     model: str
     version: str
     bundle_digest: str
+    """Of the bundle that was validated."""
     validator: str
+    """Person who made the report; '' if not recorded."""
     trainers: tuple[str, ...]
+    """Who trained the model, as the report has it."""
     verdict: str
+    """'pass', 'pass_with_findings' or 'fail'."""
     complete: bool
+    """False where only some checks were run."""
     created_at: datetime
+    """With a time zone."""
     policy_digest: str
+    """Of the limits of its validation policy."""
     finding_due_days: int
+    """Longest time from the report to the day a finding is closed."""
     findings: tuple[ReportFinding, ...]
     positives: int
     negatives: int
+    """`positives` and `negatives`: evaluated rows of each class."""
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -70,27 +56,19 @@ class ReportFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A registered version.
-
-    Attributes
-    ----------
-    name, version : str
-    digest : str
-        Of its bundle, as the registry has it.
-    trainers : tuple of str
-        Names of who trained it: the account that registered it, and the user that MLflow
-        recorded with the run. Empty if no person is recorded. Anyone who may write to the
-        registry can change both.
-    champion, previous : str
-        Versions under the aliases `champion` and `previous_champion`; '' for none.
-    trained_at : str
-        When the training run was started, ISO in UTC; '' where no run is recorded.
-    """
+    """A registered version."""
 
     name: str
     version: str
     digest: str
+    """Of its bundle, as the registry has it."""
     trainers: tuple[str, ...]
+    """Names of who trained it: the account that registered it, and the user that MLflow recorded
+    with the run. Empty if no person is recorded. Anyone who may write to the registry can change
+    both."""
     champion: str
     previous: str
+    """`champion` and `previous`: versions under the aliases `champion` and `previous_champion`; ''
+    for none."""
     trained_at: str = ""
+    """When the training run was started, ISO in UTC; '' where no run is recorded."""

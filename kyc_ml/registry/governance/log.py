@@ -54,10 +54,7 @@ class AuditLog:
     def read(self) -> LogReading:
         """Read all entries and check the chain; a log that does not exist yet is empty.
 
-        Raises
-        ------
-        AuditError
-            If the file cannot be read.
+        Raises AuditError if the file cannot be read.
         """
         try:
             with self.path.open("rb") as file:
@@ -72,9 +69,7 @@ class AuditLog:
     def require_kept(self) -> Self:
         """Raise if the log does not exist: an empty list would look like good news.
 
-        Raises
-        ------
-        AuditError
+        Raises AuditError.
         """
         if not self.path.exists():
             raise AuditError.absent(path=str(self.path.absolute()))
@@ -86,13 +81,7 @@ class AuditLog:
         return (*found.faults, *check_anchors(found.entries, anchors))
 
     def require_sound(self, anchors: Iterable[tuple[str, LogAnchor]] = ()) -> tuple[Entry, ...]:
-        """Return the entries of a log whose chain holds.
-
-        Raises
-        ------
-        AuditError
-            With every fault.
-        """
+        """Return the entries of a log whose chain holds; AuditError with every fault."""
         anchors = tuple(anchors)
         if anchors:
             self.require_kept()
@@ -113,17 +102,9 @@ class AuditLog:
         Writers wait for each other. Nothing is added to a log that is not sound: the new
         head would cover up what happened to it.
 
-        Parameters
-        ----------
-        anchors : iterable of (where it is kept, Anchor)
-            What the log must reach.
-
-        Raises
-        ------
-        AuditError
-            If the chain does not hold or does not reach an anchor.
-        OutputError
-            If the entry cannot be written; the log is then as it was.
+        `anchors`: iterable of (where it is kept, Anchor); what the log must reach.
+        Raises AuditError if the chain does not hold or does not reach an anchor; OutputError if the
+        entry cannot be written; the log is then as it was.
         """
         anchors = tuple(anchors)
         if anchors:

@@ -15,28 +15,20 @@ _Signed = tuple[Entry, OwnedFinding]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredFinding:
-    """A finding and its current status.
-
-    Attributes
-    ----------
-    model, version : str
-        The version it was last signed off for.
-    is_champion : bool
-        True if the version is champion now, by the log.
-    status : str
-        'open'; 'overdue' from the day after it was due; or 'closed' where a later complete
-        validation no longer has it: for the champion one of the same version, for others
-        one of any version of the model.
-    since : str
-        When the model's finding of this ID was first signed off, ISO.
-    """
+    """A finding and its current status."""
 
     model: str
     version: str
+    """`model` and `version`: the version it was last signed off for."""
     is_champion: bool
+    """True if the version is champion now, by the log."""
     finding: OwnedFinding
     status: str
+    """'open'; 'overdue' from the day after it was due; or 'closed' where a later complete
+    validation no longer has it: for the champion one of the same version, for others one of any
+    version of the model."""
     since: str
+    """When the model's finding of this ID was first signed off, ISO."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,30 +29,21 @@ class OwnedFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignOff:
-    """A validator's conclusion on one report.
-
-    Attributes
-    ----------
-    report_sha256 : str
-        Of report.json: a changed report is not signed off.
-    verdict : str
-        Of the report.
-    conditions : tuple of str
-        What must be kept to while the model is in use.
-    comment : str
-        Limits of the validation, or why it was rejected.
-    materiality : str
-        Model materiality, exposure times purpose, in the view of the validator; ''
-        where not stated. Source of the notion: SR 26-2.
-    """
+    """A validator's conclusion on one report."""
 
     report_sha256: str
+    """Of report.json: a changed report is not signed off."""
     bundle_digest: str
     verdict: str
+    """Of the report."""
     conclusion: Decision
     conditions: tuple[str, ...]
+    """What must be kept to while the model is in use."""
     comment: str
+    """Limits of the validation, or why it was rejected."""
     materiality: str
+    """Model materiality, exposure times purpose, in the view of the validator; '' where not stated.
+    Source of the notion: SR 26-2."""
     findings: tuple[OwnedFinding, ...]
 
     def to_facts(self) -> dict[str, Any]:
@@ -82,17 +73,10 @@ def make_sign_off(
 ) -> SignOff:
     """Check a validator's conclusion against the report and give it a form to keep.
 
-    Parameters
-    ----------
-    trainers : sequence of str
-        Who trained the model; none of them may sign.
-    owners : mapping of finding id to (owner, due date)
-        A due date of '' is the last day that the policy of the report allows.
-
-    Raises
-    ------
-    ConfigError
-        With every rule that is broken.
+    `trainers`: who trained the model; none of them may sign.
+    `owners`: mapping of finding id to (owner, due date); a due date of '' is the last day that the
+    policy of the report allows.
+    Raises ConfigError with every rule that is broken.
     """
     faults = Faults(f"sign-off of {report.model} v{report.version or '-'}", ConfigError)
     last = report.created_at.date() + timedelta(days=report.finding_due_days)

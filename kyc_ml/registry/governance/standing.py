@@ -17,23 +17,16 @@ CHAMPION: Final = "champion"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Whether the model of a job is the one that was promoted.
-
-    Attributes
-    ----------
-    status : str
-        'champion': the log's champion, with the bundle that was promoted. 'promoted_before':
-        the same of a version that was champion earlier. 'not_promoted': never promoted, as a
-        challenger or a bundle's folder. 'not_compared': no audit log was there to compare with.
-    promotion : str
-        ``COUNT:HASH`` of the promotion's entry; '' for none.
-    allowed : str
-        Why the job would have been refused without --allow-unpromoted; '' if it would not.
-    """
+    """Whether the model of a job is the one that was promoted."""
 
     status: Status
+    """'champion': the log's champion, with the bundle that was promoted. 'promoted_before': the
+    same of a version that was champion earlier. 'not_promoted': never promoted, as a challenger or
+    a bundle's folder. 'not_compared': no audit log was there to compare with."""
     promotion: str = ""
+    """``COUNT:HASH`` of the promotion's entry; '' for none."""
     allowed: str = ""
+    """Why the job would have been refused without --allow-unpromoted; '' if it would not."""
 
     def to_dict(self) -> dict[str, str]:
         """Return plain values for a manifest."""

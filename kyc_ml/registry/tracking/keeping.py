@@ -58,30 +58,21 @@ class Card(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What is to be registered, but for the files.
-
-    Attributes
-    ----------
-    name, digest : str
-        Of the model, and of its bundle.
-    title : str
-        The run's name.
-    began, ended : float
-        When the job worked, in seconds since 1970.
-    trained_by : str
-        Account of the operating system that trained it.
-    purpose, description : str
-        Of the registered model, and of its version; Markdown.
-    """
+    """What is to be registered, but for the files."""
 
     name: str
     digest: str
+    """`name` and `digest`: of the model, and of its bundle."""
     title: str
+    """The run's name."""
     began: float
     ended: float
+    """`began` and `ended`: when the job worked, in seconds since 1970."""
     trained_by: str
+    """Account of the operating system that trained it."""
     purpose: str
     description: str
+    """`purpose` and `description`: of the registered model, and of its version; Markdown."""
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
@@ -146,10 +137,7 @@ class Kept:
     def read(cls, folder: Path) -> Self:
         """Read what `keep_training` wrote.
 
-        Raises
-        ------
-        RegistryError
-            If it was changed or cut short, or a newer kyc_ml wrote it.
+        Raises RegistryError if it was changed or cut short, or a newer kyc_ml wrote it.
         """
         path = folder / FACTS
         try:
@@ -174,14 +162,9 @@ def keep_training(
 ) -> None:
     """Write everything that the run of a saved bundle holds besides it; the facts come last.
 
-    Parameters
-    ----------
-    folder : Path
-        Has the bundle below ``bundle``.
-    own : mapping of file name to text
-        What a rerun needs; see `kyc_ml.registry.record`.
-    page : str
-        HTML, with `VERSION_MARK` where the version's number belongs; none where it is empty.
+    `folder`: has the bundle below ``bundle``.
+    `own`: mapping of file name to text; what a rerun needs; see `kyc_ml.registry.record`.
+    `page`: HTML, with `VERSION_MARK` where the version's number belongs; none where it is empty.
     """
     files = folder / FILES
     (files / RECORD).mkdir(parents=True)
@@ -201,22 +184,10 @@ def keep_training(
 def load_kept(folder: Path, *, trained_by: str) -> tuple[Kept, Bundle, Path]:
     """Load a folder of either kind: one that waits to be registered, or a bundle alone.
 
-    Parameters
-    ----------
-    trained_by : str
-        Who trained a bundle that comes alone; the other folder says so itself.
-
-    Returns
-    -------
-    kept : Kept
-    bundle : Bundle
-    place : Path
-        The bundle's own folder.
-
-    Raises
-    ------
-    BundleError, RegistryError
-        If it is neither, was changed, or it is not known who trained it.
+    `trained_by`: who trained a bundle that comes alone; the other folder says so itself.
+    Returns `place`: the bundle's own folder.
+    Raises BundleError or RegistryError if it is neither, was changed, or it is not known who
+    trained it.
     """
     if (folder / FACTS).is_file():
         kept = Kept.read(folder)

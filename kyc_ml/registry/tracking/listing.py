@@ -40,10 +40,7 @@ def _every(search: Callable[..., Any]) -> Iterator[Any]:
 def say_near(uri: str) -> str:
     """Describe what the registry has instead of an address: a model, or versions and aliases.
 
-    Parameters
-    ----------
-    uri : str
-        ``models:/NAME``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+    `uri`: ``models:/NAME``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
     """
     client = mlflow.MlflowClient()
     name, _, alias = uri.removeprefix("models:/").partition("@")

@@ -25,15 +25,9 @@ _ANCHOR: Final = "kyc_ml.audit_anchor"
 def fetch_candidate(uri: str) -> Candidate:
     """Describe a registered version: its bundle, who trained it, and who is champion.
 
-    Parameters
-    ----------
-    uri : str
-        ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
-
-    Raises
-    ------
-    RegistryError
-        If there is no such version, it has no digest, or the server cannot be reached.
+    `uri`: ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+    Raises RegistryError if there is no such version, it has no digest, or the server cannot be
+    reached.
     """
     with connected(uri=uri):
         client = mlflow.MlflowClient()
@@ -56,10 +50,7 @@ def fetch_candidate(uri: str) -> Candidate:
 def fetch_champion(name: str) -> Candidate | None:
     """Describe the champion of a registered model; None where it has none.
 
-    Raises
-    ------
-    RegistryError
-        If there is no such model, or the server cannot be reached.
+    Raises RegistryError if there is no such model, or the server cannot be reached.
     """
     with connected(uri=f"models:/{name}"):
         number = _under(mlflow.MlflowClient(), name, CHAMPION)
@@ -81,10 +72,7 @@ def fetch_champions() -> dict[str, str]:
 def set_champion(name: str, version: str, *, previous: str) -> None:
     """Point `champion` at a version and `previous_champion` at another, or at none.
 
-    Raises
-    ------
-    RegistryError
-        If the server cannot be reached or refuses.
+    Raises RegistryError if the server cannot be reached or refuses.
     """
     with connected(uri=f"models:/{name}/{version}"):
         client = mlflow.MlflowClient()
@@ -99,10 +87,7 @@ def set_champion(name: str, version: str, *, previous: str) -> None:
 def withdraw_champion(name: str) -> None:
     """Remove the aliases `champion` and `previous_champion`.
 
-    Raises
-    ------
-    RegistryError
-        If the server cannot be reached or refuses.
+    Raises RegistryError if the server cannot be reached or refuses.
     """
     with connected(uri=f"models:/{name}"):
         client = mlflow.MlflowClient()
@@ -116,10 +101,7 @@ def keep_anchor(anchor: LogAnchor, *, name: str, version: str) -> None:
 
     An anchor with more entries is kept: two writers may come here in any order.
 
-    Parameters
-    ----------
-    version : str
-        '' for none.
+    `version`: '' for none.
     """
     with connected(uri=f"models:/{name}"):
         client = mlflow.MlflowClient()
@@ -134,10 +116,7 @@ def keep_anchor(anchor: LogAnchor, *, name: str, version: str) -> None:
 def fetch_anchors() -> list[tuple[str, LogAnchor]]:
     """List the anchors in the registry, each with where it is kept.
 
-    Raises
-    ------
-    RegistryError
-        If one is not an anchor, or the server cannot be reached.
+    Raises RegistryError if one is not an anchor, or the server cannot be reached.
     """
     with connected():
         client = mlflow.MlflowClient()

@@ -51,10 +51,7 @@ def without_password(text: str) -> str:
 def explained(error: Exception, *, uri: str) -> RegistryError:
     """Make one message of what MLflow or its database says.
 
-    Parameters
-    ----------
-    uri : str
-        The model or run that was asked for; empty where it was the store alone.
+    `uri`: the model or run that was asked for; empty where it was the store alone.
     """
     kind = "model" if uri.startswith(REGISTERED) else "run"
     subject = f"{kind} {uri}" if uri else "MLflow"

@@ -24,25 +24,18 @@ TRAINED_BY: Final = "kyc_ml.trained_by"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredModel:
-    """A version in the registry.
-
-    Attributes
-    ----------
-    runs : str
-        How to compare its run with others: a page of MLflow, in words.
-    was_there : bool
-        True where the registry had it already.
-    is_challenger : bool
-        False where a newer version has that alias.
-    """
+    """A version in the registry."""
 
     name: str
     version: str
     run_id: str
     digest: str
     runs: str
+    """How to compare its run with others: a page of MLflow, in words."""
     was_there: bool = False
+    """True where the registry had it already."""
     is_challenger: bool = True
+    """False where a newer version has that alias."""
 
     @property
     def uri(self) -> str:
@@ -52,21 +45,15 @@ class RegisteredModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedBundle:
-    """A registered bundle in a local folder.
-
-    Attributes
-    ----------
-    digest : str
-        The digest that was registered, as the version's tag has it.
-    alias : str
-        The alias by which it was asked for; '' where its number was named.
-    """
+    """A registered bundle in a local folder."""
 
     folder: Path
     digest: str
+    """The digest that was registered, as the version's tag has it."""
     name: str
     version: str
     alias: str
+    """The alias by which it was asked for; '' where its number was named."""
 
     @property
     def label(self) -> str:
@@ -77,18 +64,10 @@ class FetchedBundle:
 def fetch_bundle(uri: str, into: Path) -> FetchedBundle:
     """Bring a registered bundle to a local folder.
 
-    Parameters
-    ----------
-    uri : str
-        ``models:/name@alias`` or ``models:/name/version``.
-
-    Raises
-    ------
-    RegistryError
-        If the model, version or alias does not exist.
-    UnreachableError
-        If the server cannot be reached, or its files are missing: MLflow returns nothing for
-        a folder that is not mounted, and gives no error.
+    `uri`: ``models:/name@alias`` or ``models:/name/version``.
+    Raises RegistryError if the model, version or alias does not exist; UnreachableError if the
+    server cannot be reached, or its files are missing: MLflow returns nothing for a folder that is
+    not mounted, and gives no error.
     """
     with connected(uri=uri):
         name, number = resolve(uri)
@@ -120,12 +99,8 @@ def fetch_bundle(uri: str, into: Path) -> FetchedBundle:
 def digest_registered(name: str, version: str) -> str:
     """Return the digest of a version's bundle, computed from its files and not from the tag.
 
-    Raises
-    ------
-    BundleError
-        If the files differ from their manifest.
-    RegistryError
-        If there is no such version, or the server cannot be reached.
+    Raises BundleError if the files differ from their manifest; RegistryError if there is no such
+    version, or the server cannot be reached.
     """
     uri = f"models:/{name}/{version}"
     with tempfile.TemporaryDirectory() as scratch:

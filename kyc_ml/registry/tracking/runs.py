@@ -24,68 +24,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedPart:
-    """Rows that MLflow lists as a dataset of the run; the rows themselves stay where they are.
-
-    Attributes
-    ----------
-    name : str
-        Source and part, such as "synthetic test".
-    context : str
-        What they were for: training, early_stopping, calibration or test.
-    digest : str
-        SHA-256 of what determines them: files, mapping, period, features.
-    facts : mapping
-        Where they come from, in names that mean the same elsewhere: no absolute path.
-    """
+    """Rows that MLflow lists as a dataset of the run; the rows themselves stay where they are."""
 
     name: str
+    """Source and part, such as "synthetic test"."""
     context: str
+    """What they were for: training, early_stopping, calibration or test."""
     digest: str
+    """SHA-256 of what determines them: files, mapping, period, features."""
     facts: Mapping[str, str]
+    """Where they come from, in names that mean the same elsewhere: no absolute path."""
     rows: int
     positives: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """What a training run leaves in MLflow besides the bundle.
-
-    Attributes
-    ----------
-    metrics : mapping of ``part/figure`` to number
-        NaN is not logged.
-    tables, figures : mapping by file name, without its ending
-    note : str
-        Markdown that the page of the run opens with.
-    parts : tuple of LoggedPart
-        The rows that a model was trained and evaluated on.
-    began : float or None
-        When the job began, in seconds since 1970; None is when it is logged.
-    """
+    """What a training run leaves in MLflow besides the bundle."""
 
     parameters: Mapping[str, object]
     metrics: Mapping[str, float]
+    """Mapping of ``part/figure`` to number; NaN is not logged."""
     tags: Mapping[str, str]
     tables: Mapping[str, pd.DataFrame]
     figures: Mapping[str, Figure]
+    """`tables` and `figures`: Mapping by file name, without its ending."""
     note: str = ""
+    """Markdown that the page of the run opens with."""
     parts: tuple[LoggedPart, ...] = ()
+    """The rows that a model was trained and evaluated on."""
     began: float | None = None
+    """When the job began, in seconds since 1970; None is when it is logged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildRecord:
-    """One trial of a tuning study, as MLflow keeps it.
-
-    Attributes
-    ----------
-    steps : mapping of metric name to its values, step by step from 1
-    """
+    """One trial of a tuning study, as MLflow keeps it."""
 
     name: str
     parameters: Mapping[str, object]
     metrics: Mapping[str, float]
     steps: Mapping[str, Sequence[float]]
+    """Mapping of metric name to its values, step by step from 1."""
     tags: Mapping[str, str]
 
 
@@ -101,10 +81,7 @@ def log_scoring(
 ) -> str:
     """Log the counts of a scoring run of a day; returns the run's id.
 
-    Parameters
-    ----------
-    began, ended : float
-        In seconds since 1970; a run may be logged long after it.
+    `began`, `ended`: in seconds since 1970; a run may be logged long after it.
     """
     title = f"score {model} {day}".rstrip()
     with connected():
@@ -129,10 +106,7 @@ def is_scoring_logged(run_id: str, *, out: str) -> bool:
 def log_job(job: str, name: str, record: RunRecord, trials: Sequence[ChildRecord] = ()) -> str:
     """Log a job for the model `name` as one run, its trials nested in it; return the run's id.
 
-    Raises
-    ------
-    RegistryError
-        If the tracking server cannot be reached or refuses.
+    Raises RegistryError if the tracking server cannot be reached or refuses.
     """
     with connected(), start_run(experiment_of(name), f"{job} {name}", began=record.began) as run:
         log_record(record)

@@ -86,17 +86,9 @@ def experiment_of(name: str) -> str:
 def connected(*, uri: str = "", makes: bool = False) -> Iterator[None]:
     """Use the tracking server; whatever keeps it from serving is one error.
 
-    Parameters
-    ----------
-    makes : bool
-        Whether a store that is a file may be made where it does not exist.
-
-    Raises
-    ------
-    UnreachableError
-        If it does not answer, or its file is missing: try again later.
-    RegistryError
-        If it refuses.
+    `makes`: whether a store that is a file may be made where it does not exist.
+    Raises UnreachableError if it does not answer, or its file is missing: try again later;
+    RegistryError if it refuses.
     """
     for name, value in {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", **_PATIENCE}.items():
         os.environ.setdefault(name, value)
@@ -122,12 +114,8 @@ def start_run(
     That one stays in the experiment given to `mlflow run`: a run cannot be moved. A run
     that a signal or Ctrl-C ends has the status KILLED.
 
-    Parameters
-    ----------
-    view : View
-        Of the experiment's runs; one that was changed in MLflow stays as it is.
-    began : float, optional
-        When the job began, in seconds since 1970: MLflow shows how long it took. None is now.
+    `view`: of the experiment's runs; one that was changed in MLflow stays as it is.
+    `began`: when the job began, in seconds since 1970: MLflow shows how long it took. None is now.
     """
     client = mlflow.MlflowClient()
     begun = os.environ.get("MLFLOW_RUN_ID")

@@ -73,20 +73,13 @@ class Scorer:
         is not sent is named in `policy_unchecked`. Without decision times every declared
         floor counts as in force, and nothing is known of history or entered overrides.
 
-        Returns
-        -------
-        DataFrame
-            probability, margin, usable, input_flags, the tiers, override_code, policy_unchecked
-            and the reasons. `input_flags` names what was odd in a row, '' for nothing:
-            `nothing_known` (no feature has a value), `infinite: NAMES`, and
-            `unknown_category: NAMES` (values of no row of the training, scored as missing).
-            With the first two the row is not `usable`: probability, tiers and reasons are missing,
-            because a score of nothing would read as low risk.
-
-        Raises
-        ------
-        RefusedRequestError
-            If columns of the model are absent, or hold values of another type.
+        probability, margin, usable, input_flags, the tiers, override_code, policy_unchecked and the
+        reasons. `input_flags` names what was odd in a row, '' for nothing: `nothing_known` (no
+        feature has a value), `infinite: NAMES`, and `unknown_category: NAMES` (values of no row of
+        the training, scored as missing). With the first two the row is not `usable`: probability,
+        tiers and reasons are missing, because a score of nothing would read as low risk.
+        Raises RefusedRequestError if columns of the model are absent, or hold values of another
+        type.
         """
         del params  # pyfunc passes them; this model has no parameters
         sent = tuple(spec for spec in self.facts if spec.name in frame)
@@ -168,10 +161,7 @@ def load_pyfunc(path: str) -> Scorer:
     where the variable KYC_ML_BUNDLE_DIGEST is set, that one: the ``bundle_digest`` of the
     promotion's entry, which whoever can write to the registry cannot change.
 
-    Raises
-    ------
-    BundleError
-        If the bundle was changed or exchanged.
+    Raises BundleError if the bundle was changed or exchanged.
     """
     folder = Path(path)
     beside = folder.parents[1] / "MLmodel"
@@ -195,10 +185,7 @@ def features_from_frame(frame: pd.DataFrame, *, specs: Sequence[FeatureSpec]) ->
     Keys that the frame lacks (a request to a served model has none) are left empty; no date
     follows from a decision without a time.
 
-    Raises
-    ------
-    DatasetError
-        Naming each column that is absent or holds values of another type.
+    Raises DatasetError naming each column that is absent or holds values of another type.
     """
     _require_columns(frame, specs)
     n = len(frame)

@@ -58,20 +58,11 @@ def file_of_store() -> Path | None:
 def open_store(*, makes: bool) -> None:
     """Open a store that is a database, and refuse one that MLflow could not work with.
 
-    Parameters
-    ----------
-    makes : bool
-        Whether a missing file may be created.
-
-    Raises
-    ------
-    UnreachableError
-        If the file is lost, which MLflow would replace by a new one without models.
-    RegistryError
-        If it cannot be read or made by this user, its schema is another MLflow's, or its
-        address needs a package that is not installed.
-    SQLAlchemyError
-        If the database does not answer.
+    `makes`: whether a missing file may be created.
+    Raises UnreachableError if the file is lost, which MLflow would replace by a new one without
+    models; RegistryError if it cannot be read or made by this user, its schema is another MLflow's,
+    or its address needs a package that is not installed; SQLAlchemyError if the database does not
+    answer.
     """
     path = file_of_store()
     if path is not None:
@@ -94,10 +85,7 @@ def open_store(*, makes: bool) -> None:
 def require_writable_store() -> None:
     """Refuse a store that is a file which this user cannot write.
 
-    Raises
-    ------
-    RegistryError
-        Naming the file or its folder, the user and the cure.
+    Raises RegistryError naming the file or its folder, the user and the cure.
     """
     path = file_of_store()
     if path is None:
@@ -117,10 +105,7 @@ def require_writable_store() -> None:
 def require_writable_files(location: str, *, experiment: str) -> None:
     """Refuse an experiment whose files this user could not write.
 
-    Parameters
-    ----------
-    location : str
-        Where MLflow keeps the experiment's files; on another machine it is not looked at.
+    `location`: where MLflow keeps the experiment's files; on another machine it is not looked at.
     """
     if not is_here(location):
         return
@@ -138,10 +123,7 @@ def require_writable_files(location: str, *, experiment: str) -> None:
 def make_files_private(location: str) -> None:
     """Make the folder of all files of a new store, such as ``mlruns``, for its owner alone.
 
-    Parameters
-    ----------
-    location : str
-        Where MLflow keeps an experiment's files; a folder that exists keeps its rights.
+    `location`: where MLflow keeps an experiment's files; a folder that exists keeps its rights.
     """
     if is_here(location):
         path_of_files(location).parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -58,10 +58,7 @@ def fetch_report(name: str, version: str, into: Path) -> Path | None:
 
     None where there is no such version, or it was not validated.
 
-    Raises
-    ------
-    RegistryError
-        If the server cannot be reached, or its run is gone.
+    Raises RegistryError if the server cannot be reached, or its run is gone.
     """
     with connected(uri=f"models:/{name}/{version}"):
         client = mlflow.MlflowClient()

@@ -68,10 +68,7 @@ NIGHTS: Final = View(
 def say_page(store: str, experiment_id: str) -> str:
     """Name the page that compares the runs of an experiment, in their saved view.
 
-    Parameters
-    ----------
-    store : str
-        The tracking server's address; one that no browser opens is served by ``mlflow ui``.
+    `store`: the tracking server's address; one that no browser opens is served by ``mlflow ui``.
 
     Examples
     --------

@@ -32,21 +32,15 @@ _NONE: Final = "–"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """A model card by its sections.
-
-    Attributes
-    ----------
-    headline : str
-        The three figures that matter, in one sentence.
-    sections : tuple of (heading, body)
-        Bodies are Markdown without a heading, what decides first.
-    """
+    """A model card by its sections."""
 
     name: str
     digest: str
     headline: str
+    """The three figures that matter, in one sentence."""
     purpose: str
     sections: tuple[tuple[str, str], ...]
+    """Tuple of (heading, body); bodies are Markdown without a heading, what decides first."""
 
     def render(self, run: str) -> str:
         """Write the whole card; `run` is the id of the run that trained the model."""
@@ -78,10 +72,7 @@ class ModelCard:
 def make_model_card(bundle: Bundle, trained: Trained, *, tiers: pd.DataFrame) -> ModelCard:
     """Make the card of a saved bundle from the evidence of its training.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        As it was saved: it knows its digest.
+    `bundle`: as it was saved: it knows its digest.
     """
     sections = {
         "Quality on rows it was not fitted on": _quality(trained),
@@ -295,15 +286,15 @@ def _say_learned(trained: Trained) -> str:
     named = [name for name in learned if name in set(trained.parts["part"])]
     *others, last = (_SAID.get(name, name.replace("_", " ")) for name in named)
     rows = f"{', '.join(others)} and {last}" if others else last
-    whose = (
-        "a model fitted in the same way on the parts before them"
+    calibrating, whose = (
+        ("learned rows after the train part", "models that learned from no row of their customer")
         if CALIBRATION in learned
-        else "the model, which learned from none of them"
+        else ("calibration rows", "the model, which learned from none of them")
     )
     return (
         f"The model learned from the rows of {rows}.{mean} The early stopping rows chose "
         f"{trained.best_round} trees a fit. The map to probabilities was fitted on the margins "
-        f"that the calibration rows get from {whose}. The test rows took part in nothing: the "
+        f"that the {calibrating} get from {whose}. The test rows took part in nothing: the "
         "figures come from them."
     )
 

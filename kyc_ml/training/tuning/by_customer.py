@@ -73,12 +73,8 @@ def prepare_folds(
 ) -> TuningRows:
     """Split the rows that the run would be trained on into outer and inner folds.
 
-    Raises
-    ------
-    ConfigError
-        See `require_foldable`.
-    DatasetError
-        If a fold lacks rows of one of the classes.
+    Raises ConfigError: see `require_foldable`; DatasetError if a fold lacks rows of one of the
+    classes.
     """
     require_foldable(config, splits)
     found = list_observations(source, config=config, as_of=as_of)

@@ -38,22 +38,16 @@ class ParameterComparison:
     Of a run that is cross-validated by customer: on all rows, each predicted with what the
     inner folds of the other rows chose. That evaluates the tuning as a procedure; the parameters
     taken are those that it finds on all rows.
-
-    Attributes
-    ----------
-    table : DataFrame
-        One row a figure: figure, own, chosen, difference (chosen - own), low, high (its
-        interval at 95 %), better ('higher' or 'lower'). No row where the own are kept.
-    verdict : 'better', 'not shown better' or 'worse'
-        Of the chosen parameters; see `judge_difference`.
-    taken : ModelConfig
-        What to train with: the chosen parameters, or the own where the chosen are worse.
     """
 
     table: pd.DataFrame
+    """One row a figure: figure, own, chosen, difference (chosen - own), low, high (its interval at
+    95 %), better ('higher' or 'lower'). No row where the own are kept."""
     verdict: Verdict
+    """'better', 'not shown better' or 'worse'; of the chosen parameters; see `judge_difference`."""
     sentence: str
     taken: ModelConfig
+    """What to train with: the chosen parameters, or the own where the chosen are worse."""
 
     @property
     def worse(self) -> bool:

@@ -25,14 +25,9 @@ def compute_objective(
 ) -> float:
     """Compute the objective on rows with both classes.
 
-    Parameters
-    ----------
-    target, margin : float64 arrays of shape (n,)
-        0 or 1; log-odds, without calibration.
-    day : int64 array of shape (n,)
-        Day of each decision, counted from any day.
-    end_day : int
-        The day after the period that the rows come from.
+    `target`, `margin`: float64 arrays of shape (n,); 0 or 1; log-odds, without calibration.
+    `day`: int64 array of shape (n,); day of each decision, counted from any day.
+    `end_day`: the day after the period that the rows come from.
     """
     if objective == "average_precision":
         return float(average_precision_score(target, margin))

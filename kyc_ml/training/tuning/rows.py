@@ -15,8 +15,8 @@ from kyc_ml.dataset import (
     Boundaries,
     Fold,
     customers_of,
+    labels_of,
     make_splitter,
-    mature_labels,
     plan_out_of_time,
     summarise_parts,
     to_target,
@@ -39,24 +39,17 @@ class TuningPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TuningFold:
-    """The fit, early stopping and test rows of a fold, or of the run itself.
-
-    Attributes
-    ----------
-    stop : Part or None
-        None where all of `model.n_estimators` are fitted.
-    test_day : int64 array, one a test row
-        Day of the decision.
-    end_day : int
-        The day after the test period.
-    """
+    """The fit, early stopping and test rows of a fold, or of the run itself."""
 
     name: str
     fit: TuningPart
     stop: TuningPart | None
+    """None where all of `model.n_estimators` are fitted."""
     test: TuningPart
     test_day: Ints
+    """int64 array, one a test row; day of the decision."""
     end_day: int
+    """The day after the test period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,24 +66,17 @@ class OuterFold:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TuningRows:
-    """Features of all rows that tuning uses, and which rows each fold takes of them.
-
-    Attributes
-    ----------
-    final : FoldRows
-        The run's own train, early stopping and test; no trial sees its test. Of a run that is
-        cross-validated by customer its test is all rows, each held out once.
-    summary : DataFrame
-        One row a fold and part: fold, part, start, end, labels_read, rows, positives.
-    outer : tuple of OuterFold
-        Of a run that is cross-validated by customer; empty of others.
-    """
+    """Features of all rows that tuning uses, and which rows each fold takes of them."""
 
     features: FeatureTable
     folds: tuple[TuningFold, ...]
     final: TuningFold
+    """The run's own train, early stopping and test; no trial sees its test. Of a run that is
+    cross-validated by customer its test is all rows, each held out once."""
     summary: pd.DataFrame
+    """One row a fold and part: fold, part, start, end, labels_read, rows, positives."""
     outer: tuple[OuterFold, ...] = ()
+    """Of a run that is cross-validated by customer; empty of others."""
 
 
 def prepare_rows(
@@ -185,13 +171,7 @@ def _label_fold(
     )
     parts, lines = {}, []
     for name, rows, known, start, end in wanted:
-        labels = mature_labels(
-            source,
-            observations.take(pa.array(rows)),
-            unit=config.unit,
-            as_of=known,
-            config=config.dataset,
-        )
+        labels = labels_of(source, observations.take(pa.array(rows)), config, as_of=known)
         found = TuningPart(rows=rows[labels.usable], target=labels.target[labels.usable])
         parts[name] = found
         lines.append(
@@ -227,12 +207,8 @@ def fold_rows(
 ) -> TuningFold:
     """Assemble a fold from its parts by name; 'stop' may be absent.
 
-    Parameters
-    ----------
-    times : int64 array
-        Decision of each observation that the parts count, in microseconds.
-    end : Timestamp
-        End of the test's period.
+    `times`: int64 array; decision of each observation that the parts count, in microseconds.
+    `end`: end of the test's period.
     """
     return TuningFold(
         name=name,

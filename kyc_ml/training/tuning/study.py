@@ -38,23 +38,16 @@ _STARTUP: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """One finished trial.
-
-    Attributes
-    ----------
-    folds : tuple of float
-        The objective on each evaluated fold; not all folds if the trial was pruned.
-    trees : tuple of int
-        Trees at which early stopping left each fold.
-    value : float or None
-        Mean over all folds; None where pruned.
-    """
+    """One finished trial."""
 
     number: int
     parameters: dict[str, float]
     folds: tuple[float, ...]
+    """The objective on each evaluated fold; not all folds if the trial was pruned."""
     trees: tuple[int, ...]
+    """Trees at which early stopping left each fold."""
     value: float | None
+    """Mean over all folds; None where pruned."""
     seconds: float
 
     @property
@@ -65,26 +58,19 @@ class TrialRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """The result of a study.
-
-    Attributes
-    ----------
-    trials : tuple of TrialRecord
-        All finished trials of the study, those of earlier runs included.
-    resumed : int
-        Finished trials found in the study when this run began.
-    own, best : TrialRecord
-        The configuration's own parameters, and the best of all trials: maybe the same.
-    stopped_by : str
-        'trials' or 'minutes': which budget ended the run.
-    """
+    """The result of a study."""
 
     trials: tuple[TrialRecord, ...]
+    """All finished trials of the study, those of earlier runs included."""
     resumed: int
+    """Finished trials found in the study when this run began."""
     own: TrialRecord
     best: TrialRecord
+    """`own` and `best`: the configuration's own parameters, and the best of all trials: maybe the
+    same."""
     chosen: ModelConfig
     stopped_by: str
+    """'trials' or 'minutes': which budget ended the run."""
 
 
 def identify_study(config: RunConfig, facts: Mapping[str, Any]) -> str:

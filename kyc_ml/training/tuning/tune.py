@@ -118,10 +118,7 @@ def tune_tables(
 ) -> Tuned:
     """Search on folds, and compare what was found with the configuration's own parameters.
 
-    Parameters
-    ----------
-    study : Path
-        SQLite file; a study in it of the same data and settings is continued.
+    `study`: SQLite file; a study in it of the same data and settings is continued.
     """
     seconds: dict[str, float] = {}
     clock = time.perf_counter()

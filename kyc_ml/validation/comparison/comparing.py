@@ -161,12 +161,8 @@ def compare_models(
 ) -> Comparison:
     """Compare a challenger with a champion.
 
-    Raises
-    ------
-    ConfigError
-        If the models do not predict the same thing; see `require_comparable`.
-    DatasetError
-        If the evaluated rows are not of both classes.
+    Raises ConfigError if the models do not predict the same thing; see `require_comparable`;
+    DatasetError if the evaluated rows are not of both classes.
     """
     require_comparable(challenger, champion)
     rows.require_both_classes()
@@ -225,10 +221,7 @@ def evaluate_difference(
 ) -> tuple[Verdict, str]:
     """Return the verdict on the challenger, from the objective and its bootstrap interval.
 
-    Parameters
-    ----------
-    kind : str
-        What the rows are; see `LaterRows.kind`.
+    `kind`: what the rows are; see `LaterRows.kind`.
     """
     drawn = metrics[metrics["method"] == BOOTSTRAP].to_dict("records")
     row = next(each for each in drawn if each["figure"] == objective_figure(settings))

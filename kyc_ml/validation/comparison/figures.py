@@ -111,12 +111,8 @@ def compute_differences(
 
     Intervals are those of `paired_differences`, for the AUC also DeLong's.
 
-    Returns
-    -------
-    metrics : DataFrame
-        See `Comparison.metrics`.
-    skipped : int
-        Samples of one class only, which have no figures.
+    Returns `metrics`: see `Comparison.metrics`.
+    Returns `skipped`: samples of one class only, which have no figures.
     """
     one, other = (Figures(rows, scores, settings) for scores in (challenger, champion))
     everything = np.ones(rows.target.size, np.int64)

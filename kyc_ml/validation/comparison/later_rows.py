@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from kyc_ml.config import RunConfig
 from kyc_ml.contract import ContractedTables
-from kyc_ml.dataset import can_evaluate, evaluation_rows, mature_labels
+from kyc_ml.dataset import can_evaluate, evaluation_rows, labels_of
 from kyc_ml.decision import merge_specs
 from kyc_ml.display import ProgressReporter, say_moment
 from kyc_ml.errors import LeakageError
@@ -133,13 +133,7 @@ def _rows_out_of_fold(
     observations = found[1].observations.take(pa.array(theirs))
     # what was known at a training cannot become unknown through an earlier `as_of`
     known = max(as_of, *(rows.until for rows in found))
-    labels = mature_labels(
-        tables,
-        observations,
-        unit=champion.config.unit,
-        as_of=known,
-        config=_run(challenger, champion).dataset,
-    )
+    labels = labels_of(tables, observations, _run(challenger, champion), as_of=known)
     return LaterRows(
         challenger=tables_of[0],
         champion=tables_of[1],

@@ -164,14 +164,10 @@ def _contributions(
 ) -> tuple[FeatureTable, tuple[Floats, Floats], Floats]:
     """Explain rows by both models over the features of either.
 
-    Returns
-    -------
-    both : FeatureTable
-        The challenger's columns, then those that only the champion has.
-    added : two float64 arrays of shape (n, columns of `both`)
-        The challenger's and the champion's contributions; 0 of a feature a model has not.
-    base : float64 array of shape (n,)
-        Difference of the base values.
+    Returns `both`: the challenger's columns, then those that only the champion has.
+    Returns `added`: two float64 arrays of shape (n, columns of `both`); the challenger's and the
+    champion's contributions; 0 of a feature a model has not.
+    Returns `base`: float64 array of shape (n,); difference of the base values.
     """
     tables = (
         model_columns(challenger, rows.challenger.take(here)),

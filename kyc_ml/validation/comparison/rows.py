@@ -15,35 +15,26 @@ from kyc_ml.metrics import Floats, Ints, Mask, Names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaterRows:
-    """Observations that are new to both models.
-
-    Attributes
-    ----------
-    challenger, champion : FeatureTable
-        The same n observations in the same order, with the columns of each model and what
-        its tier policy reads; it may be one table for both.
-    status : object array of shape (n,)
-        What is known of each outcome; see `Labels`.
-    evaluated : bool array of shape (n,)
-        The rows that figures are computed from: their outcome is known, and all rows of their
-        time are old enough for it to be known. The others only change tiers.
-    since, end : Timestamp
-        Evaluated rows were decided in ``[since, end)``.
-    as_of : Timestamp
-        Outcomes are those known at this time.
-    out_of_fold : two pairs of float64 arrays of shape (n,), or None
-        Margin and probability of the challenger, then of the champion, from models that did not
-        see the row's customer; None where the rows are later than both trainings.
-    """
+    """Observations that are new to both models."""
 
     challenger: FeatureTable
     champion: FeatureTable
+    """`challenger` and `champion`: the same n observations in the same order, with the columns of
+    each model and what its tier policy reads; it may be one table for both."""
     status: Names
+    """object array of shape (n,); what is known of each outcome; see `Labels`."""
     evaluated: Mask
+    """bool array of shape (n,); the rows that figures are computed from: their outcome is known,
+    and all rows of their time are old enough for it to be known. The others only change tiers."""
     since: pd.Timestamp
     end: pd.Timestamp
+    """`since` and `end`: evaluated rows were decided in ``[since, end)``."""
     as_of: pd.Timestamp
+    """Outcomes are those known at this time."""
     out_of_fold: tuple[tuple[Floats, Floats], tuple[Floats, Floats]] | None = None
+    """Two pairs of float64 arrays of shape (n,), or None; margin and probability of the challenger,
+    then of the champion, from models that did not see the row's customer; None where the rows are
+    later than both trainings."""
 
     @property
     def kind(self) -> str:

@@ -25,14 +25,7 @@ from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.families import discrimination_by_part as parts
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.ranked import (
-    FPR,
-    area,
-    draws_of,
-    few_customers,
-    one_class,
-    trusted,
-)
+from kyc_ml.validation.ranked import FPR, area, draws_of, few_customers, one_class, trusted
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import Text, notice
 

@@ -31,10 +31,7 @@ def run_checks(
 
     `command` returns the command that reruns one check.
 
-    Returns
-    -------
-    results : tuple of CheckResult, in the order of the procedures
-    findings : tuple of Finding
+    Returns `results`: tuple of CheckResult, in the order of the procedures.
     """
     results: list[CheckResult] = []
     findings: list[Finding] = []

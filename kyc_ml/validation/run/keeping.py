@@ -103,14 +103,9 @@ def keep_validation(
     Raises OutputError if a file cannot be written; RegistryError if MLflow cannot be reached;
     AuditError if the audit log is not sound.
 
-    Parameters
-    ----------
-    candidate : Candidate or None
-        The registered version; None for a bundle's folder.
-    part : 'later', 'test' or 'out_of_fold'
-        The evaluated rows, as metrics name them.
-    began : float
-        Start of the job, in seconds since 1970.
+    `candidate`: the registered version; None for a bundle's folder.
+    `part`: 'later', 'test' or 'out_of_fold'; the evaluated rows, as metrics name them.
+    `began`: start of the job, in seconds since 1970.
     """
     path = write_report(report, out)
     page = out / PAGE

@@ -24,27 +24,21 @@ from kyc_ml.registry import (
     trained_until,
 )
 from kyc_ml.training import is_cross_validated, list_fold_rows, run_reproduce
-from kyc_ml.validation.evidence import ChampionScores, Retrained
+from kyc_ml.validation.evidence import ChampionScores, Retrained, ReviewEvidence
 from kyc_ml.validation.result import ModelIdentity
-from kyc_ml.validation.run.row_collection import ValidationRows, score_with
+from kyc_ml.validation.run.row_collection import score_with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewedModel:
-    """A model to validate.
-
-    Attributes
-    ----------
-    candidate : Candidate or None
-        Its version in the registry; None for a bundle's folder.
-    card : Scorecard or None
-        Scorecard that its training run recorded; of a folder, that of the tier policy.
-    """
+    """A model to validate."""
 
     address: str
     bundle: Bundle
     candidate: Candidate | None
+    """Its version in the registry; None for a bundle's folder."""
     card: Scorecard | None
+    """Scorecard that its training run recorded; of a folder, that of the tier policy."""
 
     def identity(self) -> ModelIdentity:
         """Return the facts that identify the model in a report."""
@@ -127,39 +121,37 @@ def load_champion(
 
 
 def score_champion(
-    champion: Champion,
-    reviewed: Bundle,
-    tables: ContractedTables,
-    rows: ValidationRows,
-    reporter: ProgressReporter,
+    champion: Champion, tables: ContractedTables, evidence: ReviewEvidence
 ) -> ChampionScores | None:
     """Score the current rows with the champion; None if it may have learned from them.
 
     Raises ConfigError if the two do not predict the same outcome.
     """
     bundle, label = champion
-    require_comparable(reviewed, bundle)
-    learned = _learned_out_of_fold(bundle, tables, rows)
-    if learned is None and trained_until(bundle) > rows.current.since:
+    require_comparable(evidence.bundle, bundle)
+    learned = _learned_out_of_fold(bundle, tables, evidence)
+    current, reporter = evidence.current, evidence.reporter
+    if learned is None and trained_until(bundle) > current.since:
         reporter.info(
             f"{label} is not compared with: it was trained until {trained_until(bundle):%Y-%m-%d} "
             "and may have learned from the rows evaluated here"
         )
         return None
     scored = score_with(
-        bundle, tables, rows.current, rows.observations, learned=learned, reporter=reporter
+        bundle, tables, current, evidence.observations, learned=learned, reporter=reporter
     )
     return ChampionScores(label=label, rows=scored)
 
 
 def _learned_out_of_fold(
-    bundle: Bundle, tables: ContractedTables, rows: ValidationRows
+    bundle: Bundle, tables: ContractedTables, evidence: ReviewEvidence
 ) -> Floats | None:
     """Return the outcomes that a champion learned, if these rows are its out-of-fold rows too."""
-    if rows.fitted is None or not is_cross_validated(bundle):
+    ours = evidence.observations
+    if ours is None or evidence.fitted is None or not is_cross_validated(bundle):
         return None
     theirs = list_fold_rows(bundle, tables)
-    same = theirs.observations[OBSERVATION_ID].equals(rows.observations[OBSERVATION_ID])
+    same = theirs.observations[OBSERVATION_ID].equals(ours[OBSERVATION_ID])
     return theirs.target if same else None
 
 

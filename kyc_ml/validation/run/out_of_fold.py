@@ -64,12 +64,8 @@ OF_THE_MODEL: Final = frozenset(
 def caveat(known: pd.Timestamp, label_delay: timedelta) -> Finding:
     """Return a finding for the question that out-of-fold rows cannot answer: stability over time.
 
-    Parameters
-    ----------
-    known : Timestamp
-        The training date.
-    label_delay : timedelta
-        From a decision to its mature outcome.
+    `known`: the training date.
+    `label_delay`: timedelta; from a decision to its mature outcome.
     """
     check = OUT_OF_FOLD.partition("/")[0]
     day = f"{known + label_delay:%Y-%m-%d}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,7 +23,7 @@ from kyc_ml.registry import (
     zone_of,
 )
 from kyc_ml.validation.catalogue import choose_checks
-from kyc_ml.validation.evidence import Retrained, ReviewEvidence
+from kyc_ml.validation.evidence import Retrained
 from kyc_ml.validation.policy import ValidationPolicy
 from kyc_ml.validation.result import CheckResult, DataIdentity, Report, conclude
 from kyc_ml.validation.rows import ScoredRows
@@ -38,15 +38,7 @@ _STAGES: Final = ("features", "retraining", "checking")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What a validation is asked to do, with models and tables in memory.
-
-    Attributes
-    ----------
-    rows : 'later', 'test', 'out_of_fold' or None
-        Rows to evaluate on; None is the rule of `choose_rows`.
-    command : callable
-        Returns the command that makes the report again, for '', or reruns one check, for its id.
-    """
+    """What a validation is asked to do, with models and tables in memory."""
 
     model: ReviewedModel
     tables: ContractedTables
@@ -54,7 +46,10 @@ class Review:
     policy: ValidationPolicy
     as_of: pd.Timestamp
     command: Callable[[str], str]
+    """Returns the command that makes the report again, for '', or reruns one check, for its id."""
     rows: ChosenPart | None = None
+    """'later', 'test', 'out_of_fold' or None; rows to evaluate on; None is the rule of
+    `choose_rows`."""
     since: pd.Timestamp | None = None
     only: tuple[str, ...] = ()
     champion: Champion | None = None
@@ -70,22 +65,11 @@ def review_model(
 ) -> Report:
     """Validate a model against a policy; nothing is written.
 
-    Parameters
-    ----------
-    retrain : callable
-        Trains again; called once the features are built, because it takes long.
-    hand_out : callable
-        Receives the rows before they are evaluated.
-
-    Raises
-    ------
-    ConfigError
-        If the source is of another kind, a check is unknown, or the model does not have the rows
-        that were asked for.
-    LeakageError
-        If `since` is before the training date.
-    DatasetError
-        If no row has a mature outcome, or a feature cannot be computed.
+    `retrain`: trains again; called once the features are built, because it takes long.
+    `hand_out`: receives the rows before they are evaluated.
+    Raises ConfigError if the source is of another kind, a check is unknown, or the model does not
+    have the rows that were asked for; LeakageError if `since` is before the training date;
+    DatasetError if no row has a mature outcome, or a feature cannot be computed.
     """
     procedures = choose_checks(asked.only)
     bundle, settings = asked.model.bundle, asked.policy.settings
@@ -96,7 +80,7 @@ def review_model(
     if part == "out_of_fold":  # what was known at the training cannot become unknown later
         as_of = max(as_of, trained_until(bundle))
     clock = [time.perf_counter()]
-    rows = collect_rows(
+    evidence = collect_rows(
         bundle,
         asked.tables,
         chosen=part,
@@ -106,39 +90,21 @@ def review_model(
         card=asked.model.card,
         reporter=reporter,
     )
-    hand_out(rows.current)
-    rival = None
+    hand_out(evidence.current)
     if asked.champion is not None:
-        rival = score_champion(asked.champion, bundle, asked.tables, rows, reporter)
+        rival = score_champion(asked.champion, asked.tables, evidence)
+        evidence = replace(evidence, rival=rival)
     clock.append(time.perf_counter())
-    retrained = retrain()
+    evidence = replace(evidence, retrained=retrain())
     clock.append(time.perf_counter())
-    evidence = ReviewEvidence(
-        bundle=bundle,
-        as_of=as_of,
-        current=rows.current,
-        reference=rows.reference,
-        train=rows.train,
-        recorded=rows.recorded,
-        recorded_part=rows.recorded_part,
-        current_is_recorded=part != "later",
-        fitted=rows.fitted,
-        baseline=rows.baseline,
-        tables=asked.tables,
-        observations=rows.observations,
-        card=asked.model.card,
-        rival=rival,
-        retrained=retrained,
-        left_out=rows.left_out,
-        reporter=reporter,
-    )
     results, findings = run_checks(
         procedures, evidence, policy=asked.policy, command=lambda check: asked.command(check.id)
     )
     clock.append(time.perf_counter())
     if part == "out_of_fold":
         findings += (caveat(trained_until(bundle), bundle.config.dataset.label_delay),)
-    before = () if rows.reference is rows.current else (rows.reference,)
+    current, reference, train = evidence.current, evidence.reference, evidence.train
+    used = (current, None if reference is current else reference, train)
     spent = [end - begin for begin, end in itertools.pairwise(clock)]
     return Report(
         model=asked.model.identity(),
@@ -146,7 +112,7 @@ def review_model(
         as_of=as_of.isoformat(),
         data=asked.data,
         policy=asked.policy.identity(),
-        rows=tuple(each.used() for each in (rows.current, *before, rows.train)),
+        rows=tuple(each.used() for each in used if each is not None),
         verdict=conclude(results, findings),
         complete=not asked.only,
         findings=findings,
@@ -158,7 +124,7 @@ def review_model(
         seconds=dict(zip(_STAGES, spent, strict=True)),
         features={
             spec.name: (spec.description, spec.description_zh)
-            for table in (rows.current.features, rows.current.facts)
+            for table in (current.features, current.facts)
             for spec in table.specs
         },
     )

@@ -12,10 +12,9 @@ import pyarrow as pa
 from kyc_ml.config import CALIBRATION, TEST, TRAIN, SplitConfig
 from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import (
-    Labels,
     can_evaluate,
     evaluation_rows,
-    mature_labels,
+    labels_of,
     plan_out_of_time,
     to_status,
     to_target,
@@ -104,14 +103,10 @@ def plan_parts(
 
     Raises DatasetError if no row has a mature outcome.
 
-    Returns
-    -------
-    parts : list of ReviewPart
-        Current, reference and train. Out-of-fold rows have no reference, it would be the same,
-        nor has the test of a model that learned from the calibration rows.
-    status : object array
-        Outcomes, as known on the training date, of the run's own held-out rows: its test part,
-        or all its rows, each held out once.
+    Returns `parts`: current, reference and train. Out-of-fold rows have no reference, it would be
+    the same, nor has the test of a model that learned from the calibration rows.
+    Returns `status`: object array; outcomes, as known on the training date, of the run's own
+    held-out rows: its test part, or all its rows, each held out once.
     """
     splits = bundle.config.splits
     if isinstance(splits, SplitConfig):
@@ -119,7 +114,7 @@ def plan_parts(
             bundle, tables, splits, chosen=chosen, since=since, as_of=as_of, settings=settings
         )
     known, rows = trained_until(bundle), list_fold_rows(bundle, tables)
-    labels = _labels(bundle, tables, rows.observations, as_of=as_of)
+    labels = labels_of(tables, rows.observations, bundle.config, as_of=as_of)
     role: Role = "current" if chosen == "out_of_fold" else "reference"
     held_out = ReviewPart(
         role=role,
@@ -159,7 +154,7 @@ def _plan_in_time(
         here = part == name
         rows = observations.filter(pa.array(here))
         start, end = boundaries.parts[name]
-        labels = _labels(bundle, tables, rows, as_of=as_of)
+        labels = labels_of(tables, rows, bundle.config, as_of=as_of)
         return ReviewPart(
             role=role,
             origin=notice(f"origin_{name}"),
@@ -213,13 +208,6 @@ def _later(
         until=found.until,
         end=found.end,
     )
-
-
-def _labels(
-    bundle: Bundle, tables: ContractedTables, rows: pa.Table, *, as_of: pd.Timestamp
-) -> Labels:
-    config = bundle.config
-    return mature_labels(tables, rows, unit=config.unit, as_of=as_of, config=config.dataset)
 
 
 def _train_part(

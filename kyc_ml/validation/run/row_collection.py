@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -26,30 +26,10 @@ from kyc_ml.features import FeatureSpec, FeatureTable, build_features
 from kyc_ml.metrics import Floats, ModelMetrics, Names, Predictions, compute_metrics
 from kyc_ml.registry import Bundle, columns_of_bundle, features_and_facts
 from kyc_ml.training import FOLDS, is_cross_validated, predict_again
+from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role, ScoredRows, score_built
 from kyc_ml.validation.run.row_choice import ChosenPart, ReviewPart, plan_parts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationRows:
-    """The rows of a validation; see `kyc_ml.validation.evidence.ReviewEvidence`.
-
-    Attributes
-    ----------
-    recorded : ModelMetrics or None
-        Figures of the model's own held-out rows, with the labels known at training.
-    """
-
-    current: ScoredRows
-    reference: ScoredRows
-    train: ScoredRows
-    fitted: ScoredRows | None
-    baseline: Predictions | None
-    observations: pa.Table
-    recorded: ModelMetrics | None
-    recorded_part: str
-    left_out: dict[str, str]
 
 
 def collect_rows(
@@ -62,7 +42,7 @@ def collect_rows(
     settings: Settings,
     card: Scorecard | None,
     reporter: ProgressReporter,
-) -> ValidationRows:
+) -> ReviewEvidence:
     """Choose, compute, label and score the current, reference and training rows.
 
     `since` is the first decision to evaluate, not before the training date.
@@ -101,7 +81,9 @@ def collect_rows(
                 )
         found[part.role] = _score(bundle, tables, part, built, as_of=as_of, predicted=predicted)
     tested = found["reference" if chosen == "later" else "current"]
-    return ValidationRows(
+    return ReviewEvidence(
+        bundle=bundle,
+        as_of=as_of,
         current=found["current"],
         reference=found.get("reference", found["current"]),
         train=found["train"],
@@ -110,7 +92,11 @@ def collect_rows(
         observations=next(part.observations for part in parts if part.role == "current"),
         recorded=_quality_then(tested, status_then),
         recorded_part=FOLDS if is_cross_validated(bundle) else TEST,
+        current_is_recorded=chosen != "later",
+        tables=tables,
+        card=card,
         left_out=left_out,
+        reporter=reporter,
     )
 
 
@@ -200,11 +186,8 @@ def score_with(
 ) -> ScoredRows:
     """Score the current rows with another model, from its own features.
 
-    Parameters
-    ----------
-    learned : float64 array of shape (n,), optional
-        Outcomes known at its training, if these are the rows that it was cross-validated on:
-        they are then predicted out of fold.
+    `learned`: float64 array of shape (n,); outcomes known at its training, if these are the rows
+    that it was cross-validated on: they are then predicted out of fold.
     """
     _, built = features_and_facts(bundle, tables, observations, reporter)
     predicted = None

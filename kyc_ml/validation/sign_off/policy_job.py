@@ -29,13 +29,8 @@ def run_approve_policy(*, policy: Path, approver: str, reason: str, log: Path) -
     relaxed. The approver must be another person than the policy's author and, at the promotion,
     than everyone who trained, validated or approved the version.
 
-    Raises
-    ------
-    ConfigError
-        If the policy breaks its rules, has the name of the default without being it, or the
-        approver has no name or is its author.
-    AuditError
-        If the log is not sound.
+    Raises ConfigError if the policy breaks its rules, has the name of the default without being it,
+    or the approver has no name or is its author; AuditError if the log is not sound.
     """
     content = load_policy(policy, checks=CHECKS)
     identity = content.identity()

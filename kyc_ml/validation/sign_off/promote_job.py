@@ -38,41 +38,28 @@ from kyc_ml.validation.sign_off.sign_job import SIGN_OFF, readable_entry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionResult:
-    """A promotion, rollback or withdrawal, or the reasons why it was refused.
-
-    Attributes
-    ----------
-    model, version : str
-        The version that was to be champion.
-    previous : str
-        The champion before; '' for none.
-    refusals : tuple of str
-        All reasons; empty if the alias was moved.
-    conditions : tuple of str
-        Conditions for the use of the version.
-    verdicts : tuple of str
-        Verdicts of all logged validations of the bundle, first to last, so that repeated
-        validation until one passes is visible.
-    receipt : str
-        ``COUNT:HASH`` of the entry in the audit log.
-    relaxed : tuple of str
-        Rules of promotion that the policy relaxes.
-    left_out : int
-        Gates of the default policy that the policy lacks or bounds less strictly.
-    accounts : tuple of str
-        Accounts of the operating system that validated, signed off and promoted.
-    """
+    """A promotion, rollback or withdrawal, or the reasons why it was refused."""
 
     model: str
     version: str
+    """`model` and `version`: the version that was to be champion."""
     previous: str
+    """The champion before; '' for none."""
     receipt: str
+    """``COUNT:HASH`` of the entry in the audit log."""
     refusals: tuple[str, ...] = ()
+    """All reasons; empty if the alias was moved."""
     conditions: tuple[str, ...] = ()
+    """Conditions for the use of the version."""
     verdicts: tuple[str, ...] = ()
+    """Verdicts of all logged validations of the bundle, first to last, so that repeated validation
+    until one passes is visible."""
     relaxed: tuple[str, ...] = ()
+    """Rules of promotion that the policy relaxes."""
     left_out: int = 0
+    """Gates of the default policy that the policy lacks or bounds less strictly."""
     accounts: tuple[str, ...] = ()
+    """Accounts of the operating system that validated, signed off and promoted."""
 
 
 def run_promote(
@@ -197,14 +184,8 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
     Each rollback goes back one more promotion. The version was approved when it was promoted
     and needs no new report; the approver of the rollback is responsible for it.
 
-    Raises
-    ------
-    AuditError
-        If the log is not sound.
-    ConfigError
-        If there is no approver.
-    RegistryError
-        If there is no such model, or it has no champion.
+    Raises AuditError if the log is not sound; ConfigError if there is no approver; RegistryError if
+    there is no such model, or it has no champion.
     """
     now = fetch_champion(model)
     entries = AuditLog(log).require_sound(fetch_anchors())
@@ -245,12 +226,8 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
     rollback this needs no earlier champion, and it also removes an alias that was set without
     kyc-ml.
 
-    Raises
-    ------
-    AuditError
-        If the log is not sound.
-    RegistryError
-        If there is no such model, or it has no champion.
+    Raises AuditError if the log is not sound; RegistryError if there is no such model, or it has no
+    champion.
     """
     now = fetch_champion(model)
     if now is None:
