@@ -74,8 +74,8 @@ def customer_data(
     for column in (ALL, *columns):
         names = [""] * len(flags) if column == ALL else flags[column].fillna("").astype(str)
         for group, part in flags.groupby(names, sort=True):
-            for name in (each for each in flags if ":" in str(each)):
-                measure, _, field = str(name).partition(":")
+            for name in (str(each) for each in flags if ":" in str(each)):
+                measure, _, field = name.partition(":")
                 applies = part[name].dropna()
                 n, faults = len(applies), int(applies.astype(bool).sum())
                 share = faults / n if n else float("nan")
@@ -207,6 +207,6 @@ def _missing(name: str, there: Sequence[str]) -> str:
 
 
 def _is_wrong(kind: str | None, number: str | None) -> bool | None:
-    """Return whether a document number fails its checksum; None where there is none to check."""
+    """Return whether a document number fails its checksum; None without a checksum."""
     check = DOCUMENT_CHECKS.get(kind or "")
     return None if check is None or number is None else not check(number)

@@ -307,7 +307,7 @@ def _name_rows(
 ) -> str:
     """Return the code of moved categories or quarantine: the first night that says why counts."""
     table, _, column = block.subject.partition(".")
-    read = [
+    read: list[Mapping[str, Any]] = [
         next((each[table] for each in details.get(day, ()) if table in each), {})
         for day in figures.days.strftime("%Y-%m-%d")
     ]
@@ -375,7 +375,7 @@ def _mean(rows: AnyArray) -> Floats:
 
 
 def _linked(found: Sequence[Finding], bundles: Mapping[str, Bundle]) -> list[Finding]:
-    """Give each finding the cause that another one of the same nights explains it by."""
+    """Return each finding with the cause that another one of the same nights explains it by."""
     place = {code: number for number, code in enumerate(_FIRST)}
     order = sorted(found, key=lambda each: (place.get(each.code, len(place)), each.day))
     reads = {
