@@ -214,14 +214,14 @@ class _Watch:
             since = int(self._since[family])
             changed = _changed(strangeness, np.flatnonzero(self._family == family), since)
             alarms.append(Change(family=int(family), night=night, since=since, features=changed))
-            for place in range(since, night + 1):  # strange nights are no reference
+            for place in range(since, night + 1):  # strange nights are not a reference
                 self._farthest[place][family] = np.nan
             self._evidence[family] = 0.0
         self._since[self._evidence < 1.0] = night + 1
         return said, alarms
 
     def restart(self, change: Change, left: Floats) -> None:
-        """Let the features that changed have the level that they have had since."""
+        """Set the features that changed to the level that they have had since."""
         columns = np.flatnonzero(np.isin(self._feature, change.features))
         since = left[change.since :, columns]
         known = np.isfinite(since)
@@ -259,7 +259,7 @@ def evidence_of_ranks(earlier: Floats, last: Floats) -> Floats:
 
 
 def _changed(strangeness: Floats, features: Ints, since: int) -> tuple[int, ...]:
-    """Return the features whose evidence since a night is beyond chance, by e-BH at 0.1."""
+    """Return the features whose evidence since a night chance does not explain, by e-BH at 0.1."""
     history = strangeness[:, features]
     product = np.ones(features.size)
     for night in range(since, len(history)):

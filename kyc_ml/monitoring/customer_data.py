@@ -207,6 +207,6 @@ def _missing(name: str, there: Sequence[str]) -> str:
 
 
 def _is_wrong(kind: str | None, number: str | None) -> bool | None:
-    """Return whether a document number fails its checksum; None where there is none to check."""
+    """Return whether a document number fails its checksum; None without a checksum."""
     check = DOCUMENT_CHECKS.get(kind or "")
     return None if check is None or number is None else not check(number)

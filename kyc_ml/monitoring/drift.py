@@ -375,7 +375,7 @@ def _mean(rows: AnyArray) -> Floats:
 
 
 def _linked(found: Sequence[Finding], bundles: Mapping[str, Bundle]) -> list[Finding]:
-    """Give each finding the cause that another one of the same nights explains it by."""
+    """Return each finding with the cause that another one of the same nights explains it by."""
     place = {code: number for number, code in enumerate(_FIRST)}
     order = sorted(found, key=lambda each: (place.get(each.code, len(place)), each.day))
     reads = {

@@ -170,7 +170,7 @@ def _missing(model: str, days: list[str], holidays: Collection[str]) -> Iterator
 
 
 def _order(model: str, nights: pd.DataFrame) -> Iterator[Finding]:
-    recorded = pd.to_datetime(nights["recorded_at"], utc=True)
+    recorded = pd.to_datetime(nights["recorded_at"], utc=True, format="ISO8601")
     decided = pd.to_datetime(nights["as_of"], utc=True, format="ISO8601", errors="coerce")
     by_job = ~nights["detail"].map(lambda detail: bool(detail.get("added_later")))
     latest = recorded.where(by_job).cummax().ffill().shift()

@@ -1,7 +1,7 @@
 """The record of nights: one SQLite file with a row for each run of a model on a day.
 
 The file is `nights.db` in the folder of all nights. A row is written by one transaction, so the
-file is whole after a kill at any instant, and two jobs can write at once.
+file is whole after a kill at any instant, and two jobs can write together.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class NightsRecord:
             First day to read, an ISO date.
         every_run : bool
             Return also the runs of a day that another one replaces: a published one stands for
-            the day, or else the one that came farthest.
+            the day, otherwise the one that came farthest.
 
         Returns
         -------
@@ -327,7 +327,7 @@ def record_beside(goal: Path) -> Path | None:
     """Return the file of the record that the folder of a run belongs to.
 
     Runs in OUT/DAY/NAME and OUT/DAY belong to OUT; any other folder to its parent, if that has a
-    record already. None without one: a trial run beside other files is nobody's night.
+    record already. None without one: a trial run beside other files is not a night.
     """
     goal = goal.absolute()
     if is_day(goal.parent.name):
@@ -356,7 +356,9 @@ def _pack(profile: Mapping[str, Sequence[int]]) -> bytes:
 
 def _unpack(packed: Sequence[bytes], shapes: Sequence[str]) -> dict[str, Ints]:
     """Unpack counts into one array by column; nights without a column have -1 there."""
-    columns = {shape: json.loads(shape) for shape in dict.fromkeys(shapes)}
+    # of a column whose bins have changed, the last night's bins count
+    ordered = reversed(list(dict.fromkeys(reversed(shapes))))
+    columns = {shape: json.loads(shape) for shape in ordered}
     sizes: dict[str, int] = {name: size for each in columns.values() for name, size in each}
     found = {name: np.full((len(packed), size), -1, np.int64) for name, size in sizes.items()}
     for shape, each in columns.items():

@@ -105,15 +105,15 @@ def record_folder(out: Path, *, zone: str | None = None) -> int:
     out : Path
         Folder of nights: ``OUT/DAY/NAME`` or ``OUT/DAY``; refused runs end with ``.failed``.
     zone : str, optional
-        Zone of the source, for folders whose name is no day; by default the folder's day counts.
+        Zone of the source, for folders whose name is not a day; by default the folder's day counts.
 
     Raises
     ------
     ConfigError
-        If `out` is no folder, or holds no night.
+        If `out` is not a folder, or holds no night.
     """
     if not out.is_dir():
-        msg = f"{out} is no folder: name that of all nights, the --out of pipelines/nightly.py"
+        msg = f"{out} is not a folder: name that of all nights, the --out of pipelines/nightly.py"
         raise ConfigError(msg)
     found = [night_of(folder, zone=zone) for folder in _folders(out)]
     # the time of recording is not that of scoring
@@ -234,7 +234,7 @@ def record_scores(
 ) -> Night:
     """Add the requests that a model server answered on a day, counted together.
 
-    The same day again replaces nothing: give all answers of a day at once, after it has ended.
+    The same day again replaces nothing: give all answers of a day together, after it has ended.
 
     Parameters
     ----------

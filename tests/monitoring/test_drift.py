@@ -13,6 +13,7 @@ from kyc_ml.monitoring import NightsRecord, Severity, feature_moves, find_drift
 from kyc_ml.monitoring.drift import effect_on_score
 from kyc_ml.monitoring.found import NAMES, TEXTS
 from kyc_ml.monitoring.night_signals import findings_of_nights
+from kyc_ml.scoring import HOUR
 from kyc_ml.scoring.extract_days import say_beyond
 
 MADE = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "made_nights.py"))
@@ -77,8 +78,8 @@ def test_a_quiet_holiday_divides_by_nothing(tmp_path):
         (say_beyond("magnitude", "accounts", ": balance: x"), "data.unit", "accounts.balance"),
         (say_beyond("missing", "customers", ".industry: x"), "data.empty", "customers.industry"),
         (say_beyond("repeated", "transactions", ": x"), "data.repeated", "transactions"),
-        (say_beyond("mixture", "events", ": hour of event_time: x"), "data.clock",
-         "events.hour of event_time"),
+        (say_beyond("mixture", "events", f": {HOUR}: x"), "data.clock",
+         f"events.{HOUR}"),
         ("stale: transactions: x", "data.stale", "transactions"),
         ("stale: cases: x", "labels.stopped", "cases"),
         ("arrivals: events: x", "data.incomplete", "events"),
