@@ -22,7 +22,7 @@ class FileRoute(Section):
 
 
 class ExitCodeRoute(Section):
-    """Ends a job with exit code 1 while an alert is open that nobody has acknowledged."""
+    """Ends a job with exit code 1 while an alert is open and not acknowledged."""
 
     method: Literal["exit_code"]
     """Kind of the route."""
