@@ -98,7 +98,7 @@ class Playbook(Section):
         Raises
         ------
         ConfigError
-            If no such step exists; lists those that do.
+            If it does not exist; lists those that do.
         """
         steps = {each.step: each for each in self.steps}
         if name not in steps:
@@ -142,7 +142,7 @@ class Playbooks(Section):
         Raises
         ------
         ConfigError
-            If no such step exists; lists those that do.
+            If it does not exist; lists those that do.
         """
         known = {each.name: each for each in self.playbooks}
         if name not in known:
