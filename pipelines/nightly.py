@@ -233,10 +233,12 @@ def _score(
 def _log(
     terminal: Terminal, error: KycMlError, *requests: ScoringRequest, began: float, zone: str
 ) -> None:
-    """Log in MLflow what was refused before `run_score` could."""
+    """Log in MLflow, and in the record of nights, what was refused before it was scored."""
+    from kyc_ml.monitoring import note_refused
     from kyc_ml.scoring import log_refusal
 
     for request in requests:
+        note_refused(request, error, reporter=terminal)
         log_refusal(request, error, zone=zone, began=began, reporter=terminal)
 
 

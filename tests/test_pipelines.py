@@ -237,7 +237,10 @@ def night(monkeypatch, tmp_path):
     monkeypatch.setattr("kyc_ml.registry.load_model", load_model)
     monkeypatch.setattr("kyc_ml.scoring.nights_before", nights_before)
     monkeypatch.setattr("kyc_ml.contract.read_once", read_once)
-    monkeypatch.setattr("kyc_ml.scoring.run_score", run_score)
+    monkeypatch.setattr(
+        "kyc_ml.monitoring.score_under_incidents",
+        lambda *given, **named: (run_score(*given, **named), None),
+    )
     monkeypatch.setattr("kyc_ml.cli.terminal.results.show_scoring", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     shipped = ROOT / "configs" / "sources" / "synthetic.yaml"

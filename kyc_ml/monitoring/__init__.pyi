@@ -5,6 +5,9 @@ from .alerts_job import run_alerts as run_alerts
 from .alerts_job import run_watchdog as run_watchdog
 from .challenge import ChallengerEvidence as ChallengerEvidence
 from .challenge import compare_challenger as compare_challenger
+from .customer_data import customer_data as customer_data
+from .customer_data import customers_due as customers_due
+from .customer_data import save_due as save_due
 from .drift import NightsDrift as NightsDrift
 from .drift import feature_moves as feature_moves
 from .drift import find_drift as find_drift

@@ -84,28 +84,32 @@ class NightsDrift:
     evidence: pd.DataFrame
 
 
-def find_drift(record: NightsRecord, bundles: Mapping[str, Bundle]) -> NightsDrift:
+def find_drift(
+    record: NightsRecord, bundles: Mapping[str, Bundle], *, since: str = ""
+) -> NightsDrift:
     """Find what has moved in the tables and models of a record.
 
     Parameters
     ----------
     bundles : mapping of model to Bundle
         For the effect on the score; a model without one is watched too.
+    since : str
+        First night to read, an ISO date. The first 60 nights raise little: they are learned from.
     """
-    nights = record.nights()
+    nights = record.nights(since=since)
     found = list(findings_of_nights(nights))
-    tables = figures_of_tables(record)
+    tables = figures_of_tables(record, since=since)
     changes = tables.changes()
     evidence = [_evidence("", tables, changes)]
     details = _details(nights)
     found += [_of_tables(each, tables, changes, details) for each in changes.alarms]
     for model in record.models():
-        figures = figures_of_model(record, model)
+        figures = figures_of_model(record, model, since=since)
         changes = figures.changes()
         evidence.append(_evidence(model, figures, changes))
         bundle = bundles.get(model)
         found += [_of_model(model, bundle, each, figures, changes) for each in changes.alarms]
-    linked = [*_linked(found, bundles), *find_gaps(record.nights(every_run=True))]
+    linked = [*_linked(found, bundles), *find_gaps(record.nights(since=since, every_run=True))]
     linked.sort(key=lambda each: (each.day, each.model, each.code, each.subject))
     signals = tuple(each.signal() for each in linked)
     columns = ["day", "since", "model", "code", "family", "subject", "features", "value"]
@@ -138,7 +142,8 @@ def feature_moves(
         arrays, shares by bin of 91 nights and of the last 7); labels of the bins. The largest
         effect first.
     """
-    profiles = record.profiles(model)
+    since = "" if day is None else (pd.Timestamp(day) - pd.Timedelta(days=365)).strftime("%Y-%m-%d")
+    profiles = record.profiles(model, since=since)
     last = len(profiles.days) if day is None else sum(each <= day for each in profiles.days)
     rows = []
     for name, counts in profiles.counts.items():
@@ -285,15 +290,8 @@ def _of_tables(
     elif family == MISSING:
         code = "data.empty" if after[0] > before[0] else "drift.missing"
     elif family in {CATEGORIES, QUARANTINE}:
-        table, _, column = block.subject.partition(".")
-        now, earlier = (
-            next((each[table] for each in details.get(day, ()) if table in each), {})
-            for day in _days(figures, change)
-        )
-        if family == QUARANTINE:
-            code = name_quarantine(now)
-        else:
-            code = name_mixture(column, *day_shares(now, earlier, column))
+        code = _name_rows(block, figures, change, details)
+        if family == CATEGORIES:
             words["after"] = f"{0.5 * np.abs(after - before).sum():.1%}"
     ranked = tuple(figures.blocks[each].subject for each in change.features)
     return _finding(
@@ -301,10 +299,26 @@ def _of_tables(
     )
 
 
-def _days(figures: Figures, change: Change) -> tuple[str, str]:
-    """Return the first night of a change, and the night before it."""
-    days = figures.days.strftime("%Y-%m-%d")
-    return days[change.since], days[max(change.since - 1, 0)]
+def _name_rows(
+    block: Block,
+    figures: Figures,
+    change: Change,
+    details: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> str:
+    """Return the code of moved categories or quarantine: the first night that says why counts."""
+    table, _, column = block.subject.partition(".")
+    read = [
+        next((each[table] for each in details.get(day, ()) if table in each), {})
+        for day in figures.days.strftime("%Y-%m-%d")
+    ]
+    codes = [
+        name_quarantine(read[night])
+        if block.family == QUARANTINE
+        else name_mixture(column, *day_shares(read[night], read[max(night - 1, 0)], column))
+        for night in range(change.since, change.night + 1)
+    ]
+    vague = {"drift.category", "data.quarantine"}
+    return next((code for code in codes if code not in vague), codes[-1])
 
 
 def _name_volume(subject: str, times: float) -> str:

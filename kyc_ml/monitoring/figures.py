@@ -23,13 +23,11 @@ SCORE, FEATURES, TIERS, UNKNOWN, SCORED = "score", "features", "tiers", "unknown
 VOLUMES, LATENESS, QUARANTINE = "volumes", "lateness", "quarantine"
 MISSING, MAGNITUDE, CATEGORIES = "missing", "magnitude", "categories"
 _LEAST: Final = 20
-"""Rows of a day below which its shares are chance. Convention."""
+"""Rows of a day below which shares are chance: of a day, or of a value. Convention."""
 _POPULATION: Final = 0.01
 """Share by which a profile table may wander without notice. Convention."""
 _SPREAD: Final = 0.25
 """Variance of the common logarithm of an amount. Convention; a larger one is learned."""
-_COMMON: Final = 0.001
-"""Share that a value has on some night, or it is not watched by itself. Convention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +91,18 @@ class Figures:
         )
 
 
-def figures_of_model(record: NightsRecord, model: str) -> Figures:
+def figures_of_model(record: NightsRecord, model: str, *, since: str = "") -> Figures:
     """Return score, features, tiers, unknown categories and rows of a model by night.
 
     Score and features are of the bundle of the last night, because bins differ; tiers are of its
     policy. Earlier nights of others have no figure.
     """
-    nights = record.nights(model)
+    nights = record.nights(model, since=since)
     nights = nights[nights["status"].isin((PUBLISHED, SERVED))].reset_index(drop=True)
     days = pd.DatetimeIndex(pd.to_datetime(nights["day"]))
     blocks: list[Block] = []
     if len(nights):
-        profiles = record.profiles(model)
+        profiles = record.profiles(model, since=since)
         at = days.get_indexer(pd.DatetimeIndex(pd.to_datetime(list(profiles.days))))
         for family, name, counts in sorted(
             (SCORE if name == PROBABILITY else FEATURES, name, counts)
@@ -164,14 +162,14 @@ def _volume(family: str, subject: str, rows: Floats, usual: Floats) -> Block:
     )
 
 
-def figures_of_tables(record: NightsRecord) -> Figures:
+def figures_of_tables(record: NightsRecord, *, since: str = "") -> Figures:
     """Return volumes, lateness, quarantine, missing values, sizes and categories of the tables.
 
     They belong to the bank, not to a model: of each day one run is read, a published one
     if there is any.
     """
-    nights = record.nights()
-    known = [bool(detail.get("tables")) for detail in nights["detail"]]
+    nights = record.nights(since=since)
+    known = np.array([bool(detail.get("tables")) for detail in nights["detail"]], np.bool_)
     nights = nights[known].assign(last=nights["status"] != PUBLISHED)
     nights = nights.sort_values(["day", "last"], kind="stable").drop_duplicates("day")
     nights = nights.reset_index(drop=True)
@@ -214,7 +212,14 @@ class _Table:
                 yield self._day(family, f"{self._name}.{name}", np.array(own)[:, None], ("",))
         for column in sorted({name for night in self._nights for name in night.get("shares", {})}):
             shares = [night.get("shares", {}).get(column) for night in self._nights]
-            values = sorted({v for each in shares for v, s in (each or {}).items() if s > _COMMON})
+            values = sorted(
+                {
+                    value
+                    for each, described in zip(shares, self._described, strict=True)
+                    for value, share in (each or {}).items()
+                    if share * described >= _LEAST
+                }
+            )
             if values:
                 table = [[np.nan if e is None else e.get(v, 0.0) for v in values] for e in shares]
                 subject = f"{self._name}.{column}"

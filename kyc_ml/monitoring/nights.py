@@ -41,6 +41,7 @@ _SCHEMA: Final = (
     "attempts INTEGER NOT NULL, recorded_at TEXT NOT NULL, shape TEXT NOT NULL, "
     "profile BLOB NOT NULL, detail BLOB NOT NULL, PRIMARY KEY (model, day, run, status))",
     "CREATE TABLE IF NOT EXISTS shapes (shape TEXT PRIMARY KEY, columns TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS customer_data (day TEXT PRIMARY KEY, shares BLOB NOT NULL)",
 )
 
 
@@ -144,11 +145,15 @@ class NightsRecord:
         """List the names of the models that have a night."""
         return [str(row[0]) for row in self._rows("SELECT DISTINCT model FROM nights ORDER BY 1")]
 
-    def nights(self, model: str | None = None, *, every_run: bool = False) -> pd.DataFrame:
+    def nights(
+        self, model: str | None = None, *, since: str = "", every_run: bool = False
+    ) -> pd.DataFrame:
         """Return the nights in order of their days, one row for each model and day.
 
         Parameters
         ----------
+        since : str
+            First day to read, an ISO date.
         every_run : bool
             Return also the runs of a day that another one replaces: a published one stands for
             the day, or else the one that came farthest.
@@ -159,26 +164,30 @@ class NightsRecord:
             The fields of `Night` up to `customers`, attempts, recorded_at (UTC), and detail (dict).
         """
         names = (*_COLUMNS, "attempts", "recorded_at", "detail")
-        where, values = ("", ()) if model is None else ("WHERE model = ?", (model,))
-        rows = self._rows(f"SELECT {', '.join(names)} FROM nights {where}", values)
+        sql = f"SELECT {', '.join(names)} FROM nights WHERE day >= ?"
+        rows = self._rows(
+            *((sql, (since,)) if model is None else (f"{sql} AND model = ?", (since, model)))
+        )
         frame = pd.DataFrame(rows, columns=list(names))
         frame["detail"] = [json.loads(zlib.decompress(packed)) for packed in frame["detail"]]
         return _in_order(frame, every_run=every_run)
 
-    def profiles(self, model: str, *, digest: str | None = None) -> Profiles:
+    def profiles(self, model: str, *, since: str = "", digest: str | None = None) -> Profiles:
         """Return the counts by bin of published and served nights.
 
         Parameters
         ----------
+        since : str
+            First day to read, an ISO date.
         digest : str, optional
             Bundle whose nights are read, because bins differ; by default that of the last night.
         """
         sql = (
             "SELECT day, run, status, recorded_at, model, digest, shape, profile FROM nights "
-            "WHERE model = ? AND status IN (?, ?) AND shape <> ''"
+            "WHERE model = ? AND day >= ? AND status IN (?, ?) AND shape <> ''"
         )
         names = ("day", "run", "status", "recorded_at", "model", "digest", "shape", "profile")
-        rows = self._rows(sql, (model, PUBLISHED, SERVED))
+        rows = self._rows(sql, (model, since, PUBLISHED, SERVED))
         frame = _in_order(pd.DataFrame(rows, columns=list(names)), every_run=False)
         if len(frame):
             frame = frame[frame["digest"] == (digest or frame["digest"].iloc[-1])]
@@ -229,13 +238,28 @@ class NightsRecord:
             [(after,)] = store.execute("SELECT count(*) FROM nights")
         return int(after - before)
 
-    def remove(self, model: str, day: str, status: str) -> None:
-        """Remove a night whose folder was removed because it was wrong."""
+    def add_customer_data(self, day: str, shares: pd.DataFrame) -> None:
+        """Add the counts of `customer_data` of a day, in place of earlier ones of the day.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        packed = zlib.compress(shares.drop(columns="share").to_json(orient="split").encode(), 6)
         with open_store(self.path) as store:
-            store.execute(
-                "DELETE FROM nights WHERE model = ? AND day = ? AND status = ?",
-                (model, day, status),
-            )
+            store.execute("INSERT OR REPLACE INTO customer_data VALUES (?, ?)", (day, packed))
+
+    def customer_data(self) -> pd.DataFrame:
+        """Return day and the columns of `customer_data`, of all days in order."""
+        names = ["day", "by", "group", "measure", "field", "customers", "faults", "share"]
+        frames = [pd.DataFrame(columns=names)]
+        for day, packed in self._rows("SELECT day, shares FROM customer_data ORDER BY day"):
+            content = json.loads(zlib.decompress(packed))
+            frame = pd.DataFrame(content["data"], columns=content["columns"])
+            share = frame["faults"] / frame["customers"].where(frame["customers"] > 0)
+            frames.append(frame.assign(day=day, share=share)[names])
+        return frames[0] if len(frames) == 1 else pd.concat(frames[1:], ignore_index=True)
 
     def _rows(self, sql: str, values: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
         with open_store(self.path, write=False) as store:
