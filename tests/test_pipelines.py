@@ -237,7 +237,10 @@ def night(monkeypatch, tmp_path):
     monkeypatch.setattr("kyc_ml.registry.load_model", load_model)
     monkeypatch.setattr("kyc_ml.scoring.nights_before", nights_before)
     monkeypatch.setattr("kyc_ml.contract.read_once", read_once)
-    monkeypatch.setattr("kyc_ml.monitoring.incidents.record.run_recorded", run_score)
+    monkeypatch.setattr(
+        "kyc_ml.monitoring.score_under_incidents",
+        lambda *given, **named: (run_score(*given, **named), None),
+    )
     monkeypatch.setattr("kyc_ml.cli.terminal.results.show_scoring", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     shipped = ROOT / "configs" / "sources" / "synthetic.yaml"
@@ -412,6 +415,19 @@ def test_faulty_limits_are_refused_once_before_any_work(night, tmp_path):
 
 
 @pytest.mark.parametrize("restart", [False, True])
+def test_challengers_score_after_every_published_model_and_only_then(night, monkeypatch):
+    def shadows(champions, challengers, *, reporter, tables):
+        assert tables == "tables"
+        asked.append(("shadow", ([request.model for request, _ in champions], list(challengers))))
+
+    monkeypatch.setattr("kyc_ml.scoring.run_shadows", shadows)
+    options = ("--shadow", "models:/fraud@challenger", "--shadow", "models:/risk/4")
+    done, asked = night(*BOTH, *options, score=["models:/risk/1"])
+    assert done.exit_code == 1  # of the refused model alone
+    assert [what for what, _ in asked][-3:] == ["score", "score", "shadow"]
+    assert asked[-1][1] == (["models:/fraud/1"], ["models:/fraud@challenger", "models:/risk/4"])
+
+
 def test_restart_reaches_every_model(night, restart):
     _, asked = night(*BOTH, *(["--restart"] if restart else []))
     assert {request.restart for request in scored(asked).values()} == {restart}

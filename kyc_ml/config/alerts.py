@@ -22,7 +22,7 @@ class FileRoute(Section):
 
 
 class ExitCodeRoute(Section):
-    """Ends a job with exit code 1 while an alert is open that nobody has acknowledged."""
+    """Ends a job with exit code 1 while an alert is open and not acknowledged."""
 
     method: Literal["exit_code"]
     """Kind of the route."""
@@ -34,7 +34,7 @@ class SentRoute(Section):
     timeout_seconds: float = Field(default=10.0, gt=0.0, le=120.0)
     """Longest wait for an answer; an attempt never takes more than three times as long."""
     retries: int = Field(default=1, ge=0, le=5)
-    """Further attempts at once. Afterwards the message is kept, and the next run tries again."""
+    """Further attempts in the same run. Afterwards the message is kept, and the next run tries again."""
 
 
 class WebhookRoute(SentRoute):

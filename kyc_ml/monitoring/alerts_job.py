@@ -30,7 +30,7 @@ class AlertsResult:
     alerts : tuple of Alert
         Those that are open now, the most urgent first.
     waiting : tuple of str
-        Identifiers of those that fail the job until somebody acknowledges them.
+        Identifiers of those that fail the job until they are acknowledged.
     sent : int
         Messages that routes accepted.
     faults : tuple of str
@@ -71,7 +71,7 @@ def run_alerts(
     signals : iterable of Signal
         Those of the night; none sends only what is due of earlier runs.
     folder : Path
-        The folder of the nights. If its file cannot be used, the messages are sent all the same,
+        The folder of the nights. If its file cannot be used, the messages are sent nevertheless,
         and the fault is one of the result.
     evaluated : mapping of model to ISO date
         The night that was looked at for each model, so that alerts of the others stay as they are.

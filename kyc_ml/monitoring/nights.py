@@ -25,7 +25,9 @@ from kyc_ml.metrics import Ints
 
 RECORD: Final = "nights.db"
 PUBLISHED, REFUSED, LATE, FAILED, SERVED = "published", "refused", "late", "failed", "served"
-_BEST_FIRST: Final = (PUBLISHED, SERVED, REFUSED, LATE, FAILED)
+HELD = "held"
+"""Complete, but an incident holds its publication."""
+_BEST_FIRST: Final = (PUBLISHED, SERVED, HELD, REFUSED, LATE, FAILED)
 """Which row describes a night that ran several times."""
 _FORMAT: Final = 1
 _WAIT: Final = 30.0
@@ -57,7 +59,7 @@ class Night:
         Run id; empty where the run ended before it had one.
     status : str
         'published', 'refused' (a limit was exceeded), 'late' (the input had not arrived),
-        'failed' or 'served' (requests of a day, counted together).
+        'failed', 'held' (by an incident) or 'served' (requests of a day, counted together).
     as_of : str
         Decision time, ISO, UTC; empty if unknown.
     version, digest, policy : str

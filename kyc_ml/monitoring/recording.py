@@ -18,6 +18,7 @@ from kyc_ml.errors import ConfigError, DatasetError, GateError, KycMlError, NotR
 from kyc_ml.model import PROBABILITY, summarise_drift
 from kyc_ml.monitoring.nights import (
     FAILED,
+    HELD,
     LATE,
     PUBLISHED,
     REFUSED,
@@ -154,17 +155,18 @@ def night_of(
         If the folder has no manifest that can be read.
     """
     manifest = read_manifest(folder)
-    refused = folder.name.endswith(_FAILED)
-    goal = folder.with_name(folder.name.removesuffix(_FAILED)) if refused else folder
+    goal, status = _ended(folder)
     return Night(
         model=_name(goal, manifest.identity["model"]),
         day=_day(goal, pd.Timestamp(manifest.as_of), zone),
         run=manifest.run_id,
-        status=REFUSED if refused else PUBLISHED,
+        status=status,
         as_of=manifest.as_of,
         version=manifest.identity["model"],
         digest=manifest.identity["bundle"],
-        policy=manifest.identity.get("policy", "")[:12] if refused else _policy(folder, manifest),
+        policy=manifest.identity.get("policy", "")[:12]
+        if status == REFUSED
+        else _policy(folder, manifest),
         scored_by=manifest.scored_by,
         rows_read=manifest.read,
         quarantined=manifest.quarantined,
@@ -298,7 +300,7 @@ def _refused(request: ScoringRequest, error: BaseException, *, zone: str) -> Nig
         return night_of(failed, zone=zone)
     as_of = request.as_of
     return Night(
-        model=_name(request.out, request.model),
+        model=_name(_ended(request.out)[0], request.model),
         day=_day(request.out, pd.Timestamp.now(tz="UTC") if as_of is None else as_of, zone),
         status=LATE if isinstance(error, NotReadyError) else FAILED,
         as_of="" if as_of is None else as_of.isoformat(),
@@ -308,6 +310,15 @@ def _refused(request: ScoringRequest, error: BaseException, *, zone: str) -> Nig
             "error": type(error).__name__,
         },
     )
+
+
+def _ended(folder: Path) -> tuple[Path, str]:
+    """Return the folder that a run was for, and how it ended, from its folder's name."""
+    bare = folder.name.removesuffix(_FAILED)
+    goal = folder.with_name(bare.removesuffix(".held"))
+    if bare != folder.name:
+        return goal, REFUSED
+    return goal, PUBLISHED if goal == folder else HELD
 
 
 def _name(goal: Path, label: str) -> str:

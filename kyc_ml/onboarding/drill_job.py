@@ -126,7 +126,7 @@ def run_drill(*, out: Path, configs: Path, reporter: ProgressReporter) -> DrillR
 
 @contextlib.contextmanager
 def _elsewhere() -> Iterator[Path]:
-    """Work in a temporary folder with an MLflow store of its own."""
+    """Work in a temporary folder with a separate MLflow store."""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"

@@ -24,6 +24,7 @@ from kyc_ml.monitoring import (
 )
 from kyc_ml.monitoring.incidents import record, steps
 from kyc_ml.monitoring.incidents.record import under_incidents
+from kyc_ml.monitoring.recording import _ended
 from kyc_ml.registry import AuditLog
 from kyc_ml.scoring import ScoringRequest
 
@@ -256,3 +257,17 @@ def test_a_playbook_that_cannot_work_is_refused(change):
     content["playbooks"][0]["steps"] = [{"step": "s", **change}]
     with pytest.raises(ConfigError):
         check_section(content, Playbooks, subject="playbooks")
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("risk", ("risk", "published")),
+        ("risk.failed", ("risk", "refused")),
+        ("risk.held", ("risk", "held")),
+        ("risk.held.failed", ("risk", "refused")),
+    ],
+)
+def test_the_record_of_nights_knows_what_is_held(folder, expected):
+    goal, status = _ended(Path("nights") / folder)
+    assert (goal.name, status) == expected

@@ -50,7 +50,7 @@ def send(message: Message, route: Route, *, folder: Path) -> None:
     """
     if isinstance(route, FileRoute):
         _append(message, folder / route.path)
-    elif isinstance(route, SentRoute):  # an exit code is no message
+    elif isinstance(route, SentRoute):  # an exit code needs no message
         _attempt(message, route)
 
 
@@ -98,7 +98,7 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Say why without what was sent: an answer of a server may repeat it."""
+    """Return why, without what was sent: an answer of a server may repeat it."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return f"the mail server refused {len(error.recipients)} recipient(s)"
     if isinstance(error, smtplib.SMTPResponseException):

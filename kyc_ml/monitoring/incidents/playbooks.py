@@ -55,7 +55,7 @@ class Step(Section):
     step: FilledText
     """Name of the step, which commands use."""
     action: Action
-    """hold: score but do not publish; release: publish again; rating: let the rating card score;
+    """hold: score but do not publish; release: publish again; rating: let the scorecard score;
     model: let the model score again; rollback, withdraw: change the champion; floor: raise the
     tiers of some customers; notify: inform departments."""
     config: str | None = None
@@ -98,7 +98,7 @@ class Playbook(Section):
         Raises
         ------
         ConfigError
-            If there is none; lists those that there are.
+            If it does not exist; lists those that do.
         """
         steps = {each.step: each for each in self.steps}
         if name not in steps:
@@ -130,7 +130,7 @@ class Playbooks(Section):
         return self
 
     def for_signal(self, code: str) -> Playbook | None:
-        """Return the first playbook that fits a code; None if none does."""
+        """Return the first playbook that fits a code, or None."""
         for each in self.playbooks:
             if any(fnmatchcase(code, pattern) for pattern in each.signals):
                 return each
@@ -142,7 +142,7 @@ class Playbooks(Section):
         Raises
         ------
         ConfigError
-            If there is none; lists those that there are.
+            If it does not exist; lists those that do.
         """
         known = {each.name: each for each in self.playbooks}
         if name not in known:

@@ -49,7 +49,7 @@ class Incident:
 
     @property
     def is_open(self) -> bool:
-        """Return whether nobody has closed it."""
+        """Return whether it was not closed yet."""
         return bool(self.entries[-1].facts["what"] != "closed")
 
     def in_force(self, action: str) -> Entry | None:
@@ -76,7 +76,7 @@ class Incident:
 
 
 def _champion(model: str) -> str:
-    """Return the version whose tags keep the anchor of the entry; '' where there is none."""
+    """Return the version whose tags keep the anchor of the entry, or ''."""
     try:
         found = fetch_champion(model) if model else None
     except RegistryError:  # a bundle of a folder
@@ -113,7 +113,7 @@ def find_incident(identifier: str, *, log: Path, closed: bool = False) -> Incide
     Raises
     ------
     ConfigError
-        If there is none, or it is closed.
+        If it does not exist, or is closed.
     """
     known = read_incidents(log)
     if identifier not in known:
@@ -156,8 +156,8 @@ def under_incidents(request: ScoringRequest) -> tuple[ScoringRequest, str]:
     """Return a request of a night as the open incidents change it, and which one holds it.
 
     While publication is held, the night is scored beside its place, in ``NAME.held``, which
-    nothing reads. Publish it by running the night again after the release. While the rating
-    card replaces the model, it scores every row.
+    nothing reads. Publish it by running the night again after the release. While the
+    scorecard replaces the model, it scores every row.
 
     Returns
     -------
