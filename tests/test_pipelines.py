@@ -414,7 +414,6 @@ def test_faulty_limits_are_refused_once_before_any_work(night, tmp_path):
     assert not asked
 
 
-@pytest.mark.parametrize("restart", [False, True])
 def test_challengers_score_after_every_published_model_and_only_then(night, monkeypatch):
     def shadows(champions, challengers, *, reporter, tables):
         assert tables == "tables"
@@ -428,6 +427,7 @@ def test_challengers_score_after_every_published_model_and_only_then(night, monk
     assert asked[-1][1] == (["models:/fraud/1"], ["models:/fraud@challenger", "models:/risk/4"])
 
 
+@pytest.mark.parametrize("restart", [False, True])
 def test_restart_reaches_every_model(night, restart):
     _, asked = night(*BOTH, *(["--restart"] if restart else []))
     assert {request.restart for request in scored(asked).values()} == {restart}

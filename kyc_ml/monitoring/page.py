@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,7 +16,6 @@ import pandas as pd
 from kyc_ml.decision import Language
 from kyc_ml.display import (
     draw_distributions,
-    say_number,
     template_environment,
 )
 from kyc_ml.features import FeatureSpec
@@ -26,7 +25,7 @@ from kyc_ml.monitoring.level import LevelPolicy
 from kyc_ml.monitoring.outcomes import SENTENCES
 from kyc_ml.monitoring.pictures import YEAR, Pictures, tick
 from kyc_ml.monitoring.signals import Severity, Signal
-from kyc_ml.monitoring.watched import FIGURES, Challenger, Watched
+from kyc_ml.monitoring.watched import Challenger, Watched
 from kyc_ml.storage import write_whole
 
 PAGES: Final[Mapping[Language, str]] = {"en": "monitor.html", "zh": "monitor.zh.html"}
@@ -35,16 +34,6 @@ _SIGNALS: Final = 200
 _GROUPS: Final = 20
 _MOVED: Final = 15
 _DASH: Final = "–"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """A table; the columns of `left` hold text."""
-
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,17 +116,20 @@ class _Page(Pictures):
         ]
         todo = list(self._todo(story.signals))
         more = len(todo) - _TODO
+        raised, now = story.raised[:_SIGNALS], {id(each) for each in story.signals}
         return {
             "last": days[-1] if days else _DASH,
             "facts": facts,
             "models": [self._model(each, story.out) for each in story.models],
             "todo": todo[:_TODO],
             "more": self.say("more_signals", count=more) if more > 0 else "",
-            "trust": list(self._trust(story, days)),
-            "signals": self._signals(story),
-            "more_rows": self._more(len(story.raised)),
-            "alerts": self._alerts(story.alerts),
-            "customers": None if story.customers is None else self._customers(story.customers),
+            "trust": list(self._trust(story)),
+            "raised": [(each, id(each) in now, self.text_of(each)) for each in raised],
+            "more_rows": self.say("more_rows", shown=_SIGNALS, count=len(story.raised))
+            if len(story.raised) > _SIGNALS
+            else "",
+            "alerts": story.alerts,
+            "customers": _faults(story.customers),
         }
 
     def _model(self, each: Watched, out: Path) -> dict[str, Any]:
@@ -158,7 +150,7 @@ class _Page(Pictures):
             "coverage": self._coverage(each.estimates),
             "calendar": self._calendar(each, out),
             "plots": plots,
-            "months": None if each.months is None else self._months(each.months),
+            "months": [] if each.months is None else each.months.iloc[::-1].to_dict("records"),
             "challengers": [self._challenger(one, each) for one in each.challengers],
             "remarks": [getattr(remark, self.language) for remark in each.remarks],
         }
@@ -234,7 +226,7 @@ class _Page(Pictures):
             model = "" if first.model in text else first.model
             yield worst, model, f"{text} {explains}".strip()
 
-    def _trust(self, story: MonitorStory, days: Sequence[str]) -> Iterator[dict[str, str]]:
+    def _trust(self, story: MonitorStory) -> Iterator[dict[str, str]]:
         """Yield the guarantee of each kind of signal, and how many were raised in a year."""
         level = SENTENCES["level_guarantee"].fill(
             family=SENTENCES["family_tier"], false_alarms=LevelPolicy().false_alarms,
@@ -261,24 +253,21 @@ class _Page(Pictures):
         share = sum(known) / len(known)
         return self.say("coverage", covered=sum(known), count=len(known), share=share)
 
-    def _calendar(self, each: Watched, out: Path) -> list[dict[str, str]]:
+    def _calendar(self, each: Watched, out: Path) -> list[dict[str, Any]]:
         """List the cells of the last year, from the Monday of its first week."""
         if each.nights.empty:
             return []
         nights = {str(night["day"]): night for night in each.nights.to_dict("records")}
         first, end = (date.fromisoformat(pick(nights)) for pick in (min, max))
         start = max(first, end - timedelta(days=YEAR - 1))
-        cells = [{"role": "before", "href": "", "title": ""}] * start.weekday()
+        cells: list[dict[str, Any]] = [{"role": "before"}] * start.weekday()
         for number in range((end - start).days + 1):
             day = (start + timedelta(days=number)).isoformat()
-            night = nights.get(day)
-            if night is None:
-                said = f"{day}: {self._status('missing')}"
-                cells.append({"role": "missing", "href": "", "title": said})
-                continue
-            role = night["status"] + (" rating" if night["scored_by"] == "rating" else "")
-            said = f"{day}: {self._status(night['status'])}, {night['scored']:,}"
-            cells.append({"role": role, "href": self._manifest(night, each, out), "title": said})
+            night = nights.get(day, {"status": "missing", "scored": 0, "scored_by": ""})
+            rated = " rating" if night["scored_by"] == "rating" else ""
+            said = f"{day}: {self.words['status'][night['status']]}, {night['scored']:,}"
+            href = self._manifest(night, each, out)
+            cells.append({"role": night["status"] + rated, "href": href, "title": said})
         return cells
 
     def _manifest(self, night: Mapping[Any, Any], each: Watched, out: Path) -> str:
@@ -289,65 +278,27 @@ class _Page(Pictures):
         path = out / night["day"] / name / "manifest.json"
         return quote(os.path.relpath(path, self.folder))
 
-    def _status(self, name: str) -> str:
-        return str(self.words["status"][name])
-
-    def _months(self, months: pd.DataFrame) -> Grid:
-        named = ("month", "rows", "closed", "positives", "complete", *FIGURES)
-        short = {"o_e": "O/E", "auc": "AUC", "average_precision": "AP"}
-        short["recall_at_capacity"] = self.words["recall_at_capacity"].split(" ")[0]
-        heads = tuple(short.get(name, self.words[name]) for name in named)
-        rows = []
-        for row in months.iloc[::-1].to_dict("records"):
-            cells = [
-                str(row["month"]),
-                *(f"{row[each]:,}" for each in ("rows", "closed", "positives")),
-            ]
-            cells.append(_share(row["complete"]))
-            for figure in FIGURES:
-                value, low, high = (row[f"{figure}{end}"] for end in ("", "_low", "_high"))
-                cells.append(
-                    f"{value:.3f} ({low:.3f}{_DASH}{high:.3f})" if np.isfinite(value) else _DASH
-                )
-            rows.append(tuple(cells))
-        return Grid(title=self.words["figures"], heads=heads, rows=tuple(rows))
-
     def _moved(self, row: Mapping[Any, Any], specs: Mapping[str, FeatureSpec]) -> dict[str, Any]:
         spec = specs.get(row["feature"])
         said = ("", "") if spec is None else (spec.description, spec.description_zh)
-        effect = row["effect"]
         return {
             "name": row["feature"],
             "said": said[self.language == "zh"] or row["feature"],
             "drawing": draw_distributions(row["before"], row["after"], labels=row["labels"]),
-            "moved": _share(row["moved"]),
-            "effect": _DASH if np.isnan(effect) else say_number(effect, "+.3f"),
+            "moved": row["moved"],
+            "effect": row["effect"],
         }
 
     def _challenger(self, one: Challenger, each: Watched) -> dict[str, Any]:
         swap, evidence = one.swap, one.evidence
-        more = (swap["challenger"] - swap["champion"])[::-1].cumsum().tolist()
-        rows = tuple(
-            (
-                self.tier(each, row["tier"]),
-                *(f"{row[name]:,.1f}" for name in ("champion", "challenger", "enters", "leaves")),
-                say_number(more[place], "+,.1f"),
-            )
-            for place, row in enumerate(swap.iloc[::-1].to_dict("records"))
-        )
-        heads = tuple(
-            self.words[name]
-            for name in ("tier", "champion", "challenger", "enters", "leaves", "added")
-        )
+        added = (swap["challenger"] - swap["champion"])[::-1].cumsum()
+        rows = swap.assign(added=added, tier=[self.tier(each, name) for name in swap["tier"]])
         plot = None
         if evidence is not None and len(evidence.path):
             path = evidence.path
             values = {
-                self.words[name]: path[column].to_numpy(np.float64)
-                for name, column in (
-                    ("challenger", "evidence_better"),
-                    ("champion", "evidence_worse"),
-                )
+                self.words["challenger"]: path["evidence_better"].to_numpy(np.float64),
+                self.words["champion"]: path["evidence_worse"].to_numpy(np.float64),
             }
             plot = self.lines(
                 "evidence", list(path["day"]), values, write=tick, reference=1.0,
@@ -358,48 +309,9 @@ class _Page(Pictures):
             "label": one.label,
             "said": said if evidence is None else getattr(evidence.text, self.language),
             "note": self.say("swap_note", nights=min(one.nights, 28)),
-            "swap": Grid(title=one.label, heads=heads, rows=rows),
+            "swap": rows.iloc[::-1].to_dict("records"),
             "plot": plot,
         }
-
-    def _signals(self, story: MonitorStory) -> Grid:
-        now = {id(each) for each in story.signals}
-        heads = ("severity_head", "open", "signal", "model", "night", "said")
-        rows = tuple(
-            (self.words["severity"][each.severity.name.lower()], "●" if id(each) in now else "",
-             each.code, each.model or _DASH, each.day, self.text_of(each))
-            for each in story.raised[:_SIGNALS]
-        )  # fmt: skip
-        named = tuple(self.words[name] for name in heads)
-        return Grid(title=self.words["signals"], heads=named, rows=rows, left=named[1:])
-
-    def _more(self, count: int) -> str:
-        return self.say("more_rows", shown=_SIGNALS, count=count) if count > _SIGNALS else ""
-
-    def _alerts(self, alerts: Sequence[Alert]) -> Grid:
-        heads = tuple(
-            self.words[name]
-            for name in ("alert", "signal", "model", "since", "night", "acknowledged", "incident")
-        )
-        rows = tuple(
-            (each.id, each.signal["code"], each.signal["model"] or _DASH, each.first_day,
-             each.last_day, each.acknowledged_by or _DASH, each.incident or _DASH)
-            for each in alerts
-        )  # fmt: skip
-        return Grid(title=self.words["alerts"], heads=heads, rows=rows, left=heads[1:])
-
-    def _customers(self, table: pd.DataFrame) -> Grid:
-        """List the faults of customer information, the largest share first."""
-        found = table[table["faults"] > 0].sort_values("share", ascending=False, kind="stable")
-        whole = found["by"] == "all"
-        names = ("measure", "field", "customers_of", "faulty", "share", "group")
-        rows = tuple(
-            (self.words["measures"][row["measure"]], row["field"], f"{row['customers']:,}",
-             f"{row['faults']:,}", _share(row["share"]), f"{row['by']} {row['group']}".strip())
-            for row in pd.concat([found[whole], found[~whole].head(_GROUPS)]).to_dict("records")
-        )  # fmt: skip
-        heads = tuple(self.words[name] for name in names)
-        return Grid(title=self.words["customers"], heads=heads, rows=rows, left=heads[1:2])
 
 
 def _kind(signal: Signal) -> str:
@@ -410,5 +322,10 @@ def _kind(signal: Signal) -> str:
     return "drift" if signal.guarantee else "night"
 
 
-def _share(value: float) -> str:
-    return f"{value:.1%}" if np.isfinite(value) else _DASH
+def _faults(table: pd.DataFrame | None) -> list[dict[Hashable, Any]]:
+    """List the faults of customer information, of all and of the worst groups."""
+    if table is None:
+        return []
+    found = table[table["faults"] > 0].sort_values("share", ascending=False, kind="stable")
+    whole = found["by"] == "all"
+    return pd.concat([found[whole], found[~whole].head(_GROUPS)]).to_dict("records")

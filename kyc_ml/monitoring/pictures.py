@@ -130,54 +130,37 @@ class Pictures:
         months, estimates = each.months, each.estimates
         if months is None:
             return
-        guesses = pd.DataFrame() if estimates is None else estimates
-        labels = sorted({*months["month"], *guesses.get("month", ())})
+        guesses = estimates
+        if guesses is None:
+            guesses = pd.DataFrame(columns=["month", "estimator", "figure"])
+        labels = sorted({*months["month"], *guesses["month"]})
         for figure in FIGURES:
-            series = [
-                self._series(
-                    guess,
-                    f"estimate_{name}",
-                    f"r{place}",
-                    labels,
-                    columns=("estimate", "low", "high"),
-                )
-                for place, name in ((1, "cbpe"), (2, "pape"))
-                if len(guess := _estimates_of(guesses, name, figure))
-            ]
-            said = "observed" if figure == "o_e" else "truth"
-            ends = (figure, f"{figure}_low", f"{figure}_high")
-            series.append(self._series(months, said, "r0", labels, columns=ends, dots=True))
+            series = []
+            for place, name in ((1, "cbpe"), (2, "pape")):
+                own = guesses[(guesses["estimator"] == name) & (guesses["figure"] == figure)]
+                if len(own):
+                    said = self.words[f"estimate_{name}"]
+                    series.append(_monthly_series(own, said, labels, "estimate", "", place))
+            said = self.words["observed" if figure == "o_e" else "truth"]
+            series.append(_monthly_series(months, said, labels, figure, f"{figure}_", 0))
             reference = 1.0 if figure == "o_e" else None
             drawing = draw_series(labels, series, write=tick, reference=reference)
             yield self._plot(figure, drawing, series)
 
-    def _series(
-        self,
-        table: pd.DataFrame,
-        name: str,
-        role: str,
-        labels: Sequence[str],
-        *,
-        columns: tuple[str, str, str],
-        dots: bool = False,
-    ) -> Series:
-        by_month = table.set_index("month").reindex(pd.Index(labels))
-        found = [by_month[each].to_numpy(np.float64) for each in columns]
-        return Series(
-            name=self.words[name], role=role, values=found[0], low=found[1], high=found[2],
-            dots=dots,
-        )  # fmt: skip
+
+def _monthly_series(  # noqa: PLR0917  private
+    table: pd.DataFrame, name: str, labels: Sequence[str], value: str, stem: str, place: int
+) -> Series:
+    """Return a figure by month with its interval: points for what was observed, or else a line."""
+    by_month = table.set_index("month").reindex(pd.Index(labels))
+    columns = {"values": value, "low": f"{stem}low", "high": f"{stem}high"}
+    found = {end: by_month[column].to_numpy(np.float64) for end, column in columns.items()}
+    return Series(name=name, role=f"r{place}", dots=place == 0, **found)
 
 
 def tick(value: float) -> str:
     """Write a figure of an axis in few characters."""
     return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-
-
-def _estimates_of(estimates: pd.DataFrame, name: str, figure: str) -> pd.DataFrame:
-    if estimates.empty:
-        return estimates
-    return estimates[(estimates["estimator"] == name) & (estimates["figure"] == figure)]
 
 
 def _every_day(days: pd.Series) -> list[str]:
