@@ -16,7 +16,7 @@ from kyc_ml.contract import ContractedTables, known_until, read_tables
 from kyc_ml.decision import Language
 from kyc_ml.display import ProgressReporter, say_moment
 from kyc_ml.errors import ConfigError, DatasetError, GateError, KycMlError
-from kyc_ml.monitoring.alerts.book import Alert, AlertBook
+from kyc_ml.monitoring.alerts.book import AlertBook
 from kyc_ml.monitoring.alerts_job import AlertsResult, run_alerts
 from kyc_ml.monitoring.customer_data import customer_data, customers_due, save_due
 from kyc_ml.monitoring.drift import feature_moves, find_drift
@@ -38,7 +38,6 @@ from kyc_ml.storage import dump_json, require_place, write_metrics, write_whole
 FIGURES: Final = "monitor.json"
 METRICS: Final = "monitor.prom"
 _LABEL: Final = re.compile(r"(?P<name>.+) v(?P<version>\d+)")
-_FORMAT: Final = 1
 _WATCHED_DAYS: Final = 425
 """A year, and 60 nights before it from which drift is learned."""
 OPEN_DAYS: Final = 7
@@ -144,10 +143,11 @@ def run_monitor(
     playbooks = None if asked.playbooks is None else load_playbooks(asked.playbooks)
     require_place(folder / FIGURES)
     record = NightsRecord.open(asked.out)
-    bundles = _given(asked.models)
+    given = [load_model(each)[0] for each in asked.models]
+    bundles = {bundle.config.name: bundle for bundle in given}
     tables, until = _tables(asked, reporter)
     found = []
-    for number, name in enumerate(names := _names(record), 1):
+    for number, name in enumerate(names := record.models(), 1):
         reporter.progress("monitoring", number, len(names))
         found.append(_watch(asked, record, name, bundles, tables=tables, until=until))
     loaded = {each.name: each.bundle for each in found if each.bundle is not None}
@@ -180,7 +180,8 @@ def run_monitor(
             reporter=reporter,
         )
         result = replace(result, alerts=sent)
-    story = replace(story, alerts=_alerts_of(asked.out, result.alerts))
+    kept = AlertBook(folder=asked.out, now=datetime.now(UTC))
+    story = replace(story, alerts=result.alerts.alerts if result.alerts else kept.alerts())
     result = replace(result, pages=save_pages(story, folder), failed=_fails(signals, asked.fail_on))
     write_whole(folder / FIGURES, dump_json(to_plain(story)).encode())
     write_whole(folder / METRICS, write_metrics(metrics_of(story)).encode())
@@ -219,16 +220,6 @@ def open_signals(raised: Sequence[Signal], days: Mapping[str, str]) -> tuple[Sig
         return each.day >= (days.get(each.model, newest) if family == "night" else since)
 
     return tuple(sorted(filter(is_open, raised), key=lambda each: -each.severity))
-
-
-def _names(record: NightsRecord) -> list[str]:
-    """List the models of the record; nights held back are no model of their own."""
-    return [name for name in record.models() if not name.endswith((".held", ".shadow"))]
-
-
-def _given(models: Sequence[str]) -> dict[str, Bundle]:
-    loaded = [load_model(each)[0] for each in models]
-    return {bundle.config.name: bundle for bundle in loaded}
 
 
 def _tables(
@@ -294,13 +285,6 @@ def _bundle_of(nights: pd.DataFrame) -> Bundle | None:
     scored = nights[nights["scored"] > 0]
     label = _LABEL.fullmatch(scored["version"].iloc[-1]) if len(scored) else None
     return None if label is None else load_model(f"models:/{label['name']}/{label['version']}")[0]
-
-
-def _alerts_of(out: Path, sent: AlertsResult | None) -> tuple[Alert, ...]:
-    """Return the alerts for the page: of this run, or those kept of earlier ones."""
-    return (
-        sent.alerts if sent is not None else AlertBook(folder=out, now=datetime.now(UTC)).alerts()
-    )
 
 
 def _fails(signals: Sequence[Signal], fail_on: FailOn) -> bool:

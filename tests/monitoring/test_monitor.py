@@ -86,6 +86,7 @@ HISTORIES = {
     "other_model": [make_night(0), make_night(1, version="fraud v2")],
     "other_policy": [make_night(0), make_night(1, policy="p2")],
     "refused": [make_night(0), make_night(1, status="refused")],
+    "held": [make_night(0), make_night(1, status="held")],
     "only_refused": [make_night(0, status="failed")],
     "quiet": [make_night(0), make_night(1, rows_read=0, scored=0, customers=0, profile={})],
     "by_rating": [make_night(0, scored_by="rating", profile={})],
@@ -126,9 +127,18 @@ def test_the_calendar_has_a_cell_for_each_day_and_leads_to_manifests(monitor):
     assert calendar.count('class="before"') == FIRST.weekday()
 
 
-def test_a_model_is_named_only_where_a_night_is_published(monitor):
-    held = make_night(0, model="fraud.held")
-    assert [each.name for each in monitor(make_night(0), held).models] == ["fraud"]
+def test_signals_become_alerts_that_the_page_lists(monitor, tmp_path):
+    rules = {"routes": {"log": {"method": "file"}}, "rules": [{"signal": "*", "routes": ["log"]}]}
+    (tmp_path / "alerts.yaml").write_text(json.dumps(rules))
+    asked = {"alerts": tmp_path / "alerts.yaml", "fail_on": "never"}
+    result = monitor(make_night(0), make_night(1, status="refused"), **asked)
+    [alert] = {each.id for each in result.alerts.alerts if each.signal["code"] == "night.refused"}
+    assert alert in result.pages["en"].read_text(encoding="utf-8")
+    assert (tmp_path / "alerts.jsonl").read_text().count("night.refused") == 1
+    # the same nights again are the same alert, and nobody is notified twice
+    again = monitor(**asked)
+    assert alert in {each.id for each in again.alerts.alerts}
+    assert (tmp_path / "alerts.jsonl").read_text().count("night.refused") == 1
 
 
 def test_without_a_record_and_with_half_a_source_there_is_an_error(tmp_path, monitor):
