@@ -119,7 +119,7 @@ def detect_change(
     weights: npt.ArrayLike = WEIGHTS,
     state: Floats | None = None,
 ) -> Detection:
-    """Add the evidence of all days on which a change may have begun, and start anew at an alarm.
+    """Add the evidence of all days on which a change may have begun, and begin again at an alarm.
 
     With e-values e of a day, evidence is ``M = (M + 1) e``, and an alarm is raised at
     ``M >= limit``. The mean number of days to a false alarm is at least `limit`, and the mean

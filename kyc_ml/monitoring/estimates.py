@@ -147,7 +147,7 @@ def coverage_signals(estimates: pd.DataFrame, *, model: str, day: str) -> tuple[
         missed = np.asarray(~rows["covered"].astype(bool), np.float64)
         place = np.arange(missed.size)
         bets = level_evidence(missed, np.full(missed.size, _MISS), day=place, groups=place)
-        # bets on more misses than 5 %; intervals that are too wide harm nobody
+        # bets on more misses than 5 %; too wide intervals do no harm
         most = float(np.exp(total_evidence(bets[:, FACTORS > 1.0]).max()))
         limit = len(subjects) / _LEVEL
         if most < limit:
@@ -177,26 +177,13 @@ def coverage_signals(estimates: pd.DataFrame, *, model: str, day: str) -> tuple[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Period:
-    """The rows of a month, and those with known outcomes that it is estimated from.
-
-    Attributes
-    ----------
-    score : float64 array of shape (n,)
-        Published probabilities.
-    tie : int64 array of shape (n,)
-        Rows of equal score, numbered from the lowest.
-    reviewed : float64 array of shape (n,)
-        Share of each row that is reviewed.
-    reference : int64 array
-        Rows of the outcomes.
-    truth : float64 array, one a figure
-    """
+    """The rows of a month, and those with known outcomes that it is estimated from."""
 
     outcomes: KnownOutcomes
     here: Ints
     score: Floats
-    tie: Ints
-    reviewed: Floats
+    tie: Ints  # rows of equal score, numbered from the lowest
+    reviewed: Floats  # share of each row that is reviewed
     reference: Ints
     truth: Floats
 
@@ -278,7 +265,7 @@ class _Period:
         past = logit(np.clip(rows["probability"].to_numpy(np.float64), _EDGE, 1.0 - _EDGE))
         target = self.outcomes.target_at_close[self.reference]
         _, groups = np.unique(self.outcomes.customers[self.reference], return_inverse=True)
-        recalibration = Recalibration.of(past, target, weight)
+        recalibration = _Recalibration.of(past, target, weight)
         found = []
         for _ in range(draws):
             times = draw_customers(groups, rng)
@@ -289,27 +276,16 @@ class _Period:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recalibration:
-    """A map from log-odds to probability, learned from rows in narrow bins of log-odds.
-
-    Attributes
-    ----------
-    place : int64 array of shape (n,)
-        Bin of each row.
-    margin : float64 array, one a bin
-        Mean log-odds of its rows.
-    target : array of 0 and 1, shape (n,)
-    free : bool
-        Whether the map is any rising one; else a line of log-odds.
-    """
+class _Recalibration:
+    """A map from log-odds to probability, learned from rows in narrow bins of log-odds."""
 
     place: Ints
     margin: Floats
     target: Floats
-    free: bool
+    free: bool  # any rising map; else a line of log-odds
 
     @classmethod
-    def of(cls, margin: Floats, target: Floats, weight: Floats) -> Recalibration:
+    def of(cls, margin: Floats, target: Floats, weight: Floats) -> _Recalibration:
         """Put rows into bins of about equal size."""
         cuts = np.unique(np.quantile(margin, np.linspace(0.0, 1.0, _BINS + 1)[1:-1]))
         _, place = np.unique(np.searchsorted(cuts, margin, side="right"), return_inverse=True)
@@ -355,18 +331,7 @@ def _line(margin: Floats, positive: Floats, rows: Floats) -> Floats:
 
 
 def density_ratio(past: Floats, now: Floats, *, seed: int) -> Floats:
-    """Estimate how much commoner each row of the past is now, by a classifier of both periods.
-
-    Parameters
-    ----------
-    past, now : float64 arrays of shape (n, p) and (m, p)
-        NaN is a value of its own.
-
-    Returns
-    -------
-    float64 array of shape (n,)
-        Mean 1; at most 20 times it, which keeps few rows from deciding.
-    """
+    """Estimate how much commoner each row of the past is now; mean 1, at most 20 times it."""
     rng = np.random.default_rng(seed)
     filled = ~(np.isnan(past).all(axis=0) | np.isnan(now).all(axis=0))
     past, now = past[:, filled], now[:, filled]

@@ -39,7 +39,7 @@ class LevelPolicy:
     false_alarms : float
         Mean number of false alarms allowed in 365 days of each family (all, tier, segment).
     margin : float
-        A level within ``[1 / (1 + margin), 1 + margin]`` times the predicted one harms nobody.
+        A level within ``[1 / (1 + margin), 1 + margin]`` times the predicted one does no harm.
     """
 
     false_alarms: float = 1.0
@@ -71,7 +71,7 @@ def level_signals(outcomes: KnownOutcomes, policy: LevelPolicy | None = None) ->
 
     A row counts on the day its window closes, with what was known then: positives that are
     reported early do not make the evidence grow early, and late ones count as negative. A
-    subject's day without rows is no step. Evidence of a subject starts anew at an alarm.
+    subject's day without rows is no step. Evidence of a subject begins again at an alarm.
     """
     policy = policy or LevelPolicy()
     used = np.flatnonzero(outcomes.closed)
@@ -180,7 +180,7 @@ class _Subject:
             recent["target"].to_numpy(), recent["proba"].to_numpy(np.float64), groups
         )
         if 1.0 / (1.0 + policy.margin) <= found.ratio <= 1.0 + policy.margin:
-            return None  # the level has changed, and harms nobody
+            return None  # the level has changed, and does no harm
         guarantee = SENTENCES["level_guarantee"].fill(
             false_alarms=policy.false_alarms,
             margin=policy.margin,

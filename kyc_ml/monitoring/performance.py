@@ -75,16 +75,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Followed:
-    """Rows followed until their window closes, and the share of positives known at their age.
-
-    Attributes
-    ----------
-    counted, closed : bool arrays of shape (n,)
-    positive, proba, age : float64 arrays of shape (n,)
-        Positive so far; age in days.
-    curves : tuple of ReportingCurve
-        The estimate, then those of samples of the customers; empty with too few positives.
-    """
+    """Rows followed until their window closes; curves are the estimate, then samples of it."""
 
     counted: Mask
     closed: Mask

@@ -1,7 +1,7 @@
 """False alarms and delays of monitoring, and its estimates on data of others.
 
     python tests/benchmarks/monitoring.py level              no change: false alarms a year
-    python tests/benchmarks/monitoring.py found              one tier's level changes: when it is found
+    python tests/benchmarks/monitoring.py found              one level changes: when it is found
     python tests/benchmarks/monitoring.py estimates FOLDER   NannyML's data: estimated AUC by chunk
 
 FOLDER holds the data sets that the package `nannyml` (Apache-2.0) ships, below

@@ -67,7 +67,7 @@ def test_rows_of_a_customer_with_one_outcome_have_mean_evidence_of_one(p, n):
 
 @given(p=st.lists(CHANCE, min_size=3, max_size=3), q=st.lists(CHANCE, min_size=3, max_size=3))
 def test_a_challenger_that_is_no_better_has_mean_evidence_of_at_most_one(p, q):
-    # the champion's probabilities are the true ones: nobody has a lower mean log loss
+    # the champion's probabilities are the true ones: no one has a lower mean log loss
     one, two = np.array(p), np.array(q)
     mean = mean_over_outcomes(
         lambda y: comparison_evidence(y, one, two, day=ONE_DAY, groups=np.arange(3))[0][0], one
