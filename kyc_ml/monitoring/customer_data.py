@@ -70,18 +70,19 @@ def customer_data(
         If a column of `by` is absent.
     """
     flags, columns = _flags(tables, as_of, by=by, stale_days=stale_days)
+    names = [str(name) for name in flags if ":" in str(name)]
     rows = []
     for column in (ALL, *columns):
-        names = [""] * len(flags) if column == ALL else flags[column].fillna("").astype(str)
-        for group, part in flags.groupby(names, sort=True):
-            for name in (str(each) for each in flags if ":" in str(each)):
+        key = [""] * len(flags) if column == ALL else flags[column].fillna("").astype(str)
+        for group, part in flags.groupby(key, sort=True):
+            for name in names:
                 measure, _, field = name.partition(":")
                 applies = part[name].dropna()
                 n, faults = len(applies), int(applies.astype(bool).sum())
                 share = faults / n if n else float("nan")
                 rows.append((column, group, measure, field, n, faults, share))
-    names = ["by", "group", "measure", "field", "customers", "faults", "share"]
-    return pd.DataFrame(rows, columns=names)
+    columns = ["by", "group", "measure", "field", "customers", "faults", "share"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def customers_due(

@@ -97,8 +97,11 @@ def faults(args):
             named += bool(own)
             only += bool(own) and {each.key for each in found} == {own[0].key}
             first += [1 + (own[0].day > begun)] if own else []
-        print(f"{fault}: {code} within two nights in {named} of {args.banks} banks, the only cause "
-              f"in {only}; median night {np.median(first) if first else float('nan'):g}")  # fmt: skip
+        median = np.median(first) if first else float("nan")
+        print(
+            f"{fault}: {code} within two nights in {named} of {args.banks} banks, the only cause "
+            f"in {only}; median night {median:g}"
+        )
 
 
 def record(args):
