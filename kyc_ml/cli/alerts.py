@@ -20,7 +20,7 @@ from kyc_ml.cli.usage import Commands, HelpfulGroup
 if TYPE_CHECKING:
     from kyc_ml.cli.terminal.reporters import Terminal
     from kyc_ml.config import AlertsConfig
-    from kyc_ml.monitoring import AlertBook, AlertsResult
+    from kyc_ml.monitoring import Alert, AlertBook, AlertsResult
 
 app = Commands()
 alerts = Commands(cls=HelpfulGroup, no_args_is_help=True)
@@ -46,14 +46,10 @@ def list_alerts(
                 "alert": each.id,
                 "severity": each.severity.name.lower(),
                 "signal": each.signal["code"],
-                "model": each.signal["model"],
-                "subject": each.signal["subject"],
+                "subject": " ".join(filter(None, (each.signal["model"], each.signal["subject"]))),
                 "nights": each.nights,
-                "first": each.first_day,
                 "last": each.last_day,
-                "acknowledged by": each.acknowledged_by,
-                "snoozed until": each.snoozed_until if each.is_snoozed(book.time) else "",
-                "incident": each.incident,
+                "state": _state(each, book.time),
             }
             for each in found
         ]
@@ -166,10 +162,11 @@ def list_incidents(*, log: Log = AUDIT_LOG) -> None:
                 "model": each.model,
                 "signal": each.signal["code"],
                 "playbook": each.playbook,
-                "opened": each.entries[0].time,
+                "opened": each.entries[0].time[:10],
                 "steps": len(each.steps),
-                "held": "yes" if each.in_force("hold") else "",
-                "closed": "" if each.is_open else each.entries[-1].time,
+                "state": ("held" if each.in_force("hold") else "open")
+                if each.is_open
+                else "closed",
             }
             for each in found
         ]
@@ -273,6 +270,13 @@ def drill(*, out: Path = Path("build/drill")) -> None:
         terminal.show(f"incident {result.incident}", result.timeline.drop(columns=left))
         paths = " ".join(map(str, result.reports))
         terminal.summary("drill", {"duration": f"{result.seconds:.0f} s", "report": paths})
+
+
+def _state(alert: Alert, time: str) -> str:
+    """Return who takes care of an alert, until when it is snoozed, or its incident."""
+    snoozed = f"until {alert.snoozed_until}" if alert.is_snoozed(time) else ""
+    resolved = alert.resolved_at and "resolved"
+    return resolved or snoozed or alert.acknowledged_by or alert.incident
 
 
 def _book(out: Path) -> AlertBook:

@@ -34,7 +34,7 @@ class SentRoute(Section):
     timeout_seconds: float = Field(default=10.0, gt=0.0, le=120.0)
     """Longest wait for an answer; an attempt never takes more than three times as long."""
     retries: int = Field(default=1, ge=0, le=5)
-    """Further attempts in the same run. Afterwards the message is kept, and the next run tries again."""
+    """Further attempts in the same run; afterwards the next run tries again."""
 
 
 class WebhookRoute(SentRoute):

@@ -2,15 +2,23 @@
 
 import json
 import math
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from kyc_ml.cli import app
 from kyc_ml.config import AlertsConfig, check_section, load_section
 from kyc_ml.decision import TierPolicy, load_overrides
+from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, RegistryError
 from kyc_ml.monitoring import (
+    AlertBook,
     Playbooks,
     Severity,
     Signal,
@@ -25,6 +33,7 @@ from kyc_ml.monitoring import (
 from kyc_ml.monitoring.incidents import record, steps
 from kyc_ml.monitoring.incidents.record import under_incidents
 from kyc_ml.monitoring.recording import _ended
+from kyc_ml.onboarding import drill_job
 from kyc_ml.registry import AuditLog
 from kyc_ml.scoring import ScoringRequest
 
@@ -271,3 +280,71 @@ def test_a_playbook_that_cannot_work_is_refused(change):
 def test_the_record_of_nights_knows_what_is_held(folder, expected):
     goal, status = _ended(Path("nights") / folder)
     assert (goal.name, status) == expected
+
+
+def command(*arguments):
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def test_an_incident_is_opened_stepped_and_closed_by_commands(tmp_path):
+    (tmp_path / "out").mkdir()
+    log = ("--log", LOG)
+    done = command(
+        "incident", "open", "--playbook", "bad-night", "--model", "risk",
+        "--name", "li.na", "--reason", "r", *log,
+    )  # fmt: skip
+    assert done.exit_code == 0
+    [identifier] = read_incidents(LOG)
+    step = ("incident", "step", identifier, "hold", "--out", tmp_path / "out", *log)
+    assert "NAME" in command(*step).stdout
+    assert read_incidents(LOG)[identifier].steps == ()
+    assert command(*step, "--yes", "zhao.min").exit_code == 0
+    for each in (("list",), ("show", identifier)):
+        shown = command("incident", *each, *log)
+        assert identifier in shown.stdout, shown.stderr
+    close = ("--out", tmp_path / "out", "--name", "li.na", "--conclusion", "c", *log)
+    assert command("incident", "close", identifier, *close).exit_code == 0
+    assert (tmp_path / "out" / f"{identifier}.zh-CN.md").is_file()
+    assert command(*step).exit_code == 2
+
+
+def test_alerts_are_shown_taken_and_sent_by_commands(tmp_path):
+    out = tmp_path / "nights"
+    (out / "2020-01-01" / "risk").mkdir(parents=True)
+    (out / "2020-01-01" / "risk" / "manifest.json").write_text("{}")
+    where = ("--out", out)
+    found = command("alerts", "watchdog", *where, "--by", "00:00", "--log", LOG)
+    assert found.exit_code == 1
+    [alert] = AlertBook(folder=out, now=datetime.now(UTC)).alerts()
+    assert alert.incident in read_incidents(LOG)
+    assert alert.id in command("alerts", "list", *where).stdout
+    assert command("alerts", "send", *where).exit_code == 1
+    late = ("--until", "2020-01-02", "--owner", "li.na", "--reason", "r")
+    assert command("alerts", "snooze", alert.id, *where, *late).exit_code == 2
+    assert command("alerts", "acknowledge", alert.id, *where, "--name", "li.na").exit_code == 0
+    assert command("alerts", "send", *where).exit_code == 0
+
+
+def test_a_drill_plays_every_step_and_leaves_its_reports_alone(tmp_path, monkeypatch):
+    def prepare(place, _):
+        night_ = replace(night(), out=place / "nights" / "2026-11-30" / "risk")
+        (night_.out.parent / "risk.failed").mkdir(parents=True)
+        (night_.out.parents[1] / "2026-11-29" / "risk").mkdir(parents=True)
+        (night_.out.parents[1] / "2026-11-29" / "risk" / "manifest.json").write_text("{}")
+        return night_, place, datetime(2026, 11, 30, 0, tzinfo=UTC)
+
+    def score(request, *, reporter):
+        manifest = SimpleNamespace(scored_by="model")
+        return SimpleNamespace(rows=1, manifest=manifest), under_incidents(request)[1]
+
+    monkeypatch.setattr(drill_job, "_prepare", prepare)
+    monkeypatch.setattr(drill_job, "score_under_incidents", score)
+    monkeypatch.setattr(drill_job, "reach_store", lambda: None)
+    before, out = dict(os.environ), tmp_path / "reports"
+    result = drill_job.run_drill(out=out, configs=CONFIGS, reporter=ProgressReporter())
+    assert dict(os.environ) == before
+    assert {each.name for each in out.iterdir()} == {each.name for each in result.reports}
+    assert set(tmp_path.iterdir()) == {out}
+    nights = dict(zip(result.timeline["step"], result.timeline["night"], strict=True))
+    assert {"notify", "hold", "card", "back-to-model", "release", "floor"} == set(nights)
+    assert nights["hold"] != nights["release"]

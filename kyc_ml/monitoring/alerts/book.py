@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from kyc_ml.config import AlertRule, AlertsConfig
 from kyc_ml.errors import ConfigError, hint
-from kyc_ml.monitoring.nights import RECORD, open_store
+from kyc_ml.monitoring.nights import RECORD, NightsRecord, open_store
 from kyc_ml.monitoring.signals import Severity, Signal
 
 _TABLES: Final = """
@@ -106,7 +106,8 @@ class AlertBook:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Open the file for one transaction; see `open_store`."""
-        with open_store(self.folder / RECORD, create=True) as database:
+        NightsRecord.open(self.folder, create=True)  # the file is the record of nights as well
+        with open_store(self.folder / RECORD) as database:
             database.row_factory = sqlite3.Row
             for statement in _TABLES.split(";;"):
                 database.execute(statement)
