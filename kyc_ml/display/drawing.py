@@ -353,6 +353,6 @@ def short_amount(amount: float) -> str:
 
 
 def text_at(text: str, x: float, y: float, role: str, *, anchor: str = "start") -> Shape:
-    """Return a text at a place; `anchor` is the end of it that is there."""
+    """Return a text; `anchor` says which end of it the place marks."""
     at: dict[str, float | str] = {"x": round(x, 1), "y": round(y, 1), "text-anchor": anchor}
     return Shape(tag="text", role=role, attributes=at, text=text)

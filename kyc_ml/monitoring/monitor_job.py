@@ -41,7 +41,7 @@ _LABEL: Final = re.compile(r"(?P<name>.+) v(?P<version>\d+)")
 _WATCHED_DAYS: Final = 425
 """A year, and 60 nights before it from which drift is learned."""
 OPEN_DAYS: Final = 7
-"""Convention: a week, in which somebody looks at the page."""
+"""Convention: a week, the longest time between two looks at the page."""
 FailOn = Literal["critical", "warning", "never"]
 
 
@@ -201,7 +201,7 @@ def open_signals(raised: Sequence[Signal], days: Mapping[str, str]) -> tuple[Sig
 
     What was found about a night itself is over with the next night of its model. A change of
     the tables or of a distribution, which is raised once, stays open for `OPEN_DAYS` days. The
-    level and the coverage are evaluated anew each time: their signals are open.
+    level and the coverage are evaluated again each time: their signals are open.
 
     Parameters
     ----------

@@ -213,7 +213,7 @@ class _Page(Pictures):
                 )  # fmt: skip
 
     def _todo(self, signals: Sequence[Signal]) -> Iterator[tuple[str, str, str]]:
-        """Yield one line for each cause: what it explains needs no work of its own."""
+        """Yield one line for each cause: what it explains needs no further work."""
         causes: dict[str, list[Signal]] = {}
         for each in signals:
             if each.severity > Severity.INFO:

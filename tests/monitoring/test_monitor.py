@@ -142,7 +142,7 @@ def test_signals_become_alerts_that_the_page_lists(monitor, tmp_path):
 
 
 def test_without_a_record_and_with_half_a_source_there_is_an_error(tmp_path, monitor):
-    with pytest.raises(ConfigError, match=r"monitor record"):
+    with pytest.raises(ConfigError, match=r"nights\.db"):
         run_monitor(MonitorRequest(out=tmp_path))
     with pytest.raises(ConfigError, match="--source"):
         monitor(make_night(0), source=tmp_path / "s.yaml")
