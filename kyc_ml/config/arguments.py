@@ -15,10 +15,7 @@ FilePath: TypeAlias = os.PathLike[str] | str
 def require_kind(given: object, kind: type, *, name: str, cure: str) -> None:
     """Check that an argument is of class `kind`; an error does not show its value.
 
-    Raises
-    ------
-    ConfigError
-        Naming both classes and the cure.
+    Raises ConfigError naming both classes and the cure.
 
     Examples
     --------
@@ -35,10 +32,7 @@ def require_kind(given: object, kind: type, *, name: str, cure: str) -> None:
 def read_path(given: object, *, name: str) -> Path:
     """Return the path of a file or folder that is given as a Path or as text.
 
-    Raises
-    ------
-    ConfigError
-        If it is neither, or empty text.
+    Raises ConfigError if it is neither, or empty text.
 
     Examples
     --------

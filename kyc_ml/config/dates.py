@@ -35,10 +35,7 @@ _LIKE_A_DAY: Final = re.compile(r"\s*\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}日?.{
 def parse_day(given: object) -> date:
     """Return the day that a cell of a hand-written file means, such as one of the overrides.
 
-    Raises
-    ------
-    ValueError
-        If it is not a day, or is ambiguous: 03/04/2025 can be read in two ways.
+    Raises ValueError if it is not a day, or is ambiguous: 03/04/2025 can be read in two ways.
 
     Examples
     --------
@@ -165,10 +162,7 @@ def parse_wait(text: str, *, name: str, zone: str, now: pd.Timestamp) -> pd.Time
     A clock time of `zone` is the nearest one: within 12 hours after it has passed there is no
     waiting, so that a job that is started by hand in the morning does not wait for the next day.
 
-    Raises
-    ------
-    ConfigError
-        If it is neither.
+    Raises ConfigError if it is neither.
 
     Examples
     --------

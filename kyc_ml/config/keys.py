@@ -62,10 +62,8 @@ def list_keys(
 ) -> list[SectionKeys]:
     """List a section and those inside it, each once, in the order of declaration.
 
-    Parameters
-    ----------
-    apart : collection of sections
-        Those that are described elsewhere, such as a separate file that is included.
+    `apart`: collection of sections; those that are described elsewhere, such as a separate file
+    that is included.
     """
     places: dict[type[Section], list[str]] = {}
     waiting = [("", section)]

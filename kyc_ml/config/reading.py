@@ -107,10 +107,7 @@ def section_digest(section: Section, *, former: bool = False) -> str:
 def dump_section(section: Section, *, former: bool = False) -> str:
     """Write a section as YAML that `parse_section` reads back to an equal one.
 
-    Parameters
-    ----------
-    former : bool
-        Write keys by the names of earlier versions, for a bundle of an older format.
+    `former`: write keys by the names of earlier versions, for a bundle of an older format.
     """
     return write_content(_plain(section, former=former))
 

@@ -296,10 +296,7 @@ class SourceMapping(Section):
 def complete_snapshot(tables: Mapping[str, TableMapping], day: date) -> dict[str, TableMapping]:
     """Return customers without dates, and their outcomes, the times of a snapshot.
 
-    Parameters
-    ----------
-    day : date
-        Day at whose end the rows of `customers` were true; see `SourceMapping`.
+    `day`: day at whose end the rows of `customers` were true; see `SourceMapping`.
     """
     day = date(day.year, day.month, day.day)  # a timestamp is a date too
     after = day + timedelta(days=1)

@@ -62,10 +62,7 @@ _CITIES: Final = {
 def zone_fault(name: str, known: Collection[str]) -> str | None:
     """Return why a name is not one time zone, with the likely correction; None if it is one.
 
-    Parameters
-    ----------
-    known : collection of str
-        Names that the converter of the times knows.
+    `known`: names that the converter of the times knows.
 
     Examples
     --------

@@ -97,12 +97,8 @@ def open_files(
 ) -> OpenedFiles:
     """Make one view or table a source; note every file that cannot be read.
 
-    Parameters
-    ----------
-    found : mapping of source to FoundFiles
-        Result of `make_plain`: text is UTF-8.
-    pages : bool
-        Whether to compare the pages of Parquet files with their checksums.
+    `found`: mapping of source to FoundFiles; result of `make_plain`: text is UTF-8.
+    `pages`: whether to compare the pages of Parquet files with their checksums.
     """
     opened = OpenedFiles()
     for name, files in found.items():

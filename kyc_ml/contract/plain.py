@@ -30,15 +30,8 @@ def make_plain(
     A file that is so already stays where it is; of another the bytes that matter are copied.
     What cannot be read is noted, and its source left out.
 
-    Parameters
-    ----------
-    copies : Path
-        An empty folder for the copies; they hold customers' data.
-
-    Raises
-    ------
-    OutputError
-        If a copy cannot be written.
+    `copies`: an empty folder for the copies; they hold customers' data.
+    Raises OutputError if a copy cannot be written.
     """
     plain = {}
     for number, (name, files) in enumerate(found.items()):

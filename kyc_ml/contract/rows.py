@@ -60,18 +60,9 @@ def contract_rows(
     order; copies of it and rows that differ are counted separately. An expression that fails on
     some rows costs those rows only: the pass is then repeated with every expression guarded.
 
-    Parameters
-    ----------
-    horizon : datetime or None
-        Last time of the other tables; see `remarks_of`.
-
-    Raises
-    ------
-    SourceError
-        If the rows cannot be computed at all. DuckDB's own text may quote a value and is
-        not passed on.
-    CapacityError
-        If memory, or the room to spill, is used up.
+    `horizon`: last time of the other tables; see `remarks_of`.
+    Raises SourceError if the rows cannot be computed at all. DuckDB's own text may quote a value
+    and is not passed on; CapacityError if memory, or the room to spill, is used up.
     """
     table = bound.contract.name
     try:

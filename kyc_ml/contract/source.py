@@ -118,10 +118,7 @@ def look_up(
 ) -> Sought | None:
     """Look for an identifier in one column of some tables, and read nothing else.
 
-    Returns
-    -------
-    Sought or None
-        None if the columns cannot be read: `read_source` then reports all faults together.
+    None if the columns cannot be read: `read_source` then reports all faults together.
     """
     try:
         with _opened(

@@ -118,16 +118,10 @@ def count_not_scored(
 ) -> dict[str, int]:
     """Count the customers without a review in a batch, by reason.
 
-    Parameters
-    ----------
-    scored : collection of str
-        Customers of the stored observations.
-
-    Returns
-    -------
-    dict of reason to customers
-        Reasons that apply to at least one customer; empty for `fraud`. With the scored customers
-        they add up to all customers of the source; see `when_first_seen`.
+    `scored`: customers of the stored observations.
+    Returns dict of reason to customers; reasons that apply to at least one customer; empty for
+    `fraud`. With the scored customers they add up to all customers of the source; see
+    `when_first_seen`.
     """
     if chosen.unit == "fraud":
         return {}

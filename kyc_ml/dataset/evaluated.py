@@ -103,15 +103,8 @@ def evaluation_rows(
 ) -> EvaluationRows:
     """List the observations decided from `since` on, with what is known of them at `as_of`.
 
-    Parameters
-    ----------
-    cure : str
-        What the user can do if no row is old enough, for the message.
-
-    Raises
-    ------
-    DatasetError
-        If no row is old enough.
+    `cure`: what the user can do if no row is old enough, for the message.
+    Raises DatasetError if no row is old enough.
     """
     delay = run.dataset.label_delay
     if _end(tables, run, as_of) <= since:

@@ -49,11 +49,8 @@ def run_features(
 ) -> FeaturesBuilt:
     """Compute the features that a configuration chooses, and write them into a file.
 
-    Parameters
-    ----------
-    buckets : int or None
-        Number of customer partitions to build one after the other, on disk next to `out`, for
-        tables whose features do not fit into memory; None builds all together in memory.
+    `buckets`: number of customer partitions to build one after the other, on disk next to `out`,
+    for tables whose features do not fit into memory; None builds all together in memory.
     """
     run = load_section(config, RunConfig)
     declared = load_section(source, SourceMapping).attributes

@@ -148,11 +148,8 @@ def join_outcomes(
 ) -> pd.DataFrame:
     """Join reviews with the positive outcomes of their customers.
 
-    Returns
-    -------
-    DataFrame
-        One row a review and outcome, with the columns of both: row (place of the review), before
-        (the outcome was known by the review), within (it became known in the horizon after it).
+    One row a review and outcome, with the columns of both: row (place of the review), before (the
+    outcome was known by the review), within (it became known in the horizon after it).
     """
     frame: pd.DataFrame = observations.select([CUSTOMER_ID, DECISION_TIME]).to_pandas()
     frame["row"] = np.arange(len(frame))

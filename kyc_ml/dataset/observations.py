@@ -148,14 +148,8 @@ def when_first_seen(source: Tables) -> pd.Series:
     bank's other tables names; a case alone does not make a customer. A customer with a planned
     review was known before it.
 
-    Returns
-    -------
-    Series of timestamps, by customer id, sorted
-
-    Raises
-    ------
-    DatasetError
-        If the source has none of these tables.
+    Returns Series of timestamps, by customer id, sorted.
+    Raises DatasetError if the source has none of these tables.
     """
     tables = source.columns()
     found = []

@@ -14,17 +14,12 @@ from kyc_ml.features import on_source, require_named_features
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFiles:
-    """A run configuration and the files that it names.
-
-    Attributes
-    ----------
-    card : Scorecard or None
-        The expert rating that the model is compared with.
-    """
+    """A run configuration and the files that it names."""
 
     run: RunConfig
     policy: TierPolicy
     card: Scorecard | None
+    """The expert rating that the model is compared with."""
 
 
 def load_run(config: Path, *, source: Path | None = None) -> RunFiles:

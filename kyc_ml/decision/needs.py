@@ -57,16 +57,9 @@ def features_needed(
 ) -> tuple[FeatureSpec, ...]:
     """List the features a policy reads and, intermediate, those that they are made of.
 
-    Parameters
-    ----------
-    declared : mapping of name to FeatureSpec
-        As `declare_facts` returns it.
-
-    Raises
-    ------
-    ConfigError
-        If the policy reads a feature that is not declared, is of another kind or is not of
-        this unit; all faults are listed.
+    `declared`: mapping of name to FeatureSpec; as `declare_facts` returns it.
+    Raises ConfigError if the policy reads a feature that is not declared, is of another kind or is
+    not of this unit; all faults are listed.
     """
     subject = f"policy {policy.label!r}"
     if policy.expert is not None and policy.expert.card.unit != unit:
@@ -83,10 +76,7 @@ def policy_features(
 ) -> tuple[FeatureSpec, ...]:
     """List what a policy reads of a run's features, and of the facts for policies only.
 
-    Raises
-    ------
-    ConfigError
-        See `features_needed`.
+    Raises ConfigError: see `features_needed`.
     """
     return features_needed(policy, declare_facts(config, policy), unit=unit)
 
@@ -96,17 +86,11 @@ def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple
 
     The list is enough to build a table for `rate`.
 
-    Parameters
-    ----------
-    declared : mapping of name to FeatureSpec
-        As `kyc_ml.features.declare_features` returns it. Features of country lists and of
-        third-party items are declared only where the configuration names them.
-
-    Raises
-    ------
-    ConfigError
-        If the card reads a feature that is not declared, is of another kind or is not of
-        the card's unit; all faults are listed.
+    `declared`: mapping of name to FeatureSpec; as `kyc_ml.features.declare_features` returns it.
+    Features of country lists and of third-party items are declared only where the configuration
+    names them.
+    Raises ConfigError if the card reads a feature that is not declared, is of another kind or is
+    not of the card's unit; all faults are listed.
     """
     return _specs_read(card.reads, declared, unit=card.unit, subject=f"rating card {card.name!r}")
 

@@ -25,15 +25,9 @@ def require_known_customers(
 ) -> None:
     """Refuse overrides in force whose customer is in no table.
 
-    Parameters
-    ----------
-    most : int or None
-        Highest number allowed; None means no limit. Those within it are listed as a warning.
-
-    Raises
-    ------
-    ConfigError
-        If there are more; each is named by its place in the file, never by its customer.
+    `most`: highest number allowed; None means no limit. Those within it are listed as a warning.
+    Raises ConfigError if there are more; each is named by its place in the file, never by its
+    customer.
     """
     last = chosen.as_of.tz_convert(tables.timezone).date()
     first = date.min if chosen.since is None and chosen.unit == "fraud" else last

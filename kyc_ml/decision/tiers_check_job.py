@@ -13,31 +13,19 @@ from kyc_ml.decision.tiers.policy import TierPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRead:
-    """A policy file with its digest and the reasons against using it.
-
-    Attributes
-    ----------
-    findings : tuple of str
-        Empty where the policy is approved, in force and complete on the day asked about.
-    """
+    """A policy file with its digest and the reasons against using it."""
 
     policy: TierPolicy
     digest: str
     findings: tuple[str, ...]
+    """Empty where the policy is approved, in force and complete on the day asked about."""
 
 
 def run_tiers_check(policy: Path, *, on: pd.Timestamp | None) -> PolicyRead:
     """Read a policy file and list the reasons against using it on a day.
 
-    Parameters
-    ----------
-    on : Timestamp or None
-        None does not check dates.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read or breaks a rule; all faults are listed.
+    `on`: None does not check dates.
+    Raises ConfigError if the file cannot be read or breaks a rule; all faults are listed.
     """
     read = load_section(policy, TierPolicy)
     findings = []

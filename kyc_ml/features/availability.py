@@ -102,11 +102,8 @@ def report_unavailable(
 ) -> None:
     """Report which features are unavailable: one line for each reason.
 
-    Parameters
-    ----------
-    unavailable : mapping of feature to reason
-    and_so : str
-        What follows from it, after "left out".
+    `unavailable`: mapping of feature to reason.
+    `and_so`: what follows from it, after "left out".
     """
     by_reason: dict[str, list[str]] = defaultdict(list)
     for name, reason in unavailable.items():

@@ -27,15 +27,8 @@ def run_list(
 ) -> tuple[FeatureSpec, ...]:
     """List declared features, or with a configuration those that it chooses.
 
-    Parameters
-    ----------
-    source : Path or None
-        Source mapping, whose attributes give features.
-
-    Raises
-    ------
-    ConfigError
-        If the family or the unit does not exist, or the configuration is wrong.
+    `source`: source mapping, whose attributes give features.
+    Raises ConfigError if the family or the unit does not exist, or the configuration is wrong.
     """
     if unit is not None and unit not in _UNITS:
         msg = f"--unit must be {' or '.join(_UNITS)}, got {unit!r}"

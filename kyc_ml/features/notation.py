@@ -123,9 +123,7 @@ def definitions_digest(specs: Iterable[FeatureSpec]) -> str:
 def compare_definitions(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     """List the features that two sets do not share or define differently; a line per kind.
 
-    Parameters
-    ----------
-    before, after : mapping of feature to the digest of its definition
+    `before`, `after`: mapping of feature to the digest of its definition.
 
     Examples
     --------

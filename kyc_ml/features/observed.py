@@ -21,17 +21,11 @@ _OWN: Final = {column.name: column.arrow.type for column in CONTRACT[TRANSACTION
 def read_observations(frame: Frame) -> pa.Table:
     """Return observations as an Arrow table of contracted types.
 
-    Parameters
-    ----------
-    frame : table of pandas, Polars or pyarrow
-        observation_id, customer_id, decision_time (times without a zone are UTC) and any
-        fields of the observations' own. Columns that the contract does not know stay.
-
-    Raises
-    ------
-    DatasetError
-        If a key is absent or empty in a row, or a column cannot be read as its contracted
-        type; all columns are named.
+    `frame`: table of pandas, Polars or pyarrow; observation_id, customer_id, decision_time (times
+    without a zone are UTC) and any fields of the observations' own. Columns that the contract does
+    not know stay.
+    Raises DatasetError if a key is absent or empty in a row, or a column cannot be read as its
+    contracted type; all columns are named.
     """
     faults = Faults("observations", DatasetError)
     table = to_arrow(frame, name="observations", faults=faults)

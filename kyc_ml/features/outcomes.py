@@ -19,19 +19,11 @@ _UTC = pa.timestamp("us", tz="UTC")
 def outcomes_of(transactions: Iterator[pa.Table], labels: pa.Table) -> Iterator[pa.Table]:
     """List the outcomes of transactions, one piece at a time to limit memory.
 
-    Parameters
-    ----------
-    transactions : iterator of pa.Table
-        Pieces in order of time, at least one, with their columns to keep.
-    labels : pa.Table
-        See `prepare.known_labels`. A transaction is adverse while any of its labels counts.
-
-    Yields
-    ------
-    pa.Table
-        A row for each time over which a transaction was known to be adverse, or was not:
-        `ADVERSE` is 1 or 0 from the time in `KNOWN_AT` to that in `UNTIL`. The rows are in
-        order of the transactions' time; of one instant, those that are not adverse come first.
+    `transactions`: pieces in order of time, at least one, with their columns to keep.
+    `labels`: see `prepare.known_labels`. A transaction is adverse while any of its labels counts.
+    A row for each time over which a transaction was known to be adverse, or was not: `ADVERSE` is 1
+    or 0 from the time in `KNOWN_AT` to that in `UNTIL`. The rows are in order of the transactions'
+    time; of one instant, those that are not adverse come first.
     """
     spans = _adverse_spans(labels)
     held = next(transactions)
@@ -48,11 +40,8 @@ def outcomes_of(transactions: Iterator[pa.Table], labels: pa.Table) -> Iterator[
 def _adverse_spans(labels: pa.Table) -> pd.DataFrame:
     """Join the times of each transaction's labels that overlap or touch.
 
-    Returns
-    -------
-    pd.DataFrame
-        The transaction, `since` and `until` in microseconds, and `next`: when it is adverse
-        again; in order of the transaction and the time.
+    The transaction, `since` and `until` in microseconds, and `next`: when it is adverse again; in
+    order of the transaction and the time.
     """
     until = labels[UNTIL].combine_chunks().cast(pa.int64()).fill_null(NEVER_US)
     found = pd.DataFrame(

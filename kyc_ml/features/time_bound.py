@@ -13,19 +13,12 @@ from kyc_ml.features.spec import FeatureSpec
 def find_time_bound(specs: Iterable[FeatureSpec]) -> dict[str, str]:
     """Return the features whose values change with time alone, and why.
 
-    Parameters
-    ----------
-    specs : iterable of FeatureSpec
-        All of a model, those included that only feed formulas.
-
-    Returns
-    -------
-    dict of name to reason
-        `CLOCK`: each day has another weekday. `ALL_HISTORY`: a window without a beginning, or
-        the age of a row however old, grows with the data alone. `COUNTDOWN`: the days left to
-        a date fall from day to day. `BANK_LEVEL`: what all customers did together is one value
-        for all rows of an instant, and where a customer has no history a share shrunk to it is
-        that value. A formula has the reason of its first input that has one.
+    `specs`: all of a model, those included that only feed formulas.
+    Returns dict of name to reason; `CLOCK`: each day has another weekday. `ALL_HISTORY`: a window
+    without a beginning, or the age of a row however old, grows with the data alone. `COUNTDOWN`:
+    the days left to a date fall from day to day. `BANK_LEVEL`: what all customers did together is
+    one value for all rows of an instant, and where a customer has no history a share shrunk to it
+    is that value. A formula has the reason of its first input that has one.
     """
     known = {spec.name: spec for spec in specs}
 
@@ -39,10 +32,7 @@ def find_time_bound(specs: Iterable[FeatureSpec]) -> dict[str, str]:
 def find_time_bound_beyond_the_clock(specs: Iterable[FeatureSpec]) -> dict[str, str]:
     """Return what `find_time_bound` does without `CLOCK`: over months its hours repeat.
 
-    Parameters
-    ----------
-    specs : iterable of FeatureSpec
-        See `find_time_bound`.
+    `specs`: see `find_time_bound`.
     """
     return {name: why for name, why in find_time_bound(specs).items() if why != CLOCK}
 

@@ -16,10 +16,7 @@ def average_trees(texts: Sequence[str]) -> str:
     those of the parts, exactly, except for rounding. The header and what follows the trees are
     the first model's: neither takes part in a prediction.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        Of models of one objective with the same columns in the same order.
+    `texts`: of models of one objective with the same columns in the same order.
     """
     if len(texts) == 1:
         return texts[0]

@@ -49,16 +49,12 @@ class Contributions:
     """Exact path-dependent SHAP values on the log-odds margin, before calibration.
 
     Source: Lundberg et al. 2020, Nature Machine Intelligence 2, 56-67.
-
-    Attributes
-    ----------
-    values : float64 array of shape (n_rows, n_features)
-    base : float64 array of shape (n_rows,)
-        ``base + values.sum(axis=1)`` equals the margin.
     """
 
     values: Floats
+    """float64 array of shape (n_rows, n_features)."""
     base: Floats
+    """float64 array of shape (n_rows,); ``base + values.sum(axis=1)`` equals the margin."""
 
 
 class Model:
@@ -131,21 +127,15 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A fitted model, and the figures of its fitting.
-
-    Attributes
-    ----------
-    fitted_rows : int
-        Training rows after negatives were left out.
-    margin_shift : float
-        Added to every margin, to undo the sampling and the weights.
-    """
+    """A fitted model, and the figures of its fitting."""
 
     model: Model
     best_round: int
     early_stopping_score: float
     fitted_rows: int
+    """Training rows after negatives were left out."""
     margin_shift: float
+    """Added to every margin, to undo the sampling and the weights."""
 
 
 def fit_model(
@@ -222,10 +212,7 @@ def fit_fixed(
     Of several seeds (`config.averaged`) the margin is the mean; each draws its own negatives.
     Negatives may be left out and positives weighted, and `rows` chosen, as in `fit_model`.
 
-    Raises
-    ------
-    DatasetError
-        If the rows have one class only, or there are no rows.
+    Raises DatasetError if the rows have one class only, or there are no rows.
     """
     texts = []
     for number in range(config.averaged):
@@ -256,20 +243,10 @@ def choose_rounds(
     Source: Hastie, Tibshirani and Friedman 2009, The Elements of Statistical Learning, section
     7.10; the same rule as LightGBM's own `cv`.
 
-    Parameters
-    ----------
-    folds : sequence of (fitted, held)
-        Row numbers to fit on and to measure on; no customer is in both.
-
-    Returns
-    -------
-    int
-        From 1 to `config.n_estimators`.
-
-    Raises
-    ------
-    DatasetError
-        If either part of a fold has one class only.
+    `folds`: sequence of (fitted, held); row numbers to fit on and to measure on; no customer is in
+    both.
+    From 1 to `config.n_estimators`.
+    Raises DatasetError if either part of a fold has one class only.
     """
     boosters = [
         _started(matrix, target, fitted, held, specs=specs, config=config) for fitted, held in folds

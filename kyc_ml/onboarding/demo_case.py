@@ -28,10 +28,7 @@ def find_case(model: str, tables: ContractedTables, *, out: Path) -> CaseStory |
     all planted the model has among as many customers of its highest probabilities. None where
     no launderer of the last 90 days is unreported, as may be in a small bank.
 
-    Parameters
-    ----------
-    model : str
-        Address of the risk model whose scores are in ``scores_risk`` of `out`.
+    `model`: address of the risk model whose scores are in ``scores_risk`` of `out`.
     """
     bundle, label = load_model(model)
     scores = read_scores(out / "scores_risk")

@@ -44,12 +44,8 @@ def run_demo(
 ) -> DemoResult:
     """Run the main job on a synthetic bank: synth, train, register, score, explain.
 
-    Parameters
-    ----------
-    configs : Path
-        Folder of the shipped configurations.
-    out : Path
-        Folder for the bank, the scores and the page; those of an earlier demo are replaced.
+    `configs`: folder of the shipped configurations.
+    `out`: folder for the bank, the scores and the page; those of an earlier demo are replaced.
     """
     start = time.perf_counter()
     data = out / "bank"

@@ -52,15 +52,9 @@ def run_register(
 def kept_unless_registered(name: str, reporter: ProgressReporter) -> Iterator[Path]:
     """Return a private folder to register from, and keep it if that fails.
 
-    Parameters
-    ----------
-    name : str
-        Of the model: the folder that is kept is called by it.
-
-    Raises
-    ------
-    RegistryError
-        The one that was raised inside, with the folder and the command that registers it.
+    `name`: of the model: the folder that is kept is called by it.
+    Raises RegistryError: the one that was raised inside, with the folder and the command that
+    registers it.
     """
     scratch = Path(tempfile.mkdtemp(prefix="kyc_ml_"))
     try:

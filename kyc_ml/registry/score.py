@@ -110,17 +110,10 @@ class Scores:
     ) -> Self:
         """Score and grade rows, without explaining them.
 
-        Parameters
-        ----------
-        features, facts, book, history
-            See `score_features`.
-        predicted : two float64 arrays of shape (n,), optional
-            Margin and probability by other models than the bundle's: those of its folds.
-
-        Raises
-        ------
-        DatasetError
-            Naming the columns of the model that the table does not have.
+        `features`, `facts`, `book`, `history`: see `score_features`.
+        `predicted`: two float64 arrays of shape (n,); margin and probability by other models than
+        the bundle's: those of its folds.
+        Raises DatasetError naming the columns of the model that the table does not have.
         """
         unknown: Mapping[str, int] = {}
         if predicted is None:
@@ -224,12 +217,8 @@ def explain_rows(
 ) -> Contributions:
     """Compute the SHAP contribution of every feature of the model, in the model's order.
 
-    Parameters
-    ----------
-    features : FeatureTable
-        See `Scores.of`.
-    progress : callable, optional
-        Called with (rows done, rows in all).
+    `features`: see `Scores.of`.
+    `progress`: called with (rows done, rows in all).
     """
     # encoded here and not by the caller: two models may share the memory of one table
     matrix, _ = model_columns(bundle, features).encode(bundle.vocabularies)
@@ -254,12 +243,8 @@ def reasons_of(
 ) -> dict[str, pa.Array]:
     """Return the columns of `make_reasons`, by the bundle's own reference and currency.
 
-    Parameters
-    ----------
-    features : FeatureTable
-        The model's own columns, in its order.
-    contrast : bool
-        False ranks every feature by its own contribution, usual values too.
+    `features`: the model's own columns, in its order.
+    `contrast`: False ranks every feature by its own contribution, usual values too.
     """
     return make_reasons(
         features,

@@ -30,25 +30,16 @@ _CHANCE: Final = 1e-4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrivals:
-    """The rows of the last day, and what was expected.
-
-    Attributes
-    ----------
-    rows : int
-    expected : float
-    remainders : array
-        Logarithm of rows over expectation, of the last day and the days before it.
-    usual : array of bool
-        Which of the days before teach; the last day never does.
-    holidays_known : bool
-        Whether holidays are declared, or a year of days contains them.
-    """
+    """The rows of the last day, and what was expected."""
 
     rows: int
     expected: float
     remainders: _Array
+    """Array; logarithm of rows over expectation, of the last day and the days before it."""
     usual: _Array
+    """Array of bool; which of the days before teach; the last day never does."""
     holidays_known: bool
+    """Whether holidays are declared, or a year of days contains them."""
 
     @property
     def fewest(self) -> float:
@@ -88,19 +79,10 @@ def expect_arrivals(
     300 days and no declared holidays it must also lie below 0.35 of the expectation.
     `tests/benchmarks/arrivals.py` measures how often this is wrong.
 
-    Parameters
-    ----------
-    rows : sequence of int
-        Of each day, the last first.
-    last : date
-        Calendar day of the first of them.
-    holidays : collection of date
-        Days that do not count as usual.
-
-    Returns
-    -------
-    Arrivals or None
-        None with fewer than 85 days or 4 of this weekday, and on a holiday.
+    `rows`: of each day, the last first.
+    `last`: calendar day of the first of them.
+    `holidays`: days that do not count as usual.
+    None with fewer than 85 days or 4 of this weekday, and on a holiday.
     """
     n = np.asarray(rows, dtype=np.float64)
     days = len(n) - _LEVEL_DAYS

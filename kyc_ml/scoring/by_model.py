@@ -17,22 +17,16 @@ from kyc_ml.scoring.schema import MODEL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelScorer:
-    """Scores, grades and explains rows of features by a bundle.
-
-    Attributes
-    ----------
-    label : str
-        Name and version of the model.
-    full : bool
-        Whether to return the contribution of every feature.
-    """
+    """Scores, grades and explains rows of features by a bundle."""
 
     who: ClassVar[str] = MODEL
     bundle: Bundle
     label: str
+    """Name and version of the model."""
     book: OverrideBook
     history: TierHistory | None
     full: bool
+    """Whether to return the contribution of every feature."""
     threads: int = 2
 
     @property

@@ -41,39 +41,27 @@ _NO_PEERS: Final = PeerReference(medians={}, modes={})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatingScorer:
-    """Rates rows by the scorecard of a policy.
-
-    Attributes
-    ----------
-    specs : tuple of FeatureSpec
-        The features that the policy reads.
-    name : str
-        Name of the model that the rating replaces.
-    currency : str
-        Base currency, for the sentences of the reasons.
-    cash_report : float
-        Cash amount from which the bank reports, base currency.
-    reasons : int
-        Number of reasons per row.
-    """
+    """Rates rows by the scorecard of a policy."""
 
     who: ClassVar[str] = RATING
     own: ClassVar[frozenset[str]] = frozenset()
     policy: TierPolicy
     specs: tuple[FeatureSpec, ...]
+    """The features that the policy reads."""
     name: str
+    """Name of the model that the rating replaces."""
     currency: str
+    """Base currency, for the sentences of the reasons."""
     cash_report: float
+    """Cash amount from which the bank reports, base currency."""
     reasons: int
+    """Number of reasons per row."""
     book: OverrideBook
 
     def score(self, facts: FeatureTable) -> ScoredPart:
         """Rate rows; the rating of a row does not depend on other rows.
 
-        Raises
-        ------
-        ConfigError
-            If the policy has no scorecard.
+        Raises ConfigError if the policy has no scorecard.
         """
         card = card_of(self.policy)
         rating = rate(facts, card)
@@ -124,13 +112,7 @@ class RatingScorer:
 
 
 def card_of(policy: TierPolicy) -> Scorecard:
-    """Return the scorecard of a policy.
-
-    Raises
-    ------
-    ConfigError
-        If the policy has no expert rating.
-    """
+    """Return the scorecard of a policy; ConfigError if the policy has no expert rating."""
     if policy.expert is None:
         msg = (
             f"policy {policy.label!r} has no expert rating, which the fallback needs: name a "

@@ -23,34 +23,24 @@ _COLUMNS: Final = ("code", "family", "text", "text_zh", *_NUMBERS, *_PUSHES, "fe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One observation with all that explains it; tables hold its one row.
-
-    Attributes
-    ----------
-    features, facts : FeatureTable
-        What the model reads, and what the tier policy reads.
-    score : dict
-        The observation's row of the score table.
-    reasons : DataFrame
-        See `Explained.contributions`.
-    observation : pyarrow.Table of one row
-        Its keys and own fields.
-    patterns : tuple of Pattern
-        What the customer's payments show, as known at the decision; the published one first.
-    timezone : str
-        Time zone of the source, in which dates are shown to people.
-    """
+    """One observation with all that explains it; tables hold its one row."""
 
     bundle: Bundle
     observation: pa.Table
+    """pyarrow.Table of one row; its keys and own fields."""
     features: FeatureTable
     facts: FeatureTable
+    """`features` and `facts`: what the model reads, and what the tier policy reads."""
     book: OverrideBook
     history: TierHistory | None
     score: dict[str, Any]
+    """The observation's row of the score table."""
     reasons: pd.DataFrame
+    """See `Explained.contributions`."""
     patterns: tuple[Pattern, ...] = ()
+    """What the customer's payments show, as known at the decision; the published one first."""
     timezone: str = "UTC"
+    """Time zone of the source, in which dates are shown to people."""
 
     @property
     def decided(self) -> pd.Timestamp:
@@ -70,17 +60,9 @@ def make_case(
 ) -> Case:
     """Score one observation and collect all that explains it.
 
-    Parameters
-    ----------
-    observation : str
-        Identifier in the form of the tables; see `in_form`.
-    reasons : int
-        Number of reasons to list, the strongest first.
-
-    Raises
-    ------
-    DatasetError
-        If the source has no such observation.
+    `observation`: identifier in the form of the tables; see `in_form`.
+    `reasons`: number of reasons to list, the strongest first.
+    Raises DatasetError if the source has no such observation.
     """
     observations = find_observation(tables, observation, unit=bundle.config.unit)
     features, facts = features_and_facts(bundle, tables, observations, reporter)

@@ -19,31 +19,23 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Counts of scored rows.
-
-    Attributes
-    ----------
-    rows : int
-    tiers : mapping of tier to rows
-    expected : mapping of tier to sum of probabilities
-        Empty if rows were rated, not scored.
-    unknown_categories : mapping of feature to rows
-        Rows with a value that the training did not contain.
-    graded : mapping of event in grading to rows
-        See `Grades.counts`.
-    unchecked : mapping of part of the policy to reason
-        What could not be applied because an input is missing.
-    profile : mapping of column to counts
-        Rows in each bin of the model's profile; empty without a profile.
-    """
+    """Counts of scored rows."""
 
     rows: int = 0
     tiers: Mapping[str, int] = field(default_factory=dict)
+    """Mapping of tier to rows."""
     expected: Mapping[str, float] = field(default_factory=dict)
+    """Mapping of tier to sum of probabilities; empty if rows were rated, not scored."""
     unknown_categories: Mapping[str, int] = field(default_factory=dict)
+    """Mapping of feature to rows; rows with a value that the training did not contain."""
     graded: Mapping[str, int] = field(default_factory=dict)
+    """Mapping of event in grading to rows; see `Grades.counts`."""
     unchecked: Mapping[str, str] = field(default_factory=dict)
+    """Mapping of part of the policy to reason; what could not be applied because an input is
+    missing."""
     profile: Mapping[str, list[int]] = field(default_factory=dict)
+    """Mapping of column to counts; rows in each bin of the model's profile; empty without a
+    profile."""
 
     @classmethod
     def of(

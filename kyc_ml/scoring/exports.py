@@ -20,10 +20,7 @@ TABLE: Final = "scores"
 def export_csv(parts: Sequence[Path], target: Path) -> None:
     """Write parts as one CSV file for spreadsheets; see `write_csv`.
 
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
+    Raises OutputError if the file cannot be written.
     """
     schema = pq.read_schema(parts[0])
     with written_whole(target) as handle:
@@ -33,10 +30,7 @@ def export_csv(parts: Sequence[Path], target: Path) -> None:
 def export_duckdb(parts: Sequence[Path], target: Path, *, scratch: Path) -> None:
     """Write parts as the table `scores` of a DuckDB file.
 
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
+    Raises OutputError if the file cannot be written.
     """
     half = scratch / target.name  # renamed when complete: DuckDB leaves a half file if killed
     half.unlink(missing_ok=True)

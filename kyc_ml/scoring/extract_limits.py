@@ -40,17 +40,12 @@ class NightBefore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractFound:
-    """What a run has read.
-
-    Attributes
-    ----------
-    tables : mapping of table to TableSummary
-    faults : tuple of str
-        Limits that the extract exceeds: nothing can be scored from it, by model or scorecard.
-    """
+    """What a run has read."""
 
     tables: Mapping[str, TableSummary] = field(default_factory=dict)
+    """Mapping of table to TableSummary."""
     faults: tuple[str, ...] = ()
+    """Limits that the extract exceeds: nothing can be scored from it, by model or scorecard."""
 
 
 def find_late_tables(
@@ -125,12 +120,8 @@ def check_extract(
 ) -> list[str]:
     """List the limits of the extract that its tables exceed, each with what was expected.
 
-    Parameters
-    ----------
-    before : NightBefore or None
-        The newest night before; None compares the extract with itself alone.
-    whole_day : bool
-        Whether the last day is over: not if the end of the data decided `as_of`.
+    `before`: the newest night before; None compares the extract with itself alone.
+    `whole_day`: whether the last day is over: not if the end of the data decided `as_of`.
     """
     faults: list[str] = []
     local = last_day(as_of, timezone)

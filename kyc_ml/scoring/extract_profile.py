@@ -56,39 +56,30 @@ _FEWEST_PAUSES: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSummary:
-    """What a table held at a time: what a later night compares itself with.
-
-    Attributes
-    ----------
-    rows : int
-        Rows known before the time.
-    first, newest : str or None
-        When the first and the last of them became known: ISO, UTC; None without rows.
-    pause_hours : float or None
-        Second longest pause without a row in the last 400 days, in whole hours; None with fewer
-        than five pauses.
-    arrivals : tuple of int
-        Rows that became known on each day before the time, the last day first; at most 428, of
-        which a manifest keeps 91.
-    described : int
-        Rows that the following describe: of transactions and events those of the last 91 days.
-    missing : mapping of column to share
-        Share of them without a value.
-    magnitude : mapping of column to number
-        Mean of the common logarithm of a number's size, without zeros.
-    shares : mapping of column to mapping of digest to share
-        Share of each value among the rows with one; of an identifier, of its forms.
-    """
+    """What a table held at a time: what a later night compares itself with."""
 
     rows: int
+    """Rows known before the time."""
     first: str | None = None
     newest: str | None = None
+    """`first` and `newest`: when the first and the last of them became known: ISO, UTC; None
+    without rows."""
     pause_hours: float | None = None
+    """Second longest pause without a row in the last 400 days, in whole hours; None with fewer than
+    five pauses."""
     arrivals: tuple[int, ...] = ()
+    """Rows that became known on each day before the time, the last day first; at most 428, of which
+    a manifest keeps 91."""
     described: int = 0
+    """Rows that the following describe: of transactions and events those of the last 91 days."""
     missing: Mapping[str, float]
+    """Mapping of column to share; share of them without a value."""
     magnitude: Mapping[str, float]
+    """Mapping of column to number; mean of the common logarithm of a number's size, without
+    zeros."""
     shares: Mapping[str, Mapping[str, float]]
+    """Mapping of column to mapping of digest to share; share of each value among the rows with one;
+    of an identifier, of its forms."""
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
@@ -102,32 +93,23 @@ class TableSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableProfile:
-    """A table's summary, and its recent days one by one.
-
-    Attributes
-    ----------
-    by_hour : DataFrame
-        hour (whole hours before the time), rows; for all rows.
-    by_day : DataFrame
-        Indexed by day; rows, and of each column ``missing:C``, of each number ``middle:C`` and
-        ``spread:C`` (mean and standard deviation of its logarithm), ``valued:C`` (rows with one).
-    by_value : DataFrame
-        column, day, value, rows, and middle, spread, valued of the table's first number.
-    repeated : mapping of day to share
-        Rows that repeat another row but for key and `known_at`; empty for profiles.
-    held : int
-        Rows of the table, whenever they became known.
-    number : str
-        The first number; empty without one.
-    """
+    """A table's summary, and its recent days one by one."""
 
     summary: TableSummary
     by_hour: pd.DataFrame
+    """hour (whole hours before the time), rows; for all rows."""
     by_day: pd.DataFrame
+    """Indexed by day; rows, and of each column ``missing:C``, of each number ``middle:C`` and
+    ``spread:C`` (mean and standard deviation of its logarithm), ``valued:C`` (rows with one)."""
     by_value: pd.DataFrame
+    """column, day, value, rows, and middle, spread, valued of the table's first number."""
     repeated: Mapping[int, float]
+    """Mapping of day to share; rows that repeat another row but for key and `known_at`; empty for
+    profiles."""
     held: int
+    """Rows of the table, whenever they became known."""
     number: str = ""
+    """The first number; empty without one."""
 
 
 def profile_extract(
@@ -135,10 +117,7 @@ def profile_extract(
 ) -> dict[str, TableProfile]:
     """Describe every table as it was known before a time; planned reviews are left out.
 
-    Parameters
-    ----------
-    memory, scratch
-        What DuckDB may use.
+    `memory`, `scratch`: what DuckDB may use.
     """
     described = {}
     files = {name: path for name, path in tables.files.items() if name != REVIEWS}

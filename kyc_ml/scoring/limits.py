@@ -17,20 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFigures:
-    """The figures of a run that its limits apply to.
-
-    Attributes
-    ----------
-    drift : DriftFound or None
-        None if the model has no profile, or did not score.
-    extract : ExtractFound
-        What was read, and the limits that the extract itself exceeds.
-    """
+    """The figures of a run that its limits apply to."""
 
     quality: DataQualityReport
     counts: Counts
     drift: DriftFound | None
+    """None if the model has no profile, or did not score."""
     extract: ExtractFound = field(default_factory=ExtractFound)
+    """What was read, and the limits that the extract itself exceeds."""
 
     @property
     def drift_table(self) -> pd.DataFrame | None:

@@ -31,51 +31,39 @@ _NOT_JSON: Final = (json.JSONDecodeError, UnicodeDecodeError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The record of a scoring run.
-
-    Attributes
-    ----------
-    identity : mapping of name to digest, version or date
-        All that the result depends on; see `identify_run`.
-    as_of : str
-        Decision time of the run: ISO, UTC.
-    scored_by : str
-        'model', or 'rating' if the fallback scored.
-    reason : str
-        Why the fallback scored; empty if it did not.
-    observations : int
-        Number of observations chosen, all of which are scored.
-    customers : int
-        Number of different customers among them.
-    not_scored : mapping of reason to customers
-        Customers of the source without a review in the run; see `count_not_scored`.
-    drift : DataFrame or None
-        See `DriftFound.table`; None if nothing was compared. If the fallback replaced scores
-        beyond a limit, the drift of those scores, which are not published.
-    faults : tuple of str
-        Limits exceeded; empty for a published run, unless the fallback replaced the scores.
-    files : mapping of relative path to SHA-256
-    promotion : mapping
-        What the audit log said of the model when it was loaded, as `Standing.to_dict` gives it;
-        empty if no model was loaded, and in manifests of before December 2026.
-    extract : mapping of table to TableSummary
-        What the tables held before `as_of`; empty in a manifest of before December 2026.
-    """
+    """The record of a scoring run."""
 
     identity: Mapping[str, str]
+    """Mapping of name to digest, version or date; all that the result depends on; see
+    `identify_run`."""
     as_of: str
+    """Decision time of the run: ISO, UTC."""
     scored_by: str
+    """'model', or 'rating' if the fallback scored."""
     reason: str
+    """Why the fallback scored; empty if it did not."""
     observations: int
+    """Number of observations chosen, all of which are scored."""
     customers: int
+    """Number of different customers among them."""
     not_scored: Mapping[str, int]
+    """Mapping of reason to customers; customers of the source without a review in the run; see
+    `count_not_scored`."""
     quality: DataQualityReport
     counts: Counts
     drift: pd.DataFrame | None
+    """See `DriftFound.table`; None if nothing was compared. If the fallback replaced scores beyond
+    a limit, the drift of those scores, which are not published."""
     faults: tuple[str, ...]
+    """Limits exceeded; empty for a published run, unless the fallback replaced the scores."""
     files: Mapping[str, str]
+    """Mapping of relative path to SHA-256."""
     promotion: Mapping[str, str] = field(default_factory=dict)
+    """What the audit log said of the model when it was loaded, as `Standing.to_dict` gives it;
+    empty if no model was loaded, and in manifests of before December 2026."""
     extract: Mapping[str, TableSummary] = field(default_factory=dict)
+    """Mapping of table to TableSummary; what the tables held before `as_of`; empty in a manifest of
+    before December 2026."""
 
     @property
     def run_id(self) -> str:
@@ -146,12 +134,8 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Write the manifest into a run's folder.
 
-        Raises
-        ------
-        AssertionError
-            If rows were lost or doubled: a defect of kyc_ml.
-        OutputError
-            If the file cannot be written.
+        Raises AssertionError if rows were lost or doubled: a defect of kyc_ml; OutputError if the
+        file cannot be written.
         """
         if not self.observations == self.counts.rows == sum(self.counts.tiers.values()):
             msg = f"{self.observations} observations, but {self.counts.rows} scored: rows were lost"
@@ -167,10 +151,7 @@ def run_id(identity: Mapping[str, str]) -> str:
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a published run.
 
-    Raises
-    ------
-    ConfigError
-        If the folder has no manifest, or one of another format.
+    Raises ConfigError if the folder has no manifest, or one of another format.
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")

@@ -55,12 +55,8 @@ def require_known_rows(mapping: SourceMapping, data: Path, observation: str) -> 
     This runs before the model is loaded, so it is not known yet whether the identifier is of a
     transaction, a planned review or a customer: any of them passes.
 
-    Raises
-    ------
-    DatasetError
-        If no row has the identifier, accepted or not.
-    ConfigError
-        If it has the form CUSTOMER@DATE, and the part after @ is not a date.
+    Raises DatasetError if no row has the identifier, accepted or not; ConfigError if it has the
+    form CUSTOMER@DATE, and the part after @ is not a date.
     """
     observation = in_form(observation, mapping.identifiers)
     customer, at, day = observation.rpartition("@")
@@ -118,12 +114,8 @@ def _unknown(places: Sequence[_Place], sought: Sought) -> DatasetError:
 def find_observation(tables: ContractedTables, observation: str, *, unit: Unit) -> pa.Table:
     """Find one observation: a transaction id, a review id, or CUSTOMER@DATE.
 
-    Raises
-    ------
-    DatasetError
-        If the source has no such observation, or the customer is not known at that date.
-    ConfigError
-        If the review lies before the data begins or after it ends.
+    Raises DatasetError if the source has no such observation, or the customer is not known at that
+    date; ConfigError if the review lies before the data begins or after it ends.
     """
     planned = unit == "fraud" or REVIEWS in tables.tables
     row = _with_id(tables, observation, unit=unit) if planned else None

@@ -30,18 +30,11 @@ CONTRIBUTIONS: Final = "contributions"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredPart:
-    """One part's rows, ready to be written.
-
-    Attributes
-    ----------
-    scores : pyarrow.Table
-    contributions : pyarrow.Table or None
-        observation_id, base_value and one column per feature; None if not requested.
-    counts : Counts
-    """
+    """One part's rows, ready to be written."""
 
     scores: pa.Table
     contributions: pa.Table | None
+    """observation_id, base_value and one column per feature; None if not requested."""
     counts: Counts
 
 
@@ -84,25 +77,12 @@ def score_parts(
 ) -> list[Counts]:
     """Score every row group of a file of features into one part; skip the parts that are done.
 
-    Parameters
-    ----------
-    features : Path
-        Parquet file with the columns of `FeatureTable.to_arrow`.
-    specs : sequence of FeatureSpec
-        Its feature columns, in their order.
-    finish : callable
-        Adds the columns that are the same for the whole run to a part's scores.
-    work : Path
-        Folder of the run; parts go below ``scores/`` and ``contributions/``.
-
-    Returns
-    -------
-    list of Counts, one per part
-
-    Raises
-    ------
-    OutputError
-        If a part cannot be written.
+    `features`: Parquet file with the columns of `FeatureTable.to_arrow`.
+    `specs`: its feature columns, in their order.
+    `finish`: adds the columns that are the same for the whole run to a part's scores.
+    `work`: folder of the run; parts go below ``scores/`` and ``contributions/``.
+    Returns list of Counts, one per part.
+    Raises OutputError if a part cannot be written.
     """
     counts = []
     with pq.ParquetFile(features) as file:

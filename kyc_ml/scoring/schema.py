@@ -94,10 +94,7 @@ def describe_columns(*, reasons: int) -> dict[str, str]:
 def with_meanings(scores: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
     """Put the meaning of each column, and `metadata` about all rows, into the schema of a table.
 
-    Raises
-    ------
-    KeyError
-        If a column has no meaning here: no column is published without documentation.
+    Raises KeyError if a column has no meaning here: no column is published without documentation.
     """
     names = scores.column_names
     reasons = sum(name.startswith("reason_") and name.endswith("_code") for name in names)

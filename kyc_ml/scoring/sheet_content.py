@@ -68,12 +68,8 @@ def make_sheet(
 ) -> CaseSheet:
     """Collect the content of a case sheet.
 
-    Parameters
-    ----------
-    tables : ContractedTables
-        The source's tables; only rows known at the decision are shown.
-    label : str
-        Name and version of the model.
+    `tables`: the source's tables; only rows known at the decision are shown.
+    `label`: name and version of the model.
     """
     bundle, score = case.bundle, case.score
     decision, customer = case.decided, score[CUSTOMER_ID]
@@ -257,14 +253,9 @@ def scale_of(
 ) -> OddsScale:
     """Find the scale of log-odds that the cases of a model and a segment share.
 
-    Parameters
-    ----------
-    base : float
-        The model's base value.
-    cut_offs : str
-        Segment whose cut-offs apply.
-    segment : str or None
-        Segment of the calibration.
+    `base`: the model's base value.
+    `cut_offs`: segment whose cut-offs apply.
+    `segment`: segment of the calibration.
     """
 
     def proba(margin: float) -> float:

@@ -16,17 +16,9 @@ from kyc_ml.storage import require_place, written_whole
 def run_tiers_moves(*, before: Path, after: Path, policy: Path, out: Path | None) -> Migration:
     """Compare two score files: the migration matrix, and who moved and why.
 
-    Parameters
-    ----------
-    policy : Path
-        Any version of the policy that graded both: it gives the order of the tiers.
-    out : Path or None
-        Parquet file to write the moves to.
-
-    Raises
-    ------
-    ConfigError
-        As `compare_scores` does, or if a file cannot be read.
+    `policy`: Any version of the policy that graded both: it gives the order of the tiers.
+    `out`: Parquet file to write the moves to.
+    Raises ConfigError as `compare_scores` does, or if a file cannot be read.
     """
     if out is not None:
         require_place(out)

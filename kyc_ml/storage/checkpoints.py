@@ -55,16 +55,9 @@ class Checkpoints:
     def note(self, name: str, files: Sequence[Path], facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write the checkpoint of a step.
 
-        Returns
-        -------
-        dict
-            The facts as `done` returns them, in the same order: what follows must not
-            depend on whether the run was interrupted.
-
-        Raises
-        ------
-        OutputError
-            If the checkpoint cannot be written.
+        The facts as `done` returns them, in the same order: what follows must not depend on whether
+        the run was interrupted.
+        Raises OutputError if the checkpoint cannot be written.
         """
         digests = {str(path.relative_to(self._work)): digest_file(path) for path in files}
         # the files are complete before the checkpoint that names them is written

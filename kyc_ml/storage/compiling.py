@@ -40,15 +40,8 @@ _settings: Any = numba.config  # its attributes come from the environment and ha
 def kernel(*, inline: Literal["never", "always"] = "never") -> Callable[[_Function], _Function]:
     """Compile a function when it is first called, without Python's global lock.
 
-    Parameters
-    ----------
-    inline : 'never' or 'always'
-        Whether Numba inlines it into the functions that call it.
-
-    Raises
-    ------
-    ConfigError
-        If ``NUMBA_CACHE_DIR`` names a folder that others can write.
+    `inline`: 'never' or 'always'; whether Numba inlines it into the functions that call it.
+    Raises ConfigError if ``NUMBA_CACHE_DIR`` names a folder that others can write.
     """
 
     def compiled(function: _Function) -> _Function:

@@ -140,16 +140,9 @@ def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[RunDirectory]:
 
     The lock is a lock of the kernel: it cannot outlive the job that holds it.
 
-    Parameters
-    ----------
-    known_as : Path, optional
-        Path for the message to a second job, if the user did not name the goal itself.
-
-    Raises
-    ------
-    OutputError
-        If another job holds it, its folder cannot be written, or what lies there under the goal's
-        names was not made by this user.
+    `known_as`: path for the message to a second job, if the user did not name the goal itself.
+    Raises OutputError if another job holds it, its folder cannot be written, or what lies there
+    under the goal's names was not made by this user.
     """
     if not goal.name:
         msg = f"{goal} cannot be the name of a new folder: name one, such as scores/2025-06-24"

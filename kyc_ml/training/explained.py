@@ -19,27 +19,20 @@ MOST_ROWS: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedRows:
-    """Contributions of some rows, in log-odds before calibration.
-
-    Attributes
-    ----------
-    features : FeatureTable of n rows
-    contributions : float64 array of shape (n, p)
-        ``base + contributions.sum(axis=1)`` equals the margin.
-    base : float64 array of shape (n,)
-    """
+    """Contributions of some rows, in log-odds before calibration."""
 
     features: FeatureTable
+    """FeatureTable of n rows."""
     contributions: Floats
+    """float64 array of shape (n, p); ``base + contributions.sum(axis=1)`` equals the margin."""
     base: Floats
+    """float64 array of shape (n,)."""
 
     def strength(self) -> pd.DataFrame:
         """Return the mean absolute contribution of each feature, strongest first.
 
-        Returns
-        -------
-        DataFrame[feature, family, mean_contribution]
-            In log-odds, without sign; equal ones by name.
+        Returns DataFrame[feature, family, mean_contribution]; in log-odds, without sign; equal ones
+        by name.
         """
         size = np.abs(self.contributions).mean(axis=0) if len(self.features) else 0.0
         table = pd.DataFrame(
@@ -55,12 +48,10 @@ class ExplainedRows:
     def beeswarm(self, *, top: int) -> pd.DataFrame:
         """List the contributions of the strongest features, with the rank of each value.
 
-        Returns
-        -------
-        DataFrame[feature, contribution, level]
-            One row a feature and row explained, the strongest feature first. level is the
-            value's mid-rank among the rows explained, from 0 (lowest) to 1 (highest); NaN
-            where it is missing, or the feature is a category and has no order.
+        Returns DataFrame[feature, contribution, level]; one row a feature and row explained, the
+        strongest feature first. level is the value's mid-rank among the rows explained, from 0
+        (lowest) to 1 (highest); NaN where it is missing, or the feature is a category and has no
+        order.
         """
         column = {name: place for place, name in enumerate(self.features.names)}
         parts = []

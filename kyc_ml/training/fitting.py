@@ -21,24 +21,18 @@ _FOLDS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitInTime:
-    """A model fitted on parts in order of time, and what its calibration is fitted on.
-
-    Attributes
-    ----------
-    model : Model
-    best_round : int
-        Trees of one fit, as early stopping chose them.
-    rows : int64 array of shape (number of calibrating rows,)
-        Rows that the map to probabilities is fitted on: the calibration rows, and with
-        ``model.refit: all`` every learned row after the train part.
-    calibrating : float64 array of shape (number of calibrating rows,), log-odds
-        Margins of these rows by models that learned from none of them.
-    """
+    """A model fitted on parts in order of time, and what its calibration is fitted on."""
 
     model: Model
     best_round: int
+    """Trees of one fit, as early stopping chose them."""
     rows: Ints
+    """int64 array of shape (number of calibrating rows,); rows that the map to probabilities is
+    fitted on: the calibration rows, and with ``model.refit: all`` every learned row after the train
+    part."""
     calibrating: Floats
+    """float64 array of shape (number of calibrating rows,), log-odds; margins of these rows by
+    models that learned from none of them."""
 
 
 def learned_parts(model: ModelConfig) -> tuple[str, ...]:
@@ -73,11 +67,9 @@ def fit_in_time(
     Source: Platt 1999, Probabilistic outputs for support vector machines, section 2.3: margins
     held out by cross-validation.
 
-    Parameters
-    ----------
-    matrix : float64 array of shape (n, len(specs))
-    target : float64 array of shape (n,)
-    rows : mapping of part, and of `BETWEEN`, to its row numbers
+    `matrix`: float64 array of shape (n, len(specs)).
+    `target`: float64 array of shape (n,).
+    `rows`: mapping of part, and of `BETWEEN`, to its row numbers.
     """
     stopping = rows[EARLY_STOPPING]
     fit = fit_model(

@@ -54,15 +54,7 @@ _FEW_TREES: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """A registered model, the bundle as it was saved, and its evidence.
-
-    Attributes
-    ----------
-    page_text : str
-        The page of the training as HTML, as MLflow keeps it.
-    page : Path or None
-        Where it was written to as well.
-    """
+    """A registered model, the bundle as it was saved, and its evidence."""
 
     registered: RegisteredModel
     bundle: Bundle
@@ -72,32 +64,27 @@ class TrainingResult:
     card: ModelCard
     seconds: dict[str, float]
     page_text: str = ""
+    """The page of the training as HTML, as MLflow keeps it."""
     page: Path | None = None
+    """Where it was written to as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRequest:
-    """What to train, on what, and what to leave besides the registered model.
-
-    Attributes
-    ----------
-    config, source, data : Path
-        Run configuration, source mapping, and the folder of the files it names.
-    as_of : Timestamp or None
-        What was known then may be used; None is the end of the data.
-    keep : Path or None
-        Folder to leave a copy of the bundle in.
-    page, card : Path or None
-        HTML page of the training and Markdown file of the model card to write.
-    """
+    """What to train, on what, and what to leave besides the registered model."""
 
     config: Path
     source: Path
     data: Path
+    """`config`, `source` and `data`: run configuration, source mapping, and the folder of the files
+    it names."""
     as_of: pd.Timestamp | None = None
+    """What was known then may be used; None is the end of the data."""
     keep: Path | None = None
+    """Folder to leave a copy of the bundle in."""
     page: Path | None = None
     card: Path | None = None
+    """`page` and `card`: HTML page of the training and Markdown file of the model card to write."""
     quarantine: Path | None = None
 
     @property

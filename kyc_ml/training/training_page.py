@@ -117,10 +117,7 @@ def _at_even_recall(points: pd.DataFrame) -> pd.DataFrame:
 def quality_table(trained: Trained) -> pd.DataFrame:
     """Return the metrics on the evaluated rows: the model, the baselines, and no model.
 
-    Returns
-    -------
-    DataFrame
-        who, then every figure of `ModelMetrics`; NaN where a figure means nothing.
+    who, then every figure of `ModelMetrics`; NaN where a figure means nothing.
     """
     part = trained.evidence.part
     rows = [{"who": who, **trained.quality[who][part].as_dict()} for who in trained.quality]

@@ -27,10 +27,7 @@ def warn_of_odd_tiers(tiers: pd.DataFrame, reporter: ProgressReporter) -> None:
 
     Most customers are low risk: such cut-offs were made for other probabilities.
 
-    Parameters
-    ----------
-    tiers : DataFrame
-        One row a tier, lowest first, with tier and rows, as `compute_tier_table` gives it.
+    `tiers`: one row a tier, lowest first, with tier and rows, as `compute_tier_table` gives it.
     """
     total = int(tiers["rows"].sum())
     if total < _MANY:

@@ -281,15 +281,9 @@ def _weaker(own: ValidationPolicy, default: ValidationPolicy) -> tuple[str, ...]
 def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:
     """Read a validation policy and check that its gates name existing checks and figures.
 
-    Parameters
-    ----------
-    checks : mapping of id to Check
-
-    Raises
-    ------
-    ConfigError
-        If the file breaks its rules, names an unknown check or figure, or spends more than its
-        budget; all faults are listed.
+    `checks`: mapping of id to Check.
+    Raises ConfigError if the file breaks its rules, names an unknown check or figure, or spends
+    more than its budget; all faults are listed.
     """
     policy = load_section(path, ValidationPolicy)
     require_known_checks(policy, checks=checks, subject=str(path))

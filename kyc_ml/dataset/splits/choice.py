@@ -24,17 +24,10 @@ def make_splitter(
 ) -> PrequentialSplit | CustomerDisjointSplit | OutOfTimeCustomerSplit:
     """Make the splitter of a tuning study or a cross-validation.
 
-    Parameters
-    ----------
-    end : Timestamp or None
-        End of the rows that may be used. For tuning inside a training run it is the end of the
-        training part, so that no fold sees a later part.
-
-    Raises
-    ------
-    ConfigError
-        If the label delay is shorter than labels need to mature: of younger rows only
-        the positives are known, and a model would learn from them alone.
+    `end`: end of the rows that may be used. For tuning inside a training run it is the end of the
+    training part, so that no fold sees a later part.
+    Raises ConfigError if the label delay is shorter than labels need to mature: of younger rows
+    only the positives are known, and a model would learn from them alone.
     """
     if isinstance(config, CustomerFoldsConfig):
         return CustomerDisjointSplit(n_splits=config.folds, seed=seed, times=times)

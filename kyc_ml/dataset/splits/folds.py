@@ -132,15 +132,9 @@ def summarise_folds(
 ) -> pd.DataFrame:
     """Count what each part of each fold holds and what was left out of it.
 
-    Parameters
-    ----------
-    status : object array of shape (n,), or a function of a date that gives one, or None
-        The function is called with the cut-offs of each fold.
-
-    Returns
-    -------
-    DataFrame
-        One row per fold and part; a count is missing if its input was not given.
+    `status`: object array of shape (n,), or a function of a date that gives one, or None; the
+    function is called with the cut-offs of each fold.
+    One row per fold and part; a count is missing if its input was not given.
     """
     rows = []
     for fold in folds:

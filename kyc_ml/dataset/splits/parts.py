@@ -133,14 +133,10 @@ def summarise_parts(
 ) -> pd.DataFrame:
     """Count what each part holds and what was left out of it.
 
-    Returns
-    -------
-    DataFrame
-        One row per part, with one for `BETWEEN` if it is used, and one for the observations
-        outside of all: part, start, end,
-        observations, used, positives, customers, then `LEFT_OUT`: immature, open_case,
-        already_adverse, outside_parts (their outcome is known). Observations are those used
-        and those left out.
+    One row per part, with one for `BETWEEN` if it is used, and one for the observations outside of
+    all: part, start, end, observations, used, positives, customers, then `LEFT_OUT`: immature,
+    open_case, already_adverse, outside_parts (their outcome is known). Observations are those used
+    and those left out.
     """
     rows = []
     between = [BETWEEN] if (part == BETWEEN).any() else []

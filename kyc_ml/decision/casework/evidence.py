@@ -61,24 +61,17 @@ _NAMES: Final = frozenset({CUSTOMER_ID, COUNTERPARTY_ID, DEVICE_ID})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A few rows, written in the language of the sheet.
-
-    Attributes
-    ----------
-    heads : tuple of str
-        Names of the columns, the time first.
-    rows : tuple of tuple of str
-        In order of time; at most `MOST_ROWS`, or of a pattern `MOST_OF_PATTERN`.
-    right : tuple of bool
-        Which columns are numbers.
-    more : str
-        How many rows are not shown, and their sum; empty if all are.
-    """
+    """A few rows, written in the language of the sheet."""
 
     heads: tuple[str, ...]
+    """Names of the columns, the time first."""
     rows: tuple[tuple[str, ...], ...]
+    """Tuple of tuple of str; in order of time; at most `MOST_ROWS`, or of a pattern
+    `MOST_OF_PATTERN`."""
     right: tuple[bool, ...]
+    """Which columns are numbers."""
     more: str = ""
+    """How many rows are not shown, and their sum; empty if all are."""
 
 
 def list_rows(
@@ -146,14 +139,9 @@ def payment_rows(
 ) -> Evidence | None:
     """Write the payments of a pattern, those of other customers too; None without one.
 
-    Parameters
-    ----------
-    payments : DataFrame
-        The customer's own; see `known_payments`.
-    transactions : collection of str
-        Ids of the pattern's payments.
-    bookings : pyarrow.Table, optional
-        The table of transactions, for payments that are not the customer's own.
+    `payments`: the customer's own; see `known_payments`.
+    `transactions`: ids of the pattern's payments.
+    `bookings`: the table of transactions, for payments that are not the customer's own.
     """
     found = payments[payments[TRANSACTION_ID].isin(transactions)]
     columns = [DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL]

@@ -60,18 +60,14 @@ _SOON: Final = 90
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One thing that is known of the customer or the payment, in the language of the sheet.
-
-    Attributes
-    ----------
-    state : {'known', 'unknown', 'absent', 'alarming'}
-        unknown: the source has the column, and nothing of this customer · absent: the source
-        does not have it · alarming: what an analyst must not overlook.
-    """
+    """One thing that is known of the customer or the payment, in the language of the sheet."""
 
     what: str
     value: str
     state: Literal["known", "unknown", "absent", "alarming"] = "known"
+    """{'known', 'unknown', 'absent', 'alarming'}; unknown: the source has the column, and nothing
+    of this customer · absent: the source does not have it · alarming: what an analyst must not
+    overlook."""
 
 
 def known_rows(
@@ -97,17 +93,10 @@ def known_payments(
 ) -> pd.DataFrame:
     """List a customer's payments that were known at the decision, in order of time.
 
-    Parameters
-    ----------
-    scored : str, optional
-        The transaction that is scored: known to its own decision, it comes last.
-
-    Returns
-    -------
-    DataFrame
-        transaction_id, time (in the zone of `decision`), direction, amount, counterparty_id,
-        instrument, channel (None where unknown, or where the source lacks the column), and new:
-        whether it was the first known payment with its counterparty.
+    `scored`: the transaction that is scored: known to its own decision, it comes last.
+    transaction_id, time (in the zone of `decision`), direction, amount, counterparty_id,
+    instrument, channel (None where unknown, or where the source lacks the column), and new: whether
+    it was the first known payment with its counterparty.
     """
     rows = tables.tables.get(TRANSACTIONS)
     columns = (TRANSACTION_ID, EVENT_TIME, DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL)
@@ -140,11 +129,8 @@ def describe_payment(
 ) -> tuple[Fact, ...]:
     """Describe the scored payment by its own fields; missing ones are left out.
 
-    Parameters
-    ----------
-    observation : pyarrow.Table of one row
-    payments : DataFrame
-        The customer's payments up to this one; see `known_payments`.
+    `observation`: pyarrow.Table of one row.
+    `payments`: the customer's payments up to this one; see `known_payments`.
     """
     own = observation.to_pylist()[0]
     party = own.get(COUNTERPARTY_ID)
@@ -294,10 +280,7 @@ def known_cases(
 ) -> tuple[Mapping[str, str], ...] | None:
     """List the customer's cases in the state known at the decision, the latest first.
 
-    Returns
-    -------
-    tuple of mapping
-        known, conduct (days), outcome, typology; None if the source has no cases.
+    known, conduct (days), outcome, typology; None if the source has no cases.
     """
     table = tables.tables.get(CASES)
     if table is None:

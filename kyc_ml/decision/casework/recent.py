@@ -43,29 +43,23 @@ _MEASURES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentMeasure:
-    """One measure per week, of `WEEKS` that end at the decision.
-
-    Attributes
-    ----------
-    unit : str
-        Empty for a count.
-    recent, before : float
-        The customer's mean of the last `RECENT` weeks, and of the weeks before them; weeks before
-        the first row that was known do not count, and NaN without any other.
-    peers_low, peers_high : float
-        Quartiles of the peers' means of all weeks; NaN without peers.
-    place : float
-        Share of the peers whose mean of the last `RECENT` weeks is lower, ties counting half; NaN
-        without peers, or without a known week of the customer.
-    """
+    """One measure per week, of `WEEKS` that end at the decision."""
 
     title: str
     unit: str
+    """Empty for a count."""
     recent: float
     before: float
+    """`recent` and `before`: the customer's mean of the last `RECENT` weeks, and of the weeks
+    before them; weeks before the first row that was known do not count, and NaN without any
+    other."""
     peers_low: float
     peers_high: float
+    """`peers_low` and `peers_high`: quartiles of the peers' means of all weeks; NaN without
+    peers."""
     place: float
+    """Share of the peers whose mean of the last `RECENT` weeks is lower, ties counting half; NaN
+    without peers, or without a known week of the customer."""
     peers: int
 
 
@@ -82,10 +76,8 @@ def recent_behaviour(
     A row counts if it happened before the decision and was known at it, as for features.
     Peers are the customers with any such row of the table in the same weeks.
 
-    Parameters
-    ----------
-    peers : mapping of column of `customers` to value, optional
-        Values of the peers' latest known profile; without it all customers are peers.
+    `peers`: mapping of column of `customers` to value; values of the peers' latest known profile;
+    without it all customers are peers.
     """
     alike = None if not peers else _alike(tables.tables[CUSTOMERS], peers, decision=decision)
     found = []

@@ -26,27 +26,19 @@ _CASES: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonRow:
-    """One reason: a group of features; its name and its text are in the language of the sheet.
-
-    Attributes
-    ----------
-    percentile : float or None
-        Place of the value among the peers, 0 to 1.
-    contribution : float
-        Log-odds.
-    rows : tuple of Evidence
-        What the feature of the sentence was computed from.
-    same_rows : int
-        Number of the earlier reason with the same rows; 0 for none.
-    """
+    """One reason: a group of features; its name and its text are in the language of the sheet."""
 
     code: str
     name: str
     text: str
     percentile: float | None
+    """Place of the value among the peers, 0 to 1."""
     contribution: float
+    """Log-odds."""
     rows: tuple[Evidence, ...] = ()
+    """What the feature of the sentence was computed from."""
     same_rows: int = 0
+    """Number of the earlier reason with the same rows; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,101 +60,71 @@ class PatternPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payments:
-    """Pictures of the customer's payments, each for a wide and a narrow screen.
-
-    Attributes
-    ----------
-    timeline, flow : tuple of Drawing
-        Empty without a payment.
-    period : str
-        Which payments the flow shows.
-    """
+    """Pictures of the customer's payments, each for a wide and a narrow screen."""
 
     timeline: tuple[Drawing, ...] = ()
     flow: tuple[Drawing, ...] = ()
+    """`timeline` and `flow`: empty without a payment."""
     period: str = ""
+    """Which payments the flow shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OddsScale:
-    """The scale of log-odds that all cases of a model share.
-
-    Attributes
-    ----------
-    low, high : float
-        Ends of the scale.
-    cut_offs : tuple of (place of a tier, its least probability, the margin that gives it)
-        Ascending, minus infinity for one that every margin reaches; a tier that none reaches is
-        left out.
-    """
+    """The scale of log-odds that all cases of a model share."""
 
     low: float
     high: float
+    """`low` and `high`: ends of the scale."""
     cut_offs: tuple[tuple[int, float, float], ...]
+    """Tuple of (place of a tier, its least probability, the margin that gives it); ascending, minus
+    infinity for one that every margin reaches; a tier that none reaches is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSheet:
-    """The content of the sheet; texts are in its language.
-
-    Attributes
-    ----------
-    language : {'en', 'zh'}
-        Language of the page.
-    unit : {'fraud', 'risk'}
-        What the tier is about.
-    tiers : tuple of (name, name in Chinese)
-        The policy's, lowest first.
-    score : mapping
-        The row of the score table.
-    since : date or None
-        Since when the customer has had the tier without interruption; None if this is the first
-        decision with it.
-    expert_grade : str
-        Grade of the expert rating; empty without one.
-    rating : tuple of (sub-item, value, points, points above the lowest)
-        Of the expert rating, if it moved the tier: most points above the lowest first.
-    peers : str
-        Whose values the customer's are compared with.
-    payment : tuple of Fact
-        The payment itself; empty for a review.
-    who : tuple of Fact
-    cases : tuple of mapping, or None
-        See `known_cases`.
-    patterns : tuple of PatternPart
-        Seen in the payments, the published one first.
-    reasons : tuple of ReasonRow
-        In the order of the score table, empty where nothing stands out; those not listed are
-        summed up as the rest.
-    measured : str
-        Whom the measures compare the customer with.
-    overrides : tuple of mapping
-        In force: code, gives, reason, source, until, approver.
-    history : tuple of (Timestamp, tier before overrides, tier of the score)
-        Earlier reviews, the oldest first.
-    """
+    """The content of the sheet; texts are in its language."""
 
     language: Language
+    """{'en', 'zh'}; language of the page."""
     unit: Unit
+    """{'fraud', 'risk'}; what the tier is about."""
     model: str
     tiers: tuple[Pair, ...]
+    """Tuple of (name, name in Chinese); the policy's, lowest first."""
     score: Mapping[str, Any]
+    """The row of the score table."""
     since: date | None
+    """Since when the customer has had the tier without interruption; None if this is the first
+    decision with it."""
     expert_grade: str
+    """Grade of the expert rating; empty without one."""
     rating: tuple[tuple[str, str, float, float], ...]
+    """Tuple of (sub-item, value, points, points above the lowest); of the expert rating, if it
+    moved the tier: most points above the lowest first."""
     peers: str
+    """Whose values the customer's are compared with."""
     payment: tuple[Fact, ...]
+    """The payment itself; empty for a review."""
     who: tuple[Fact, ...]
     cases: tuple[Mapping[str, str], ...] | None
+    """Tuple of mapping, or None; see `known_cases`."""
     patterns: tuple[PatternPart, ...]
+    """Seen in the payments, the published one first."""
     reasons: tuple[ReasonRow, ...]
+    """In the order of the score table, empty where nothing stands out; those not listed are summed
+    up as the rest."""
     payments: Payments
     scale: OddsScale
     lowering: Counterfactual
     measures: tuple[RecentMeasure, ...]
     measured: str
+    """Whom the measures compare the customer with."""
     overrides: tuple[Mapping[str, str], ...]
+    """In force: code, gives, reason, source, until, approver."""
     history: tuple[tuple[pd.Timestamp, str, str], ...]
+    """Tuple of (Timestamp, tier before overrides, tier of the score); earlier reviews, the oldest
+    first."""
 
     @property
     def start(self) -> float:
@@ -235,10 +197,7 @@ def _unchecked(parts: str | None, language: Language) -> str:
 def save_sheet(sheet: CaseSheet, path: Path) -> None:
     """Write the sheet to `path`, readable by its owner alone.
 
-    Raises
-    ------
-    OutputError
-        If the disk refuses; a file that was there before is untouched.
+    Raises OutputError if the disk refuses; a file that was there before is untouched.
     """
     content = render_sheet(sheet).encode()
     write_whole(path, content)

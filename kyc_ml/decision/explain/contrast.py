@@ -28,27 +28,21 @@ the number would be written as 0.00 (convention)."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundReasons:
-    """Up to k reasons of each of n rows, the first ones first.
-
-    Attributes
-    ----------
-    codes : tuple of str
-        Reason codes of the model's features.
-    groups : int64 array of shape (n, k)
-        Place of each reason's code in `codes`; -1 where a row has fewer reasons.
-    members : int64 array of shape (n, k)
-        The feature whose value and sentence represent each reason; -1 for none.
-    differences : float64 array of shape (n, len(codes))
-        Contribution of each group less that of comparable rows, log-odds.
-    references : float64 array of shape (n,)
-        Sum over all groups of what comparable rows get, log-odds.
-    """
+    """Up to k reasons of each of n rows, the first ones first."""
 
     codes: tuple[str, ...]
+    """Reason codes of the model's features."""
     groups: Ints
+    """int64 array of shape (n, k); place of each reason's code in `codes`; -1 where a row has fewer
+    reasons."""
     members: Ints
+    """int64 array of shape (n, k); the feature whose value and sentence represent each reason; -1
+    for none."""
     differences: Floats
+    """float64 array of shape (n, len(codes)); contribution of each group less that of comparable
+    rows, log-odds."""
     references: Floats
+    """float64 array of shape (n,); sum over all groups of what comparable rows get, log-odds."""
 
 
 def find_reasons(
@@ -63,12 +57,9 @@ def find_reasons(
     the reference come first, then the others; each kind by the size of the difference, equal
     sizes in the order of the features.
 
-    Parameters
-    ----------
-    contributions : float64 array of shape (n, p)
-        Exact contributions of the table's features, log-odds.
-    reference : PeerReference
-        One that `contrasts`.
+    `contributions`: float64 array of shape (n, p); exact contributions of the table's features,
+    log-odds.
+    `reference`: one that `contrasts`.
     """
     specs = features.specs
     cells = reference.group_of(features)
@@ -120,16 +111,9 @@ def find_unusual(
     value also if less than 5% have one. A value on a percentile that many rows share is usual.
     An age that grows with the data (see `grows_with_data`) is unusual only below the 5th.
 
-    Parameters
-    ----------
-    cells : int64 array of shape (n,)
-        Place of each row's cell in `reference.usuals`.
-    rare : float
-        Share for the range of numbers, one of `LEVELS`.
-
-    Returns
-    -------
-    bool array of shape (n, p)
+    `cells`: int64 array of shape (n,); place of each row's cell in `reference.usuals`.
+    `rare`: share for the range of numbers, one of `LEVELS`.
+    Returns bool array of shape (n, p).
     """
     found = np.zeros(features.numbers.shape, np.bool_)
     usuals = reference.usuals
@@ -169,10 +153,7 @@ def sum_by_reason(
 ) -> tuple[tuple[str, ...], Floats]:
     """Sum contributions of shape (n, p) by reason code; codes keep the order of the features.
 
-    Returns
-    -------
-    codes : tuple of str
-    sums : float64 array of shape (n, len(codes))
+    Returns `sums`: float64 array of shape (n, len(codes)).
     """
     codes = tuple(dict.fromkeys(spec.reason_code for spec in specs))
     place = {code: column for column, code in enumerate(codes)}

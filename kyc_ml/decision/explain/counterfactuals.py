@@ -41,20 +41,14 @@ _ANY: Final = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriedValue:
-    """One feature moved across a threshold of the model or the policy.
-
-    Attributes
-    ----------
-    now, then : float
-        The customer's value, and the first one beyond the threshold.
-    distance : float
-        Share of the feature's thresholds that are crossed, above 0 to 1.
-    """
+    """One feature moved across a threshold of the model or the policy."""
 
     spec: FeatureSpec
     now: float
     then: float
+    """`now` and `then`: the customer's value, and the first one beyond the threshold."""
     distance: float
+    """Share of the feature's thresholds that are crossed, above 0 to 1."""
 
     def say(self, *, currency: str) -> Pair:
         """Write the change in both languages."""
@@ -69,21 +63,14 @@ class TriedValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureChange:
-    """The nearest change that is enough.
-
-    Attributes
-    ----------
-    steps : tuple of TriedValue
-        One or two; empty if no change that was tried is enough.
-    values : float64 array of shape (p,)
-        The row after the change; unchanged without one.
-    complete : bool
-        False if there were more pairs than were tried.
-    """
+    """The nearest change that is enough."""
 
     steps: tuple[TriedValue, ...]
+    """One or two; empty if no change that was tried is enough."""
     values: Floats
+    """float64 array of shape (p,); the row after the change; unchanged without one."""
     complete: bool
+    """False if there were more pairs than were tried."""
 
 
 def splits_of(model: Model) -> dict[str, Floats]:

@@ -70,16 +70,9 @@ def direction_of(spec: FeatureSpec, specs: Mapping[str, FeatureSpec]) -> Directi
     A profile, the payment itself, and what lies further back than `LONGEST_US` cannot be
     changed: only windows over the customer's rows since then count, and formulas of them.
 
-    Parameters
-    ----------
-    specs : mapping of name to FeatureSpec
-        Features that it may be made of.
-
-    Returns
-    -------
-    {-1, 0, 1}
-        What the feature declares (`monotone`), else 1 if it is listed in `RISING`; 0 where
-        no direction is known or it cannot be changed.
+    `specs`: mapping of name to FeatureSpec; features that it may be made of.
+    Returns {-1, 0, 1}; what the feature declares (`monotone`), else 1 if it is listed in `RISING`;
+    0 where no direction is known or it cannot be changed.
     """
     if spec.family not in RISING or spec.kind != "number" or not _is_conduct(spec, specs):
         return 0

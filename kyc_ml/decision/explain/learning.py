@@ -84,12 +84,8 @@ def with_contributions(
 ) -> PeerReference:
     """Add to each cell the median contributions of its rows, shrunk towards the cell around it.
 
-    Parameters
-    ----------
-    features : FeatureTable of m rows
-        Rows that stand for those the reference was learned from.
-    contributions : float64 array of shape (m, p)
-        Their exact contributions, log-odds.
+    `features`: FeatureTable of m rows; rows that stand for those the reference was learned from.
+    `contributions`: float64 array of shape (m, p); their exact contributions, log-odds.
     """
     codes, sums = sum_by_reason(features.specs, contributions)
     every = np.column_stack([contributions, sums])
@@ -116,11 +112,8 @@ def with_contributions(
 def require_peers(features: FeatureTable, peers: Sequence[str] | str | None) -> None:
     """Check that the model has the categories that make rows comparable.
 
-    Raises
-    ------
-    ConfigError
-        If one is a number, or the only one is not among the columns. Of several, those that the
-        model does not have are passed over.
+    Raises ConfigError if one is a number, or the only one is not among the columns. Of several,
+    those that the model does not have are passed over.
     """
     known = [spec.name for spec in features.specs if spec.kind == "category"]
     several = not isinstance(peers, str)

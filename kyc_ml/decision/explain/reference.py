@@ -40,32 +40,27 @@ _PLACES: Final = {level: place for place, level in enumerate(LEVELS)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usual:
-    """Usual values in one group of rows.
-
-    Attributes
-    ----------
-    medians : mapping of number feature to median of the finite values; NaN without any
-    modes : mapping of category feature to its commonest value; None without any
-    quantiles : mapping of number feature to float64 array of shape (21,)
-        The values at `LEVELS`, each of which occurs. A feature without a finite value is
-        absent, and so are all features in bundles of early formats.
-    rows : int
-        Rows of the group; 0 in bundles of early formats.
-    missing : mapping of feature to share of rows without a value, 0 to 1
-    common : mapping of category feature to the values that at least `RARE` of the rows have
-    contributions : mapping of feature to median contribution, log-odds
-    by_reason : mapping of reason code to median of the summed contributions, log-odds
-        Like the three above, empty in bundles of formats 1 to 3.
-    """
+    """Usual values in one group of rows."""
 
     medians: Mapping[str, float]
+    """Mapping of number feature to median of the finite values; NaN without any."""
     modes: Mapping[str, str | None]
+    """Mapping of category feature to its commonest value; None without any."""
     quantiles: Mapping[str, Floats] = field(default_factory=dict)
+    """Mapping of number feature to float64 array of shape (21,); the values at `LEVELS`, each of
+    which occurs. A feature without a finite value is absent, and so are all features in bundles of
+    early formats."""
     rows: int = 0
+    """Rows of the group; 0 in bundles of early formats."""
     missing: Mapping[str, float] = field(default_factory=dict)
+    """Mapping of feature to share of rows without a value, 0 to 1."""
     common: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Mapping of category feature to the values that at least `RARE` of the rows have."""
     contributions: Mapping[str, float] = field(default_factory=dict)
+    """Mapping of feature to median contribution, log-odds."""
     by_reason: Mapping[str, float] = field(default_factory=dict)
+    """Mapping of reason code to median of the summed contributions, log-odds; like the three above,
+    empty in bundles of formats 1 to 3."""
 
     def percentile(self, name: str, values: Floats) -> Floats:
         """Return the places of values of shape (n,) among the group's.
@@ -122,10 +117,7 @@ class Usual:
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Read what `to_dict` of this or an earlier version returned.
 
-        Raises
-        ------
-        ValueError
-            If the quantiles are not those of `LEVELS`, ascending.
+        Raises ValueError if the quantiles are not those of `LEVELS`, ascending.
         """
         found = cls(
             medians={n: np.nan if v is None else v for n, v in content["medians"].items()},
@@ -152,19 +144,13 @@ JOINT: Final = "\x1f"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerReference(Usual):
-    """Usual values among all training rows, and among those of each cell.
-
-    Attributes
-    ----------
-    peers : tuple of str
-        Category features whose values make rows comparable, the most important first; empty
-        compares with the whole bank.
-    groups : mapping of cell to Usual
-        Only cells of at least `FEWEST_PEERS` rows.
-    """
+    """Usual values among all training rows, and among those of each cell."""
 
     peers: tuple[str, ...] = ()
+    """Category features whose values make rows comparable, the most important first; empty compares
+    with the whole bank."""
     groups: Mapping[Cell, Usual] = field(default_factory=dict)
+    """Mapping of cell to Usual; only cells of at least `FEWEST_PEERS` rows."""
 
     @classmethod
     def of(cls, whole: Usual, *, peers: tuple[str, ...], groups: Mapping[Cell, Usual]) -> Self:
@@ -281,11 +267,9 @@ def list_peers(peers: Sequence[str] | str | None) -> tuple[str, ...]:
 def place_in(grid: Floats, values: Floats) -> Floats:
     """Find the places of values among others of which only quantiles at `LEVELS` are known.
 
-    Returns
-    -------
-    float64 array of the shape of `values`
-        Share of the others below, ties counting half, from 0 to 1; the error is at most about
-        the step between two levels. It never falls as the value rises. NaN for NaN.
+    Returns float64 array of the shape of `values`; share of the others below, ties counting half,
+    from 0 to 1; the error is at most about the step between two levels. It never falls as the value
+    rises. NaN for NaN.
     """
     levels = np.array(LEVELS)
     left = np.searchsorted(grid, values, side="left")

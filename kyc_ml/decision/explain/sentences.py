@@ -52,18 +52,11 @@ def say_reason(
 ) -> Pair:
     """Write one reason in English and Chinese.
 
-    Parameters
-    ----------
-    own : float, str or None
-        The customer's value.
-    usual : tuple of str
-        Values of the peers, in both languages; see `say_usual`.
-    percentile : float
-        Place of the value among theirs, from 0 to 1; NaN where it is unknown.
-    effect : tuple of str
-        Effect of the contribution, in both languages.
-    more : int
-        Additional figures of the value; see `figures_beside`.
+    `own`: float, str or None; the customer's value.
+    `usual`: values of the peers, in both languages; see `say_usual`.
+    `percentile`: place of the value among theirs, from 0 to 1; NaN where it is unknown.
+    `effect`: effect of the contribution, in both languages.
+    `more`: additional figures of the value; see `figures_beside`.
     """
     place: Pair = ("", "")
     if not np.isnan(percentile) and has_range(spec):
@@ -106,12 +99,8 @@ def say_usual(
     none, or the commonest category. A reference of formats 1 to 3 gives quartiles, or the median
     if only that is known.
 
-    Parameters
-    ----------
-    group : tuple of str or None
-        The comparable rows in words; None is the whole bank.
-    more : int
-        Additional figures of numbers.
+    `group`: the comparable rows in words; None is the whole bank.
+    `more`: additional figures of numbers.
     """
     middle: tuple[Value, ...] | None = None
     if spec.kind == "category":

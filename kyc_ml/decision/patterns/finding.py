@@ -25,35 +25,26 @@ from kyc_ml.metrics import Mask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
-    """A pattern that the rows of one observation show.
-
-    Attributes
-    ----------
-    name, text : tuple of str
-        In English and Chinese.
-    first, last : Timestamp
-        Of its rows, in the source's zone.
-    amount_in, amount_out : float
-        Of its rows into and out of the customer's accounts, base currency.
-    share : float
-        Of the amount of all that the customer moved in the window of 90 days, 0 to 1.
-    transactions : tuple of str
-        Ids of its rows in order of time. Those of a cycle belong to several customers.
-    figures : mapping of name to number
-        payments_in, payments_out, parties_in, parties_out, sent_on (share of the amount in that
-        went out), and of some patterns gap_days, multiple or threshold.
-    """
+    """A pattern that the rows of one observation show."""
 
     code: str
     name: Pair
     text: Pair
+    """`name` and `text`: in English and Chinese."""
     first: pd.Timestamp
     last: pd.Timestamp
+    """`first` and `last`: of its rows, in the source's zone."""
     amount_in: float
     amount_out: float
+    """`amount_in` and `amount_out`: of its rows into and out of the customer's accounts, base
+    currency."""
     share: float
+    """Of the amount of all that the customer moved in the window of 90 days, 0 to 1."""
     transactions: tuple[str, ...]
+    """Ids of its rows in order of time. Those of a cycle belong to several customers."""
     figures: Mapping[str, float]
+    """Mapping of name to number; payments_in, payments_out, parties_in, parties_out, sent_on (share
+    of the amount in that went out), and of some patterns gap_days, multiple or threshold."""
 
 
 def find_patterns(

@@ -32,13 +32,9 @@ def mark_fan(  # noqa: PLR0917  numba calls are positional
     Of several bursts the one of most parties is marked, then the last one. With times and ways
     negated and the rows in reverse the same search finds a fan-out.
 
-    Parameters
-    ----------
-    time, amount, way : arrays of shape (n,)
-    party : int64 array of shape (n,)
-        From 0; -1 where it is not known.
-    new : bool array of shape (n,)
-        Whether the row's party is new.
+    `time`, `amount`, `way`: arrays of shape (n,).
+    `party`: int64 array of shape (n,); from 0; -1 where it is not known.
+    `new`: bool array of shape (n,); whether the row's party is new.
     """
     n = time.size
     marked = np.zeros(n, np.bool_)

@@ -31,30 +31,21 @@ _FEWEST: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rounds:
-    """The cycles among the customers of a bank.
-
-    Attributes
-    ----------
-    payments : pyarrow.Table
-        Payments from customer to customer, in order of time.
-    rows : Rows
-        The same as arrays.
-    of_customer : mapping of customer to cycles
-        Numbers of the payments of each cycle in the order of the money.
-    """
+    """The cycles among the customers of a bank."""
 
     payments: pa.Table
+    """Payments from customer to customer, in order of time."""
     rows: Rows
+    """The same as arrays."""
     of_customer: dict[str, list[Ints]]
+    """Mapping of customer to cycles; numbers of the payments of each cycle in the order of the
+    money."""
 
     @classmethod
     def of(cls, transactions: pa.Table, *, since: int, until: int, least: float) -> Self:
         """Find the cycles of payments of at least an amount, from `since` until `until`.
 
-        Parameters
-        ----------
-        since, until : int
-            Microseconds, both included.
+        `since`, `until`: microseconds, both included.
         """
         found: dict[str, list[Ints]] = defaultdict(list)
         payments = _between_customers(transactions, since=since, until=until, least=least)
@@ -77,10 +68,7 @@ class Rounds:
 
         The way of its payments is the customer's; other customers' have none.
 
-        Parameters
-        ----------
-        own : str or None
-            Transaction that is the observation itself: it is seen in any case.
+        `own`: transaction that is the observation itself: it is seen in any case.
         """
         best: tuple[float, int] | None = None
         for path in self.of_customer.get(seen.customer, ()):

@@ -35,29 +35,22 @@ _CASH: Final = "cash"
 
 
 class Rows(NamedTuple):
-    """Transactions of one customer or several, as arrays of shape (n,).
-
-    Attributes
-    ----------
-    place : int64 array
-        Row of the table that they were read from.
-    time, known : int64 arrays, microseconds
-    amount : float64 array, base currency
-    way : int64 array
-        1 into the account, -1 out of it, 0 where it is not known.
-    party, device : int64 arrays
-        Codes; -1 where not known.
-    cash : bool array
-    """
+    """Transactions of one customer or several, as arrays of shape (n,)."""
 
     place: Ints
+    """int64 array; row of the table that they were read from."""
     time: Ints
     known: Ints
+    """`time` and `known`: int64 arrays, microseconds."""
     amount: Floats
+    """float64 array, base currency."""
     way: Ints
+    """int64 array; 1 into the account, -1 out of it, 0 where it is not known."""
     party: Ints
     device: Ints
+    """`party` and `device`: int64 arrays; codes; -1 where not known."""
     cash: Mask
+    """bool array."""
 
     def take(self, chosen: slice | Mask | Ints) -> Rows:
         """Return the rows of a slice, of a mask or by their numbers."""
@@ -66,32 +59,22 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What one decision may see of its customer.
-
-    Attributes
-    ----------
-    at : int
-        The observation's number.
-    customer : str
-    decided : int
-        Microseconds.
-    rows : Rows
-        Of the lookback, in order of time; `place` is a row of `select_own`.
-    recent : int
-        Number of the first row of the window of patterns.
-    new : bool array of shape (n,)
-        Whether the first payment with the row's party was at most `new_days` before it.
-    own : int
-        Place of the observation's own row; -1 without one.
-    """
+    """What one decision may see of its customer."""
 
     at: int
+    """The observation's number."""
     customer: str
     decided: int
+    """Microseconds."""
     rows: Rows
+    """Of the lookback, in order of time; `place` is a row of `select_own`."""
     recent: int
+    """Number of the first row of the window of patterns."""
     new: Mask
+    """bool array of shape (n,); whether the first payment with the row's party was at most
+    `new_days` before it."""
     own: int
+    """Place of the observation's own row; -1 without one."""
 
 
 def select_own(transactions: pa.Table, customers: pa.Array) -> pa.Table:
@@ -131,12 +114,8 @@ def see(own: pa.Table, observations: pa.Table, *, begins: int) -> Iterator[Seen]
     A row is seen if it happened before the decision and was known at it, as for features, and
     if it is the observation itself.
 
-    Parameters
-    ----------
-    own : pyarrow.Table
-        As `select_own` returns it.
-    begins : int
-        When the data begin, in microseconds: no party is known before.
+    `own`: as `select_own` returns it.
+    `begins`: when the data begin, in microseconds: no party is known before.
     """
     rows = read_rows(own)
     names = own[CUSTOMER_ID].combine_chunks().dictionary_encode()

@@ -21,21 +21,15 @@ HISTORY_US: Final[int] = DECLARED["history_days"] * DAY_US
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatternRule:
-    """One pattern of ``patterns.yaml``; a number that its rule does not give is 0.
-
-    Attributes
-    ----------
-    name, text : dict of language to text
-        The braces of the text stand for values.
-    source : str
-        Where the rule comes from.
-    rule : dict of name to number
-    """
+    """One pattern of ``patterns.yaml``; a number that its rule does not give is 0."""
 
     name: dict[Language, str]
     text: dict[Language, str]
+    """`name` and `text`: dict of language to text; the braces of the text stand for values."""
     source: str
+    """Where the rule comes from."""
     rule: dict[str, float]
+    """dict of name to number."""
 
     def __getitem__(self, name: str) -> float:
         return self.rule.get(name, 0.0)

@@ -26,35 +26,27 @@ same sum in decimals reaches."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
-    """The rating of n rows, by k sub-items in the card's order.
-
-    Attributes
-    ----------
-    score : float64 array of shape (n,)
-        Weighted score in [100 / m, 100], without direct criteria.
-    grade : int64 array of shape (n,)
-        Place in ``card.grades``; the highest where a direct criterion holds.
-    sub_scores : float64 array of shape (n, k)
-        Score of each sub-item, 1 to m; NaN where the row's segment does not use it, or it
-        was dropped.
-    segment : int64 array of shape (n,)
-        Place in ``card.segment_names``.
-    weights : float64 array of shape (number of segments, k)
-        Weights that were used, 0 for unused; those of a segment sum to 100.
-    direct : object array of shape (n,)
-        Code of the first direct criterion that holds, '' without one.
-    dropped : mapping of place in the card to reason
-        What could not be read, such as 'sub_items.age' or 'direct_highest.list_hit'.
-    """
+    """The rating of n rows, by k sub-items in the card's order."""
 
     card: Scorecard
     score: Floats
+    """float64 array of shape (n,); weighted score in [100 / m, 100], without direct criteria."""
     grade: Ints
+    """int64 array of shape (n,); place in ``card.grades``; the highest where a direct criterion
+    holds."""
     sub_scores: Floats
+    """float64 array of shape (n, k); score of each sub-item, 1 to m; NaN where the row's segment
+    does not use it, or it was dropped."""
     segment: Ints
+    """int64 array of shape (n,); place in ``card.segment_names``."""
     weights: Floats
+    """float64 array of shape (number of segments, k); weights that were used, 0 for unused; those
+    of a segment sum to 100."""
     direct: Names
+    """object array of shape (n,); code of the first direct criterion that holds, '' without one."""
     dropped: Mapping[str, str]
+    """Mapping of place in the card to reason; what could not be read, such as 'sub_items.age' or
+    'direct_highest.list_hit'."""
 
     def __len__(self) -> int:
         return int(self.score.size)
@@ -117,11 +109,8 @@ def rate(features: FeatureTable, card: Scorecard) -> Rating:
 def points_above(rating: Rating, rows: Ints | slice = slice(None)) -> Floats:
     """Compute the points of 100 that each sub-item adds above its lowest score.
 
-    Returns
-    -------
-    float64 array of shape (n, k)
-        0 where the row's segment does not use the sub-item, or it was dropped. With 100 / m
-        they add up to `Rating.score`.
+    Returns float64 array of shape (n, k); 0 where the row's segment does not use the sub-item, or
+    it was dropped. With 100 / m they add up to `Rating.score`.
     """
     # an item without a score counts as the lowest score, which adds no points
     above = np.nan_to_num(rating.sub_scores[rows], nan=1.0) - 1.0
@@ -131,13 +120,10 @@ def points_above(rating: Rating, rows: Ints | slice = slice(None)) -> Floats:
 def rating_points(facts: FeatureTable, card: Scorecard) -> pd.DataFrame:
     """List the sub-items of the one row of a table, those of most points above the lowest first.
 
-    Returns
-    -------
-    DataFrame
-        name, english, chinese, family, feature, value (number or text, None where missing),
-        score (1 to m), weight (of 100), points (score times weight over m; they add up to the
-        rating's score) and above (points above the lowest score). Sub-items that the row's
-        segment does not use, or that were dropped, are left out.
+    name, english, chinese, family, feature, value (number or text, None where missing), score (1 to
+    m), weight (of 100), points (score times weight over m; they add up to the rating's score) and
+    above (points above the lowest score). Sub-items that the row's segment does not use, or that
+    were dropped, are left out.
     """
     rating = rate(facts, card)
     above = points_above(rating)[0]
@@ -240,9 +226,7 @@ def _score_item(features: FeatureTable, item: SubItem) -> Floats:
 def holds(features: FeatureTable, condition: PointCondition) -> Mask:
     """Mark the rows in which a condition holds; never where the value is missing.
 
-    Returns
-    -------
-    bool array of shape (len(features),)
+    Returns bool array of shape (len(features),).
     """
     if condition.at_least is None:
         known = _places(features.categories[condition.feature], condition.any_of)

@@ -43,18 +43,12 @@ class EveryDay:
 
 @dataclass(frozen=True, slots=True)
 class Weekdays:
-    """Monday to Friday, except for the days listed.
-
-    Attributes
-    ----------
-    holidays : frozenset of date
-        Weekdays off.
-    make_up_days : frozenset of date
-        Weekend days that are worked.
-    """
+    """Monday to Friday, except for the days listed."""
 
     holidays: frozenset[date] = frozenset()
+    """Weekdays off."""
     make_up_days: frozenset[date] = frozenset()
+    """Weekend days that are worked."""
 
     def is_working_day(self, day: date) -> bool:
         """Return whether a day is worked; a day that is not listed follows the week."""
@@ -78,10 +72,7 @@ def working_days_of(calendar: CalendarPolicy) -> WorkingDays:
 def last_working_day(day: date, calendar: WorkingDays) -> date:
     """Return the last working day on or before a day.
 
-    Raises
-    ------
-    ValueError
-        If the 60 days before it have no working day.
+    Raises ValueError if the 60 days before it have no working day.
 
     Examples
     --------
@@ -115,10 +106,7 @@ def due_days(
     day, the last one before it, so that no interval is longer than the policy allows. NaT
     where the decision has no time.
 
-    Parameters
-    ----------
-    calendar : WorkingDays, optional
-        The bank's calendar instead of the policy's.
+    `calendar`: the bank's calendar instead of the policy's.
     """
     works = working_days_of(policy.calendar) if calendar is None else calendar
     days = decision_days(decision, policy.calendar)
@@ -148,10 +136,8 @@ def count_announced(decided: Times, due: Times, calendar: CalendarPolicy) -> int
     nothing can be done about it. From three weeks before its end something can be done: the
     next year has been announced.
 
-    Parameters
-    ----------
-    decided, due : datetime64[D] arrays of shape (n,)
-        Local day of each decision, and the day its review is due; NaT counts as neither.
+    `decided`, `due`: datetime64[D] arrays of shape (n,); local day of each decision, and the day
+    its review is due; NaT counts as neither.
     """
     if calendar.listed is None:
         return 0
@@ -165,15 +151,8 @@ def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
     An older decision that this run scores is still scored under the policy;
     `mark_in_force` marks it.
 
-    Parameters
-    ----------
-    as_of : Timestamp with a timezone
-        Up to when data is known: the present time of the run.
-
-    Raises
-    ------
-    ConfigError
-        If that day, local to the policy's calendar, lies before `valid_from`.
+    `as_of`: Timestamp with a timezone; up to when data is known: the present time of the run.
+    Raises ConfigError if that day, local to the policy's calendar, lies before `valid_from`.
     """
     day = decision_days(pd.DatetimeIndex([as_of]), policy.calendar)[0]
     if policy.valid_from is not None and day < np.datetime64(policy.valid_from, "D"):

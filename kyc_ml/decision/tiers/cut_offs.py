@@ -18,16 +18,9 @@ def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = N
 
     A probability equal to a cut-off belongs to the tier above it.
 
-    Parameters
-    ----------
-    segment : object array of shape (n,), optional
-        Names of segments as `name_segments` returns them; without it all rows have the
-        cut-offs of all.
-
-    Raises
-    ------
-    ValueError
-        If a probability is NaN or outside [0, 1].
+    `segment`: object array of shape (n,); names of segments as `name_segments` returns them;
+    without it all rows have the cut-offs of all.
+    Raises ValueError if a probability is NaN or outside [0, 1].
 
     Examples
     --------
@@ -61,13 +54,10 @@ def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = N
 def name_segments(values: pa.Array, segments: SegmentPolicy) -> tuple[Names, dict[str, int]]:
     """Name the segment of each row by its value of the segment feature.
 
-    Returns
-    -------
-    segment : object array of shape (n,)
-        Name of a segment with separate cut-offs, else 'all'.
-    without : dict of 'missing' and 'unlisted' to count
-        Rows that have the cut-offs of all because their value is missing, and because it
-        belongs to no segment.
+    Returns `segment`: object array of shape (n,); name of a segment with separate cut-offs, else
+    'all'.
+    Returns `without`: dict of 'missing' and 'unlisted' to count; rows that have the cut-offs of all
+    because their value is missing, and because it belongs to no segment.
     """
     own = {value: each.name for each in segments.own for value in each.values}  # noqa: PD011
     texts: pd.Series = values.to_pandas()

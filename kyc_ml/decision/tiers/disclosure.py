@@ -69,12 +69,9 @@ def disclosable(
     not by a list of countries or by list and PEP status, and all this is true of every feature
     it is made of.
 
-    Parameters
-    ----------
-    specs : mapping of name to FeatureSpec
-        Declared features, with the features that they are made of.
-    families : tuple of str
-        What the policy allows (`tellable_families`).
+    `specs`: mapping of name to FeatureSpec; declared features, with the features that they are made
+    of.
+    `families`: what the policy allows (`tellable_families`).
     """
     return {
         spec.name: spec
@@ -88,20 +85,12 @@ def disclosable(
 def customer_safe(scores: pa.Table, allowed: Mapping[str, FeatureSpec]) -> pa.Table:
     """Keep the columns of a score table that may be disclosed to its customers.
 
-    Parameters
-    ----------
-    scores : pyarrow.Table
-        With columns reason_1_feature, reason_1_value and so on.
-    allowed : mapping of feature to FeatureSpec
-        As `disclosable` returns it.
-
-    Returns
-    -------
-    pyarrow.Table of as many rows
-        observation_id, customer_id, decision_time, and for each disclosable reason of a row, in
-        order: fact_i, fact_i_zh (what the value is, not its effect), fact_i_value (null for a
-        category) and fact_i_code; null where a row has fewer. It never contains probability,
-        margin, tier, contribution or direction.
+    `scores`: with columns reason_1_feature, reason_1_value and so on.
+    `allowed`: mapping of feature to FeatureSpec; as `disclosable` returns it.
+    Returns pyarrow.Table of as many rows; observation_id, customer_id, decision_time, and for each
+    disclosable reason of a row, in order: fact_i, fact_i_zh (what the value is, not its effect),
+    fact_i_value (null for a category) and fact_i_code; null where a row has fewer. It never
+    contains probability, margin, tier, contribution or direction.
     """
     k = sum(name.startswith("reason_") and name.endswith("_code") for name in scores.column_names)
     facts = [

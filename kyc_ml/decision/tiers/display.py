@@ -69,11 +69,8 @@ def _override_row(rule: OverrideRule, language: Language) -> dict[str, str]:
 def proposal_table(proposal: CutOffProposal) -> pd.DataFrame:
     """Return a proposal's evidence for people, the highest tier of each segment first.
 
-    Returns
-    -------
-    DataFrame
-        segment, tier, in_force and proposed (cut-offs in percent), interval (95 %), rows,
-        alerts (where they are limited), observed_rate, upper_rate, limit, met.
+    segment, tier, in_force and proposed (cut-offs in percent), interval (95 %), rows, alerts (where
+    they are limited), observed_rate, upper_rate, limit, met.
     """
     ordered = proposal.table.iloc[::-1].groupby("segment", sort=False)
     table = pd.concat([ordered.get_group(name) for name in proposal.table["segment"].unique()])
@@ -123,10 +120,7 @@ def say_path(score: Mapping[str, Any], language: Language = "en") -> str:
 
     Two rows of one probability may have two tiers: a reader must see the reason.
 
-    Parameters
-    ----------
-    score : mapping
-        A row that the model scored, with the columns of `Grades.columns`.
+    `score`: a row that the model scored, with the columns of `Grades.columns`.
 
     Examples
     --------

@@ -21,22 +21,17 @@ _CONFIDENCE: Final = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitRows:
-    """Calibrated, mature rows to fit cut-offs on; best rows that the model was not fitted on.
-
-    Attributes
-    ----------
-    proba : float64 array of shape (n,)
-    target : array of 0 and 1, shape (n,)
-    customers, segment : object arrays of shape (n,)
-    days : datetime64[D] array of shape (n,)
-        Day of each decision.
-    """
+    """Calibrated, mature rows to fit cut-offs on; best rows that the model was not fitted on."""
 
     proba: Floats
+    """float64 array of shape (n,)."""
     target: Floats
+    """Array of 0 and 1, shape (n,)."""
     customers: Names
     segment: Names
+    """`customers` and `segment`: object arrays of shape (n,)."""
     days: Times
+    """datetime64[D] array of shape (n,); day of each decision."""
 
     def take(self, rows: Mask) -> FitRows:
         """Return some of the rows."""
@@ -46,18 +41,11 @@ class FitRows:
 def evaluate_cut_offs(rows: FitRows, policy: TierPolicy) -> pd.DataFrame:
     """Compare a policy's cut-offs with targets and capacities on rows.
 
-    Returns
-    -------
-    DataFrame
-        One row per segment with a separate method, or all, and tier: segment, tier,
-        in_force and proposed (cut-offs, equal here), rows, alerts (per day or month, for
-        a capacity), expected_rate, positives, observed_rate, upper_rate (one-sided),
-        limit (of rate or alerts) and met (None without a limit).
-
-    Raises
-    ------
-    ConfigError
-        If the policy has no `fit` section.
+    One row per segment with a separate method, or all, and tier: segment, tier, in_force and
+    proposed (cut-offs, equal here), rows, alerts (per day or month, for a capacity), expected_rate,
+    positives, observed_rate, upper_rate (one-sided), limit (of rate or alerts) and met (None
+    without a limit).
+    Raises ConfigError if the policy has no `fit` section.
     """
     if policy.fit is None:
         msg = f"policy {policy.label!r} has no section fit: add one, its targets are needed"
@@ -77,17 +65,10 @@ def compare_with_limits(
 ) -> pd.DataFrame:
     """Count the rows of each tier, and compare rate and alerts with the method's limits.
 
-    Parameters
-    ----------
-    name : str
-        Segment whose rows count; 'all' for all rows.
-    in_force, proposed : TierPolicy
-        Rows are counted by the proposed cut-offs; those in force are listed too.
-
-    Returns
-    -------
-    DataFrame
-        One row per tier; see `evaluate_cut_offs`.
+    `name`: segment whose rows count; 'all' for all rows.
+    `in_force`, `proposed`: rows are counted by the proposed cut-offs; those in force are listed
+    too.
+    One row per tier; see `evaluate_cut_offs`.
     """
     own = rows if name == WHOLE else rows.take(rows.segment == name)
     cuts = proposed.cut_offs(name)

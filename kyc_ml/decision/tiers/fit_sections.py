@@ -83,9 +83,7 @@ class CostFit(Section):
         Source: Elkan 2001, The foundations of cost-sensitive learning, IJCAI 17, 973-978,
         for two actions; each pair of neighbouring actions is such a case.
 
-        Returns
-        -------
-        tuple of float, one per tier except the lowest
+        Returns tuple of float, one per tier except the lowest.
         """
         actions = [self.actions[tier] for tier in tiers]
         return tuple(

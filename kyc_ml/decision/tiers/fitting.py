@@ -23,28 +23,21 @@ _PRIORS: Final = {"jeffreys": (0.5, 0.5), "clopper_pearson": (1.0, 0.0)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """Rows counted by probability, lowest first; rows of equal probability are not separated.
-
-    Attributes
-    ----------
-    values : float64 array of shape (m,)
-        Distinct probabilities, increasing.
-    place : int64 array of shape (n,)
-        Place of each row's probability in `values`.
-    target : array of 0 and 1, shape (n,)
-    rows, hits, expected : float64 arrays of shape (m + 1,)
-        Rows, positives, and positives expected, below each value; the last entry counts all.
-    steps : int64 array
-        Places in `values` at which a bad rate may be cut; m is after all rows.
-    """
+    """Rows counted by probability, lowest first; rows of equal probability are not separated."""
 
     values: Floats
+    """float64 array of shape (m,); distinct probabilities, increasing."""
     place: Ints
+    """int64 array of shape (n,); place of each row's probability in `values`."""
     target: Floats
+    """Array of 0 and 1, shape (n,)."""
     rows: Floats
     hits: Floats
     expected: Floats
+    """`rows`, `hits` and `expected`: float64 arrays of shape (m + 1,); rows, positives, and
+    positives expected, below each value; the last entry counts all."""
     steps: Ints
+    """int64 array; places in `values` at which a bad rate may be cut; m is after all rows."""
 
     @classmethod
     def of(cls, proba: Floats, target: Floats) -> Self:
@@ -153,10 +146,7 @@ def fit_bad_rates(ladder: Ladder, tiers: tuple[str, ...], method: BadRateFit) ->
     Source: Maurer, Hothorn and Lehmacher 1995, in: Biometrie in der chemisch-pharmazeutischen
     Industrie 6, 3-18 (tests in a fixed sequence).
 
-    Raises
-    ------
-    DatasetError
-        If no rows of at least `fewest_rows` have a low enough bound.
+    Raises DatasetError if no rows of at least `fewest_rows` have a low enough bound.
     """
     latest = _latest_starts(ladder, tiers, method)
     found: list[int] = []
@@ -244,15 +234,9 @@ def fit_capacities(
     From the highest tier down, each takes as many rows as its capacity allows. Rows of equal
     probability are not separated: with few distinct probabilities, some capacity stays unused.
 
-    Parameters
-    ----------
-    periods : float
-        Number of days or months that the rows cover.
-
-    Raises
-    ------
-    DatasetError
-        If even the highest probability exceeds the capacity, or two tiers would begin alike.
+    `periods`: number of days or months that the rows cover.
+    Raises DatasetError if even the highest probability exceeds the capacity, or two tiers would
+    begin alike.
     """
     found: list[int] = []
     end = ladder.values.size

@@ -44,60 +44,47 @@ _BY_DESIGN: Final = frozenset({f"{_ON_THE_WHOLE} unlisted", _BEYOND})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grades:
-    """The tiers of n rows under a policy, as places in ``policy.tiers``.
-
-    Attributes
-    ----------
-    model : int64 array of shape (n,)
-        Tier of the probability alone, by the cut-offs of the row's segment.
-    of_score : int64 array of shape (n,)
-        The same combined with the expert rating.
-    before : int64 array of shape (n,)
-        The same after hysteresis: the tier before overrides.
-    tier : int64 array of shape (n,)
-        The final tier, overrides included.
-    grade : object array of shape (n,)
-        Name of the expert rating's grade; None where there is no rating.
-    segment : object array of shape (n,)
-        Segment whose cut-offs were used; 'all' for those of the whole.
-    override_code : object array of shape (n,)
-        Codes of the overrides in force, joined by ';'; '' without one.
-    day : datetime64[D] array of shape (n,)
-        Local day of the decision; NaT where it has no time.
-    next_review : datetime64[D] array of shape (n,)
-    proba : float64 array of shape (n,)
-        Calibrated probabilities.
-    rating : Rating or None
-        None without an expert rating.
-    last : Last or None
-        The last reviews; None without hysteresis.
-    overrides : list of (rows, override)
-        Those in force.
-    unchecked : mapping of part of the policy to reason
-        What could not be applied because an input is missing; empty where all was applied.
-    counts : mapping of what to rows
-        Rows that have the cut-offs of all because their segment is missing, that were moved by
-        the expert rating, kept up by hysteresis, moved by overrides, decided before the policy
-        was valid, or whose review is due after the listed calendar (again for those that it
-        should list by now). Only counts above 0.
-    """
+    """The tiers of n rows under a policy, as places in ``policy.tiers``."""
 
     policy: TierPolicy
     model: Ints
+    """int64 array of shape (n,); tier of the probability alone, by the cut-offs of the row's
+    segment."""
     of_score: Ints
+    """int64 array of shape (n,); the same combined with the expert rating."""
     before: Ints
+    """int64 array of shape (n,); the same after hysteresis: the tier before overrides."""
     tier: Ints
+    """int64 array of shape (n,); the final tier, overrides included."""
     grade: Names
+    """object array of shape (n,); name of the expert rating's grade; None where there is no
+    rating."""
     segment: Names
+    """object array of shape (n,); segment whose cut-offs were used; 'all' for those of the
+    whole."""
     override_code: Names
+    """object array of shape (n,); codes of the overrides in force, joined by ';'; '' without
+    one."""
     day: Times
+    """datetime64[D] array of shape (n,); local day of the decision; NaT where it has no time."""
     next_review: Times
+    """datetime64[D] array of shape (n,)."""
     proba: Floats
+    """float64 array of shape (n,); calibrated probabilities."""
     rating: Rating | None
+    """None without an expert rating."""
     last: Last | None
+    """The last reviews; None without hysteresis."""
     overrides: list[Found]
+    """List of (rows, override); those in force."""
     unchecked: Mapping[str, str] = field(default_factory=dict)
+    """Mapping of part of the policy to reason; what could not be applied because an input is
+    missing; empty where all was applied."""
     counts: Mapping[str, int] = field(default_factory=dict)
+    """Mapping of what to rows; rows that have the cut-offs of all because their segment is missing,
+    that were moved by the expert rating, kept up by hysteresis, moved by overrides, decided before
+    the policy was valid, or whose review is due after the listed calendar (again for those that it
+    should list by now). Only counts above 0."""
 
     def columns(self) -> dict[str, pa.Array]:
         """Return the columns that a case system reads, each of length n."""
@@ -247,11 +234,9 @@ def tier_segments(
 ) -> tuple[Names, dict[str, int], dict[str, str]]:
     """Name each row's segment; count rows without one, or explain why no row has one.
 
-    Returns
-    -------
-    segment : object array of shape (n,)
-    counts : dict of what to rows
-    unchecked : dict of 'segments' to reason
+    Returns `segment`: object array of shape (n,).
+    Returns `counts`: dict of what to rows.
+    Returns `unchecked`: dict of 'segments' to reason.
     """
     segments = policy.segments
     if segments is None or segments.feature not in facts.names:
@@ -283,11 +268,7 @@ def _rate_by_card(facts: FeatureTable, policy: TierPolicy) -> tuple[Rating | Non
     The card decides what to do about a feature that the source does not have (`absent`). A
     table that was built without one, such as a request to a served model, is not rated.
 
-    Returns
-    -------
-    rating : Rating or None
-    unchecked : dict of place to reason
-        What of the card could not be read.
+    Returns `unchecked`: dict of place to reason; what of the card could not be read.
     """
     if policy.expert is None:
         return None, {}

@@ -186,26 +186,19 @@ def _microseconds(times: pd.DatetimeIndex) -> Ints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Last:
-    """The last reviews of n rows.
-
-    Attributes
-    ----------
-    before : int64 array of shape (n,)
-        Tier of the last review before overrides; -1 without a review.
-    highest : int64 array of shape (n,)
-        Highest tier of the score over the reviews that matter, without this one; `_TOO_FEW`
-        where there were too few, -1 where only this one matters.
-    risen : int64 array of shape (n,)
-        When the tier rose last, in microseconds since 1970; `_NEVER` if it never rose.
-    since : int64 array of shape (n,)
-        First of the unbroken reviews that gave `before`, in microseconds since 1970; `_NEVER`
-        without a review.
-    """
+    """The last reviews of n rows."""
 
     before: Ints
+    """int64 array of shape (n,); tier of the last review before overrides; -1 without a review."""
     highest: Ints
+    """int64 array of shape (n,); highest tier of the score over the reviews that matter, without
+    this one; `_TOO_FEW` where there were too few, -1 where only this one matters."""
     risen: Ints
+    """int64 array of shape (n,); when the tier rose last, in microseconds since 1970; `_NEVER` if
+    it never rose."""
     since: Ints
+    """int64 array of shape (n,); first of the unbroken reviews that gave `before`, in microseconds
+    since 1970; `_NEVER` without a review."""
 
 
 def apply_hysteresis(
@@ -219,18 +212,10 @@ def apply_hysteresis(
 ) -> Ints:
     """Return the tiers, lowered only as the policy allows; see `Hysteresis`.
 
-    Parameters
-    ----------
-    tier : int64 array of shape (n,)
-        Tier of the score.
-    tier_of : callable
-        Tier of the score at other probabilities of the same rows.
-
-    Returns
-    -------
-    int64 array of shape (n,)
-        At least `tier`; at most the last tier where that is higher. It never falls as the
-        probability rises.
+    `tier`: int64 array of shape (n,); tier of the score.
+    `tier_of`: tier of the score at other probabilities of the same rows.
+    Returns int64 array of shape (n,); at least `tier`; at most the last tier where that is higher.
+    It never falls as the probability rises.
     """
     lowest = last.before
     if rule.margin is not None:

@@ -15,10 +15,8 @@ from kyc_ml.features import FeatureTable
 def limits_of(policy: TierPolicy) -> dict[str, tuple[float, ...]]:
     """List the values of numbers from which the card or a rule sees more or less risk.
 
-    Returns
-    -------
-    dict of feature to limits
-        A value below a limit and one equal to it may be graded differently.
+    Returns dict of feature to limits; a value below a limit and one equal to it may be graded
+    differently.
     """
     found: dict[str, set[float]] = {}
     card = None if policy.expert is None else policy.expert.card
@@ -44,10 +42,7 @@ def held_by(
 
     Two empty texts if the probability alone does, or if the tier is the lowest.
 
-    Parameters
-    ----------
-    facts : FeatureTable of one row
-        See `grade`.
+    `facts`: FeatureTable of one row; see `grade`.
     """
     ends = grade(
         np.array([0.0, proba]), facts.take([0, 0]), policy=policy, book=book, history=history

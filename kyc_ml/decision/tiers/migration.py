@@ -40,32 +40,26 @@ _MOVES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """Changes of tier between two scored dates.
-
-    Attributes
-    ----------
-    counts : DataFrame
-        Customers by tier before (rows) and after (columns), lowest tier first.
-    upward, downward : float
-        Matrix weighted bandwidth of moves to higher risk and to lower risk, in [0, 1].
-    moves : DataFrame
-        One row per customer whose tier changed: customer_id, tier_before, tier_after, steps
-        (above 0 to higher risk), why, probability_before, probability_after, override_before,
-        override_after; the largest rise first.
-    only_before, only_after : int
-        Customers scored on one of the dates only; not in `counts`.
-    model_before, model_after : str
-        The model's versions, or its names where the tables have no versions.
-    """
+    """Changes of tier between two scored dates."""
 
     counts: pd.DataFrame
+    """Customers by tier before (rows) and after (columns), lowest tier first."""
     upward: float
     downward: float
+    """`upward` and `downward`: matrix weighted bandwidth of moves to higher risk and to lower risk,
+    in [0, 1]."""
     moves: pd.DataFrame
+    """One row per customer whose tier changed: customer_id, tier_before, tier_after, steps (above 0
+    to higher risk), why, probability_before, probability_after, override_before, override_after;
+    the largest rise first."""
     only_before: int
     only_after: int
+    """`only_before` and `only_after`: customers scored on one of the dates only; not in
+    `counts`."""
     model_before: str
     model_after: str
+    """`model_before` and `model_after`: the model's versions, or its names where the tables have no
+    versions."""
 
     @property
     def customers(self) -> int:
@@ -78,18 +72,10 @@ def compare_scores(before: pd.DataFrame, after: pd.DataFrame, *, policy: TierPol
 
     Versions of model and policy may differ between the dates; their names may not.
 
-    Parameters
-    ----------
-    before, after : DataFrame
-        Score tables, as `score_features` returns them.
-    policy : TierPolicy
-        Any version of the policy of both tables: it orders the tiers.
-
-    Raises
-    ------
-    ConfigError
-        If a table lacks a column or has an unknown tier, if the tables are of different models
-        or of another policy, or if the later date comes first; all faults are listed.
+    `before`, `after`: score tables, as `score_features` returns them.
+    `policy`: Any version of the policy of both tables: it orders the tiers.
+    Raises ConfigError if a table lacks a column or has an unknown tier, if the tables are of
+    different models or of another policy, or if the later date comes first; all faults are listed.
     """
     tiers = policy.tier_names
     _require_comparable(before, after, policy)

@@ -40,29 +40,22 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutOffProposal:
-    """Cut-offs by a policy's `fit` section; the policy itself is not changed.
-
-    Attributes
-    ----------
-    policy : TierPolicy
-        The policy with the proposed cut-offs, the next version, without author and approver.
-    table : DataFrame
-        One row per fitted segment and tier: segment, tier, in_force, proposed, low, high, rows,
-        alerts (per day or month, for a capacity), expected_rate, positives, observed_rate,
-        upper_rate (one-sided), limit (of rate or alerts) and met. low, high: bootstrap over
-        customers, 95 %, of the cut-off at which the target is met exactly; for a bad rate the
-        proposed one lies near its low end, because the bound of the rate must meet the target.
-    remarks : tuple of (English, Chinese)
-        Cut-offs that are kept, shrinkage of segments, and bootstrap samples that failed.
-    moves : DataFrame
-        One row per pair of tiers, by the cut-offs in force and by the proposed ones, the highest
-        first: before, after, rows, and customers, at most ten of those that move.
-    """
+    """Cut-offs by a policy's `fit` section; the policy itself is not changed."""
 
     policy: TierPolicy
+    """The policy with the proposed cut-offs, the next version, without author and approver."""
     table: pd.DataFrame
+    """One row per fitted segment and tier: segment, tier, in_force, proposed, low, high, rows,
+    alerts (per day or month, for a capacity), expected_rate, positives, observed_rate, upper_rate
+    (one-sided), limit (of rate or alerts) and met. low, high: bootstrap over customers, 95 %, of
+    the cut-off at which the target is met exactly; for a bad rate the proposed one lies near its
+    low end, because the bound of the rate must meet the target."""
     remarks: tuple[Pair, ...]
+    """Tuple of (English, Chinese); cut-offs that are kept, shrinkage of segments, and bootstrap
+    samples that failed."""
     moves: pd.DataFrame
+    """One row per pair of tiers, by the cut-offs in force and by the proposed ones, the highest
+    first: before, after, rows, and customers, at most ten of those that move."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -108,12 +101,8 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
     with P its positives and K the policy's `borrow_strength`: few positives give the overall
     estimate nearly all weight. Cut-offs from costs alone need no rows and are not shrunk.
 
-    Raises
-    ------
-    ConfigError
-        If the policy has no `fit` section, or the proposal breaks a rule of policies.
-    DatasetError
-        If there are no rows, or they cannot meet a target.
+    Raises ConfigError if the policy has no `fit` section, or the proposal breaks a rule of
+    policies; DatasetError if there are no rows, or they cannot meet a target.
     """
     fit = require_fit(policy)
     if not rows.proba.size:
@@ -209,13 +198,7 @@ def say_cut(cut: float) -> str:
 
 
 def require_fit(policy: TierPolicy) -> FitPolicy:
-    """Return the section `fit` of a policy.
-
-    Raises
-    ------
-    ConfigError
-        If the policy does not have it.
-    """
+    """Return the section `fit` of a policy; ConfigError if the policy does not have it."""
     if policy.fit is None:
         msg = (
             f"policy {policy.label!r} has no section fit: add it to a copy of the policy and give "

@@ -32,12 +32,9 @@ def render_proposal(
 ) -> str:
     """Write the page as HTML; every value in it is escaped.
 
-    Parameters
-    ----------
-    evaluated : DataFrame
-        The cut-offs in force on the same rows; see `evaluate_cut_offs`.
-    facts : mapping of 'model', 'rows', 'decided' and 'basis' to value
-        What the cut-offs were fitted on; the basis is one of `kyc_ml.training.tier_fitting`.
+    `evaluated`: the cut-offs in force on the same rows; see `evaluate_cut_offs`.
+    `facts`: mapping of 'model', 'rows', 'decided' and 'basis' to value; what the cut-offs were
+    fitted on; the basis is one of `kyc_ml.training.tier_fitting`.
     """
     names = {
         rule.name: rule.name_zh if language == "zh" else name_grade(rule.name)

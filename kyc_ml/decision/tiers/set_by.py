@@ -41,10 +41,7 @@ def last_step(grades: Grades, *, rated: bool = False) -> Ints:
 def set_by_columns(grades: Grades, *, rated: bool = False) -> dict[str, pa.Array]:
     """Return tier_set_by, and its sentence in English and Chinese, each of length n.
 
-    Parameters
-    ----------
-    rated : bool
-        True where the expert rating stands in for the model.
+    `rated`: True where the expert rating stands in for the model.
     """
     step = last_step(grades, rated=rated)
     alone = partial(_say_rating, alone=rated)
@@ -60,17 +57,10 @@ def set_by_columns(grades: Grades, *, rated: bool = False) -> dict[str, pa.Array
 def tiers_set_table(scores: pa.Table, policy: TierPolicy) -> pd.DataFrame:
     """Count rows by tier of the model and in force, and by what set the one in force.
 
-    Parameters
-    ----------
-    scores : pyarrow.Table
-        tier, tier_of_model and tier_set_by of a score file.
-
-    Returns
-    -------
-    DataFrame
-        One row per tier, the highest first: tier, tier_zh, by_model, in_force, and set_by_model,
-        set_by_rating, set_by_history, set_by_override, which add up to in_force. A row that was
-        rated has no tier of the model.
+    `scores`: tier, tier_of_model and tier_set_by of a score file.
+    One row per tier, the highest first: tier, tier_zh, by_model, in_force, and set_by_model,
+    set_by_rating, set_by_history, set_by_override, which add up to in_force. A row that was rated
+    has no tier of the model.
     """
     frame = scores.select(["tier", "tier_of_model", "tier_set_by"]).to_pandas()
     order = list(policy.tier_names)[::-1]

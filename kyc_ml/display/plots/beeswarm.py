@@ -38,11 +38,9 @@ def plot_beeswarm(table: pd.DataFrame) -> Figure:
     Where many rows have nearly the same contribution the dots spread up and down. Dots are
     an image inside the drawing: thousands of single marks would make it large.
 
-    Parameters
-    ----------
-    table : DataFrame[feature, contribution, level]
-        As `ExplainedRows.beeswarm` gives it: log-odds, and the value's rank from 0 to 1, NaN
-        for missing values and categories; the first feature is drawn on top.
+    `table`: DataFrame[feature, contribution, level]; as `ExplainedRows.beeswarm` gives it:
+    log-odds, and the value's rank from 0 to 1, NaN for missing values and categories; the first
+    feature is drawn on top.
     """
     names = list(dict.fromkeys(table["feature"]))
     figure, axes = new_figure(size=(2 * SIZE[0], 1.0 + 0.32 * max(len(names), 3)))

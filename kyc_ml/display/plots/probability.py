@@ -62,10 +62,8 @@ def plot_reliabilities(bins: pd.DataFrame) -> Figure:
     Both axes are logarithmic where rates are small. A bin without a positive then is a
     hollow mark on a separate line, marked 0, under its interval: it is not left out.
 
-    Parameters
-    ----------
-    bins : DataFrame[model, bin, n, mean_proba, event_rate, ci_low, ci_high]
-        Of one model or two, the last the one to look at.
+    `bins`: DataFrame[model, bin, n, mean_proba, event_rate, ci_low, ci_high]; of one model or two,
+    the last the one to look at.
     """
     figure, axes = new_figure()
     parts = list(bins.groupby("model", sort=False))
@@ -127,12 +125,10 @@ def plot_score_distribution(
 
     The axis is one of log-odds, marked in per cent: rare and near-certain rows both have room.
 
-    Parameters
-    ----------
-    bins : DataFrame[low, high, label, share]
-        As `compute_score_distribution` gives it; low above 0, high below 1.
-    cut_offs : mapping of tier to its lowest probability, optional
-        Each is marked with a line; tiers that start at 0 or 1 have none.
+    `bins`: DataFrame[low, high, label, share]; as `compute_score_distribution` gives it; low above
+    0, high below 1.
+    `cut_offs`: mapping of tier to its lowest probability; each is marked with a line; tiers that
+    start at 0 or 1 have none.
     """
     figure, axes = new_figure()
     marks = {name: at for name, at in (cut_offs or {}).items() if 0.0 < at < 1.0}

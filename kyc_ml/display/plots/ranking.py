@@ -29,9 +29,7 @@ _COLUMNS: Final = 200
 def plot_roc(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw ROC curves, the model's first, above the diagonal of no skill.
 
-    Parameters
-    ----------
-    curves : mapping of name to DataFrame[false_positive_rate, recall], in order of the curve
+    `curves`: mapping of name to DataFrame[false_positive_rate, recall], in order of the curve.
     """
     figure, axes = new_figure()
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))

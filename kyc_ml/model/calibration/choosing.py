@@ -76,10 +76,7 @@ def calibrate_by_fold(
     seen nothing of a row's customer either. Where the other folds rank the wrong way round,
     the margin has no information: their common rate is the probability.
 
-    Parameters
-    ----------
-    fold : int64 array of shape (n,)
-        The fold that each row was held out in.
+    `fold`: int64 array of shape (n,); the fold that each row was held out in.
     """
     proba = np.empty_like(margin)
     for number in np.unique(fold):
@@ -104,17 +101,10 @@ def choose_calibrator(
     A candidate that would reverse the ranking in some fold has an infinite loss and is
     listed last.
 
-    Parameters
-    ----------
-    segment : sequence of str or None, length n
-        Values of the feature `config.segment`; needed where it names one.
-
-    Raises
-    ------
-    DatasetError
-        If a fold would lack one of the classes, or no candidate keeps the ranking.
-    ValueError
-        If segments are given or missing against the configuration.
+    `segment`: sequence of str or None, length n; values of the feature `config.segment`; needed
+    where it names one.
+    Raises DatasetError if a fold would lack one of the classes, or no candidate keeps the ranking;
+    ValueError if segments are given or missing against the configuration.
     """
     _require_rows_for_folds(target, folds=config.folds)
     segments = _segment_rows(segment, n=target.size, config=config)

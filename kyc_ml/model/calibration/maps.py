@@ -52,16 +52,9 @@ class Calibrator:
     def probability(self, margin: Floats, segment: Values | None = None) -> Floats:
         """Map margins of shape (n,) to probabilities of shape (n,), never exactly 0 or 1.
 
-        Parameters
-        ----------
-        segment : sequence of str or None, length n, optional
-            A segment that is missing or was not calibrated has the whole's probability, and
-            so have all rows where it is not given.
-
-        Raises
-        ------
-        ValueError
-            If a margin is NaN, or there are not as many segments as margins.
+        `segment`: sequence of str or None, length n; a segment that is missing or was not
+        calibrated has the whole's probability, and so have all rows where it is not given.
+        Raises ValueError if a margin is NaN, or there are not as many segments as margins.
         """
         n_nan = int(np.isnan(margin).sum())
         if n_nan:

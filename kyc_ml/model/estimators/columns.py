@@ -50,10 +50,8 @@ def as_frame(rows: Any) -> Any:  # noqa: ANN401  whatever scikit-learn takes as 
 def require_readable(rows: Any) -> None:  # noqa: ANN401  whatever scikit-learn takes as X
     """Raise if columns of a frame are neither numbers nor categories, or share a name.
 
-    Raises
-    ------
-    DatasetError
-        Naming each: a text column may be an identifier, and a model would learn it by heart.
+    Raises DatasetError naming each: a text column may be an identifier, and a model would learn it
+    by heart.
     """
     if not isinstance(rows, pd.DataFrame):
         return
@@ -113,15 +111,13 @@ def learn_vocabularies(rows: Any, fitted: Ints) -> dict[str, tuple[str, ...]]:  
 def encode(rows: Any, vocabularies: Vocabularies) -> Any:  # noqa: ANN401  frame in, frame out
     """Encode each category by its position in the vocabulary; other values are missing, NaN.
 
+    Raises DatasetError if a column is a category here but was not in fit, or the reverse; each is
+    named.
+
     Warns
     -----
     UserWarning
         If a column has values, and none of them is of its vocabulary.
-
-    Raises
-    ------
-    DatasetError
-        If a column is a category here but was not in fit, or the reverse; each is named.
     """
     _require_kinds_of_fit(rows, vocabularies)
     if not isinstance(rows, pd.DataFrame):
@@ -170,15 +166,8 @@ def input_columns(
 ) -> tuple[InputColumn, ...]:
     """Declare the columns of the matrix.
 
-    Parameters
-    ----------
-    monotone : mapping of column to -1, 0 or 1
-        As the user gave it: not checked before.
-
-    Raises
-    ------
-    DatasetError
-        If a direction is for an unknown column or a category, or is not -1, 0 or 1.
+    `monotone`: mapping of column to -1, 0 or 1; as the user gave it: not checked before.
+    Raises DatasetError if a direction is for an unknown column or a category, or is not -1, 0 or 1.
     """
     directions = _read_directions(monotone)
     faults = Faults(_MONOTONE, DatasetError)

@@ -30,23 +30,17 @@ Labelled: TypeAlias = tuple[Any, Floats]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitParts:
-    """Row numbers of each part, in the order the rows were given.
-
-    Attributes
-    ----------
-    train : int64 array
-    held : mapping of 'early_stopping', 'calibration' to int64 array
-        Only parts that rows are held back for.
-    not_held : tuple of str
-        Parts that too few rows of a class were given for.
-    by_class : bool
-        True if rows came sorted by class, and the parts were taken of each class.
-    """
+    """Row numbers of each part, in the order the rows were given."""
 
     train: Ints
+    """int64 array."""
     held: Mapping[str, Ints]
+    """Mapping of 'early_stopping', 'calibration' to int64 array; only parts that rows are held back
+    for."""
     not_held: tuple[str, ...] = ()
+    """Parts that too few rows of a class were given for."""
     by_class: bool = False
+    """True if rows came sorted by class, and the parts were taken of each class."""
 
 
 def hold_back(
@@ -59,15 +53,9 @@ def hold_back(
 ) -> FitParts:
     """Cut the rows into parts; hold none back for a part that has too few rows of a class.
 
-    Parameters
-    ----------
-    given : mapping of part to float64 array
-        Outcomes of the parts for which the user gave rows.
-
-    Raises
-    ------
-    DatasetError
-        If a part lacks a class although there are enough rows, or the user gave its rows.
+    `given`: mapping of part to float64 array; outcomes of the parts for which the user gave rows.
+    Raises DatasetError if a part lacks a class although there are enough rows, or the user gave its
+    rows.
     """
     shares = {"early_stopping": early_stopping_share, "calibration": calibration_share}
     fewest = {"calibration": calibration_folds}
@@ -143,17 +131,9 @@ def lay_out(
 ) -> FitParts:
     """Cut n rows, in order of time, into train, early stopping and calibration.
 
-    Parameters
-    ----------
-    given : frozenset of str
-        Parts that the user gave rows for.
-    order : int64 array of shape (n,), optional
-        The order to take rows in; None is the given order.
-
-    Raises
-    ------
-    ConfigError
-        If a share is not in [0, 1), or both leave nothing to train on.
+    `given`: parts that the user gave rows for.
+    `order`: int64 array of shape (n,); the order to take rows in; None is the given order.
+    Raises ConfigError if a share is not in [0, 1), or both leave nothing to train on.
 
     Examples
     --------

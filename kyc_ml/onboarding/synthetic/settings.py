@@ -91,9 +91,6 @@ class BankConfig(Section):
 def bank_config(**settings: object) -> BankConfig:
     """Check settings given by hand, such as on a command line.
 
-    Raises
-    ------
-    ConfigError
-        If a setting is out of its range; all faults are listed.
+    Raises ConfigError if a setting is out of its range; all faults are listed.
     """
     return check_section(settings, BankConfig, subject="synthetic bank")

@@ -102,17 +102,9 @@ class AuditLog:
         Writers wait for each other. Nothing is added to a log that is not sound: the new
         head would cover up what happened to it.
 
-        Parameters
-        ----------
-        anchors : iterable of (where it is kept, Anchor)
-            What the log must reach.
-
-        Raises
-        ------
-        AuditError
-            If the chain does not hold or does not reach an anchor.
-        OutputError
-            If the entry cannot be written; the log is then as it was.
+        `anchors`: iterable of (where it is kept, Anchor); what the log must reach.
+        Raises AuditError if the chain does not hold or does not reach an anchor; OutputError if the
+        entry cannot be written; the log is then as it was.
         """
         anchors = tuple(anchors)
         if anchors:

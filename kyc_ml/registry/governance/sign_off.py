@@ -73,17 +73,10 @@ def make_sign_off(
 ) -> SignOff:
     """Check a validator's conclusion against the report and give it a form to keep.
 
-    Parameters
-    ----------
-    trainers : sequence of str
-        Who trained the model; none of them may sign.
-    owners : mapping of finding id to (owner, due date)
-        A due date of '' is the last day that the policy of the report allows.
-
-    Raises
-    ------
-    ConfigError
-        With every rule that is broken.
+    `trainers`: who trained the model; none of them may sign.
+    `owners`: mapping of finding id to (owner, due date); a due date of '' is the last day that the
+    policy of the report allows.
+    Raises ConfigError with every rule that is broken.
     """
     faults = Faults(f"sign-off of {report.model} v{report.version or '-'}", ConfigError)
     last = report.created_at.date() + timedelta(days=report.finding_due_days)

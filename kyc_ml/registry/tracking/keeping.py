@@ -162,14 +162,9 @@ def keep_training(
 ) -> None:
     """Write everything that the run of a saved bundle holds besides it; the facts come last.
 
-    Parameters
-    ----------
-    folder : Path
-        Has the bundle below ``bundle``.
-    own : mapping of file name to text
-        What a rerun needs; see `kyc_ml.registry.record`.
-    page : str
-        HTML, with `VERSION_MARK` where the version's number belongs; none where it is empty.
+    `folder`: has the bundle below ``bundle``.
+    `own`: mapping of file name to text; what a rerun needs; see `kyc_ml.registry.record`.
+    `page`: HTML, with `VERSION_MARK` where the version's number belongs; none where it is empty.
     """
     files = folder / FILES
     (files / RECORD).mkdir(parents=True)

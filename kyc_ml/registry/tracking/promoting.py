@@ -25,15 +25,9 @@ _ANCHOR: Final = "kyc_ml.audit_anchor"
 def fetch_candidate(uri: str) -> Candidate:
     """Describe a registered version: its bundle, who trained it, and who is champion.
 
-    Parameters
-    ----------
-    uri : str
-        ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
-
-    Raises
-    ------
-    RegistryError
-        If there is no such version, it has no digest, or the server cannot be reached.
+    `uri`: ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+    Raises RegistryError if there is no such version, it has no digest, or the server cannot be
+    reached.
     """
     with connected(uri=uri):
         client = mlflow.MlflowClient()

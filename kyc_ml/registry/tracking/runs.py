@@ -81,10 +81,7 @@ def log_scoring(
 ) -> str:
     """Log the counts of a scoring run of a day; returns the run's id.
 
-    Parameters
-    ----------
-    began, ended : float
-        In seconds since 1970; a run may be logged long after it.
+    `began`, `ended`: in seconds since 1970; a run may be logged long after it.
     """
     title = f"score {model} {day}".rstrip()
     with connected():

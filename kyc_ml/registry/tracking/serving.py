@@ -73,20 +73,13 @@ class Scorer:
         is not sent is named in `policy_unchecked`. Without decision times every declared
         floor counts as in force, and nothing is known of history or entered overrides.
 
-        Returns
-        -------
-        DataFrame
-            probability, margin, usable, input_flags, the tiers, override_code, policy_unchecked
-            and the reasons. `input_flags` names what was odd in a row, '' for nothing:
-            `nothing_known` (no feature has a value), `infinite: NAMES`, and
-            `unknown_category: NAMES` (values of no row of the training, scored as missing).
-            With the first two the row is not `usable`: probability, tiers and reasons are missing,
-            because a score of nothing would read as low risk.
-
-        Raises
-        ------
-        RefusedRequestError
-            If columns of the model are absent, or hold values of another type.
+        probability, margin, usable, input_flags, the tiers, override_code, policy_unchecked and the
+        reasons. `input_flags` names what was odd in a row, '' for nothing: `nothing_known` (no
+        feature has a value), `infinite: NAMES`, and `unknown_category: NAMES` (values of no row of
+        the training, scored as missing). With the first two the row is not `usable`: probability,
+        tiers and reasons are missing, because a score of nothing would read as low risk.
+        Raises RefusedRequestError if columns of the model are absent, or hold values of another
+        type.
         """
         del params  # pyfunc passes them; this model has no parameters
         sent = tuple(spec for spec in self.facts if spec.name in frame)

@@ -12,40 +12,29 @@ from kyc_ml.validation.result import Figure, Finding, Report, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedFigure:
-    """A figure in both reports.
-
-    Attributes
-    ----------
-    beyond_chance : bool
-        Whether each value is outside the other's interval; False if one has no interval.
-    """
+    """A figure in both reports."""
 
     check: Check
     before: Figure
     now: Figure
     beyond_chance: bool
+    """Whether each value is outside the other's interval; False if one has no interval."""
     headline: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What differs between two reports.
-
-    Attributes
-    ----------
-    facts : tuple of (key, before, now)
-        Changed facts of the model, its data and the policy; keys are those of ``words.yaml``.
-    figures : tuple of ChangedFigure
-        Key figures, and figures with a significant change.
-    new, gone : tuple of Finding
-        Findings whose id is only in the later, or only in the earlier report.
-    """
+    """What differs between two reports."""
 
     facts: tuple[tuple[str, str, str], ...]
+    """Tuple of (key, before, now); changed facts of the model, its data and the policy; keys are
+    those of ``words.yaml``."""
     figures: tuple[ChangedFigure, ...]
+    """Key figures, and figures with a significant change."""
     verdicts: tuple[tuple[Check, Verdict, Verdict], ...]
     new: tuple[Finding, ...]
     gone: tuple[Finding, ...]
+    """`new` and `gone`: findings whose id is only in the later, or only in the earlier report."""
     comparable: bool
 
 

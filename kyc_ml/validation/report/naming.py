@@ -17,16 +17,12 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
-    """The language of a page, and the descriptions of the model's features.
-
-    Attributes
-    ----------
-    features : mapping of feature to its description in English and Chinese
-        Empty for a report of an older version, whose page shows the names of the columns.
-    """
+    """The language of a page, and the descriptions of the model's features."""
 
     language: Language
     features: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Mapping of feature to its description in English and Chinese; empty for a report of an older
+    version, whose page shows the names of the columns."""
 
     @classmethod
     def of(cls, report: Report, language: Language) -> Naming:

@@ -26,21 +26,14 @@ _LEVEL: Final = frozenset({"o_e", "o_e_low", "o_e_high", "missed", "missed_share
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierView:
-    """The tiers in force, the highest first, as text.
-
-    Attributes
-    ----------
-    columns : tuple of str
-        Keys of the words that head the columns.
-    rows : tuple of (tier, cells)
-        A cell is a text, and its interval or ''.
-    remarks : tuple of str
-        Inversions, and tiers that the model alone does not reach, as sentences.
-    """
+    """The tiers in force, the highest first, as text."""
 
     columns: tuple[str, ...]
+    """Keys of the words that head the columns."""
     rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """Tuple of (tier, cells); a cell is a text, and its interval or ''."""
     remarks: tuple[str, ...]
+    """Inversions, and tiers that the model alone does not reach, as sentences."""
 
 
 def say_level(report: Report, naming: Naming) -> str:

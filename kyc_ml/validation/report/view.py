@@ -95,21 +95,7 @@ class FamilyView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """A figure of the first screen.
-
-    Attributes
-    ----------
-    value, detail : str
-        The figure with its interval; of a p-value whether it is significant, and the p-value.
-    before : str
-        Value of the previous version; '' for none.
-    state : str
-        'broken', 'kept' or 'free': the worse of the figure and its check.
-    severity : str
-        'red' or 'amber' if it is broken, else ''.
-    standing : str
-        Verdict of its check, if the figure alone does not show it.
-    """
+    """A figure of the first screen."""
 
     label: str
     check: str
@@ -117,10 +103,16 @@ class Tile:
     figure: FigureView
     value: str
     detail: str
+    """`value` and `detail`: the figure with its interval; of a p-value whether it is significant,
+    and the p-value."""
     before: str
+    """Value of the previous version; '' for none."""
     state: str
+    """'broken', 'kept' or 'free': the worse of the figure and its check."""
     severity: str
+    """'red' or 'amber' if it is broken, else ''."""
     standing: str
+    """Verdict of its check, if the figure alone does not show it."""
 
 
 def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
