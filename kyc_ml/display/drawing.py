@@ -204,8 +204,11 @@ def _bands(
         at = {"x": left, "y": _TOP - 4.0, "width": right - left, "height": 2 * _HALF + 8.0}
         yield Shape(tag="rect", role="band", attributes=at)
         # a label that would leave the picture ends where its band ends
-        fits = left + width_of(label) <= width
-        yield _text(label, left if fits else min(right, width), _TOP - 9.0, "label",
+        room = width_of(label)
+        fits = left + room <= width
+        # ends at the band, or at the edge where the band leaves too little room before it
+        end = right if _LEFT + room <= right <= width else width
+        yield _text(label, left if fits else end, _TOP - 9.0, "label",
                     anchor="start" if fits else "end")  # fmt: skip
 
 

@@ -2,6 +2,7 @@ from .audit_trail import record_entry as record_entry
 from .audit_trail import run_audit_log_verify as run_audit_log_verify
 from .bundle import FORMAT_VERSION as FORMAT_VERSION
 from .bundle import MANIFEST as MANIFEST
+from .bundle import REFITS as REFITS
 from .bundle import Bundle as Bundle
 from .bundle import compare_manifests as compare_manifests
 from .bundle import load_bundle as load_bundle

@@ -49,6 +49,7 @@ _WITHOUT_CONTRAST: Final = 3
 _FORMER_NAMES: Final = 2
 """The last format whose configuration has LightGBM's core names, such as ``lambda_l2``."""
 MANIFEST: Final = "manifest.json"
+REFITS: Final = "refits"
 _MODEL: Final = "model.txt"
 _FEATURES: Final = "features.json"
 _CALIBRATION: Final = "calibration.json"
@@ -74,6 +75,8 @@ class Bundle:
         The model's columns and the intermediate features they are computed from.
     vocabularies : mapping of category feature to its known values
     metrics : mapping of part to figure to value
+        `REFITS` beside the parts: the number of refits on bootstrap samples, and same_reasons, how
+        far their reasons of the highest scores agree with the model's (mean Jaccard overlap).
     data : mapping
         Name and digests of the training source, the training date and its base currency.
     digest : str

@@ -36,7 +36,7 @@ from kyc_ml.model import (
     fit_logistic,
     learn_profile,
 )
-from kyc_ml.registry import Bundle
+from kyc_ml.registry import REFITS, Bundle
 from kyc_ml.training.added_value import AddedValue, compute_added_value
 from kyc_ml.training.explained import ExplainedRows, explain_sample
 from kyc_ml.training.stability import Stability
@@ -205,7 +205,8 @@ def make_trained(
                 contributions=contribute,
                 seed=config.model.seed,
             ),
-            metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()},
+            metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()}
+            | _compared_refits(stability),
             data=data,
             # by the bundle's own map, even if the evidence used the maps of folds: a scoring run
             # compares its rows with these, and two step maps differ without any drift
@@ -238,6 +239,14 @@ def make_trained(
         best_round=best_round,
         stability=stability,
     )
+
+
+def _compared_refits(stability: tuple[Stability, ...]) -> dict[str, dict[str, float]]:
+    """Return how far refits on samples of customers repeat the reasons; empty without refits."""
+    for each in stability:
+        if each.kind == "bootstrap":
+            return {REFITS: {"number": len(each.runs), "same_reasons": each.same_reasons}}
+    return {}
 
 
 def _recorded(figures: ModelMetrics) -> dict[str, float]:

@@ -12,7 +12,7 @@ from kyc_ml.decision import Scorecard, card_features, merge_specs
 from kyc_ml.display import StageProgress
 from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, declare_features, microseconds
 from kyc_ml.metrics import Floats, Mask
-from kyc_ml.model import Selection, narrow_specs, narrow_table, select_features
+from kyc_ml.model import Model, Selection, narrow_specs, narrow_table, select_features
 from kyc_ml.training.stability import FindReasons, LabelledRows, Stability, measure_stability
 
 Specs = tuple[FeatureSpec, ...]
@@ -69,6 +69,7 @@ def refit(
     take: Callable[[str], LabelledRows],
     specs: Specs,
     *,
+    fitted: Model,
     reasons: Callable[[], FindReasons],
     config: RunConfig,
     tell: StageProgress,
@@ -92,6 +93,7 @@ def refit(
             model=config.model,
             config=config.stability,
             reasons=reasons(),
+            fitted=fitted,
             progress=partial(tell, stage),
         )
         for kind, stage in stages.items()

@@ -138,6 +138,7 @@ def train_out_of_time(
     stability = refit(
         rows.take,
         features.specs,
+        fitted=fit.model,
         reasons=lambda: RefitReasons(features, matrix, numbers[TRAIN], tested, config),
         config=config,
         tell=tell,

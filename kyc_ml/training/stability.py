@@ -64,7 +64,9 @@ class Stability:
     kind: Literal["seed", "bootstrap"]
     runs: pd.DataFrame
     """One row a refit: run, seed, rows, customers, trees and the `METRICS` on the later rows.
-    Probabilities are the margin's own, before calibration."""
+    Probabilities are the margin's own, before calibration. Last, same_reasons: Jaccard overlap of a
+    row's reasons with the model's own, mean over the rows of the highest margins; NaN if the model
+    is not given."""
     metrics: pd.DataFrame
     """One row a metric: metric, refits, mean, sd, min, max."""
     pairs: pd.DataFrame
@@ -77,6 +79,11 @@ class Stability:
     skipped: int = 0
     """Bootstrap samples that held one class only and could not be fitted."""
 
+    @property
+    def same_reasons(self) -> float:
+        """Mean over the refits of how far their reasons agree with the model's own, 0 to 1."""
+        return float(self.runs["same_reasons"].mean())
+
 
 def measure_stability(
     kind: Literal["seed", "bootstrap"],
@@ -88,6 +95,7 @@ def measure_stability(
     model: ModelConfig,
     config: StabilityConfig,
     reasons: FindReasons,
+    fitted: Model | None = None,
     progress: Progress | None = None,
 ) -> Stability:
     """Refit with other seeds, or on customers drawn with replacement.
@@ -102,7 +110,7 @@ def measure_stability(
 
     `later`: rows no refit has seen, such as those of the test.
     `stopping`: early stopping rows; None fits all trees.
-    `reasons`: see `FindReasons`.
+    `reasons`: see `FindReasons`. `fitted`: the model that the refits repeat.
     Raises ValueError if the configured number of these refits is 0; DatasetError if a part has one
     class only, or no rows, or fewer than two samples hold both classes.
     """
@@ -126,7 +134,7 @@ def measure_stability(
             f"with {int(train.target.sum())} positives hold both classes: widen the part 'train'"
         )
         raise DatasetError(msg)
-    return _summarise(kind, refits, later, shown, reasons, skipped=n - len(refits))
+    return _summarise(kind, refits, later, shown, reasons, fitted=fitted, skipped=n - len(refits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,12 +232,17 @@ def _summarise(
     shown: Ints,
     find: FindReasons,
     *,
+    fitted: Model | None,
     skipped: int,
 ) -> Stability:
     most = min(max(later.target.size // _HEAD, 1), _MOST_OF_HEAD)
     head = np.argsort(-np.mean([refit.margin for refit in refits], axis=0), kind="stable")[:most]
     reasons = [(find(refit.model, shown), find(refit.model, head)) for refit in refits]
     runs = pd.DataFrame([_run(number, refit, later) for number, refit in enumerate(refits, 1)])
+    own = None if fitted is None else find(fitted, head)
+    runs["same_reasons"] = [
+        np.nan if own is None else _jaccard(own, each).mean() for _, each in reasons
+    ]
     pairs = pd.DataFrame(
         [
             {"one": i + 1, "other": j + 1, **_compare(refits[i], refits[j], reasons[i], reasons[j])}

@@ -183,17 +183,18 @@ FIRST = Where(column="is_first", values=("1",))
 
 
 @pytest.mark.parametrize(
-    ("table", "key", "where", "grows"),
+    ("rows", "grows"),
     [
-        ("transactions", ("customer_id",), None, False),  # silence: each payment ends it
-        ("transactions", ("customer_id", "country"), None, True),
-        ("transactions", ("customer_id",), FIRST, True),
-        ("labels", ("customer_id",), None, True),
+        (("transactions", ("customer_id",), None), False),  # silence: each payment ends it
+        (("transactions", ("customer_id", "country"), None), True),
+        (("transactions", ("customer_id",), FIRST), True),
+        (("labels", ("customer_id",), None), True),
     ],
 )
 def test_an_age_that_grows_with_the_data_is_unusual_only_if_it_is_short(
-    make_spec, make_table, table, key, where, grows
+    make_spec, make_table, rows, grows
 ):
+    table, key, where = rows
     how = Latest(table=table, key=key, reading="age_hours", where=where)
     ages = make_table([make_spec("age", how)], np.arange(1.0, 401.0)[:, None], {})
     reference = learn_reference(ages, np.ones(400, np.bool_))

@@ -158,6 +158,24 @@ def silences(past, own, days):
     return found
 
 
+def before(past, own):
+    return mean(past.mine(own, 90, lag=14)["amount"])
+
+
+def raised(past, own, days=14):
+    """Flag the rows that were at least three times the mean amount before them."""
+    rows = list(past.mine(own, days).itertuples())
+    ratios = [over(row.amount, before(past, row)) for row in rows]
+    return [float(ratio >= 3) for ratio in ratios if not math.isnan(ratio)]
+
+
+def hours_since_raised_began(past, own):
+    for row in past.mine(own).sort_values("event_time", ascending=False).itertuples():
+        if over(row.amount, before(past, row)) >= 3 and not sum(raised(past, row)):
+            return hours_between(moment_of(own), row.event_time)
+    return NAN
+
+
 def reactivated(past, own, days):
     ended = any(hours >= 24 * days for hours in silences(past, own, 30))
     flow = math.fsum(past.mine(own, 14)["amount"])
@@ -304,6 +322,12 @@ OWN = {
         if isinstance(o.counterparty_id, str)
         else NAN
     ),
+    "customer_amount_max_14d_to_mean_before": lambda p, o: over(
+        max(p.mine(o, 14)["amount"], default=NAN), before(p, o)
+    ),
+    "customer_raised_count_14d": lambda p, o: sum(raised(p, o)),
+    "customer_raised_share_14d": lambda p, o: mean(raised(p, o)),
+    "customer_hours_since_raised_began": hours_since_raised_began,
     "reactivates_180d": lambda p, o: reactivates(p, o, 180),
     "reactivates_365d": lambda p, o: reactivates(p, o, 365),
 }

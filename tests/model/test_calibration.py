@@ -26,7 +26,7 @@ METHODS = ("none", "platt", "beta", "isotonic", "venn_abers")
 FITTED = METHODS[1:]
 
 
-def cross_calibrate(margin, target, *, method, folds, seed=0):
+def cross_calibrate(margin, target, *, method, folds, seed=20130105):
     return _cross(margin, target, method=method, folds=folds, seed=seed, segments=None)[0]
 
 

@@ -140,6 +140,28 @@ def test_one_refit_has_no_spread(name):
         StabilityConfig(**{name: 1})
 
 
+def test_reasons_of_the_model_itself_are_compared_with_those_of_its_refits(parts):
+    asked = []
+
+    def reasons(model, rows):
+        asked.append((model, rows))
+        return parts["reasons"](model, rows)
+
+    got = seed_stability(**{**parts, "reasons": reasons}, config=CONFIG)
+    assert np.isnan(got.same_reasons)
+    first, head = asked[0][0], asked[1][1]
+    again = seed_stability(**parts, config=CONFIG, fitted=first)
+    assert again.runs["same_reasons"].iloc[0] == 1.0  # the first seed is the model's own
+    one, *others = [parts["reasons"](model, head) for model, _ in asked[1::2]]
+    for found, other in zip(again.runs["same_reasons"].iloc[1:], others, strict=True):
+        overlaps = [
+            len({*a} & {*b}) / len({*a} | {*b})
+            for a, b in zip(one.tolist(), other.tolist(), strict=True)
+        ]
+        assert found == pytest.approx(np.mean(overlaps))
+    assert again.same_reasons == pytest.approx(again.runs["same_reasons"].mean())
+
+
 def test_refits_of_an_averaged_model_are_averaged_too(parts):
     several = parts["model"].model_copy(update={"averaged": 3})
     rows = {name: parts[name] for name in ("train", "later", "stopping", "specs", "reasons")}

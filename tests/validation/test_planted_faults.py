@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kyc_ml.registry import REFITS
 from kyc_ml.validation.catalogue import PROCEDURES
 
 LATER = {"first_day": 160, "days": 60}
@@ -106,6 +107,12 @@ def reasons_without_contrast(world, score, evidence):
     return with_reference(evidence, by_reason={}, contributions={})
 
 
+def reasons_of_chance(world, score, evidence):
+    """Reasons of which refits repeat less than one of three."""
+    metrics = {**evidence.bundle.metrics, REFITS: {"number": 2, "same_reasons": 0.19}}
+    return replace(evidence, bundle=replace(evidence.bundle, metrics=metrics))
+
+
 def usual(evidence):
     return evidence.bundle.reference.quantiles.items()
 
@@ -116,6 +123,7 @@ CAUGHT = [
     (reasons_beside_the_point, "explanation.reasons", "covered", "amber", ""),
     (reasons_inside_the_range, "explanation.reasons", "usual", "amber", ""),
     (reasons_without_contrast, "explanation.reasons", "usual", "amber", ""),
+    (reasons_of_chance, "explanation.reasons", "of_refits", "red", ""),
     (shifted_prior, "calibration.overall", "missed_share", "red", ""),
     (shifted_prior, "calibration.jeffreys", "missed_share", "red", ""),
     (dropped_feature, "data.missingness", "emptied", "red", "signal"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,8 +19,8 @@ from kyc_ml.decision.explain.sentences import (
     say_reason,
     say_usual,
 )
-from kyc_ml.decision.wording import write_both
-from kyc_ml.features import FeatureTable
+from kyc_ml.decision.wording import Pair, write_both
+from kyc_ml.features import FeatureSpec, FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names
 
 NOTHING_STANDS_OUT: Final = "nothing_stands_out"
@@ -150,74 +151,86 @@ def _write_all(
     effects: Effects,
 ) -> _Sentences:
     """Write every reason; equal ones only once, because most rows of a bank share them."""
-    group = reference.group_of(features)
-    names = [
-        (reference.name_cell(place, "en"), reference.name_cell(place, "zh"))
-        for place in range(len(reference.usuals))
-    ]
-    empty = np.full(chosen.shape, np.nan)
-    written = _Sentences(
-        english=np.empty(chosen.shape, object),
-        chinese=np.empty(chosen.shape, object),
-        value=empty.copy(),
-        median=empty.copy(),
-        percentile=empty.copy(),
-    )
+    group, count = reference.group_of(features), len(reference.usuals)
+    english, chinese = (np.empty(chosen.shape, object) for _ in range(2))
+    value, median, percentile = (np.full(chosen.shape, np.nan) for _ in range(3))
     if chosen.shape[1]:
-        nothing = write_both("reason", "nothing")
         alone = chosen[:, 0] < 0
-        written.english[alone, 0], written.chinese[alone, 0] = nothing
+        english[alone, 0], chinese[alone, 0] = write_both("reason", "nothing")
     for column in np.unique(chosen[chosen >= 0]):
         spec = features.specs[column]
         row, place = np.nonzero(chosen == column)
         texts, which = _values(features, column, row)
         sign = np.sign(pushed[row, place]).astype(np.int64)
         # one sentence for each value, group and sign
-        key = (which * len(names) + group[row]) * 3 + sign + 1
+        key = (which * count + group[row]) * 3 + sign + 1
         _, first, same = np.unique(key, return_index=True, return_inverse=True)
-        medians = np.array([usual.medians.get(spec.name, np.nan) for usual in reference.usuals])
-        percentile = np.full(first.size, np.nan)
+        groups, places = group[row[first]], np.full(first.size, np.nan)
         if spec.kind != "category":
             own = features.numbers[row, column]
-            written.value[row, place] = own
-            written.median[row, place] = medians[group[row]]
+            medians = np.array([usual.medians.get(spec.name, np.nan) for usual in reference.usuals])
             for number, usual in enumerate(reference.usuals):
-                here = group[row[first]] == number
-                percentile[here] = usual.percentile(spec.name, own[first[here]])
-            written.percentile[row, place] = percentile[same]
-        figures = [
-            figures_beside(
-                spec, texts[which[each]], reference.usuals[group[row[each]]], currency=currency
-            )
-            for each in first
-        ]
-        normal = {
-            (number, more): say_usual(
-                spec,
-                reference.usuals[number],
-                group=names[number] if number else None,
-                currency=currency,
-                more=more,
-            )
-            for number, more in set(zip(group[row[first]].tolist(), figures, strict=True))
-        }
-        sentences = [
-            say_reason(
-                spec,
-                texts[which[each]],
-                usual=normal[group[row[each]], more],
-                percentile=float(percentile[number]),
-                currency=currency,
-                effect=effects[float(sign[each])],
-                more=more,
-            )
-            for number, (each, more) in enumerate(zip(first, figures, strict=True))
-        ]
-        for into, language in ((written.english, 0), (written.chinese, 1)):
-            into[row, place] = np.array([sentence[language] for sentence in sentences], object)[
-                same
-            ]
-    return written
+                here = groups == number
+                places[here] = usual.percentile(spec.name, own[first[here]])
+            value[row, place], median[row, place] = own, medians[group[row]]
+            percentile[row, place] = places[same]
+        sentences = _say_each(
+            spec,
+            [texts[each] for each in which[first]],
+            groups=groups.tolist(),
+            percentiles=places.tolist(),
+            effects=[effects[float(each)] for each in sign[first]],
+            reference=reference,
+            currency=currency,
+        )
+        for into, said in zip((english, chinese), zip(*sentences, strict=True), strict=True):
+            into[row, place] = np.array(said, object)[same]
+    return _Sentences(
+        english=english, chinese=chinese, value=value, median=median, percentile=percentile
+    )
+
+
+def _say_each(
+    spec: FeatureSpec,
+    values: Sequence[Value],
+    *,
+    groups: Sequence[int],
+    percentiles: Sequence[float],
+    effects: Sequence[Pair],
+    reference: PeerReference,
+    currency: str,
+) -> list[Pair]:
+    """Write one feature's sentences, each with what is usual in the group of its row."""
+    figures = [
+        figures_beside(spec, value, reference.usuals[group], currency=currency)
+        for value, group in zip(values, groups, strict=True)
+    ]
+    normal = {
+        (group, more): say_usual(
+            spec,
+            reference.usuals[group],
+            group=(reference.name_cell(group, "en"), reference.name_cell(group, "zh"))
+            if group
+            else None,
+            currency=currency,
+            more=more,
+        )
+        for group, more in set(zip(groups, figures, strict=True))
+    }
+    return [
+        say_reason(
+            spec,
+            value,
+            usual=normal[group, more],
+            percentile=percentile,
+            currency=currency,
+            effect=effect,
+            more=more,
+        )
+        for value, group, percentile, effect, more in zip(
+            values, groups, percentiles, effects, figures, strict=True
+        )
+    ]
 
 
 def _values(features: FeatureTable, column: np.int64, row: Ints) -> tuple[list[Value], Ints]:

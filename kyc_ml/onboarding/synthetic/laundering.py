@@ -12,7 +12,7 @@ it is whole, and its probability is 1. A customer in no scheme has probability 0
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
@@ -38,6 +38,7 @@ from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, BankConfig
 
 _SCHEMES: Final = {v.TYPOLOGIES.index(name): row for name, row in v.CONDUCT["schemes"].items()}
 _TREND_OF_OLD: Final = -0.25
+Turns = defaultdict[tuple[int, bool, bool], "count[int]"]
 _TRADES: Final = ("salaried", "shops", "shops", "firms", "firms")
 """Column of the log-odds of guilt, for each way of earning."""
 
@@ -87,7 +88,7 @@ def plan_schemes(config: BankConfig, customers: Customers, *, rng: Generator) ->
     drawn = rng.choice(kinds, others.size, p=[row["share"] for row in _SCHEMES.values()])
     wanted = config.launderer_share * len(customers)
     schemes: list[Scheme] = []
-    turns = (count(), count())
+    turns: Turns = defaultdict(count)
     for ring, typology in enumerate([*kinds, *drawn.tolist()]):
         size = int(rng.integers(3, 6)) if typology == v.CYCLE else 1
         if typology == v.DORMANT_REACTIVATION:
@@ -128,7 +129,7 @@ def plan_scatter_gathers(
     free = customers.steady
     free[np.concatenate([scheme.members for scheme in planned])] = False
     weight = np.where(free, customers.risk, 0.0)
-    turns = (count(), count())
+    turns: Turns = defaultdict(count)
     drawn = rng.choice(free.size, int(sizes.sum()), replace=False, p=weight / weight.sum())
     schemes = [
         _draw_scheme(
@@ -178,10 +179,10 @@ def _draw_scheme(
     customers: Customers,
     *,
     certain: bool,
-    turns: tuple[Iterator[int], Iterator[int]],
+    turns: Turns,
     rng: Generator,
 ) -> Scheme:
-    """Draw one scheme; `turns` count the honest and the guilty ones, each spread over time."""
+    """Draw one scheme; `turns` count those of a kind: typology, guilt, new members."""
     severity = float(rng.standard_normal())
     kind = _SCHEMES.get(typology, _SCHEMES[v.CYCLE])
     half = not certain and bool(rng.random() < kind["half"])
@@ -190,10 +191,13 @@ def _draw_scheme(
     probability = 1.0 if certain else probability
     first = int(customers.first_day[members].max()) + 1
     # new customers begin late: the others begin earlier, so that the number stays the same
-    trend = 0.0 if first > 1 else _TREND_OF_OLD
+    new = first > 1
+    trend = 0.0 if new else _TREND_OF_OLD
     guilty = bool(rng.random() < probability)
-    # about as many begin in each month: figures of a period have less noise than a life's
-    luck = rhythm.spread(np.array([next(turns[guilty])]))
+    # about as many begin in each month, so that two periods differ little by chance; a bank of
+    # a few thousand customers would otherwise show a model as badly calibrated that is not
+    turn = next(turns[typology, guilty, new]) + 2 * typology + guilty
+    luck = rhythm.spread(np.array([turn]))
     part = float(rhythm.follow_trend(luck, trend)[0])
     start_day = first + int(part * (config.days - 2 * WAVE_DAYS - first))
     if typology == v.DORMANT_REACTIVATION:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from kyc_ml.decision import NOTHING_STANDS_OUT, find_unusual, learn_reference, rank_reasons
 from kyc_ml.metrics import Ints
+from kyc_ml.registry import REFITS
 from kyc_ml.validation.attribution import reasons_of_rows
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
@@ -126,13 +127,17 @@ def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     joint = (before >= 0).sum(axis=1) + (after >= 0).sum(axis=1) - common
     # two rows without a reason agree
     overlap = np.divide(common, joint, out=np.ones(rows.size), where=joint > 0)
+    refits = evidence.bundle.metrics.get(REFITS, {})
+    same = refits.get("same_reasons", np.nan)
+    noted = notice("refits_compared", refits=refits["number"]) if refits else notice("no_refits")
     return Outcome(
         values={
             "overlap": float(overlap.mean()),
+            "of_refits": np.nan if same is None else same,
             "first_kept": float((before[:, 0] == after[:, 0]).mean()),
             **_describe_reasons(evidence, settings, k=k),
         },
-        notes=(notice("rows_drawn", rows=rows.size),),
+        notes=(notice("rows_drawn", rows=rows.size), noted),
     )
 
 
