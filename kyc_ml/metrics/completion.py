@@ -29,8 +29,8 @@ class ReportingCurve:
     def of(cls, delay: Floats, age: Floats, *, weight: Floats | None = None) -> Self:
         """Estimate the curve from the positives known so far.
 
-        A positive is seen only if its delay is at most its age: of young rows only the quick
-        ones are there (right truncation). In reverse time that is late entry, and the product
+        A positive is seen only if its delay is at most its age: young rows show only the
+        quick ones (right truncation). In reverse time that is late entry, and the product
         limit is the likeliest curve without any assumption on its shape, given that reporting
         does not change over time. Some rows must be old enough for every delay of the window;
         otherwise the curve is relative to the longest delay that could be seen.

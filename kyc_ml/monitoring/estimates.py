@@ -282,7 +282,7 @@ class _Recalibration:
     place: Ints
     margin: Floats
     target: Floats
-    free: bool  # any rising map; else a line of log-odds
+    free: bool  # any rising map; otherwise a line of log-odds
 
     @classmethod
     def of(cls, margin: Floats, target: Floats, weight: Floats) -> _Recalibration:

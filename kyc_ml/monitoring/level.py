@@ -71,7 +71,7 @@ def level_signals(outcomes: KnownOutcomes, policy: LevelPolicy | None = None) ->
 
     A row counts on the day its window closes, with what was known then: positives that are
     reported early do not make the evidence grow early, and late ones count as negative. A
-    subject's day without rows is no step. Evidence of a subject begins again at an alarm.
+    subject's day without rows does not count. Evidence of a subject begins again at an alarm.
     """
     policy = policy or LevelPolicy()
     used = np.flatnonzero(outcomes.closed)

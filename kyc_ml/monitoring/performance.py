@@ -94,7 +94,7 @@ class _Followed:
         window = outcomes.delay / pd.Timedelta(days=1)
         customers = outcomes.customers
         closed, target = outcomes.closed, rows["target"].to_numpy(np.float64)
-        # outcomes reported after the window count where known, but are no part of the curve
+        # outcomes reported after the window count where known, but do not shape the curve
         seen = np.flatnonzero((target == 1.0) & (took <= window))
         curves: list[ReportingCurve] = []
         if int(closed[seen].sum()) >= _FEWEST:
