@@ -126,7 +126,7 @@ class ScoringRun:
     at_hand: FeaturesAtHand | None = None
 
     def hand_over(self, path: Path) -> FeaturesAtHand | None:
-        """Move the features that the model has read to a file; None if there are none."""
+        """Move the features that the model has read to a file; None without any."""
         file = self.place.work / f"features-{MODEL}.parquet"
         done = self.steps.done(file.stem)
         if self.scorers.model is None or done is None:
