@@ -151,7 +151,7 @@ class Pictures:
 def _monthly_series(  # noqa: PLR0917  private
     table: pd.DataFrame, name: str, labels: Sequence[str], value: str, stem: str, place: int
 ) -> Series:
-    """Return a figure by month with its interval: points for observed figures, a line for estimates."""
+    """Return a figure by month with its interval: points if observed, a line if estimated."""
     by_month = table.set_index("month").reindex(pd.Index(labels))
     columns = {"values": value, "low": f"{stem}low", "high": f"{stem}high"}
     found = {end: by_month[column].to_numpy(np.float64) for end, column in columns.items()}
