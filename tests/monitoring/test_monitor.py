@@ -134,11 +134,11 @@ def test_signals_become_alerts_that_the_page_lists(monitor, tmp_path):
     result = monitor(make_night(0), make_night(1, status="refused"), **asked)
     [alert] = {each.id for each in result.alerts.alerts if each.signal["code"] == "night.refused"}
     assert alert in result.pages["en"].read_text(encoding="utf-8")
-    assert (tmp_path / "alerts.jsonl").read_text().count("night.refused") == 1
+    assert (tmp_path / "alerts.jsonl").read_text().count('"code": "night.refused"') == 1
     # the same nights again are the same alert, and nobody is notified twice
     again = monitor(**asked)
     assert alert in {each.id for each in again.alerts.alerts}
-    assert (tmp_path / "alerts.jsonl").read_text().count("night.refused") == 1
+    assert (tmp_path / "alerts.jsonl").read_text().count('"code": "night.refused"') == 1
 
 
 def test_without_a_record_and_with_half_a_source_there_is_an_error(tmp_path, monitor):
