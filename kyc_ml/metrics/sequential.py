@@ -69,7 +69,7 @@ def level_evidence(
 def comparison_evidence(
     target: Floats, champion: Floats, challenger: Floats, *, day: Ints, groups: Ints
 ) -> tuple[Floats, Floats]:
-    """Compute the e-values of each day against an equal or worse, and an equal or better challenger.
+    """Compute e-values of each day against an equal or worse, and an equal or better, challenger.
 
     The first hypothesis is that the log loss of the champion less that of the challenger has a
     mean of at most 0, the second of at least 0, each given what `level_evidence` is given. A row
