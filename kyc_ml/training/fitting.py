@@ -61,8 +61,8 @@ def fit_in_time(
 
     Where the last fit learns from the calibration rows too, all learned rows after the train part
     calibrate, each by a fit of the same kind without its customer. A fit on the parts before them
-    is weaker than the one in use, so that a map of its margins is too steep: on ten synthetic
-    banks expected outcomes were 8 % too many by it.
+    is weaker than the one in use, and a map of its margins too steep for it: on three synthetic
+    banks observed outcomes were 77 to 94 % of those expected, and 89 to 102 % in this way.
 
     Source: Platt 1999, Probabilistic outputs for support vector machines, section 2.3: margins
     held out by cross-validation.

@@ -155,9 +155,9 @@ class ScoredRows:
 
         `tiers`: the policy's tiers, lowest first.
         Returns pyarrow.Table of n rows; keys, margin, probability, the tiers of the probability
-        alone, of the score (with the expert rating) and in force, segment, status, judged (whether
-        the row is evaluated), target (1 or 0; null where it is not) and typology. They are
-        customers' data.
+        alone, of the score (with the expert rating) and in force, segment, status, `judged`
+        (whether the row is evaluated), target (1 or 0; null where it is not) and typology. They
+        are customers' data.
         """
         names = np.array(tiers, dtype=object)
         target = np.full(len(self), None, dtype=object)

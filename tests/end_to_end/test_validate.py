@@ -202,7 +202,7 @@ def test_the_runs_own_test_part_can_judge_instead(validated, place, tmp_path):
     then = mature_labels(tables, keys, unit="fraud", as_of=trained, config=config.dataset)
     known = rows[then.usable].assign(target=then.target[then.usable])
     assert metrics["test/auc"] == pytest.approx(roc_auc_score(known["target"], known["margin"]))
-    assert today["target"].sum() > known["target"].sum()  # some cases end after the training date
+    assert today["target"].sum() >= known["target"].sum()  # cases may end after the training date
     assert '<html lang="zh' in (out / "report.html").read_text()[:200]
 
 

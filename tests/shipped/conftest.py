@@ -179,7 +179,7 @@ def write_synthetic(folder):
         seed=3,
         fraud_share=0.03,
         fraud_delay_median_days=5.0,
-        launderer_share=0.1,
+        launderer_share=0.2,
         report_share=1.0,
         report_delay_median_days=10.0,
     )

@@ -203,7 +203,7 @@ def config():
     content["features"] |= {"families": ["velocity", "devices"]}
     content["splits"] = {"method": "customer_folds", "folds": 3}
     content["model"] |= {"n_estimators": 20, "learning_rate": 0.2, "min_child_samples": 20}
-    content["model"] |= {"n_jobs": 1}
+    content["model"] |= {"n_jobs": 1, "refit": "none"}
     content["calibration"] |= {"candidates": ["platt"], "folds": 2, "segment": None}
     content["tuning"] |= {"trials": 2, "folds": {"method": "prequential", "folds": 3}}
     return RunConfig.model_validate(content)

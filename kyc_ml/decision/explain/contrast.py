@@ -22,7 +22,7 @@ SMALLEST: Final = 0.05
 such a reason adds little, and refits of the model do not agree on it."""
 
 LEAST: Final = 0.01
-"""Log-odds below which a group is no reason of any row: the odds change by less than 1 %, and
+"""Log-odds below which a group is left out in every row: the odds change by less than 1 %, and
 the number would be written as 0.00 (convention)."""
 
 

@@ -74,6 +74,7 @@ def compute_tier_table(
     policy: TierPolicy,
     target: Floats | None = None,
     customers: Ints | None = None,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Count rows by tier, with the expected rate and, given outcomes, the observed rate.
 
@@ -81,13 +82,15 @@ def compute_tier_table(
     ----------
     customers : int64 array of shape (n,), optional
         The customer of each row, as a number from 0; without it rows are independent.
+    confidence : float
+        Of the interval of each tier by itself.
 
     Returns
     -------
     DataFrame
         One row per tier, lowest first: tier, tier_zh, from_probability (of all), rows,
         share, expected_rate and, where `target` is given, positives, observed_rate, ci_low,
-        ci_high (95 %, as of `observed_over_expected`). Rates of an empty tier, and shares of no
+        ci_high (as of `observed_over_expected`). Rates of an empty tier, and shares of no
         rows, are NaN.
     """
     rows = []
@@ -105,7 +108,10 @@ def compute_tier_table(
         if target is not None:
             hits = int(target[here].sum())
             found = observed_over_expected(
-                target[here], proba[here], None if customers is None else customers[here]
+                target[here],
+                proba[here],
+                None if customers is None else customers[here],
+                confidence=confidence,
             )
             row |= {
                 "positives": hits,

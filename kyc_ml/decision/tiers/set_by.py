@@ -16,7 +16,6 @@ from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
 from kyc_ml.decision.wording import Pair, name_both, name_grade, say_entered, write_both
-from kyc_ml.display import format_rate
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
@@ -84,13 +83,11 @@ def _say_model(grades: Grades, row: int) -> Pair:
     # the lowest tier has no cut-off: the probability did not reach that of the next one
     place = max(tier, 1)
     cut = grades.policy.cut_offs(segment)[place]
-    shown = format_rate(proba)
-    if shown == format_rate(cut) and proba != cut:
-        shown = f"{100 * proba:.17g}%"
+    close = f"{100 * proba:.3g}" == f"{100 * cut:.3g}" and proba != cut
     return write_both(
         "set_by",
         "model" if tier else "model_below",
-        proba=shown,
+        proba=f"{100 * proba:.{17 if close else 3}g}%",
         cut=f"{100 * cut:.4g}%",
         tier=_name(grades, place),
         segment=""
@@ -123,7 +120,7 @@ def _say_rating(grades: Grades, row: int, *, alone: bool) -> Pair:
 
 
 def _say_moved(grades: Grades, row: int) -> Pair:
-    """Say from which tier of the model the rating moved the row."""
+    """Write from which tier of the model the rating moved the row."""
     before, after = grades.model[row], grades.of_score[row]
     key = "raised" if before < after else "lowered"
     return write_both("set_by", key, before=_name(grades, before), after=_name(grades, after))

@@ -38,7 +38,7 @@ class Selection:
     """One row a feature: feature, family, kept, why ('' or all missing, constant, useless,
     shifting, flipping; the first that holds), gain and noise_gain (medians over repetitions), hits
     (repetitions in which the feature beat the noise), psi (the largest of any two blocks, less its
-    expectation by chance), psi_blocks, psi_real (beyond chance), z_low and z_high (the lowest and
+    expectation by chance), psi_blocks, psi_real (significant), z_low and z_high (the lowest and
     highest of the blocks' relation to the outcome). A figure that was not computed is NaN."""
 
     def counts(self) -> dict[str, int]:

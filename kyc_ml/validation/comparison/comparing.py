@@ -52,7 +52,7 @@ class Comparison:
         model, then the columns of `compute_reliability`.
     tiers : DataFrame
         One row a pair of tiers, lowest first: champion_tier, challenger_tier, rows (all later
-        ones), judged, positives, observed_rate, ci_low, ci_high (Jeffreys; NaN where no row
+        ones), `judged`, positives, observed_rate, ci_low, ci_high (Jeffreys; NaN where no row
         has a known outcome).
     moved : DataFrame
         One row an observation whose tier changes: observation_id, customer_id, decision_time,
