@@ -106,7 +106,7 @@ def customers_due(
         ``missing:industry;expired:document_expiry``; the customers with most faults first.
     """
     flags, columns = _flags(tables, as_of, by=by, stale_days=stale_days)
-    names = [name for name in flags if ":" in str(name)]
+    names = [str(name) for name in flags if ":" in str(name)]
     found = flags[names].fillna(value=False).astype(bool)
     due = flags.loc[found.any(axis=1), [CUSTOMER_ID, *columns]].copy()
     chosen = found.loc[due.index]
