@@ -119,11 +119,11 @@ def record(args):
         whole.add(replace(nights[0], day=day, run="last"))
         print(f"one more night: {time.perf_counter() - begun:.3f} s; {args.nights} nights of "
               f"{args.features} features: {whole.path.stat().st_size / 1e6:.1f} MB")  # fmt: skip
-        begun = time.perf_counter()
+        begun = time.process_time()
         days = whole.nights("fraud")["day"]
         find_drift(whole, {}, since=days.iloc[-min(365, len(days))])
         feature_moves(whole, "fraud", None, day=days.iloc[-1])
-        print(f"read and evaluated: {time.perf_counter() - begun:.2f} s")
+        print(f"read and evaluated, processor time: {time.process_time() - begun:.2f} s")
 
 
 def page(args):
