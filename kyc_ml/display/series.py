@@ -89,10 +89,7 @@ def draw_distributions(
 ) -> Drawing:
     """Draw the shares of two distributions over the same bins, side by side in each bin.
 
-    Parameters
-    ----------
-    labels : sequence of str
-        Names of the bins, or empty.
+    `labels`: names of the bins, or empty.
     """
     width, height = size
     most, step = max(*before, *now, 1e-12), width / max(len(before), 1)

@@ -162,15 +162,8 @@ def run_watchdog(
 ) -> AlertsResult:
     """Find the nights that did not arrive, and alert; see `find_missing` and `run_alerts`.
 
-    Parameters
-    ----------
-    by : str
-        Time of the day in `zone` at which a night is due, such as 07:00.
-
-    Raises
-    ------
-    ConfigError
-        If `by` is not a time of the day.
+    `by`: time of the day in `zone` at which a night is due, such as 07:00.
+    Raises ConfigError if `by` is not a time of the day.
     """
     try:
         due = time.fromisoformat(by)

@@ -19,39 +19,28 @@ _PATH: Final = ("day", "rows", "positives", "evidence_better", "evidence_worse")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengerEvidence:
-    """A paired sequential test of the log loss.
-
-    Attributes
-    ----------
-    verdict : {'better', 'worse', 'not_decided'}
-        Of the challenger.
-    rows, positives : int
-        Observations that both have scored and whose window has closed.
-    gain : float
-        Mean log loss of the champion less that of the challenger; NaN without rows.
-    evidence_better, evidence_worse : float
-        Largest e-value so far over its limit: decided at 1.
-    positives_needed : int or None
-        How many more positives would decide at the present rate, roughly; None where the
-        evidence does not grow, 0 if decided.
-    decided_on : str
-        Day (ISO) on which the evidence sufficed; empty before.
-    path : DataFrame
-        day, rows, positives, evidence_better, evidence_worse.
-    text : Text
-        The verdict as a sentence with its figures and what is guaranteed.
-    """
+    """A paired sequential test of the log loss."""
 
     verdict: Decision
+    """{'better', 'worse', 'not_decided'}; of the challenger."""
     rows: int
     positives: int
+    """`rows` and `positives`: observations that both have scored and whose window has closed."""
     gain: float
+    """Mean log loss of the champion less that of the challenger; NaN without rows."""
     evidence_better: float
     evidence_worse: float
+    """`evidence_better` and `evidence_worse`: largest e-value so far over its limit: decided at
+    1."""
     positives_needed: int | None
+    """How many more positives would decide at the present rate, roughly; None where the evidence
+    does not grow, 0 if decided."""
     decided_on: str
+    """Day (ISO) on which the evidence sufficed; empty before."""
     path: pd.DataFrame
+    """day, rows, positives, evidence_better, evidence_worse."""
     text: Text
+    """The verdict as a sentence with its figures and what is guaranteed."""
 
 
 def compare_challenger(
@@ -61,12 +50,8 @@ def compare_challenger(
 
     The side that first has sufficient evidence decides; what comes later does not change it.
 
-    Parameters
-    ----------
-    champion, challenger : KnownOutcomes
-        Outcomes are those of `champion`.
-    level : float
-        Chance of any false verdict, whenever one looks and however often.
+    `champion`, `challenger`: outcomes are those of `champion`.
+    `level`: chance of any false verdict, whenever one looks and however often.
     """
     used = np.flatnonzero(champion.closed)
     rival = challenger.rows.set_index(OBSERVATION_ID)["probability"]

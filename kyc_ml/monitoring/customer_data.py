@@ -94,16 +94,9 @@ def customers_due(
 ) -> pd.DataFrame:
     """List the customers whose information is due for an update: confidential.
 
-    Parameters
-    ----------
-    as_of, by, stale_days
-        As in `customer_data`.
-
-    Returns
-    -------
-    DataFrame
-        customer_id, the columns of `by`, faults (count) and reasons, such as
-        ``missing:industry;expired:document_expiry``; the customers with most faults first.
+    `as_of`, `by`, `stale_days`: as in `customer_data`.
+    customer_id, the columns of `by`, faults (count) and reasons, such as
+    ``missing:industry;expired:document_expiry``; the customers with most faults first.
     """
     flags, columns = _flags(tables, as_of, by=by, stale_days=stale_days)
     names = [str(name) for name in flags if ":" in str(name)]
@@ -122,12 +115,8 @@ def customers_due(
 def save_due(due: pd.DataFrame, path: Path) -> None:
     """Write the list of `customers_due`, readable by its owner alone, as CSV or Parquet.
 
-    Raises
-    ------
-    ConfigError
-        If the name ends with neither .csv nor .parquet.
-    OutputError
-        If it cannot be written.
+    Raises ConfigError if the name ends with neither .csv nor .parquet; OutputError if it cannot be
+    written.
     """
     if path.suffix not in {".csv", ".parquet"}:
         msg = f"{path} must end with .csv or .parquet, got {path.suffix or 'no ending'}"

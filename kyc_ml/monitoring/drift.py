@@ -66,22 +66,15 @@ _BEFORE, _AFTER = 91, 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightsDrift:
-    """What has moved in a record of nights.
-
-    Attributes
-    ----------
-    signals : tuple of Signal
-        In order of their days; each change once, on the night that raised it.
-    table : DataFrame
-        One row for each of them: day, since, model, code, family, subject, features (tuple, the
-        strangest first), value (evidence), key of the signal and of its cause.
-    evidence : DataFrame
-        day, model (empty for the tables), family, evidence; an alarm is at `metrics.ALARM`.
-    """
+    """What has moved in a record of nights."""
 
     signals: tuple[Signal, ...]
+    """In order of their days; each change once, on the night that raised it."""
     table: pd.DataFrame
+    """One row for each of them: day, since, model, code, family, subject, features (tuple, the
+    strangest first), value (evidence), key of the signal and of its cause."""
     evidence: pd.DataFrame
+    """day, model (empty for the tables), family, evidence; an alarm is at `metrics.ALARM`."""
 
 
 def find_drift(
@@ -89,12 +82,10 @@ def find_drift(
 ) -> NightsDrift:
     """Find what has moved in the tables and models of a record.
 
-    Parameters
-    ----------
-    bundles : mapping of model to Bundle
-        For the effect on the score; a model without one is watched too.
-    since : str
-        First night to read, an ISO date. The first 60 nights raise little: they are learned from.
+    `bundles`: mapping of model to Bundle; for the effect on the score; a model without one is
+    watched too.
+    `since`: first night to read, an ISO date. The first 60 nights raise little: they are learned
+    from.
     """
     nights = record.nights(since=since)
     found = list(findings_of_nights(nights))
@@ -129,18 +120,10 @@ def feature_moves(
 ) -> pd.DataFrame:
     """Compare the features of the last nights with the nights before, and rank them.
 
-    Parameters
-    ----------
-    day : str, optional
-        Last night to compare; by default the last one of the bundle.
-
-    Returns
-    -------
-    DataFrame
-        feature; moved (share of the rows that would need another bin, 0 to 1); effect (mean
-        change of the log-odds of a usual row, NaN without a bundle); before and after (float
-        arrays, shares by bin of 91 nights and of the last 7); labels of the bins. The largest
-        effect first.
+    `day`: last night to compare; by default the last one of the bundle.
+    feature; moved (share of the rows that would need another bin, 0 to 1); effect (mean change of
+    the log-odds of a usual row, NaN without a bundle); before and after (float arrays, shares by
+    bin of 91 nights and of the last 7); labels of the bins. The largest effect first.
     """
     since = "" if day is None else (pd.Timestamp(day) - pd.Timedelta(days=365)).strftime("%Y-%m-%d")
     profiles = record.profiles(model, since=since)
@@ -171,10 +154,8 @@ def effect_on_score(bundle: Bundle, feature: str, before: Floats, after: Floats)
     All other features have their median or commonest value, so effects that depend on two
     features together are left out. NaN if the bundle does not have the feature in its profile.
 
-    Parameters
-    ----------
-    before, after : float64 arrays of shape (bins,)
-        Shares in the bins of the bundle's profile, the first of them for missing values.
+    `before`, `after`: float64 arrays of shape (bins,); shares in the bins of the bundle's profile,
+    the first of them for missing values.
     """
     profile = bundle.profile
     if profile is None or feature not in profile.bins or feature not in bundle.model.feature_names:

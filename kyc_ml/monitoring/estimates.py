@@ -75,21 +75,14 @@ def estimates_by_period(
     Source: NannyML's confidence-based performance estimation; Bialek, Kuberski, Perrakis and
     Bifet 2024, arXiv 2401.08348 (PAPE).
 
-    Parameters
-    ----------
-    features : DataFrame, optional
-        Numeric features indexed by observation_id, for ``pape``; missing rows and values are
-        allowed. Without them only ``cbpe`` is computed.
-
-    Returns
-    -------
-    DataFrame
-        One row a month, estimator ('cbpe', 'pape') and figure ('auc', 'average_precision',
-        'recall_at_capacity', 'o_e'): month, estimator, figure, estimate, low, high (95 %),
-        reference_rows (0 where fewer than 10 of a class were known: the probabilities are then
-        taken as they are, the interval holds the chance of the outcomes only, and there is no
-        pape), truth (NaN until all windows of the month have closed), covered (whether low <=
-        truth <= high; None without a truth).
+    `features`: numeric features indexed by observation_id, for ``pape``; missing rows and values
+    are allowed. Without them only ``cbpe`` is computed.
+    One row a month, estimator ('cbpe', 'pape') and figure ('auc', 'average_precision',
+    'recall_at_capacity', 'o_e'): month, estimator, figure, estimate, low, high (95 %),
+    reference_rows (0 where fewer than 10 of a class were known: the probabilities are then taken as
+    they are, the interval holds the chance of the outcomes only, and there is no pape), truth (NaN
+    until all windows of the month have closed), covered (whether low <= truth <= high; None without
+    a truth).
     """
     months = outcomes.month.to_numpy()
     lines = []
@@ -124,18 +117,10 @@ def estimates_by_period(
 def coverage_signals(estimates: pd.DataFrame, *, model: str, day: str) -> tuple[Signal, ...]:
     """Test whether intervals of estimates contain the truth in at least 95 % of the months.
 
-    Parameters
-    ----------
-    estimates : DataFrame
-        Of `estimates_by_period`.
-    model, day : str
-        Of the signals; `day` is that of the evaluation.
-
-    Returns
-    -------
-    tuple of Signal
-        estimate.coverage, one for each estimator and figure that misses too often; the chance
-        of any is at most 5 % if all intervals are right, however often one looks.
+    `estimates`: of `estimates_by_period`.
+    `model`, `day`: of the signals; `day` is that of the evaluation.
+    estimate.coverage, one for each estimator and figure that misses too often; the chance of any is
+    at most 5 % if all intervals are right, however often one looks.
     """
     known = estimates[estimates["covered"].notna() & (estimates["reference_rows"] > 0)]
     names = known["estimator"] + "." + known["figure"]

@@ -32,38 +32,27 @@ _SPREAD: Final = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One subject's columns.
-
-    Attributes
-    ----------
-    family, subject : str
-    figure, noise : float64 arrays of shape (n, columns)
-    labels : tuple of str
-        One for each column: tier, value, or empty.
-    """
+    """One subject's columns."""
 
     family: str
     subject: str
     figure: Floats
     noise: Floats
+    """`figure` and `noise`: float64 arrays of shape (n, columns)."""
     labels: tuple[str, ...] = ("",)
+    """One for each column: tier, value, or empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Blocks of the same nights.
-
-    Attributes
-    ----------
-    days : DatetimeIndex of length n, ascending
-    blocks : tuple of Block, those of a family together
-    skip : bool array of shape (n,)
-        Nights that were refused: nothing is learned from them.
-    """
+    """Blocks of the same nights."""
 
     days: pd.DatetimeIndex
+    """DatetimeIndex of length n, ascending."""
     blocks: tuple[Block, ...]
+    """Tuple of Block, those of a family together."""
     skip: Mask
+    """bool array of shape (n,); nights that were refused: nothing is learned from them."""
 
     @property
     def families(self) -> tuple[str, ...]:

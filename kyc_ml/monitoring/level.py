@@ -32,38 +32,26 @@ _PATH: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelPolicy:
-    """When evidence becomes a signal.
-
-    Attributes
-    ----------
-    false_alarms : float
-        Mean number of false alarms allowed in 365 days of each family (all, tier, segment).
-    margin : float
-        A level within ``[1 / (1 + margin), 1 + margin]`` times the predicted one does no harm.
-    """
+    """When evidence becomes a signal."""
 
     false_alarms: float = 1.0
+    """Mean number of false alarms allowed in 365 days of each family (all, tier, segment)."""
     margin: float = 0.25
+    """A level within ``[1 / (1 + margin), 1 + margin]`` times the predicted one does no harm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelFound:
-    """Signals of the level, and the evidence of each day.
-
-    Attributes
-    ----------
-    signals : tuple of Signal
-        Those open at the end, level.all, level.tier and level.segment, with an estimate of the
-        level beyond the margin. Warning: evidence that the probabilities are wrong; critical:
-        evidence that the level itself is beyond the margin.
-    path : DataFrame
-        One row a family, subject and day on which windows closed: family, subject, day (ISO),
-        rows, positives, expected, evidence (over its limit), evidence_margin (the same for a
-        level beyond the margin), alarm (whether evidence reached its limit on that day).
-    """
+    """Signals of the level, and the evidence of each day."""
 
     signals: tuple[Signal, ...]
+    """Those open at the end, level.all, level.tier and level.segment, with an estimate of the level
+    beyond the margin. Warning: evidence that the probabilities are wrong; critical: evidence that
+    the level itself is beyond the margin."""
     path: pd.DataFrame
+    """One row a family, subject and day on which windows closed: family, subject, day (ISO), rows,
+    positives, expected, evidence (over its limit), evidence_margin (the same for a level beyond the
+    margin), alarm (whether evidence reached its limit on that day)."""
 
 
 def level_signals(outcomes: KnownOutcomes, policy: LevelPolicy | None = None) -> LevelFound:

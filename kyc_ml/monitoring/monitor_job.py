@@ -47,69 +47,48 @@ FailOn = Literal["critical", "warning", "never"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorRequest:
-    """What monitoring is asked to look at.
-
-    Attributes
-    ----------
-    out : Path
-        Folder of all nights, with their record.
-    source, data : Path or None
-        Source mapping and its files, for outcomes; without them nights alone are looked at.
-    as_of : Timestamp or None
-        Outcomes known later are not used; None is the end of the data.
-    models : tuple of str
-        Addresses of the models, such as 'models:/fraud/3'; by default the version of the last
-        night of each. A model is matched by its name.
-    to : Path or None
-        Folder of the pages and exports; None is `out`.
-    alerts, playbooks : Path or None
-        Configurations of alerts and incidents; None sends nothing.
-    fail_on : {'critical', 'warning', 'never'}
-        Severity of an open signal that gives exit code 1.
-    due : Path or None
-        CSV or Parquet file for the customers whose information is due for an update:
-        confidential, so only on demand; needs `source`.
-    log_mlflow : bool
-        Log the figures to the experiment of each model.
-    audit_log : Path
-        The log that keeps incidents.
-    """
+    """What monitoring is asked to look at."""
 
     out: Path
+    """Folder of all nights, with their record."""
     source: Path | None = None
     data: Path | None = None
+    """`source` and `data`: source mapping and its files, for outcomes; without them nights alone
+    are looked at."""
     as_of: pd.Timestamp | None = None
+    """Outcomes known later are not used; None is the end of the data."""
     models: tuple[str, ...] = ()
+    """Addresses of the models, such as 'models:/fraud/3'; by default the version of the last night
+    of each. A model is matched by its name."""
     to: Path | None = None
+    """Folder of the pages and exports; None is `out`."""
     alerts: Path | None = None
     playbooks: Path | None = None
+    """`alerts` and `playbooks`: configurations of alerts and incidents; None sends nothing."""
     fail_on: FailOn = "critical"
+    """{'critical', 'warning', 'never'}; severity of an open signal that gives exit code 1."""
     due: Path | None = None
+    """CSV or Parquet file for the customers whose information is due for an update: confidential,
+    so only on demand; needs `source`."""
     log_mlflow: bool = True
+    """Log the figures to the experiment of each model."""
     audit_log: Path = AUDIT_LOG
+    """The log that keeps incidents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorResult:
-    """What monitoring found.
-
-    Attributes
-    ----------
-    models : tuple of Watched
-    signals : tuple of Signal
-        Those open now, of all models and tables, the worst first; see `open_signals`.
-    pages : mapping of language to path
-    alerts : AlertsResult or None
-        None if no alerts were asked for.
-    failed : bool
-        Whether an open signal is as severe as `fail_on`.
-    """
+    """What monitoring found."""
 
     models: tuple[Watched, ...]
     signals: tuple[Signal, ...]
+    """Those open now, of all models and tables, the worst first; see `open_signals`."""
     pages: Mapping[Language, Path]
+    """Mapping of language to path."""
     alerts: AlertsResult | None = None
+    """None if no alerts were asked for."""
     failed: bool = False
+    """Whether an open signal is as severe as `fail_on`."""
 
     @property
     def code(self) -> int:
@@ -123,13 +102,8 @@ def run_monitor(
 ) -> MonitorResult:
     """Look at all nights of a folder, and write what was found.
 
-    Raises
-    ------
-    ConfigError
-        If the folder has no record, only one of source and data is given, or a configuration
-        is faulty.
-    OutputError
-        If a file cannot be written.
+    Raises ConfigError if the folder has no record, only one of source and data is given, or a
+    configuration is faulty; OutputError if a file cannot be written.
     """
     reporter = reporter or ProgressReporter()
     folder = asked.to or asked.out
@@ -203,10 +177,7 @@ def open_signals(raised: Sequence[Signal], days: Mapping[str, str]) -> tuple[Sig
     the tables or of a distribution, which is raised once, stays open for `OPEN_DAYS` days. The
     level and the coverage are evaluated again each time: their signals are open.
 
-    Parameters
-    ----------
-    days : mapping of model to ISO date
-        The last night of each.
+    `days`: mapping of model to ISO date; the last night of each.
     """
     if not any(days.values()):
         return ()

@@ -48,10 +48,7 @@ _BACK_HOURS: Final = 1.0
 def findings_of_nights(nights: pd.DataFrame) -> Iterator[Finding]:
     """Yield what limits named as the fault of each night that was not published.
 
-    Parameters
-    ----------
-    nights : DataFrame
-        As `NightsRecord.nights` returns them, of any models.
+    `nights`: as `NightsRecord.nights` returns them, of any models.
     """
     before: dict[str, Mapping[str, Any]] = {}
     for _, night in nights.sort_values(["day", "model"], kind="stable").iterrows():
@@ -114,10 +111,8 @@ def name_quarantine(table: Mapping[str, Any]) -> str:
 def name_mixture(column: str, day: Mapping[str, float], before: Mapping[str, float]) -> str:
     """Return the code of moved shares of a column's values.
 
-    Parameters
-    ----------
-    day, before : mapping of value to share
-        Of the rows of the last day, and of the rows known before.
+    `day`, `before`: mapping of value to share; of the rows of the last day, and of the rows known
+    before.
     """
     if column == HOUR:
         return "data.clock"
@@ -137,12 +132,8 @@ def name_mixture(column: str, day: Mapping[str, float], before: Mapping[str, flo
 def find_gaps(nights: pd.DataFrame, *, holidays: Collection[date] = ()) -> list[Finding]:
     """List nights that are missing, twice, out of order, empty, of another model or policy.
 
-    Parameters
-    ----------
-    nights : DataFrame
-        As `NightsRecord.nights` returns them with ``every_run=True``, of any models.
-    holidays : collection of date
-        Days without a night that need none.
+    `nights`: as `NightsRecord.nights` returns them with ``every_run=True``, of any models.
+    `holidays`: days without a night that need none.
     """
     found: list[Finding] = []
     for model, every in nights.groupby("model", sort=True):

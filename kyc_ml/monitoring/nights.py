@@ -47,49 +47,37 @@ _SCHEMA: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """One run of a model on a day.
-
-    Attributes
-    ----------
-    model : str
-        Name without version.
-    day : str
-        ISO date in the zone of the source.
-    run : str
-        Run id; empty where the run ended before it had one.
-    status : str
-        'published', 'refused' (a limit was exceeded), 'late' (the input had not arrived),
-        'failed', 'held' (by an incident) or 'served' (requests of a day, counted together).
-    as_of : str
-        Decision time, ISO, UTC; empty if unknown.
-    version, digest, policy : str
-        Name and version of the model, digest of its bundle, label of the tier policy.
-    scored_by : str
-        'model' or 'rating'; empty where nothing was scored.
-    rows_read, quarantined, scored, customers : int
-    profile : mapping of column to counts
-        Rows in each bin of the bundle's profile; the first bin is for missing values.
-    detail : mapping
-        Plain values: reason, faults, tiers and expected (by tier), unknown (rows by feature),
-        drift (figures), tables (see `describe_tables`), seconds (by stage), bytes (by kind of
-        file), customer_data (shares by field), folder.
-    """
+    """One run of a model on a day."""
 
     model: str
+    """Name without version."""
     day: str
+    """ISO date in the zone of the source."""
     status: str
+    """'published', 'refused' (a limit was exceeded), 'late' (the input had not arrived), 'failed',
+    'held' (by an incident) or 'served' (requests of a day, counted together)."""
     run: str = ""
+    """Run id; empty where the run ended before it had one."""
     as_of: str = ""
+    """Decision time, ISO, UTC; empty if unknown."""
     version: str = ""
     digest: str = ""
     policy: str = ""
+    """`version`, `digest` and `policy`: name and version of the model, digest of its bundle, label
+    of the tier policy."""
     scored_by: str = ""
+    """'model' or 'rating'; empty where nothing was scored."""
     rows_read: int = 0
     quarantined: int = 0
     scored: int = 0
     customers: int = 0
     profile: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Mapping of column to counts; rows in each bin of the bundle's profile; the first bin is for
+    missing values."""
     detail: Mapping[str, Any] = field(default_factory=dict)
+    """Plain values: reason, faults, tiers and expected (by tier), unknown (rows by feature), drift
+    (figures), tables (see `describe_tables`), seconds (by stage), bytes (by kind of file),
+    customer_data (shares by field), folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,17 +108,9 @@ class NightsRecord:
     def open(cls, path: Path, *, create: bool = False) -> Self:
         """Open a record: the file, or the folder of all nights, which holds it.
 
-        Parameters
-        ----------
-        create : bool
-            Make the file if it is absent; otherwise that is an error.
-
-        Raises
-        ------
-        ConfigError
-            If it is absent, is not a record, or was written by a newer kyc_ml.
-        OutputError
-            If it cannot be made.
+        `create`: make the file if it is absent; otherwise that is an error.
+        Raises ConfigError if it is absent, is not a record, or was written by a newer kyc_ml;
+        OutputError if it cannot be made.
         """
         path = path if path.suffix == ".db" else path / RECORD
         if create:
@@ -150,18 +130,10 @@ class NightsRecord:
     ) -> pd.DataFrame:
         """Return the nights in order of their days, one row for each model and day.
 
-        Parameters
-        ----------
-        since : str
-            First day to read, an ISO date.
-        every_run : bool
-            Return also the runs of a day that another one replaces: a published one stands for
-            the day, otherwise the one that came farthest.
-
-        Returns
-        -------
-        DataFrame
-            The fields of `Night` up to `customers`, attempts, recorded_at (UTC), and detail (dict).
+        `since`: first day to read, an ISO date.
+        `every_run`: return also the runs of a day that another one replaces: a published one stands
+        for the day, otherwise the one that came farthest.
+        The fields of `Night` up to `customers`, attempts, recorded_at (UTC), and detail (dict).
         """
         names = (*_COLUMNS, "attempts", "recorded_at", "detail")
         sql = f"SELECT {', '.join(names)} FROM nights WHERE day >= ?"
@@ -175,12 +147,9 @@ class NightsRecord:
     def profiles(self, model: str, *, since: str = "", digest: str | None = None) -> Profiles:
         """Return the counts by bin of published and served nights.
 
-        Parameters
-        ----------
-        since : str
-            First day to read, an ISO date.
-        digest : str, optional
-            Bundle whose nights are read, because bins differ; by default that of the last night.
+        `since`: first day to read, an ISO date.
+        `digest`: bundle whose nights are read, because bins differ; by default that of the last
+        night.
         """
         sql = (
             "SELECT day, run, status, recorded_at, model, digest, shape, profile FROM nights "
@@ -204,10 +173,7 @@ class NightsRecord:
         The same run again changes nothing but the number of attempts, and where it did not
         publish, the reason.
 
-        Raises
-        ------
-        OutputError
-            If the file cannot be written.
+        Raises OutputError if the file cannot be written.
         """
         names = (*_COLUMNS, "attempts", "recorded_at", "shape", "profile", "detail")
         # a published run never changes; the last reason of the others is the one to read
@@ -241,10 +207,7 @@ class NightsRecord:
     def add_customer_data(self, day: str, shares: pd.DataFrame) -> None:
         """Add the counts of `customer_data` of a day, in place of earlier ones of the day.
 
-        Raises
-        ------
-        OutputError
-            If the file cannot be written.
+        Raises OutputError if the file cannot be written.
         """
         packed = zlib.compress(shares.drop(columns="share").to_json(orient="split").encode(), 6)
         with open_store(self.path) as store:
@@ -272,12 +235,8 @@ def open_store(
 ) -> Iterator[sqlite3.Connection]:
     """Open the file of the record for one transaction, which is undone by an error.
 
-    Raises
-    ------
-    ConfigError
-        If the file is absent, or is not the record of this version of kyc_ml.
-    OutputError
-        If it cannot be written.
+    Raises ConfigError if the file is absent, or is not the record of this version of kyc_ml;
+    OutputError if it cannot be written.
     """
     if not create and not path.is_file():
         msg = f"{path} does not exist: run kyc-ml monitor record on the folder of all nights"

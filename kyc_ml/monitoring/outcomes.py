@@ -40,36 +40,26 @@ _INSTANT: Final = pd.Timedelta(microseconds=1)
 
 @dataclass(frozen=True, kw_only=True)
 class KnownOutcomes:
-    """Scored observations of one model name, and what is known of their outcomes.
-
-    Attributes
-    ----------
-    rows : DataFrame
-        One row an observation, in order of decision, with night (ISO date of its folder),
-        observation_id, customer_id (that of the observation where it has no customer),
-        decision_time (UTC), probability, tier, segment, model (name and version), policy,
-        label (positive, negative, immature, open_case, already_adverse, or withdrawn: negative
-        now, but a positive outcome was known once), target (1, 0; NaN where the outcome may
-        not be used) and reported (when the positive outcome became known; NaT without one).
-    delay : Timedelta
-        Outcome window: horizon and maturity. A row's window closes at decision_time + delay.
-    as_of : Timestamp
-        Outcomes known later were not used.
-    name : str
-        Name of the model.
-    timezone : str
-        Zone whose days and months are counted.
-    remarks : tuple of Text
-        What was left out and why: nights missing or of another model, rows scored twice, rated
-        or without a usable label, labels withdrawn; empty if there was nothing of the kind.
-    """
+    """Scored observations of one model name, and what is known of their outcomes."""
 
     rows: pd.DataFrame
+    """One row an observation, in order of decision, with night (ISO date of its folder),
+    observation_id, customer_id (that of the observation where it has no customer), decision_time
+    (UTC), probability, tier, segment, model (name and version), policy, label (positive, negative,
+    immature, open_case, already_adverse, or withdrawn: negative now, but a positive outcome was
+    known once), target (1, 0; NaN where the outcome may not be used) and reported (when the
+    positive outcome became known; NaT without one)."""
     delay: pd.Timedelta
+    """Outcome window: horizon and maturity. A row's window closes at decision_time + delay."""
     as_of: pd.Timestamp
+    """Outcomes known later were not used."""
     name: str = ""
+    """Name of the model."""
     timezone: str = "UTC"
+    """Zone whose days and months are counted."""
     remarks: tuple[Text, ...] = ()
+    """What was left out and why: nights missing or of another model, rows scored twice, rated or
+    without a usable label, labels withdrawn; empty if there was nothing of the kind."""
 
     @cached_property
     def closes(self) -> pd.Series:

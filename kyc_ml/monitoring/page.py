@@ -38,40 +38,26 @@ _DASH: Final = "–"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorStory:
-    """All content of the page.
-
-    Attributes
-    ----------
-    out : Path
-        Folder of the nights.
-    models : tuple of Watched
-    raised : tuple of Signal
-        All of the record, the newest first.
-    signals : tuple of Signal
-        Those open now, the worst first.
-    alerts : tuple of Alert
-    outcomes_until : str
-        ISO time; '' without outcomes.
-    customers : DataFrame or None
-        See `customer_data`.
-    """
+    """All content of the page."""
 
     out: Path
+    """Folder of the nights."""
     models: tuple[Watched, ...]
     raised: tuple[Signal, ...]
+    """All of the record, the newest first."""
     signals: tuple[Signal, ...]
+    """Those open now, the worst first."""
     alerts: tuple[Alert, ...] = ()
     outcomes_until: str = ""
+    """ISO time; '' without outcomes."""
     customers: pd.DataFrame | None = None
+    """See `customer_data`."""
 
 
 def save_pages(story: MonitorStory, folder: Path) -> dict[Language, Path]:
     """Write the page in both languages; each links to the other.
 
-    Raises
-    ------
-    OutputError
-        If the disk refuses; a page that was there before is untouched.
+    Raises OutputError if the disk refuses; a page that was there before is untouched.
     """
     found: dict[Language, Path] = {}
     for language, name in PAGES.items():

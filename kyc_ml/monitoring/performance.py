@@ -37,20 +37,13 @@ def performance_by_month(
     chance of the outcomes and the error of the reporting curve. It assumes that positives are
     reported as fast as those of earlier months.
 
-    Parameters
-    ----------
-    per_day : float
-        Reviews a day, for the recall at capacity.
-
-    Returns
-    -------
-    DataFrame
-        One row a month: month ('2026-05'), rows (with a usable or immature outcome), closed (rows
-        whose window has closed), positives (known so far), complete (expected share of the final
-        positives that is known, 0 to 1), and figures with their intervals at 95 % by customer:
-        o_e, o_e_low, o_e_high (of all rows), auc, average_precision, recall_at_capacity, each
-        with _low and _high (closed rows only). NaN where rows do not determine a figure, and for
-        the corrected ones with fewer than 10 positives of closed windows.
+    `per_day`: reviews a day, for the recall at capacity.
+    One row a month: month ('2026-05'), rows (with a usable or immature outcome), closed (rows whose
+    window has closed), positives (known so far), complete (expected share of the final positives
+    that is known, 0 to 1), and figures with their intervals at 95 % by customer: o_e, o_e_low,
+    o_e_high (of all rows), auc, average_precision, recall_at_capacity, each with _low and _high
+    (closed rows only). NaN where rows do not determine a figure, and for the corrected ones with
+    fewer than 10 positives of closed windows.
     """
     months = outcomes.month.to_numpy()
     followed = _Followed.of(outcomes, draws=draws, seed=seed)

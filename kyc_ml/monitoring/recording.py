@@ -55,15 +55,8 @@ def run_recorded(
 ) -> ScoringResult:
     """Score as `run_score` does, and add the night to the record beside the folder, if any.
 
-    Parameters
-    ----------
-    tables, keep_features
-        As in `run_score`.
-
-    Raises
-    ------
-    KycMlError
-        What `run_score` raises. A fault of the record itself is a warning only.
+    `tables`, `keep_features`: as in `run_score`.
+    Raises KycMlError: what `run_score` raises. A fault of the record itself is a warning only.
     """
     try:
         result = run_score(request, reporter=reporter, tables=tables, keep_features=keep_features)
@@ -101,17 +94,10 @@ def note_refused(
 def record_folder(out: Path, *, zone: str | None = None) -> int:
     """Add the nights below a folder that its record does not have; return how many were added.
 
-    Parameters
-    ----------
-    out : Path
-        Folder of nights: ``OUT/DAY/NAME`` or ``OUT/DAY``; refused runs end with ``.failed``.
-    zone : str, optional
-        Zone of the source, for folders whose name is not a day; by default the folder's day counts.
-
-    Raises
-    ------
-    ConfigError
-        If `out` is not a folder, or holds no night.
+    `out`: folder of nights: ``OUT/DAY/NAME`` or ``OUT/DAY``; refused runs end with ``.failed``.
+    `zone`: zone of the source, for folders whose name is not a day; by default the folder's day
+    counts.
+    Raises ConfigError if `out` is not a folder, or holds no night.
     """
     if not out.is_dir():
         msg = f"{out} is not a folder: name that of all nights, the --out of pipelines/nightly.py"
@@ -142,17 +128,9 @@ def night_of(
 ) -> Night:
     """Return the row of a published or refused run from its manifest.
 
-    Parameters
-    ----------
-    zone : str, optional
-        Zone of the source: it decides the day where no folder is named by one.
-    seconds : mapping of stage to seconds, optional
-        Unknown to a manifest.
-
-    Raises
-    ------
-    ConfigError
-        If the folder has no manifest that can be read.
+    `zone`: zone of the source: it decides the day where no folder is named by one.
+    `seconds`: mapping of stage to seconds; unknown to a manifest.
+    Raises ConfigError if the folder has no manifest that can be read.
     """
     manifest = read_manifest(folder)
     goal, status = _ended(folder)
@@ -192,12 +170,9 @@ def night_of(
 def describe_tables(manifest: Manifest) -> dict[str, dict[str, Any]]:
     """Return what the tables of a run held, shortened for the record.
 
-    Returns
-    -------
-    dict of table to figures
-        read, quarantined, accepted, late (rows); rows and newest as of the night; arrivals of
-        the last 7 days, the last first; described, missing, magnitude and shares as in
-        `TableSummary`, of each column the 50 commonest values.
+    Returns dict of table to figures; read, quarantined, accepted, late (rows); rows and newest as
+    of the night; arrivals of the last 7 days, the last first; described, missing, magnitude and
+    shares as in `TableSummary`, of each column the 50 commonest values.
     """
     found = {}
     for quality in manifest.quality.tables:

@@ -17,41 +17,30 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One finding.
-
-    Attributes
-    ----------
-    code : str
-        Kind of finding, such as 'level.tier' or 'drift.feature'; alert rules name it.
-    model : str
-        Name of the model; empty for a finding about tables or jobs.
-    day : str
-        Night that raised it, an ISO date in the time zone of the source.
-    subject : str
-        What it is about: a tier, a feature, a table; empty for the whole.
-    severity : Severity
-    value, limit : float
-        What was found, and the value at which it became a finding; NaN where none applies.
-    text, text_zh : str
-        One whole sentence with the figures.
-    guarantee, guarantee_zh : str
-        What is known of false alarms of this signal and on what assumption; empty for a plain rule.
-    cause : str
-        Signals with one cause raise one alert: by default code, model and subject.
-    """
+    """One finding."""
 
     code: str
+    """Kind of finding, such as 'level.tier' or 'drift.feature'; alert rules name it."""
     model: str
+    """Name of the model; empty for a finding about tables or jobs."""
     day: str
+    """Night that raised it, an ISO date in the time zone of the source."""
     subject: str = ""
+    """What it is about: a tier, a feature, a table; empty for the whole."""
     severity: Severity
     value: float
     limit: float
+    """`value` and `limit`: what was found, and the value at which it became a finding; NaN where
+    none applies."""
     text: str
     text_zh: str
+    """`text` and `text_zh`: one whole sentence with the figures."""
     guarantee: str = ""
     guarantee_zh: str = ""
+    """`guarantee` and `guarantee_zh`: what is known of false alarms of this signal and on what
+    assumption; empty for a plain rule."""
     cause: str = ""
+    """Signals with one cause raise one alert: by default code, model and subject."""
 
     @property
     def key(self) -> str:

@@ -34,58 +34,40 @@ _SEEN: Final = (OBSERVATION_ID, "tier")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenger:
-    """A challenger in the shadow of a model.
-
-    Attributes
-    ----------
-    label : str
-        Name of its folders.
-    nights : int
-        Nights that it scored beside the published model.
-    swap : DataFrame
-        One row a tier, lowest first: tier, champion, challenger (rows), enters, leaves (rows
-        that only one of them has there), a night on average over the newest 28 common nights.
-    evidence : ChallengerEvidence or None
-        None without outcomes.
-    """
+    """A challenger in the shadow of a model."""
 
     label: str
+    """Name of its folders."""
     nights: int
+    """Nights that it scored beside the published model."""
     swap: pd.DataFrame
+    """One row a tier, lowest first: tier, champion, challenger (rows), enters, leaves (rows that
+    only one of them has there), a night on average over the newest 28 common nights."""
     evidence: ChallengerEvidence | None = None
+    """None without outcomes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """One model in monitoring.
-
-    Attributes
-    ----------
-    nights : DataFrame
-        As `NightsRecord.nights` gives them.
-    bundle : Bundle or None
-        Of the last night; None if it cannot be loaded.
-    signals : tuple of Signal
-        Of the level and the estimates of this model.
-    months, estimates : DataFrame or None
-        See `performance_by_month` and `estimates_by_period`; None without outcomes.
-    level : LevelFound or None
-    moved : DataFrame
-        See `feature_moves`.
-    remarks : tuple of Text
-        What was left out, and why.
-    """
+    """One model in monitoring."""
 
     name: str
     nights: pd.DataFrame
+    """As `NightsRecord.nights` gives them."""
     bundle: Bundle | None
+    """Of the last night; None if it cannot be loaded."""
     signals: tuple[Signal, ...] = ()
+    """Of the level and the estimates of this model."""
     months: pd.DataFrame | None = None
     estimates: pd.DataFrame | None = None
+    """`months` and `estimates`: see `performance_by_month` and `estimates_by_period`; None without
+    outcomes."""
     level: LevelFound | None = None
     moved: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """See `feature_moves`."""
     challengers: tuple[Challenger, ...] = ()
     remarks: tuple[Text, ...] = ()
+    """What was left out, and why."""
 
     @property
     def last(self) -> pd.Series | None:
@@ -123,10 +105,7 @@ class Watched:
 def with_outcomes(each: Watched, found: KnownOutcomes, *, per_day: float) -> Watched:
     """Add level, performance, estimates and their signals.
 
-    Parameters
-    ----------
-    per_day : float
-        Reviews a day, for the recall at capacity.
+    `per_day`: reviews a day, for the recall at capacity.
     """
     level = level_signals(found)
     estimates = estimates_by_period(found, per_day=per_day)
@@ -152,10 +131,7 @@ def watch_challengers(
 ) -> tuple[Challenger, ...]:
     """Compare each challenger with the model in whose shadow it scored.
 
-    Parameters
-    ----------
-    champion : KnownOutcomes or None
-        Outcomes of the published scores; None counts the swap set alone.
+    `champion`: outcomes of the published scores; None counts the swap set alone.
     """
     found = []
     for label, pairs in sorted(shadows_of(out, name).items()):
@@ -173,10 +149,7 @@ def watch_challengers(
 def count_swaps(pairs: Sequence[tuple[Path, Path]], tiers: Sequence[str]) -> pd.DataFrame:
     """Count by tier the rows that only one of two models has there; see `Challenger.swap`.
 
-    Parameters
-    ----------
-    pairs : sequence of (champion's folder, challenger's folder)
-        The same nights.
+    `pairs`: sequence of (champion's folder, challenger's folder); the same nights.
     """
     count = np.zeros((4, len(tiers)))
     for ours, theirs in pairs:

@@ -46,19 +46,13 @@ _OPERATOR, _MANAGER = "drill operator", "drill manager"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillResult:
-    """What a drill showed.
-
-    Attributes
-    ----------
-    timeline : DataFrame
-        step, effect (English), effect_zh, published (of the night after the step).
-    reports : tuple of Path
-        The closing report in English and in Chinese.
-    """
+    """What a drill showed."""
 
     incident: str
     timeline: pd.DataFrame
+    """step, effect (English), effect_zh, published (of the night after the step)."""
     reports: tuple[Path, ...]
+    """The closing report in English and in Chinese."""
     seconds: float
 
 
@@ -68,10 +62,7 @@ def run_drill(*, out: Path, configs: Path, reporter: ProgressReporter) -> DrillR
     Bank, model, nights, audit log and MLflow store are in a temporary folder, which is removed
     at the end; `out` gets the closing reports alone.
 
-    Parameters
-    ----------
-    configs : Path
-        Folder of the shipped configurations.
+    `configs`: folder of the shipped configurations.
     """
     began, out, configs = time.perf_counter(), out.absolute(), configs.absolute()
     with _elsewhere() as place:

@@ -26,21 +26,14 @@ from kyc_ml.storage import MANIFEST, written_whole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturesAtHand:
-    """Features that a run has computed, for others that score the same rows.
-
-    Attributes
-    ----------
-    path : Path
-        Parquet file with the columns of `FeatureTable.to_arrow`.
-    specs : tuple of FeatureSpec
-        Its feature columns, intermediate ones and those that the source does not have.
-    unavailable : mapping of name to reason
-        Of what the source does not have.
-    """
+    """Features that a run has computed, for others that score the same rows."""
 
     path: Path
+    """Parquet file with the columns of `FeatureTable.to_arrow`."""
     specs: tuple[FeatureSpec, ...]
+    """Its feature columns, intermediate ones and those that the source does not have."""
     unavailable: Mapping[str, str]
+    """Mapping of name to reason; of what the source does not have."""
 
 
 def features_beside(out: Path) -> Path:
@@ -51,10 +44,7 @@ def features_beside(out: Path) -> Path:
 def shadow_folder(out: Path, label: str) -> Path:
     """Return where the scores of a challenger are, beside those of the published run.
 
-    Parameters
-    ----------
-    label : str
-        Name and version of the challenger, such as 'fraud v4'.
+    `label`: name and version of the challenger, such as 'fraud v4'.
     """
     return out.with_name(f"{out.name}.shadow") / label.replace("/", "_").replace(" ", "_")
 
@@ -62,16 +52,9 @@ def shadow_folder(out: Path, label: str) -> Path:
 def champion_of(uri: str, units: Sequence[tuple[str, str]]) -> tuple[int, str]:
     """Find the run whose rows a challenger scores, and return its place and the label.
 
-    Parameters
-    ----------
-    units : sequence of (name, unit)
-        Of the published runs: a run of the challenger's name comes first, then the only one of
-        its unit.
-
-    Raises
-    ------
-    KycMlError
-        If the challenger cannot be loaded, or no run or several are of its unit.
+    `units`: sequence of (name, unit); of the published runs: a run of the challenger's name comes
+    first, then the only one of its unit.
+    Raises KycMlError if the challenger cannot be loaded, or no run or several are of its unit.
     """
     bundle, label = load_model(uri)
     unit = bundle.config.unit
@@ -113,17 +96,9 @@ def extend_features(
 ) -> BucketedFeatures:
     """Write features to a file, those of an earlier run taken from its own; only others are built.
 
-    Parameters
-    ----------
-    given : FeaturesAtHand
-        Features of the same observations.
-    build : callable
-        `build_features_in_buckets` of the observations, but for ``specs`` and ``out``.
-
-    Raises
-    ------
-    ConfigError
-        If the observations are not the same.
+    `given`: features of the same observations.
+    `build`: `build_features_in_buckets` of the observations, but for ``specs`` and ``out``.
+    Raises ConfigError if the observations are not the same.
     """
     had = {spec.name: spec for spec in given.specs}
     here = {spec.name for spec in in_table_order(given.specs)} - given.unavailable.keys()
@@ -175,9 +150,8 @@ def _with_added(rows: pa.Table, added: pa.Table | None) -> pa.Table:
 def shadows_of(out: Path, name: str) -> dict[str, list[tuple[Path, Path]]]:
     """List the nights that each challenger scored in the shadow of a published model.
 
-    Returns
-    -------
-    dict of label to list of (published folder, challenger's folder), the earliest night first
+    Returns dict of label to list of (published folder, challenger's folder), the earliest night
+    first.
     """
     found: dict[str, list[tuple[Path, Path]]] = {}
     for folder in sorted(out.glob(f"????-??-??/{name}.shadow/*")):

@@ -173,10 +173,8 @@ class AlertBook:
     def snooze(self, identifier: str, *, until: date, owner: str, reason: str) -> None:
         """Send nothing about an alert before a day; then what is due is sent.
 
-        Raises
-        ------
-        ConfigError
-            If the day is not later than today, in UTC, or there is no such open alert.
+        Raises ConfigError if the day is not later than today, in UTC, or there is no such open
+        alert.
         """
         today, day = self.time[:10], until.isoformat()
         if day <= today:

@@ -38,15 +38,8 @@ _PAUSE: Final = 0.5
 def send(message: Message, route: Route, *, folder: Path) -> None:
     """Deliver one message, with the further attempts of its route.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder of the nights, where a relative path of a file begins.
-
-    Raises
-    ------
-    RouteError
-        If no attempt succeeds; the text never has a secret.
+    `folder`: the folder of the nights, where a relative path of a file begins.
+    Raises RouteError if no attempt succeeds; the text never has a secret.
     """
     if isinstance(route, FileRoute):
         _append(message, folder / route.path)

@@ -31,23 +31,13 @@ def find_missing(
 ) -> tuple[tuple[Signal, ...], dict[str, str]]:
     """Find the nights that are due and not published; needs neither the record nor MLflow.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder of the nights, ``FOLDER/DAY/NAME``.
-    by : time
-        Time of the day in `zone` at which the night of this day is due.
-    models : collection of str, optional
-        Names of the models that are expected; by default those of the newest nights.
-    holidays : collection of date
-        Days without rows: after them no night is due, and the one before is looked at.
-
-    Returns
-    -------
-    signals : tuple of Signal
-        'night.missing', 'night.refused', 'night.unfinished', 'night.held', 'night.clock'.
-    evaluated : mapping of model to ISO date
-        See `run_alerts`.
+    `folder`: the folder of the nights, ``FOLDER/DAY/NAME``.
+    `by`: time; time of the day in `zone` at which the night of this day is due.
+    `models`: names of the models that are expected; by default those of the newest nights.
+    `holidays`: days without rows: after them no night is due, and the one before is looked at.
+    Returns `signals`: 'night.missing', 'night.refused', 'night.unfinished', 'night.held',
+    'night.clock'.
+    Returns `evaluated`: mapping of model to ISO date; see `run_alerts`.
     """
     local = now.astimezone(ZoneInfo(zone))
     due = local.date() if local.time() >= by else local.date() - timedelta(days=1)

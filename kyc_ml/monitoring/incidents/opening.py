@@ -25,10 +25,7 @@ def open_incidents(
     An open incident of the same cause is taken as it is, also one that a job has opened just
     before it was killed.
 
-    Raises
-    ------
-    AuditError, UnreachableError
-        If the audit log cannot be added to.
+    Raises AuditError or UnreachableError if the audit log cannot be added to.
     """
     opened: dict[str, str] = {}
     known = read_incidents(log)

@@ -93,13 +93,7 @@ class Playbook(Section):
         return self
 
     def find(self, name: str) -> Step:
-        """Return a step by its name.
-
-        Raises
-        ------
-        ConfigError
-            If it does not exist; lists those that do.
-        """
+        """Return a step by its name; ConfigError if it does not exist; lists those that do."""
         steps = {each.step: each for each in self.steps}
         if name not in steps:
             msg = (
@@ -137,13 +131,7 @@ class Playbooks(Section):
         return None
 
     def named(self, name: str) -> Playbook:
-        """Return a playbook by its name.
-
-        Raises
-        ------
-        ConfigError
-            If it does not exist; lists those that do.
-        """
+        """Return a playbook by its name; ConfigError if it does not exist; lists those that do."""
         known = {each.name: each for each in self.playbooks}
         if name not in known:
             msg = f"no playbook {name!r}{hint(name, known)}: {', '.join(known)}"
@@ -154,9 +142,6 @@ class Playbooks(Section):
 def load_playbooks(path: Path | None = None) -> Playbooks:
     """Read playbooks; None gives those that are part of the package.
 
-    Raises
-    ------
-    ConfigError
-        If the file is faulty.
+    Raises ConfigError if the file is faulty.
     """
     return load_section(path or Path(__file__).with_name("playbooks.yaml"), Playbooks)

@@ -21,20 +21,14 @@ _ENDS = {"hold": "release", "rating": "model"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """One incident.
-
-    Attributes
-    ----------
-    model : str
-        Name of the model; empty for all models.
-    entries : tuple of Entry
-        Its entries in the audit log, the opening first.
-    """
+    """One incident."""
 
     id: str
     model: str
+    """Name of the model; empty for all models."""
     playbook: str
     entries: tuple[Entry, ...]
+    """Its entries in the audit log, the opening first."""
 
     @property
     def signal(self) -> Mapping[str, Any]:
@@ -89,10 +83,7 @@ def read_incidents(log: Path) -> dict[str, Incident]:
 
     A log that does not exist yet has none.
 
-    Raises
-    ------
-    AuditError
-        If the log is not sound.
+    Raises AuditError if the log is not sound.
     """
     found: dict[str, Incident] = {}
     for entry in AuditLog(log).require_sound():
@@ -110,10 +101,7 @@ def read_incidents(log: Path) -> dict[str, Incident]:
 def find_incident(identifier: str, *, log: Path, closed: bool = False) -> Incident:
     """Return an incident by its identifier; one that is closed only if it may be.
 
-    Raises
-    ------
-    ConfigError
-        If it does not exist, or is closed.
+    Raises ConfigError if it does not exist, or is closed.
     """
     known = read_incidents(log)
     if identifier not in known:
@@ -159,16 +147,9 @@ def under_incidents(request: ScoringRequest) -> tuple[ScoringRequest, str]:
     nothing reads. Publish it by running the night again after the release. While the
     scorecard replaces the model, it scores every row.
 
-    Returns
-    -------
-    request : ScoringRequest
-    held : str
-        Identifier of the incident; '' if the night may be published.
-
-    Raises
-    ------
-    AuditError
-        If the audit log is not sound: what it may hold is unknown.
+    Returns `request`.
+    Returns `held`: identifier of the incident; '' if the night may be published.
+    Raises AuditError if the audit log is not sound: what it may hold is unknown.
     """
     name, held = request.out.name, ""
     for incident in read_incidents(request.audit_log).values():

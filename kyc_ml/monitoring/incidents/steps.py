@@ -23,25 +23,17 @@ from kyc_ml.validation import PromotionResult, run_rollback, run_withdraw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRequest:
-    """A step of an incident.
-
-    Attributes
-    ----------
-    incident, step : str
-        Identifier, and name of the step in its playbook.
-    who : str
-        Who says that it is done; '' only shows the effect.
-    out : Path
-        Folder of the nights, whose file keeps messages.
-    overrides : Path
-        YAML file of overrides that a floor is written into; it is made if it is absent.
-    """
+    """A step of an incident."""
 
     incident: str
     step: str
+    """`incident` and `step`: identifier, and name of the step in its playbook."""
     who: str = ""
+    """Who says that it is done; '' only shows the effect."""
     out: Path
+    """Folder of the nights, whose file keeps messages."""
     overrides: Path = Path("overrides.yaml")
+    """YAML file of overrides that a floor is written into; it is made if it is absent."""
     log: Path = AUDIT_LOG
     playbooks: Playbooks
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
@@ -49,34 +41,23 @@ class StepRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """The effect of a step; `receipt` is '' if it was only shown.
-
-    Attributes
-    ----------
-    faults : tuple of str
-        Messages that were not delivered and are kept.
-    """
+    """The effect of a step; `receipt` is '' if it was only shown."""
 
     effect: Said
     receipt: str = ""
     faults: tuple[str, ...] = ()
+    """Messages that were not delivered and are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Planned:
-    """What a step would do.
-
-    Attributes
-    ----------
-    facts : mapping
-        What the audit log keeps, besides the effect.
-    act : callable
-        Does it, or what is left of it after a kill; returns faults that do not undo it.
-    """
+    """What a step would do."""
 
     effect: Said
     facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the audit log keeps, besides the effect."""
     act: Callable[[], list[str]] = list
+    """Does it, or what is left of it after a kill; returns faults that do not undo it."""
 
 
 def run_incident_step(request: StepRequest) -> StepResult:
@@ -84,14 +65,9 @@ def run_incident_step(request: StepRequest) -> StepResult:
 
     A step that was interrupted is completed when it is run again: nothing is done twice.
 
-    Raises
-    ------
-    ConfigError
-        If the incident is closed, or there is no such step.
-    GateError
-        If the step is refused, such as a rollback without an earlier champion.
-    AuditError, UnreachableError
-        If the audit log cannot be added to.
+    Raises ConfigError if the incident is closed, or there is no such step; GateError if the step is
+    refused, such as a rollback without an earlier champion; AuditError or UnreachableError if the
+    audit log cannot be added to.
     """
     incident = find_incident(request.incident, log=request.log)
     step = request.playbooks.named(incident.playbook).find(request.step)
