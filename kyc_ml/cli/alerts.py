@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kyc_ml.cli.options import (
-    AUDIT_LOG,
-    Log,
-    RequiredPath,
-    job,
-    time_option,
-)
+from kyc_ml.cli.options import AUDIT_LOG, Log, RequiredPath, job, time_option
 from kyc_ml.cli.shipped import find_shipped
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 

@@ -7,15 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from kyc_ml.cli.options import (
-    AUDIT_LOG,
-    AsOfOption,
-    AuditLogOption,
-    LogOption,
-    Quiet,
-    fill,
-    job,
-)
+from kyc_ml.cli.options import AUDIT_LOG, AsOfOption, AuditLogOption, LogOption, Quiet, fill, job
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
 _DEFAULT = "show"

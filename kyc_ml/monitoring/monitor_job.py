@@ -26,12 +26,7 @@ from kyc_ml.monitoring.nights import NightsRecord
 from kyc_ml.monitoring.outcomes import read_outcomes
 from kyc_ml.monitoring.page import MonitorStory, save_pages
 from kyc_ml.monitoring.signals import Severity, Signal
-from kyc_ml.monitoring.watched import (
-    Watched,
-    say_fault,
-    watch_challengers,
-    with_outcomes,
-)
+from kyc_ml.monitoring.watched import Watched, say_fault, watch_challengers, with_outcomes
 from kyc_ml.registry import AUDIT_LOG, Bundle, RunRecord, load_model, log_job
 from kyc_ml.storage import dump_json, require_place, write_metrics, write_whole
 

@@ -12,14 +12,7 @@ import pandas as pd
 
 from kyc_ml.config import RunConfig, read_packaged
 from kyc_ml.contract import CUSTOMER_ID, ContractedTables
-from kyc_ml.dataset import (
-    IMMATURE,
-    NEGATIVE,
-    POSITIVE,
-    mature_labels,
-    positive_cases,
-    to_target,
-)
+from kyc_ml.dataset import IMMATURE, NEGATIVE, POSITIVE, mature_labels, positive_cases, to_target
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, read_observations
 from kyc_ml.metrics import Floats, Ints, Mask, number_customers
@@ -95,12 +88,7 @@ class KnownOutcomes:
 
 
 def read_outcomes(
-    out: Path,
-    name: str,
-    *,
-    tables: ContractedTables,
-    run: RunConfig,
-    as_of: pd.Timestamp,
+    out: Path, name: str, *, tables: ContractedTables, run: RunConfig, as_of: pd.Timestamp
 ) -> KnownOutcomes:
     """Read the published nights of a model until `as_of` and join their outcomes.
 

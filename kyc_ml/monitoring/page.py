@@ -14,10 +14,7 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.decision import Language
-from kyc_ml.display import (
-    draw_distributions,
-    template_environment,
-)
+from kyc_ml.display import draw_distributions, template_environment
 from kyc_ml.features import FeatureSpec
 from kyc_ml.monitoring.alerts.book import Alert
 from kyc_ml.monitoring.found import GUARANTEE

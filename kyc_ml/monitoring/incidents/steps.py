@@ -162,10 +162,7 @@ def _plan_floor(step: Step, incident: Incident, request: StepRequest) -> _Planne
 
     facts = {"code": rule.code, "overrides": str(path.absolute()), "expiry": str(rule.expiry)}
     effect = say_effect(
-        "floor",
-        **{**facts, "overrides": str(path)},
-        floor=rule.floor,
-        start=rule.start,
+        "floor", **{**facts, "overrides": str(path)}, floor=rule.floor, start=rule.start
     )
     return _Planned(effect=effect, facts=facts, act=act)
 
