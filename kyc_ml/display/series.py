@@ -53,16 +53,10 @@ def draw_series(
 ) -> Drawing | None:
     """Draw figures over equally spaced times; None if there is no figure.
 
-    Parameters
-    ----------
-    labels : sequence of str, length n
-        What the axis says of each time, such as its day.
-    write : callable
-        Writes a figure of the vertical axis.
-    reference : float, optional
-        Where a dashed line is drawn, such as a limit.
-    logarithmic : bool
-        Draw powers of ten at equal distances; figures of 0 or less are left out.
+    `labels`: sequence of str, length n; what the axis says of each time, such as its day.
+    `write`: writes a figure of the vertical axis.
+    `reference`: where a dashed line is drawn, such as a limit.
+    `logarithmic`: draw powers of ten at equal distances; figures of 0 or less are left out.
     """
     ends = [each for one in series for each in (one.values, one.low, one.high) if each is not None]
     known = np.concatenate([np.asarray(each, dtype=np.float64) for each in (*ends, [])])

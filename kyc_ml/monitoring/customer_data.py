@@ -47,27 +47,14 @@ def customer_data(
 ) -> pd.DataFrame:
     """Count customers whose information is missing, expired, invalid or old.
 
-    Parameters
-    ----------
-    as_of : Timestamp
-        Only what was known before counts, in each customer's last version.
-    by : sequence of str, optional
-        Columns of the customers to count by; by default the segment, and a declared attribute
-        whose name contains 'branch', where the source has them.
-
-    Returns
-    -------
-    DataFrame
-        by ('all' or a column), group (its value; empty where missing), measure ('missing',
-        'expired', 'wrong_number' or 'stale'), field, customers (to whom the field applies),
-        faults, share (NaN without customers). A nationality applies to persons only.
-
-    Raises
-    ------
-    DatasetError
-        If the source has no table of customers.
-    ConfigError
-        If a column of `by` is absent.
+    `as_of`: only what was known before counts, in each customer's last version.
+    `by`: columns of the customers to count by; by default the segment, and a declared attribute
+    whose name contains 'branch', where the source has them.
+    by ('all' or a column), group (its value; empty where missing), measure ('missing', 'expired',
+    'wrong_number' or 'stale'), field, customers (to whom the field applies), faults, share (NaN
+    without customers). A nationality applies to persons only.
+    Raises DatasetError if the source has no table of customers; ConfigError if a column of `by` is
+    absent.
     """
     flags, columns = _flags(tables, as_of, by=by, stale_days=stale_days)
     names = [str(name) for name in flags if ":" in str(name)]

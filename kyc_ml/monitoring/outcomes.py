@@ -95,24 +95,12 @@ def read_outcomes(
     An observation that several nights scored counts once, as the first of them scored it: that
     is the score which was acted on.
 
-    Parameters
-    ----------
-    out : Path
-        Folder of nights, each published as ``OUT/YYYY-MM-DD/NAME``.
-    name : str
-        Folder of the model in each night; rows of a model other than ``run.name`` are left out.
-    run : RunConfig
-        Name, unit and label delay, such as those of the champion's bundle.
-
-    Returns
-    -------
-    KnownOutcomes
-        Without rows where no night is published.
-
-    Raises
-    ------
-    ConfigError
-        If the manifest or a score file of a night is damaged: all such nights are named.
+    `out`: folder of nights, each published as ``OUT/YYYY-MM-DD/NAME``.
+    `name`: folder of the model in each night; rows of a model other than ``run.name`` are left out.
+    `run`: name, unit and label delay, such as those of the champion's bundle.
+    Without rows where no night is published.
+    Raises ConfigError if the manifest or a score file of a night is damaged: all such nights are
+    named.
     """
     scored, remarks = _read_nights(out, name, run=run, as_of=as_of)
     observed = read_observations(scored[[OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]])

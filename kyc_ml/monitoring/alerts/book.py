@@ -137,16 +137,11 @@ class AlertBook:
     ) -> None:
         """Open, update, escalate and resolve alerts, and write down what must be sent.
 
-        Parameters
-        ----------
-        evaluated : mapping of model to ISO date
-            The night that was looked at for each model; an alert of another model is not resolved.
-        origin : str
-            The job that gives the signals.
-        incidents : mapping of cause to identifier
-            The incidents that signals have opened.
-        at_once : bool
-            Resolve an alert as soon as its signal is absent, also within its last night.
+        `evaluated`: mapping of model to ISO date; the night that was looked at for each model; an
+        alert of another model is not resolved.
+        `origin`: the job that gives the signals.
+        `incidents`: mapping of cause to identifier; the incidents that signals have opened.
+        `at_once`: resolve an alert as soon as its signal is absent, also within its last night.
         """
         found = {each.key: each for each in sorted(signals, key=lambda each: each.severity)}
         with self.transaction() as database:

@@ -18,23 +18,11 @@ def run_incident_close(
 ) -> tuple[Incident, tuple[Path, ...]]:
     """Close an incident and write its report; for one that is closed, write the report again.
 
-    Parameters
-    ----------
-    out : Path
-        Folder of the reports.
-
-    Returns
-    -------
-    incident : Incident
-    paths : tuple of Path
-        The report in English and in Chinese.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such incident, or neither a name nor a conclusion.
-    AuditError, UnreachableError
-        If the audit log cannot be added to.
+    `out`: folder of the reports.
+    Returns `incident`.
+    Returns `paths`: the report in English and in Chinese.
+    Raises ConfigError if there is no such incident, or neither a name nor a conclusion; AuditError
+    or UnreachableError if the audit log cannot be added to.
     """
     incident = find_incident(identifier, log=log, closed=True)
     if incident.is_open:

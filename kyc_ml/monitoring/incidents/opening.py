@@ -59,19 +59,10 @@ def run_incident_open(
 ) -> Incident:
     """Open an incident that no signal has opened, and return it.
 
-    Parameters
-    ----------
-    model : str
-        Name of the model; '' for all models.
-    reason : str
-        What was found.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such playbook.
-    AuditError, UnreachableError
-        If the audit log cannot be added to.
+    `model`: name of the model; '' for all models.
+    `reason`: what was found.
+    Raises ConfigError if there is no such playbook; AuditError or UnreachableError if the audit log
+    cannot be added to.
     """
     found = playbooks.named(playbook)
     signal = Signal(
