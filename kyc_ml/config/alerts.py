@@ -105,12 +105,12 @@ class SyslogRoute(SentRoute):
 
     method: Literal["syslog"]
     """Kind of the route."""
-    transport: Literal["udp", "tcp", "unix"] = "udp"
+    transport: Literal["udp", "tcp"] = "udp"
     """How it is sent; a server does not confirm one by udp."""
     address: FilledText = "127.0.0.1"
-    """Host of the server, or the path of its socket."""
+    """Host of the server."""
     port: int = Field(default=514, ge=1, le=65_535)
-    """Its port; not used by unix."""
+    """Its port."""
     facility: int = Field(default=16, ge=0, le=23)
     """Facility of RFC 5424; 16 is local0."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,13 +20,12 @@ from kyc_ml.monitoring.alerts.book import Alert
 from kyc_ml.monitoring.found import GUARANTEE
 from kyc_ml.monitoring.level import LevelPolicy
 from kyc_ml.monitoring.outcomes import SENTENCES
-from kyc_ml.monitoring.pictures import YEAR, Pictures, tick
+from kyc_ml.monitoring.pictures import YEAR, Pictures
 from kyc_ml.monitoring.signals import Severity, Signal
-from kyc_ml.monitoring.watched import Challenger, Watched
+from kyc_ml.monitoring.watched import SWAPPED, Challenger, Watched
 from kyc_ml.storage import write_whole
 
 PAGES: Final[Mapping[Language, str]] = {"en": "monitor.html", "zh": "monitor.zh.html"}
-_TODO: Final = 5
 _SIGNALS: Final = 200
 _GROUPS: Final = 20
 _MOVED: Final = 15
@@ -70,6 +69,8 @@ def render(story: MonitorStory, language: Language, *, folder: Path) -> str:
     template = template_environment().get_template("monitor.html.j2")
     return template.render(
         t=page.words,
+        say=page.say,
+        tier=page.tier,
         zh=language == "zh",
         running=f"Internal only 内部资料 · {page.words['title']}",
         page="页" if language == "zh" else "page",
@@ -91,26 +92,16 @@ class _Page(Pictures):
     def of(self, story: MonitorStory) -> dict[str, Any]:
         """Return the content of the template."""
         days = sorted({each.day for each in story.models} - {""})
-        facts = [
-            (self.words["nights_of"], str(story.out)),
-            (self.words["last_night"], days[-1] if days else _DASH),
-            (self.words["models"], ", ".join(each.name for each in story.models) or _DASH),
-            (self.words["outcomes_until"], story.outcomes_until or self.words["no_outcomes"]),
-        ]
-        todo = list(self._todo(story.signals))
-        more = len(todo) - _TODO
         raised, now = story.raised[:_SIGNALS], {id(each) for each in story.signals}
         return {
             "last": days[-1] if days else _DASH,
-            "facts": facts,
+            "out": story.out,
+            "outcomes_until": story.outcomes_until,
             "models": [self._model(each, story.out) for each in story.models],
-            "todo": todo[:_TODO],
-            "more": self.say("more_signals", count=more) if more > 0 else "",
+            "todo": list(self._todo(story.signals)),
             "trust": list(self._trust(story)),
             "raised": [(each, id(each) in now, self.text_of(each)) for each in raised],
-            "more_rows": self.say("more_rows", shown=_SIGNALS, count=len(story.raised))
-            if len(story.raised) > _SIGNALS
-            else "",
+            "every": len(story.raised),
             "alerts": story.alerts,
             "customers": _faults(story.customers),
         }
@@ -119,50 +110,24 @@ class _Page(Pictures):
         plots = [plot for plot in self.plots(each) if plot is not None]
         titles = {self.words["o_e"], self.words["evidence"], self.words["scored"]}
         specs = {} if each.bundle is None else {spec.name: spec for spec in each.bundle.specs}
-        drift = [self._moved(row, specs) for row in each.moved.head(_MOVED).to_dict("records")]
+        drift = [self._moved(row, specs) for row in _records(each.moved.head(_MOVED))]
         last = each.last
         return {
             "name": each.name,
             "status": "missing" if last is None else last["status"],
-            "day": each.day or _DASH,
-            "label": "" if last is None else f"{last['version']} · {last['policy']}",
-            "lines": list(self._night(each)),
+            "watched": each,
             "right": list(self._right(each)),
             "shown": next((plot for plot in plots if plot.title in titles), None),
             "drift": drift,
-            "coverage": self._coverage(each.estimates),
+            "covered": []
+            if each.estimates is None
+            else each.estimates["covered"].dropna().tolist(),
             "calendar": self._calendar(each, out),
             "plots": plots,
-            "months": [] if each.months is None else each.months.iloc[::-1].to_dict("records"),
+            "months": [] if each.months is None else _records(each.months[::-1]),
             "challengers": [self._challenger(one, each) for one in each.challengers],
             "remarks": [getattr(remark, self.language) for remark in each.remarks],
         }
-
-    def _night(self, each: Watched) -> Iterator[str]:
-        last = each.last
-        if last is None:
-            yield self.words["no_night"]
-            return
-        detail = last["detail"]
-        if detail.get("reason") and last["scored_by"] == "rating":
-            yield self.say("by_rating", reason=detail["reason"])
-        elif detail.get("reason") or detail.get("faults"):
-            yield "; ".join(detail.get("faults") or [detail["reason"]])
-        if last["scored"]:
-            yield self.say("counts", **last[["scored", "customers", "quarantined", "rows_read"]])
-        if detail.get("tiers"):
-            rows = detail["tiers"]
-            counts = [
-                f"{self.tier(each, name)} {rows[name]:,}" for name in each.tiers if name in rows
-            ]
-            yield f"{self.words['by_tier']}: {', '.join(reversed(counts))}"
-        if last["attempts"] > 1:
-            yield self.say("twice", count=last["attempts"])
-        without = each.days_without()
-        if without:
-            yield self.say("gaps", count=len(without), day=without[-1])
-        if len(each.nights) == 1:
-            yield self.words["one_night"]
 
     def _right(self, each: Watched) -> Iterator[str]:
         if each.level is None:
@@ -179,21 +144,17 @@ class _Page(Pictures):
             most = newest.sort_values("evidence").iloc[-1]
             subject = self.say(f"subject_{most['family']}", name=self.tier(each, most["subject"]))
             yield self.say("level_right", subject=subject, share=most["evidence"])
-        if each.months is not None:
-            for month in each.months.dropna(subset="o_e").iloc[-1:].to_dict("records"):
-                yield self.say(
-                    "month_now", month=month["month"], value=month["o_e"], low=month["o_e_low"],
-                    high=month["o_e_high"], complete=month["complete"],
-                )  # fmt: skip
-            for month in each.months.dropna(subset="auc").iloc[-1:].to_dict("records"):
-                yield self.say("auc_now", month=month["month"], value=month["auc"])
-        if each.estimates is not None:
-            found = each.estimates[each.estimates["figure"] == "auc"].dropna(subset="estimate")
-            for row in found[found["truth"].isna()].iloc[-1:].to_dict("records"):
-                yield self.say(
-                    "auc_estimated", month=row["month"], value=row["estimate"], low=row["low"],
-                    high=row["high"],
-                )  # fmt: skip
+        guesses = each.estimates
+        if guesses is not None:
+            guesses = guesses[(guesses["figure"] == "auc") & guesses["truth"].isna()]
+        figures = (
+            ("month_now", "o_e", each.months),
+            ("auc_now", "auc", each.months),
+            ("auc_estimated", "estimate", guesses),
+        )
+        for key, column, table in figures:
+            for row in [] if table is None else _records(table.dropna(subset=column).tail(1)):
+                yield self.say(key, **row)
 
     def _todo(self, signals: Sequence[Signal]) -> Iterator[tuple[str, str, str]]:
         """Yield one line for each cause: what it explains needs no further work."""
@@ -229,18 +190,11 @@ class _Page(Pictures):
                 else getattr(guarantee, self.language),
             }
 
-    def _coverage(self, estimates: pd.DataFrame | None) -> str:
-        known = [] if estimates is None else estimates["covered"].dropna().astype(bool).tolist()
-        if not known:
-            return str(self.words["no_coverage"])
-        share = sum(known) / len(known)
-        return self.say("coverage", covered=sum(known), count=len(known), share=share)
-
     def _calendar(self, each: Watched, out: Path) -> list[dict[str, Any]]:
         """List the cells of the last year, from the Monday of its first week."""
         if each.nights.empty:
             return []
-        nights = {str(night["day"]): night for night in each.nights.to_dict("records")}
+        nights = {str(night["day"]): night for night in _records(each.nights)}
         first, end = (date.fromisoformat(pick(nights)) for pick in (min, max))
         start = max(first, end - timedelta(days=YEAR - 1))
         cells: list[dict[str, Any]] = [{"role": "before"}] * start.weekday()
@@ -280,19 +234,16 @@ class _Page(Pictures):
         if evidence is not None and len(evidence.path):
             path = evidence.path
             values = {
-                self.words["challenger"]: path["evidence_better"].to_numpy(np.float64),
-                self.words["champion"]: path["evidence_worse"].to_numpy(np.float64),
+                self.words[name]: path[f"evidence_{side}"].to_numpy(np.float64)
+                for name, side in (("challenger", "better"), ("champion", "worse"))
             }
-            plot = self.lines(
-                "evidence", list(path["day"]), values, write=tick, reference=1.0,
-                logarithmic=True,
-            )  # fmt: skip
+            plot = self.evidence(list(path["day"]), values)
         said = self.words["no_challenger_outcomes"]
         return {
             "label": one.label,
             "said": said if evidence is None else getattr(evidence.text, self.language),
-            "note": self.say("swap_note", nights=min(one.nights, 28)),
-            "swap": rows.iloc[::-1].to_dict("records"),
+            "nights": min(one.nights, SWAPPED),
+            "swap": _records(rows[::-1]),
             "plot": plot,
         }
 
@@ -305,10 +256,14 @@ def _kind(signal: Signal) -> str:
     return "drift" if signal.guarantee else "night"
 
 
-def _faults(table: pd.DataFrame | None) -> list[dict[Hashable, Any]]:
+def _faults(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     """List the faults of customer information, of all and of the worst groups."""
     if table is None:
         return []
     found = table[table["faults"] > 0].sort_values("share", ascending=False, kind="stable")
     whole = found["by"] == "all"
-    return pd.concat([found[whole], found[~whole].head(_GROUPS)]).to_dict("records")
+    return _records(pd.concat([found[whole], found[~whole].head(_GROUPS)]))
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

@@ -77,12 +77,10 @@ class Pictures:
         psi = {"PSI": figures("drift", "drift/score_psi")}
         yield self.lines("score_psi", days, psi, write=tick)
         yield self.lines("quarantined", days, {"": refused}, write=format_rate)
-        stages = dict.fromkeys(name for one in details for name in one.get("seconds", {}))
-        spent = {name: figures("seconds", name) for name in stages}
-        yield self.lines("seconds", days, spent, write=tick)
-        kinds = dict.fromkeys(name for one in details for name in one.get("bytes", {}))
-        sizes = {name: figures("bytes", name, per=_MEGABYTE) for name in kinds}
-        yield self.lines("bytes", days, sizes, write=tick)
+        for key, unit in (("seconds", 1.0), ("bytes", _MEGABYTE)):
+            names = dict.fromkeys(name for one in details for name in one.get(key, {}))
+            spent = {name: figures(key, name, per=unit) for name in names}
+            yield self.lines(key, days, spent, write=tick)
 
     def lines(
         self,
@@ -120,10 +118,15 @@ class Pictures:
             # evidence stays as it is on days without a closed window
             own = part.drop_duplicates("day", keep="last").set_index("day")["evidence"]
             values[name] = own.reindex(days).ffill().to_numpy(np.float64)
+        return self.evidence(days, values, note=self.words["evidence_note"])
+
+    def evidence(
+        self, days: Sequence[str], values: Mapping[str, Floats], *, note: str = ""
+    ) -> Plot | None:
+        """Draw evidence over its limit."""
         return self.lines(
-            "evidence", days, values, write=tick, note=self.words["evidence_note"],
-            reference=1.0, logarithmic=True,
-        )  # fmt: skip
+            "evidence", days, values, write=tick, note=note, reference=1.0, logarithmic=True
+        )
 
     def _monthly(self, each: Watched) -> Iterator[Plot | None]:
         """Yield the course of each figure, with its estimate and the truth in one picture."""

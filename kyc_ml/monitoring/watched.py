@@ -27,7 +27,7 @@ from kyc_ml.validation import Text
 
 FIGURES: Final = ("o_e", "auc", "average_precision", "recall_at_capacity")
 """Figures of performance, as `performance_by_month` names them."""
-_SWAPPED: Final = 28
+SWAPPED: Final = 28
 """Newest nights whose swap set is counted. Convention: four weeks."""
 _SEEN: Final = (OBSERVATION_ID, "tier")
 
@@ -141,7 +141,7 @@ def watch_challengers(
             run, as_of = bundle.config, champion.as_of
             rival = read_outcomes(out, folder, tables=tables, run=run, as_of=as_of)
             evidence = compare_challenger(champion, rival)
-        swap = count_swaps(pairs[-_SWAPPED:], tiers)
+        swap = count_swaps(pairs[-SWAPPED:], tiers)
         found.append(Challenger(label=label, nights=len(pairs), swap=swap, evidence=evidence))
     return tuple(found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import smtplib
@@ -195,34 +194,13 @@ def _mail_server(route: EmailRoute, context: ssl.SSLContext | None) -> smtplib.S
 def _log(message: Message, route: SyslogRoute) -> None:
     """Send a message of RFC 5424; over a stream, with its length before it (RFC 6587)."""
     line = _syslog_line(message, facility=route.facility)
-    if route.transport == "unix":
-        _log_locally(line, route)
-        return
     kind = socket.SOCK_DGRAM if route.transport == "udp" else socket.SOCK_STREAM
     [(family, _, _, _, address), *_] = socket.getaddrinfo(route.address, route.port, type=kind)
     with socket.socket(family, kind) as connection:
         connection.settimeout(route.timeout_seconds)
         connection.connect(address)
-        _write(connection, line, framed=route.transport == "tcp")
-
-
-def _log_locally(line: bytes, route: SyslogRoute) -> None:
-    """Send to a socket of this machine, which takes datagrams or a stream."""
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        with socket.socket(socket.AF_UNIX, kind) as connection:
-            connection.settimeout(route.timeout_seconds)
-            try:
-                connection.connect(route.address)
-            except OSError as error:
-                if kind == socket.SOCK_DGRAM and error.errno == errno.EPROTOTYPE:
-                    continue
-                raise
-            _write(connection, line, framed=kind == socket.SOCK_STREAM)
-            return
-
-
-def _write(connection: socket.socket, line: bytes, *, framed: bool) -> None:
-    connection.sendall(b"%d %s" % (len(line), line) if framed else line)
+        framed = route.transport == "tcp"
+        connection.sendall(b"%d %s" % (len(line), line) if framed else line)
 
 
 def _syslog_line(message: Message, *, facility: int) -> bytes:
