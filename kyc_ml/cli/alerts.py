@@ -223,7 +223,7 @@ def step(
             alerts=_config(alerts),
         )
         result = run_incident_step(request)
-        facts: dict[str, object] = {"effect": result.effect[language() == "zh"]}
+        facts: dict[str, object] = {"effect": getattr(result.effect, language())}
         facts |= {f"fault {n}": text for n, text in enumerate(result.faults, 1)}
         if result.receipt:
             terminal.summary("done", {**facts, "receipt": result.receipt})

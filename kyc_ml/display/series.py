@@ -20,26 +20,17 @@ _LABEL: Final = 86.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One figure over time.
-
-    Attributes
-    ----------
-    role : str
-        Class of its shapes: a stylesheet gives it the colour.
-    values : float64 array of shape (n,)
-        NaN where there is no figure: the line has a gap.
-    low, high : float64 array of shape (n,) or None
-        Ends of its interval, together or not at all.
-    dots : bool
-        Draw points with their intervals instead of a line with a band.
-    """
+    """One figure over time; NaN where there is none: the line has a gap."""
 
     name: str
     role: str
+    """Class of its shapes: a stylesheet gives it the colour."""
     values: Floats
     low: Floats | None = None
     high: Floats | None = None
+    """`low` and `high`: ends of its interval, together or not at all."""
     dots: bool = False
+    """Draw points with their intervals instead of a line with a band."""
 
 
 def draw_series(

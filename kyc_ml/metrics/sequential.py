@@ -103,21 +103,14 @@ class Detection:
     evidence : float64 array of shape (days, ...)
         Log of the evidence over its limit: an alarm where it is at least 0.
     alarm : bool array of that shape
-    state : float64 array of shape (..., k)
-        What `detect_change` continues from; finite numbers of at least 0.
     """
 
     evidence: Floats
     alarm: Mask
-    state: Floats
 
 
 def detect_change(
-    log_values: Floats,
-    *,
-    limit: float,
-    weights: npt.ArrayLike = WEIGHTS,
-    state: Floats | None = None,
+    log_values: Floats, *, limit: float, weights: npt.ArrayLike = WEIGHTS
 ) -> Detection:
     """Add the evidence of all days on which a change may have begun, and begin again at an alarm.
 
@@ -135,17 +128,15 @@ def detect_change(
         Logs of the e-values of k bets, of any number of subjects.
     weights : array of shape (k,)
         Shares of the bets, of sum 1.
-    state : float64 array of shape (..., k), optional
-        That of the days before; days can be added in any number of calls.
     """
     # the state is log(1 + M): it begins at 0 and stays finite
-    held = np.zeros(log_values.shape[1:]) if state is None else np.array(state, dtype=np.float64)
+    held = np.zeros(log_values.shape[1:])
     evidence = np.empty(log_values.shape[:-1])
     for day, step in enumerate(log_values):
         held = np.logaddexp(0.0, held + step)
         evidence[day] = _log_of_sum(held, np.asarray(weights, np.float64)) - np.log(limit)
         held[evidence[day] >= 0.0] = 0.0
-    return Detection(evidence=evidence, alarm=evidence >= 0.0, state=held)
+    return Detection(evidence=evidence, alarm=evidence >= 0.0)
 
 
 def _log_of_sum(held: Floats, weights: Floats) -> Floats:

@@ -23,30 +23,20 @@ from kyc_ml.registry import AUDIT_LOG
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertsResult:
-    """What a run of the alerts did.
-
-    Attributes
-    ----------
-    alerts : tuple of Alert
-        Those that are open now, the most urgent first.
-    waiting : tuple of str
-        Identifiers of those that fail the job until they are acknowledged.
-    sent : int
-        Messages that routes accepted.
-    faults : tuple of str
-        What could not be done: routes that failed, incidents that could not be opened.
-    code : int
-        Exit code: 0, 1 if an alert waits, 4 if something could not be done and must be tried again.
-    """
+    """What a run of the alerts did."""
 
     alerts: tuple[Alert, ...]
+    """Those that are open now, the most urgent first."""
     waiting: tuple[str, ...]
+    """Identifiers of those that fail the job until they are acknowledged."""
     sent: int
+    """Messages that routes accepted."""
     faults: tuple[str, ...]
+    """What could not be done: routes that failed, incidents that could not be opened."""
 
     @property
     def code(self) -> int:
-        """Exit code of the job."""
+        """Exit code: 0; 1 if an alert waits; 4 if something must be tried again."""
         waiting = GateError.exit_code if self.waiting else 0
         return RouteError.exit_code if self.faults else waiting
 

@@ -73,8 +73,6 @@ class NightsDrift:
     table: pd.DataFrame
     """One row for each of them: day, since, model, code, family, subject, features (tuple, the
     strangest first), value (evidence), key of the signal and of its cause."""
-    evidence: pd.DataFrame
-    """day, model (empty for the tables), family, evidence; an alarm is at `metrics.ALARM`."""
 
 
 def find_drift(
@@ -91,13 +89,11 @@ def find_drift(
     found = list(findings_of_nights(nights))
     tables = figures_of_tables(record, since=since)
     changes = tables.changes()
-    evidence = [_evidence("", tables, changes)]
     details = _details(nights)
     found += [_of_tables(each, tables, changes, details) for each in changes.alarms]
     for model in record.models():
         figures = figures_of_model(record, model, since=since)
         changes = figures.changes()
-        evidence.append(_evidence(model, figures, changes))
         bundle = bundles.get(model)
         found += [_of_model(model, bundle, each, figures, changes) for each in changes.alarms]
     linked = [*_linked(found, bundles), *find_gaps(record.nights(since=since, every_run=True))]
@@ -111,7 +107,6 @@ def find_drift(
     return NightsDrift(
         signals=signals,
         table=pd.DataFrame(rows, columns=[*columns, "key", "cause"]),
-        evidence=pd.concat(evidence, ignore_index=True),
     )
 
 
@@ -199,18 +194,6 @@ def _details(nights: pd.DataFrame) -> dict[str, list[Mapping[str, Any]]]:
         if detail.get("tables"):
             found.setdefault(day, []).append(detail["tables"])
     return found
-
-
-def _evidence(model: str, figures: Figures, changes: Changes) -> pd.DataFrame:
-    days = figures.days.strftime("%Y-%m-%d")
-    return pd.DataFrame(
-        {
-            "day": np.tile(days, len(figures.families)),
-            "model": model,
-            "family": np.repeat(figures.families, len(days)),
-            "evidence": changes.evidence[:, : len(figures.families)].ravel(order="F"),
-        }
-    )
 
 
 def _of_model(

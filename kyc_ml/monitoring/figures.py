@@ -39,8 +39,6 @@ class Block:
     figure: Floats
     noise: Floats
     """`figure` and `noise`: float64 arrays of shape (n, columns)."""
-    labels: tuple[str, ...] = ("",)
-    """One for each column: tier, value, or empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +109,7 @@ def _of_grading(nights: pd.DataFrame) -> Iterator[Block]:
     tiers = list(last["detail"].get("tiers", {}))
     if tiers:
         counts = _counts([each.get("tiers", {}) for each in nights["detail"]], tiers)
-        yield _shares(TIERS, "", np.where(graded[:, None], counts, -1), labels=tuple(tiers))
+        yield _shares(TIERS, "", np.where(graded[:, None], counts, -1))
     names = sorted({name for each in nights["detail"] for name in each.get("unknown", {})})
     rows = nights["scored"].to_numpy(np.int64)
     unknown = _counts([each.get("unknown", {}) for each in nights["detail"]], names)
@@ -126,7 +124,7 @@ def _counts(each_night: Sequence[Mapping[str, int]], names: Sequence[str]) -> In
     return np.array(rows, np.int64).reshape(len(each_night), len(names))
 
 
-def _shares(family: str, subject: str, counts: Ints, *, labels: tuple[str, ...] = ()) -> Block:
+def _shares(family: str, subject: str, counts: Ints) -> Block:
     """Return the shares of a histogram; a night without a row, or with -1, has none."""
     total = counts.sum(axis=1, keepdims=True).astype(np.float64)
     known = total >= 1
@@ -137,7 +135,6 @@ def _shares(family: str, subject: str, counts: Ints, *, labels: tuple[str, ...] 
         subject=subject,
         figure=np.arcsin(np.sqrt(share)),
         noise=noise,
-        labels=labels or ("",) * counts.shape[1],
     )
 
 
@@ -200,7 +197,7 @@ class _Table:
             names = sorted({name for night in self._nights for name in night.get(key, {})})
             for name in names:
                 own = [night.get(key, {}).get(name, np.nan) for night in self._nights]
-                yield self._day(family, f"{self._name}.{name}", np.array(own)[:, None], ("",))
+                yield self._day(family, f"{self._name}.{name}", np.array(own)[:, None])
         for column in sorted({name for night in self._nights for name in night.get("shares", {})}):
             shares = [night.get("shares", {}).get(column) for night in self._nights]
             values = sorted(
@@ -214,7 +211,7 @@ class _Table:
             if values:
                 table = [[np.nan if e is None else e.get(v, 0.0) for v in values] for e in shares]
                 subject = f"{self._name}.{column}"
-                yield self._day(CATEGORIES, subject, np.array(table), tuple(values))
+                yield self._day(CATEGORIES, subject, np.array(table))
 
     def _number(self, key: str) -> Floats:
         return np.array([night.get(key, np.nan) for night in self._nights], np.float64)
@@ -232,7 +229,7 @@ class _Table:
         counts = np.column_stack([np.where(sound, late, -1), np.where(sound, new - late, 0)])
         return _shares(family, self._name, counts.astype(np.int64))
 
-    def _day(self, family: str, subject: str, figure: Floats, labels: tuple[str, ...]) -> Block:
+    def _day(self, family: str, subject: str, figure: Floats) -> Block:
         """Return what the last day alone adds to a figure of all rows that are described."""
         sound = self._follows & (self._arrived >= _LEAST)
         rows = np.where(sound, self._arrived, np.nan)[:, None]
@@ -245,7 +242,6 @@ class _Table:
             subject=subject,
             figure=values,
             noise=np.broadcast_to(noise, values.shape),
-            labels=labels,
         )
 
 

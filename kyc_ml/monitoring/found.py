@@ -19,32 +19,22 @@ GUARANTEE: Final = Text(**_CONTENT["guarantee"]).fill(measured=_CONTENT["measure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One finding, with what decides its cause.
-
-    Attributes
-    ----------
-    code, model, day, subject, value, limit, cause
-        As in `Signal`; the limit is the evidence that raises an alarm, NaN for a plain rule.
-    since : str
-        First night that it is about, an ISO date.
-    words : mapping of placeholder to text
-        Further values of the sentence; ``line`` is what a limit of the job says instead.
-    family : str
-        Family of figures that raised it; empty for a plain rule.
-    features : tuple of str
-        Subjects that changed, the strangest first.
-    """
+    """One finding, with what decides its cause; see `Signal`."""
 
     code: str
     model: str
     day: str
     since: str
+    """First night that it is about, an ISO date."""
     subject: str = ""
     value: float = float("nan")
     limit: float = float("nan")
     words: Mapping[str, Any] = field(default_factory=dict)
+    """Further values of the sentence; ``line`` is what a limit of the job says instead."""
     family: str = ""
+    """Family of figures that raised it; empty for a plain rule."""
     features: tuple[str, ...] = ()
+    """Subjects that changed, the strangest first."""
     cause: str = ""
 
     @property

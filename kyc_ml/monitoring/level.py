@@ -91,13 +91,12 @@ def level_signals(outcomes: KnownOutcomes, policy: LevelPolicy | None = None) ->
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Subject:
     """The rows of one subject in order of maturity, and their evidence."""
 
     family: str
     name: str
-    limit: float
     rows: pd.DataFrame
     day: Ints
     log_values: Floats
@@ -130,16 +129,7 @@ class _Subject:
                 "alarm": changed.alarm,
             }
         )
-        return cls(
-            family=family,
-            name=name,
-            limit=limit,
-            rows=rows,
-            day=day,
-            log_values=both[0],
-            beyond=beyond.alarm,
-            path=path,
-        )
+        return cls(family, name, rows, day, both[0], beyond.alarm, path)
 
     def open_alarm(self, margin: float) -> int | None:
         """Return the day of the first alarm since which the level was never right again."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
@@ -129,11 +128,10 @@ def name_mixture(column: str, day: Mapping[str, float], before: Mapping[str, flo
     return "data.new_category" if new else "data.recoded" if gone else "drift.category"
 
 
-def find_gaps(nights: pd.DataFrame, *, holidays: Collection[date] = ()) -> list[Finding]:
+def find_gaps(nights: pd.DataFrame) -> list[Finding]:
     """List nights that are missing, twice, out of order, empty, of another model or policy.
 
     `nights`: as `NightsRecord.nights` returns them with ``every_run=True``, of any models.
-    `holidays`: days without a night that need none.
     """
     found: list[Finding] = []
     for model, every in nights.groupby("model", sort=True):
@@ -142,7 +140,7 @@ def find_gaps(nights: pd.DataFrame, *, holidays: Collection[date] = ()) -> list[
         for day, runs in published.groupby("day", sort=True):
             if len(runs) > 1:
                 found.append(_gap("nights.again", model, day, count=len(runs)))
-        found += _missing(str(model), list(own["day"]), {day.isoformat() for day in holidays})
+        found += _missing(str(model), list(own["day"]))
         found += _order(str(model), own[own["status"] == PUBLISHED])
     return sorted(found, key=lambda each: (each.day, each.model, each.code))
 
@@ -151,12 +149,11 @@ def _gap(code: str, model: object, day: object, **words: object) -> Finding:
     return Finding(code=code, model=str(model), day=str(day), since=str(day), words=words)
 
 
-def _missing(model: str, days: list[str], holidays: Collection[str]) -> Iterator[Finding]:
+def _missing(model: str, days: list[str]) -> Iterator[Finding]:
     times = pd.to_datetime(days)
     for earlier, later in pairwise(times):
-        between = pd.date_range(earlier, later, freq="D")[1:-1].strftime("%Y-%m-%d")
-        absent = [day for day in between if day not in holidays]
-        if absent:
+        absent = pd.date_range(earlier, later, freq="D")[1:-1].strftime("%Y-%m-%d")
+        if len(absent):
             yield _gap("nights.missing", model, absent[0], count=len(absent))
 
 

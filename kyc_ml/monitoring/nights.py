@@ -82,20 +82,11 @@ class Night:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profiles:
-    """Counts by bin of several nights of one model, in order of their days.
-
-    Attributes
-    ----------
-    days : tuple of str, length n
-    digests : tuple of str, length n
-        Bundle whose bins the counts of each night are in.
-    counts : mapping of column to int64 array of shape (n, bins)
-        -1 in all bins where a night has no counts of the column.
-    """
+    """Counts by bin of several nights of one model, in order of their days."""
 
     days: tuple[str, ...]
-    digests: tuple[str, ...]
     counts: Mapping[str, Ints]
+    """By column, int64 of shape (nights, bins); -1 where a night has no counts of the column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +154,6 @@ class NightsRecord:
         shapes = dict(self._rows("SELECT shape, columns FROM shapes"))
         return Profiles(
             days=tuple(frame["day"]),
-            digests=tuple(frame["digest"]),
             counts=_unpack(list(frame["profile"]), [shapes[s] for s in frame["shape"]]),
         )
 

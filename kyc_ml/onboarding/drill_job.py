@@ -44,7 +44,7 @@ _FAULT: Final = 100
 _OPERATOR, _MANAGER = "drill operator", "drill manager"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DrillResult:
     """What a drill showed."""
 
@@ -96,23 +96,22 @@ def run_drill(*, out: Path, configs: Path, reporter: ProgressReporter) -> DrillR
             run_incident_step(replace(request, who=_MANAGER))
             said = ""
             if step.action in {"hold", "release"}:  # the tables were delivered again
-                fixed = replace(night, data=healthy, overrides=_existing(request.overrides))
+                fixed = replace(
+                    night,
+                    data=healthy,
+                    overrides=request.overrides if request.overrides.exists() else None,
+                )
                 result, held = score_under_incidents(fixed, reporter=ProgressReporter())
                 by = f"{say_count(result.rows, 'row')} by {result.manifest.scored_by}"
                 said = f"{by}, {'held' if held else 'published'}"
-            rows.append((step.step, *effect, said))
+            rows.append((step.step, effect.en, effect.zh, said))
         reporter.progress("drill", 3, 4)
         _, reports = run_incident_close(
             incident, conclusion="drill", who=_OPERATOR, out=out, log=night.audit_log
         )
         reporter.progress("drill", 4, 4)
-    columns = ["step", "effect", "effect_zh", "night"]
-    return DrillResult(
-        incident=incident,
-        timeline=pd.DataFrame(rows, columns=columns),
-        reports=reports,
-        seconds=time.perf_counter() - began,
-    )
+    timeline = pd.DataFrame(rows, columns=["step", "effect", "effect_zh", "night"])
+    return DrillResult(incident, timeline, reports, time.perf_counter() - began)
 
 
 @contextlib.contextmanager
@@ -145,15 +144,13 @@ def _prepare(place: Path, configs: Path) -> tuple[ScoringRequest, Path, datetime
     rows.loc[last, AMOUNT] *= _FAULT
     rows.to_parquet(path, index=False)
     files = load_run(configs / "risk.yaml", source=source)
-    run = files.run
-    run = run.model_copy(
-        update={
-            "features": run.features.model_copy(update={"families": _FAMILIES}),
-            "dataset": run.dataset.model_copy(update={"horizon_days": 30}),
-            "model": ModelConfig(n_estimators=20, learning_rate=0.2),
-            "splits": CustomerFoldsConfig(method="customer_folds"),
-        }
-    )
+    small = {
+        "features": files.run.features.model_copy(update={"families": _FAMILIES}),
+        "dataset": files.run.dataset.model_copy(update={"horizon_days": 30}),
+        "model": ModelConfig(n_estimators=20, learning_rate=0.2),
+        "splits": CustomerFoldsConfig(method="customer_folds"),
+    }
+    run = files.run.model_copy(update=small)
     trained = train(tables, config=run, policy=files.policy, as_of=as_of - pd.Timedelta(days=2))
     save_bundle(trained.bundle, place / "bundle")
     day = as_of.tz_convert(tables.timezone).date().isoformat()
@@ -171,22 +168,13 @@ def _prepare(place: Path, configs: Path) -> tuple[ScoringRequest, Path, datetime
 def _one_playbook(configs: Path) -> Playbooks:
     """Return every step of the shipped playbooks that needs no promoted champion, each once."""
     shipped = load_playbooks()
-    steps = {each.step: each for playbook in shipped.playbooks for each in playbook.steps}
-    playbook = shipped.playbooks[0].model_copy(
-        update={
-            "name": "drill",
-            "signals": ("*",),
-            "steps": tuple(
-                each.model_copy(update={"config": str(configs / "risk.yaml")})
-                if each.config
-                else each
-                for each in steps.values()
-                if each.action not in {"rollback", "withdraw"}
-            ),
-        }
+    known = {each.step: each for playbook in shipped.playbooks for each in playbook.steps}
+    card = {"config": str(configs / "risk.yaml")}
+    steps = tuple(
+        each.model_copy(update=card) if each.config else each
+        for each in known.values()
+        if each.action not in {"rollback", "withdraw"}
     )
+    change = {"name": "drill", "signals": ("*",), "steps": steps}
+    playbook = shipped.playbooks[0].model_copy(update=change)
     return shipped.model_copy(update={"playbooks": (playbook,)})
-
-
-def _existing(path: Path) -> Path | None:
-    return path if path.exists() else None

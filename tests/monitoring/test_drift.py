@@ -11,6 +11,7 @@ import pytest
 from kyc_ml.model import learn_profile
 from kyc_ml.monitoring import NightsRecord, Severity, feature_moves, find_drift
 from kyc_ml.monitoring.drift import effect_on_score
+from kyc_ml.monitoring.figures import figures_of_model, figures_of_tables
 from kyc_ml.monitoring.found import NAMES, TEXTS
 from kyc_ml.monitoring.night_signals import findings_of_nights
 from kyc_ml.scoring import HOUR
@@ -67,8 +68,10 @@ def test_a_short_or_empty_record_raises_nothing(tmp_path):
 
 def test_a_quiet_holiday_divides_by_nothing(tmp_path):
     nights = make_nights(80, seed=2, rows=1)
-    found = find_drift(record_of(nights, tmp_path), {})
-    assert np.isfinite(found.evidence["evidence"]).all()
+    record = record_of(nights, tmp_path)
+    for figures in (figures_of_tables(record), figures_of_model(record, "fraud")):
+        assert np.isfinite(figures.changes().evidence).all()
+    assert find_drift(record, {}).table["day"].is_monotonic_increasing
 
 
 @pytest.mark.parametrize(

@@ -40,37 +40,27 @@ CREATE TRIGGER IF NOT EXISTS alert_history_whole BEFORE DELETE ON alert_history
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert, as it is now.
-
-    Attributes
-    ----------
-    signal : mapping
-        The last signal of its cause; see `as_json`.
-    origin : str
-        The job whose signals opened it; only nights of this job count as nights without it.
-    nights : int
-        Nights with the signal, the first and the last of which are `first_day` and `last_day`.
-    absent, absent_day : int, str
-        Nights without the signal since then, and the last of them.
-    opened_at, resolved_at : str
-        ISO, UTC; '' while it is open.
-    acknowledged_by, snoozed_until, incident : str
-        A person; the first day on which messages are sent again; an identifier; '' without one.
-    """
+    """One alert, as it is now."""
 
     id: str
     cause: str
     signal: Mapping[str, Any]
+    """The last signal of its cause; see `as_json`."""
     origin: str
+    """The job whose signals opened it; only nights of this job count as nights without it."""
     first_day: str
     last_day: str
     opened_at: str
     nights: int = 1
+    """Nights with the signal, from `first_day` to `last_day`."""
     absent: int = 0
     absent_day: str = ""
+    """`absent` and `absent_day`: nights without the signal since then, and the last of them."""
     acknowledged_by: str = ""
     snoozed_until: str = ""
+    """First day on which messages are sent again."""
     resolved_at: str = ""
+    """ISO, UTC; empty while it is open."""
     incident: str = ""
 
     @property

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from kyc_ml.config import read_packaged
+from kyc_ml.validation import texts_of
 
-LANGUAGES: Final = ("en", "zh")
-
-
-def say(*keys: str, **facts: object) -> tuple[str, str]:
-    """Return a text of `texts.yaml` in English and Chinese, with its facts put in."""
-    entry: Any = _texts()
-    for key in keys:
-        entry = entry[key]
-    return entry["en"].format(**facts), entry["zh"].format(**facts)
+_TEXTS: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("texts.yaml"))
+WATCHDOG_TEXTS: Final = texts_of(_TEXTS["watchdog"])
 
 
 def say_subject(message: Mapping[str, Any], *, languages: Sequence[str]) -> str:
@@ -25,7 +18,7 @@ def say_subject(message: Mapping[str, Any], *, languages: Sequence[str]) -> str:
     about = " ".join(filter(None, (message["model"], message["subject"])))
     return " / ".join(
         " ".join(
-            _texts()["subject"][language]
+            _TEXTS["subject"][language]
             .format(**_named(message, language), code=message["code"], about=about)
             .split()
         )
@@ -38,25 +31,20 @@ def say_body(message: Mapping[str, Any], *, languages: Sequence[str]) -> str:
     bodies = []
     for language in languages:
         own = "_zh" if language == "zh" else ""
-        none, incident = _texts()["none"][language], message.get("incident")
-        follow = _texts()["next"]["incident" if incident else "alert"][language]
+        none, incident = _TEXTS["none"][language], message.get("incident")
+        follow = _TEXTS["next"]["incident" if incident else "alert"][language]
         facts = {
             **message,
             **_named(message, language),
             "text": message[f"text{own}"],
             "guarantee": message[f"guarantee{own}"],
             "model": message["model"] or none,
-            "incident": _texts()["incident"][language].format(incident=incident or none),
+            "incident": _TEXTS["incident"][language].format(incident=incident or none),
             "next": follow.format(**message),
         }
-        bodies.append(_texts()["body"][language].format(**facts))
+        bodies.append(_TEXTS["body"][language].format(**facts))
     return "\n\n".join(bodies) + "\n"
 
 
 def _named(message: Mapping[str, Any], language: str) -> dict[str, str]:
-    return {name: _texts()[name][message[name]][language] for name in ("severity", "what")}
-
-
-@cache
-def _texts() -> dict[str, Any]:
-    return read_packaged(Path(__file__).with_name("texts.yaml"))
+    return {name: _TEXTS[name][message[name]][language] for name in ("severity", "what")}

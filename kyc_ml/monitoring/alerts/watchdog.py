@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from kyc_ml.monitoring.alerts.texts import say
+from kyc_ml.monitoring.alerts.texts import WATCHDOG_TEXTS
 from kyc_ml.monitoring.signals import Severity, Signal
 from kyc_ml.storage import MANIFEST
 
@@ -63,7 +63,7 @@ def find_missing(
 def _signal(
     what: str, text: str, *, day: date, facts: Mapping[str, object], model: str = ""
 ) -> Signal:
-    english, chinese = say("watchdog", text, **facts)
+    said = WATCHDOG_TEXTS[text].fill(**facts)
     return Signal(
         code=f"night.{what}",
         model=model,
@@ -71,8 +71,8 @@ def _signal(
         severity=Severity.WARNING if what == "held" else Severity.CRITICAL,
         value=math.nan,
         limit=math.nan,
-        text=english,
-        text_zh=chinese,
+        text=said.en,
+        text_zh=said.zh,
         # whatever became of the night, it is one alert
         cause="night|clock" if what == "clock" else f"night|{model}",
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Final
 
+from kyc_ml.decision import Language
 from kyc_ml.errors import ConfigError
 from kyc_ml.monitoring.incidents.record import Incident, find_incident
-from kyc_ml.monitoring.incidents.texts import name_model, read_texts, say_effect
+from kyc_ml.monitoring.incidents.texts import EFFECTS, NOTHING, REPORT, WHAT, name_model
 from kyc_ml.storage import write_whole
+from kyc_ml.validation import Text
 
-_REPORTS = {"en": "{}.md", "zh": "{}.zh-CN.md"}
+_REPORTS: Final[Mapping[Language, str]] = {"en": "{}.md", "zh": "{}.zh-CN.md"}
 
 
 def run_incident_close(
@@ -29,14 +33,8 @@ def run_incident_close(
         if not who.strip() or not conclusion.strip():
             msg = "--name and --conclusion must not be empty: the audit log keeps both"
             raise ConfigError(msg)
-        effect = say_effect("close", ends=_ends(incident))
-        entry = incident.write(
-            "closed",
-            actor=who,
-            log=log,
-            conclusion=conclusion,
-            effect={"en": effect[0], "zh": effect[1]},
-        )
+        effect = asdict(EFFECTS["close"].fill(ends=_ends(incident)))
+        entry = incident.write("closed", actor=who, log=log, conclusion=conclusion, effect=effect)
         incident = replace(incident, entries=(*incident.entries, entry))
     paths = []
     for language, name in _REPORTS.items():
@@ -45,14 +43,13 @@ def run_incident_close(
     return incident, tuple(paths)
 
 
-def write_report(incident: Incident, *, language: str) -> str:
+def write_report(incident: Incident, *, language: Language) -> str:
     """Write the closing report as Markdown: what, when, by whom, effect, time to each step."""
-    own = 1 if language == "zh" else 0
-    texts, first, last = read_texts(), incident.entries[0], incident.entries[-1]
+    first, last = incident.entries[0], incident.entries[-1]
     rows = []
     for entry in incident.entries:
         facts = entry.facts
-        what = " ".join(filter(None, (texts["what"][facts["what"]][language], facts["step"])))
+        what = " ".join(filter(None, (getattr(WHAT[facts["what"]], language), facts["step"])))
         effect = facts.get("effect", {}).get(language, "")
         cells = (
             entry.sequence,
@@ -63,10 +60,10 @@ def write_report(incident: Incident, *, language: str) -> str:
             effect,
         )
         rows.append(f"| {' | '.join(_cell(each) for each in cells)} |")
-    text = texts["report"][language].format(
+    text = getattr(REPORT, language).format(
         id=incident.id,
-        model=name_model(incident.model)[own],
-        text=_cell(incident.signal["text_zh" if own else "text"]),
+        model=getattr(name_model(incident.model), language),
+        text=_cell(incident.signal["text_zh" if language == "zh" else "text"]),
         code=incident.signal["code"],
         playbook=incident.playbook,
         opened=first.time,
@@ -80,12 +77,11 @@ def write_report(incident: Incident, *, language: str) -> str:
     return f"{text}\n"
 
 
-def _ends(incident: Incident) -> tuple[str, str]:
+def _ends(incident: Incident) -> Text | str:
     """Name the steps that the end of an incident ends."""
     found = [incident.in_force(action) for action in ("hold", "rating")]
     names = ", ".join(each.facts["step"] for each in found if each is not None)
-    nothing = read_texts()["nothing"]
-    return (names, names) if names else (nothing["en"], nothing["zh"])
+    return names or NOTHING
 
 
 def _cell(value: object) -> str:

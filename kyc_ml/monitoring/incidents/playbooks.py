@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -17,6 +18,16 @@ Action = Literal[
     "hold", "release", "rating", "model", "rollback", "withdraw", "floor", "notify"
 ]  # fmt: skip
 _NEEDS = {"rating": "config", "floor": "rule", "notify": "departments"}
+
+
+_Found = TypeVar("_Found")
+
+
+def _find(name: str, known: Mapping[str, _Found], what: str) -> _Found:
+    if name not in known:
+        msg = f"no {what} is named {name!r}{hint(name, known)}: {', '.join(known)}"
+        raise ConfigError(msg)
+    return known[name]
 
 
 class Department(Section):
@@ -94,13 +105,7 @@ class Playbook(Section):
 
     def find(self, name: str) -> Step:
         """Return a step by its name; ConfigError if it does not exist; lists those that do."""
-        steps = {each.step: each for each in self.steps}
-        if name not in steps:
-            msg = (
-                f"playbook {self.name} has no step {name!r}{hint(name, steps)}: {', '.join(steps)}"
-            )
-            raise ConfigError(msg)
-        return steps[name]
+        return _find(name, {each.step: each for each in self.steps}, f"step in {self.name}")
 
 
 class Playbooks(Section):
@@ -125,18 +130,12 @@ class Playbooks(Section):
 
     def for_signal(self, code: str) -> Playbook | None:
         """Return the first playbook that fits a code, or None."""
-        for each in self.playbooks:
-            if any(fnmatchcase(code, pattern) for pattern in each.signals):
-                return each
-        return None
+        fits = (p for p in self.playbooks if any(fnmatchcase(code, each) for each in p.signals))
+        return next(fits, None)
 
     def named(self, name: str) -> Playbook:
         """Return a playbook by its name; ConfigError if it does not exist; lists those that do."""
-        known = {each.name: each for each in self.playbooks}
-        if name not in known:
-            msg = f"no playbook {name!r}{hint(name, known)}: {', '.join(known)}"
-            raise ConfigError(msg)
-        return known[name]
+        return _find(name, {each.name: each for each in self.playbooks}, "playbook")
 
 
 def load_playbooks(path: Path | None = None) -> Playbooks:

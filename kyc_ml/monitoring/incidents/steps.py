@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +15,10 @@ from kyc_ml.monitoring.alerts.book import AlertBook
 from kyc_ml.monitoring.alerts.delivery import deliver
 from kyc_ml.monitoring.incidents.playbooks import FloorRule, Playbooks, Step
 from kyc_ml.monitoring.incidents.record import Incident, find_incident
-from kyc_ml.monitoring.incidents.texts import Said, name_model, say_effect
+from kyc_ml.monitoring.incidents.texts import EFFECTS, name_model
 from kyc_ml.registry import AUDIT_LOG, AuditLog, champions, fetch_champion
 from kyc_ml.storage import write_whole
-from kyc_ml.validation import PromotionResult, run_rollback, run_withdraw
+from kyc_ml.validation import PromotionResult, Text, run_rollback, run_withdraw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class StepRequest:
 class StepResult:
     """The effect of a step; `receipt` is '' if it was only shown."""
 
-    effect: Said
+    effect: Text
     receipt: str = ""
     faults: tuple[str, ...] = ()
     """Messages that were not delivered and are kept."""
@@ -53,7 +53,7 @@ class StepResult:
 class _Planned:
     """What a step would do."""
 
-    effect: Said
+    effect: Text
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the audit log keeps, besides the effect."""
     act: Callable[[], list[str]] = list
@@ -75,18 +75,8 @@ def run_incident_step(request: StepRequest) -> StepResult:
     if not request.who.strip():
         return StepResult(effect=planned.effect)
     faults = planned.act()
-    english, chinese = planned.effect
-    entry = incident.write(
-        "step",
-        actor=request.who,
-        log=request.log,
-        **{
-            **planned.facts,
-            "step": step.step,
-            "action": step.action,
-            "effect": {"en": english, "zh": chinese},
-        },
-    )
+    did = {"step": step.step, "action": step.action, "effect": asdict(planned.effect)}
+    entry = incident.write("step", actor=request.who, log=request.log, **{**planned.facts, **did})
     return StepResult(effect=planned.effect, receipt=str(entry.anchor), faults=tuple(faults))
 
 
@@ -102,7 +92,7 @@ def _plan_change(step: Step, incident: Incident, request: StepRequest) -> _Plann
         )
         raise ConfigError(msg)
     facts = {} if step.config is None else {"config": str(Path(step.config).absolute())}
-    effect = say_effect(step.action, model=name_model(incident.model), config=step.config)
+    effect = EFFECTS[step.action].fill(model=name_model(incident.model), config=step.config)
     return _Planned(effect=effect, facts=facts)
 
 
@@ -132,9 +122,8 @@ def _plan_champion(step: Step, incident: Incident, request: StepRequest) -> _Pla
         return []
 
     names = name_model(incident.model)
-    return _Planned(
-        effect=say_effect(step.action, model=names, before=before, after=after), act=act
-    )
+    effect = EFFECTS[step.action].fill(model=names, before=before, after=after)
+    return _Planned(effect=effect, act=act)
 
 
 def _require_done(result: PromotionResult) -> None:
@@ -161,10 +150,8 @@ def _plan_floor(step: Step, incident: Incident, request: StepRequest) -> _Planne
         return []
 
     facts = {"code": rule.code, "overrides": str(path.absolute()), "expiry": str(rule.expiry)}
-    effect = say_effect(
-        "floor", **{**facts, "overrides": str(path)}, floor=rule.floor, start=rule.start
-    )
-    return _Planned(effect=effect, facts=facts, act=act)
+    said = {**facts, "overrides": str(path), "floor": rule.floor, "start": rule.start}
+    return _Planned(effect=EFFECTS["floor"].fill(**said), facts=facts, act=act)
 
 
 def _floor_rule(rule: FloorRule, incident: Incident, request: StepRequest) -> OverrideRule:
@@ -198,9 +185,11 @@ def _plan_notify(step: Step, incident: Incident, request: StepRequest) -> _Plann
             book.queue(database, "notified", routes, content)
         return deliver(book, request.alerts, folder=request.out)[1]
 
-    names = ", ".join(each.name for each in departments), "、".join(d.name_zh for d in departments)
+    names = Text(
+        ", ".join(each.name for each in departments), "、".join(d.name_zh for d in departments)
+    )
     return _Planned(
-        effect=say_effect("notify", departments=names, routes=", ".join(routes)),
+        effect=EFFECTS["notify"].fill(departments=names, routes=", ".join(routes)),
         facts={"departments": list(step.departments), "routes": list(routes)},
         act=act,
     )

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kyc_ml.config import read_packaged
+from kyc_ml.validation import Text, texts_of
 
-Said = tuple[str, str]
-"""A sentence in English and Chinese."""
-
-
-def say_effect(action: str, **facts: object) -> Said:
-    """Return the effect of a step; a fact may be a pair of both languages."""
-    entry: Mapping[str, str] = read_texts()["effects"][action]
-    english = {name: fact[0] if isinstance(fact, tuple) else fact for name, fact in facts.items()}
-    chinese = {name: fact[1] if isinstance(fact, tuple) else fact for name, fact in facts.items()}
-    return entry["en"].format(**english), entry["zh"].format(**chinese)
+_CONTENT: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("texts.yaml"))
+EFFECTS: Final = texts_of(_CONTENT["effects"])
+WHAT: Final = texts_of(_CONTENT["what"])
+ALL, NOTHING, REPORT = (Text(**_CONTENT[name]) for name in ("all", "nothing", "report"))
 
 
-def name_model(model: str) -> Said:
+def name_model(model: str) -> Text:
     """Return the name of a model; an empty one means all."""
-    return (model, model) if model else (read_texts()["all"]["en"], read_texts()["all"]["zh"])
-
-
-@cache
-def read_texts() -> dict[str, Any]:
-    """Read the file of texts."""
-    return read_packaged(Path(__file__).with_name("texts.yaml"))
+    return Text(model, model) if model else ALL
