@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kyc_ml.cli.options import AUDIT_LOG, Log, RequiredPath, job, time_option
+from kyc_ml.cli.options import AUDIT_LOG, Log, RequiredPath, fill, job, time_option
 from kyc_ml.cli.shipped import find_shipped
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
@@ -208,21 +208,13 @@ def step(
     log: Log = AUDIT_LOG,
 ) -> None:
     """Show the effect of a step, or do it."""
-    with job(locals(), reads=["--out", "--alerts", "--playbooks"]) as terminal:
+    given = locals()
+    with job(given, reads=["--out", "--alerts", "--playbooks"]) as terminal:
         from kyc_ml.cli.language import language
         from kyc_ml.monitoring import StepRequest, load_playbooks, run_incident_step
 
-        request = StepRequest(
-            incident=incident,
-            step=step,
-            who=yes,
-            out=out,
-            overrides=overrides,
-            log=log,
-            playbooks=load_playbooks(playbooks),
-            alerts=_config(alerts),
-        )
-        result = run_incident_step(request)
+        asked = {"who": yes, "playbooks": load_playbooks(playbooks), "alerts": _config(alerts)}
+        result = run_incident_step(fill(StepRequest, given, **asked))
         facts: dict[str, object] = {"effect": getattr(result.effect, language())}
         facts |= {f"fault {n}": text for n, text in enumerate(result.faults, 1)}
         if result.receipt:

@@ -56,26 +56,15 @@ def run_alerts(
 ) -> AlertsResult:
     """Turn signals into alerts, open incidents, and send what is due, also of earlier runs.
 
-    Parameters
-    ----------
-    signals : iterable of Signal
-        Those of the night; none sends only what is due of earlier runs.
-    folder : Path
-        The folder of the nights. If its file cannot be used, the messages are sent nevertheless,
-        and the fault is one of the result.
-    evaluated : mapping of model to ISO date
-        The night that was looked at for each model, so that alerts of the others stay as they are.
-    origin, at_once
-        See `AlertBook.note`.
-    playbooks : Playbooks, optional
-        Incidents that a signal of the highest severity opens; without it none is opened.
-    log : Path
-        The audit log, which keeps the incidents.
-
-    Raises
-    ------
-    ConfigError
-        If the configuration is faulty; a route that fails is in the result.
+    `signals`: those of the night; none sends only what is due of earlier runs.
+    `folder`: the folder of the nights. If its file cannot be used, the messages are sent
+    nevertheless, and the fault is one of the result.
+    `evaluated`: mapping of model to ISO date; the night that was looked at for each model, so that
+    alerts of the others stay as they are.
+    `origin`, `at_once`: see `AlertBook.note`.
+    `playbooks`: incidents that a signal of the highest severity opens; without it none is opened.
+    `log`: the audit log, which keeps the incidents.
+    Raises ConfigError if the configuration is faulty; a route that fails is in the result.
     """
     config, signals = config or AlertsConfig(), tuple(signals)
     reporter, now = reporter or ProgressReporter(), now or datetime.now(UTC)

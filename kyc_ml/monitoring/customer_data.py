@@ -82,7 +82,7 @@ def customers_due(
     """List the customers whose information is due for an update: confidential.
 
     `as_of`, `by`, `stale_days`: as in `customer_data`.
-    customer_id, the columns of `by`, faults (count) and reasons, such as
+    Returns customer_id, the columns of `by`, faults (count) and reasons, such as
     ``missing:industry;expired:document_expiry``; the customers with most faults first.
     """
     flags, columns = _flags(tables, as_of, by=by, stale_days=stale_days)

@@ -116,9 +116,9 @@ def feature_moves(
     """Compare the features of the last nights with the nights before, and rank them.
 
     `day`: last night to compare; by default the last one of the bundle.
-    feature; moved (share of the rows that would need another bin, 0 to 1); effect (mean change of
-    the log-odds of a usual row, NaN without a bundle); before and after (float arrays, shares by
-    bin of 91 nights and of the last 7); labels of the bins. The largest effect first.
+    Returns feature; moved (share of the rows that would need another bin, 0 to 1); effect (mean
+    change of the log-odds of a usual row, NaN without a bundle); before and after (float arrays,
+    shares by bin of 91 nights and of the last 7); labels of the bins. The largest effect first.
     """
     since = "" if day is None else (pd.Timestamp(day) - pd.Timedelta(days=365)).strftime("%Y-%m-%d")
     profiles = record.profiles(model, since=since)

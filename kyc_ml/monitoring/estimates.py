@@ -119,8 +119,8 @@ def coverage_signals(estimates: pd.DataFrame, *, model: str, day: str) -> tuple[
 
     `estimates`: of `estimates_by_period`.
     `model`, `day`: of the signals; `day` is that of the evaluation.
-    estimate.coverage, one for each estimator and figure that misses too often; the chance of any is
-    at most 5 % if all intervals are right, however often one looks.
+    Returns estimate.coverage, one for each estimator and figure that misses too often; the chance
+    of any is at most 5 % if all intervals are right, however often one looks.
     """
     known = estimates[estimates["covered"].notna() & (estimates["reference_rows"] > 0)]
     names = known["estimator"] + "." + known["figure"]

@@ -122,41 +122,41 @@ def run_monitor(
     loaded = {each.name: each.bundle for each in found if each.bundle is not None}
     newest = max((each.day for each in found), default="")
     since = "" if not newest else _days_before(newest, _WATCHED_DAYS - 1)
-    raised = newest_first(
-        [
-            *find_drift(record, loaded, since=since).signals,
-            *(one for each in found for one in each.signals),
-        ]
-    )
-    signals = open_signals(raised, {each.name: each.day for each in found})
+    drift = find_drift(record, loaded, since=since).signals
+    raised = newest_first([*drift, *(one for each in found for one in each.signals)])
+    days = {each.name: each.day for each in found}
+    signals = open_signals(raised, days)
+    customers = _customers(asked, tables, until, reporter)
+    sent = None
+    if alerts is not None:
+        sent = run_alerts(
+            signals,
+            folder=asked.out,
+            config=alerts,
+            evaluated={"": newest} | {name: day for name, day in days.items() if day},
+            playbooks=playbooks,
+            log=asked.audit_log,
+            reporter=reporter,
+        )
+    kept = AlertBook(folder=asked.out, now=datetime.now(UTC))
     story = MonitorStory(
         out=asked.out,
         models=tuple(found),
         raised=raised,
         signals=signals,
         outcomes_until="" if until is None else say_moment(until),
-        customers=_customers(asked, tables, until, reporter),
+        alerts=kept.alerts() if sent is None else sent.alerts,
+        customers=customers,
     )
-    result = MonitorResult(models=story.models, signals=signals, pages={})
-    if alerts is not None:
-        sent = run_alerts(
-            signals,
-            folder=asked.out,
-            config=alerts,
-            evaluated={"": newest} | {each.name: each.day for each in found if each.day},
-            playbooks=playbooks,
-            log=asked.audit_log,
-            reporter=reporter,
-        )
-        result = replace(result, alerts=sent)
-    kept = AlertBook(folder=asked.out, now=datetime.now(UTC))
-    story = replace(story, alerts=result.alerts.alerts if result.alerts else kept.alerts())
-    result = replace(result, pages=save_pages(story, folder), failed=_fails(signals, asked.fail_on))
+    pages = save_pages(story, folder)
     write_whole(folder / FIGURES, dump_json(to_plain(story)).encode())
     write_whole(folder / METRICS, write_metrics(metrics_of(story)).encode())
     if asked.log_mlflow:
         _log(found, signals, reporter)
-    return result
+    failed = _fails(signals, asked.fail_on)
+    return MonitorResult(
+        models=story.models, signals=signals, pages=pages, alerts=sent, failed=failed
+    )
 
 
 def newest_first(signals: Sequence[Signal]) -> tuple[Signal, ...]:

@@ -124,7 +124,7 @@ class NightsRecord:
         `since`: first day to read, an ISO date.
         `every_run`: return also the runs of a day that another one replaces: a published one stands
         for the day, otherwise the one that came farthest.
-        The fields of `Night` up to `customers`, attempts, recorded_at (UTC), and detail (dict).
+        Returns the fields of `Night` up to `customers`, attempts, recorded_at (UTC), detail (dict).
         """
         names = (*_COLUMNS, "attempts", "recorded_at", "detail")
         sql = f"SELECT {', '.join(names)} FROM nights WHERE day >= ?"

@@ -213,23 +213,13 @@ def record_scores(
 
     The same day again replaces nothing: give all answers of a day together, after it has ended.
 
-    Parameters
-    ----------
-    scores : DataFrame
-        As the served model answers: probability and tier, and customer_id if known; of one model.
-    bundle : Bundle
-        The served model: its bins are those of the counts.
-    day : str
-        ISO date in the zone of the source.
-    features : mapping of feature to counts, optional
-        As `Profile.count` returns them.
-
-    Raises
-    ------
-    DatasetError
-        If a column is absent, or a probability is not between 0 and 1.
-    ConfigError
-        If `day` is not an ISO date.
+    `scores`: as the served model answers: probability and tier, and customer_id if known; of one
+    model.
+    `bundle`: the served model: its bins are those of the counts.
+    `day`: ISO date in the zone of the source.
+    `features`: mapping of feature to counts; as `Profile.count` returns them.
+    Raises DatasetError if a column is absent, or a probability is not between 0 and 1; ConfigError
+    if `day` is not an ISO date.
     """
     absent = sorted({PROBABILITY, "tier"} - set(scores.columns))
     if absent:

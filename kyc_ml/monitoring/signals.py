@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any
@@ -48,5 +49,7 @@ class Signal:
         return self.cause or "|".join((self.code, self.model, self.subject))
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the signal as values of JSON."""
-        return {**asdict(self), "severity": self.severity.name.lower(), "key": self.key}
+        """Return the signal as values of JSON, which has no NaN: None instead."""
+        found = {**asdict(self), "severity": self.severity.name.lower(), "key": self.key}
+        unknown = {name for name in ("value", "limit") if not math.isfinite(found[name])}
+        return found | dict.fromkeys(unknown)

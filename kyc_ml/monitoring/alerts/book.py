@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,7 +44,7 @@ class Alert:
     id: str
     cause: str
     signal: Mapping[str, Any]
-    """The last signal of its cause; see `as_json`."""
+    """The last signal of its cause; see `Signal.to_plain`."""
     origin: str
     """The job whose signals opened it; only nights of this job count as nights without it."""
     first_day: str
@@ -231,7 +230,7 @@ class AlertBook:
         alert = Alert(
             id=f"A{number[:10]}",
             cause=signal.key,
-            signal=as_json(signal),
+            signal=signal.to_plain(),
             origin=origin,
             first_day=signal.day,
             last_day=signal.day,
@@ -249,7 +248,7 @@ class AlertBook:
     ) -> None:
         alert = replace(
             before,
-            signal=as_json(signal),
+            signal=signal.to_plain(),
             absent=0,
             nights=before.nights + (signal.day > before.last_day),
             last_day=max(before.last_day, signal.day),
@@ -300,14 +299,6 @@ def _save(database: sqlite3.Connection, alert: Alert) -> None:
         "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?)",
         (alert.id, alert.cause, not alert.resolved_at, state),
     )
-
-
-def as_json(signal: Signal) -> dict[str, Any]:
-    """Return a signal as values of JSON, which has no NaN: None instead."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in signal.to_plain().items()
-    }
 
 
 def rule_of(signal: Mapping[str, Any], config: AlertsConfig) -> AlertRule | None:

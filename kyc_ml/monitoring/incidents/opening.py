@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kyc_ml.monitoring.alerts.book import as_json
 from kyc_ml.monitoring.incidents.playbooks import Playbooks
 from kyc_ml.monitoring.incidents.record import Incident, read_incidents
 from kyc_ml.monitoring.signals import Severity, Signal
@@ -47,7 +46,9 @@ def _open(signal: Signal, playbook: str, known: dict[str, Incident], *, log: Pat
         playbook=playbook,
         entries=(),
     )
-    entry = incident.write("opened", actor=who, log=log, playbook=playbook, signal=as_json(signal))
+    entry = incident.write(
+        "opened", actor=who, log=log, playbook=playbook, signal=signal.to_plain()
+    )
     known[incident.id] = Incident(
         id=incident.id, model=signal.model, playbook=playbook, entries=(entry,)
     )

@@ -32,7 +32,7 @@ class Incident:
 
     @property
     def signal(self) -> Mapping[str, Any]:
-        """What was found, as `as_json` gives it."""
+        """What was found, see `Signal.to_plain`."""
         signal: Mapping[str, Any] = self.entries[0].facts["signal"]
         return signal
 
