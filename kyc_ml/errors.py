@@ -110,6 +110,12 @@ class GateError(KycMlError):
     exit_code = 1
 
 
+class RouteError(KycMlError):
+    """An alert could not be delivered; it is kept, and the next run tries again."""
+
+    exit_code = 4
+
+
 class OutputError(KycMlError, OSError):
     """A result could not be written; no incomplete file remains."""
 

@@ -12,6 +12,8 @@ same arguments; published scores do not change. If one model is refused or canno
 others are still scored.
 
 If the policy of a model has hysteresis, the earlier nights of the model below OUT are its history.
+--shadow scores a challenger on the rows of the model of its name, after the models are published,
+into OUT/DAY/NAME.shadow: only `kyc-ml monitor` reads it, and its failure is a warning.
 With --fallback rating, a scorecard scores where a model cannot be loaded or exceeds a limit: the
 scorecard of the run configuration that has the name of the model.
 
@@ -93,6 +95,13 @@ def main(
         Path | None,
         typer.Option(help="Folder of the earlier nights, for a rehearsal; default: --out."),
     ] = None,
+    shadow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Challenger scored on the rows of the model of its name or unit, for comparison "
+            "only: never published; may be repeated."
+        ),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart")] = False,
     audit_log: AuditLogOption = AUDIT_LOG,
     allow_unpromoted: AllowUnpromoted = False,
@@ -149,7 +158,9 @@ def main(
         if requests:
             try:
                 wait_for_input(
-                    lambda: _score(terminal, requests, night, refused=refused, wait=wait),
+                    lambda: _score(
+                        terminal, requests, night, shadows=shadow or (), refused=refused, wait=wait
+                    ),
                     mapping=mapping,
                     data=data,
                     until=until,
@@ -191,10 +202,11 @@ def _score(
     requests: Sequence[ScoringRequest],
     night: ScoringRequest,
     *,
+    shadows: Sequence[str],
     refused: Callable[..., None],
     wait: str | None,
 ) -> None:
-    """Read the tables, and score with each model.
+    """Read the tables, score with each model, then with the challengers in their shadow.
 
     Raises
     ------
@@ -203,9 +215,11 @@ def _score(
     """
     from kyc_ml.cli.terminal.results import show_scoring
     from kyc_ml.contract import read_once
-    from kyc_ml.scoring import run_score
+    from kyc_ml.monitoring import score_under_incidents
+    from kyc_ml.scoring import features_beside, run_shadows
 
     place = night.out / "tables"
+    published = []
     with ExitStack() as reading:
         try:
             tables = reading.enter_context(
@@ -217,7 +231,15 @@ def _score(
             raise
         for request in requests:
             try:
-                show_scoring(terminal, run_score(request, reporter=terminal, tables=tables))
+                keep = features_beside(request.out) if shadows else None
+                result, held = score_under_incidents(
+                    request, reporter=terminal, tables=tables, keep_features=keep
+                )
+                show_scoring(terminal, result)
+                if held:
+                    _report(terminal, request.model, held)
+                else:
+                    published.append((request, result))
             except NotReadyError as error:
                 if wait is not None:
                     raise
@@ -225,15 +247,19 @@ def _score(
                 refused(error, request)
             except KycMlError as error:
                 _report(terminal, request.model, error)
+        if shadows:
+            run_shadows(published, shadows, reporter=terminal, tables=tables)
 
 
 def _log(
     terminal: Terminal, error: KycMlError, *requests: ScoringRequest, began: float, zone: str
 ) -> None:
-    """Log in MLflow what was refused before `run_score` could."""
+    """Log in MLflow, and in the record of nights, what was refused before it was scored."""
+    from kyc_ml.monitoring import note_refused
     from kyc_ml.scoring import log_refusal
 
     for request in requests:
+        note_refused(request, error, reporter=terminal)
         log_refusal(request, error, zone=zone, began=began, reporter=terminal)
 
 

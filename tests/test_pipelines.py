@@ -216,7 +216,7 @@ def night(monkeypatch, tmp_path):
         reporter.info("read")
         yield "tables"
 
-    def run_score(request, *, reporter, tables):
+    def run_score(request, *, reporter, tables, keep_features):
         assert tables == "tables"
         asked.append(("score", request))
         reporter.about(model=request.model.removeprefix("models:/").replace("/", " v"))
@@ -237,7 +237,10 @@ def night(monkeypatch, tmp_path):
     monkeypatch.setattr("kyc_ml.registry.load_model", load_model)
     monkeypatch.setattr("kyc_ml.scoring.nights_before", nights_before)
     monkeypatch.setattr("kyc_ml.contract.read_once", read_once)
-    monkeypatch.setattr("kyc_ml.scoring.run_score", run_score)
+    monkeypatch.setattr(
+        "kyc_ml.monitoring.score_under_incidents",
+        lambda *given, **named: (run_score(*given, **named), None),
+    )
     monkeypatch.setattr("kyc_ml.cli.terminal.results.show_scoring", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     shipped = ROOT / "configs" / "sources" / "synthetic.yaml"
@@ -409,6 +412,21 @@ def test_faulty_limits_are_refused_once_before_any_work(night, tmp_path):
     assert result.exit_code == 2
     assert result.output.count("late_share") == 1
     assert not asked
+
+
+def test_challengers_score_after_every_published_model_and_only_then(night, monkeypatch):
+    called = []
+
+    def shadows(champions, challengers, *, reporter, tables):
+        assert tables == "tables"
+        called.append(([request.model for request, _ in champions], list(challengers)))
+
+    monkeypatch.setattr("kyc_ml.scoring.run_shadows", shadows)
+    options = ("--shadow", "models:/fraud@challenger", "--shadow", "models:/risk/4")
+    done, asked = night(*BOTH, *options, score=["models:/risk/1"])
+    assert done.exit_code == 1  # of the refused model alone
+    assert len(scored(asked)) == 2
+    assert called == [(["models:/fraud/1"], ["models:/fraud@challenger", "models:/risk/4"])]
 
 
 @pytest.mark.parametrize("restart", [False, True])

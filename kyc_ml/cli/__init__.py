@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli import data, features, governance, models, scoring, tiers, validation
+from kyc_ml.cli import (
+    alerts,
+    data,
+    features,
+    governance,
+    models,
+    monitoring,
+    scoring,
+    tiers,
+    validation,
+)
 from kyc_ml.cli.usage import LoggedGroup
 
 app = typer.Typer(
@@ -20,7 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (data, features, models, scoring, tiers, validation, governance):
+_COMMANDS = (data, features, models, scoring, monitoring, tiers, validation, governance, alerts)
+for commands in _COMMANDS:
     app.add_typer(commands.app)
 
 

@@ -228,6 +228,7 @@ def show(
         "withdrawal",
         "policy_approval",
         "unpromoted_use",
+        "incident",
     ]
     | None = None,
     log: Log = AUDIT_LOG,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from kyc_ml.config import (
+    AlertsConfig,
     Key,
     LimitsConfig,
     RunConfig,
@@ -24,12 +25,15 @@ KINDS: Final = {
     "rating": "Rating card: `rating:` of a run configuration, such as configs/rating/customer.yaml",
     "overrides": "Overrides entered for single customers: `--overrides`",
     "limits": "Limits of a night: `--limits`, such as configs/limits.yaml",
+    "alerts": "Rules and routes of alerts: `--alerts`, such as configs/alerts.yaml",
+    "playbooks": "Playbooks of incidents: `--playbooks`, such as configs/playbooks.yaml",
     "validation": "Validation policy: configs/validation.yaml",
 }
 _NEAR: Final[dict[str, type[Section]]] = {
     "run": RunConfig,
     "source": SourceMapping,
     "limits": LimitsConfig,
+    "alerts": AlertsConfig,
 }
 
 
@@ -98,6 +102,10 @@ def _section_of(kind: str) -> type[Section]:
             from kyc_ml.decision import OverrideBook
 
             return OverrideBook
+        case "playbooks":
+            from kyc_ml.monitoring import Playbooks
+
+            return Playbooks
     from kyc_ml.validation import ValidationPolicy
 
     return ValidationPolicy

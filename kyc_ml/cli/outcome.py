@@ -21,15 +21,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from kyc_ml.errors import ConfigError, GateError, KycMlError
-from kyc_ml.storage import dump_json, load_json, require_place, written_whole
+from kyc_ml.storage import dump_json, load_json, require_place, write_metrics, written_whole
 
 _HOOK_SECONDS: Final = 60
 """Convention: the exit code must reach the scheduler, also if the command does not end."""
 _READABLE_BY_ALL: Final = 0o644
 _LONGEST: Final = 1 << 20
 """Convention: bytes that are read of an earlier heartbeat."""
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-"""All that Prometheus reads in a label; another escape makes it refuse the whole file."""
 _SUCCESS: Final = "last_success_timestamp_seconds"
 _METRICS: Final = {
     "last_attempt_timestamp_seconds": "End of the last job, in seconds since 1970.",
@@ -177,18 +175,16 @@ def _last_success(heartbeat: Path) -> float | None:
 
 def _as_metrics(facts: dict[str, Any], job: str) -> str:
     """Write facts in the text format of Prometheus."""
-    lines = []
+    families = []
     for name, help_text in _METRICS.items():
         value = facts[name]
         by_model = value if isinstance(value, dict) else {None: value}
-        lines += [f"# HELP kyc_ml_{name} {help_text}", f"# TYPE kyc_ml_{name} gauge"]
-        for model, number in by_model.items():
-            labels = {"job": job, **({} if model is None else {"model": model})}
-            shown = ",".join(
-                f'{each}="{text.translate(_ESCAPES)}"' for each, text in labels.items()
-            )
-            lines += [] if number is None else [f"kyc_ml_{name}{{{shown}}} {number}"]
-    return "\n".join(lines) + "\n"
+        samples = [
+            ({"job": job, **({} if model is None else {"model": model})}, number)
+            for model, number in by_model.items()
+        ]
+        families.append((f"kyc_ml_{name}", help_text, samples))
+    return write_metrics(families)
 
 
 def _iso(seconds: float) -> str:

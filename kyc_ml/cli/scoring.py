@@ -63,9 +63,10 @@ def score(
     with job(given, models=[model], reads=reads) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.cli.terminal.results import show_scoring
-        from kyc_ml.scoring import ScoringRequest, run_score
+        from kyc_ml.monitoring import run_recorded
+        from kyc_ml.scoring import ScoringRequest
 
-        result = run_score(fill(ScoringRequest, given), reporter=terminal)
+        result = run_recorded(fill(ScoringRequest, given), reporter=terminal)
         show_scoring(terminal, result)
 
 

@@ -1,3 +1,12 @@
+from .alerts import AlertRule as AlertRule
+from .alerts import AlertsConfig as AlertsConfig
+from .alerts import EmailRoute as EmailRoute
+from .alerts import ExitCodeRoute as ExitCodeRoute
+from .alerts import FileRoute as FileRoute
+from .alerts import Route as Route
+from .alerts import SentRoute as SentRoute
+from .alerts import SyslogRoute as SyslogRoute
+from .alerts import WebhookRoute as WebhookRoute
 from .arguments import FilePath as FilePath
 from .arguments import read_path as read_path
 from .arguments import require_kind as require_kind

@@ -23,6 +23,7 @@ from .folder import digest_files as digest_files
 from .folder import digest_together as digest_together
 from .folder import find_files as find_files
 from .folder import readable_paths as readable_paths
+from .followup import DOCUMENT_CHECKS as DOCUMENT_CHECKS
 from .frames import ArrowStream as ArrowStream
 from .frames import Frame as Frame
 from .frames import to_arrow as to_arrow

@@ -70,10 +70,11 @@ def is_resident_id(number: str) -> bool:
 
 
 # Both carry a check digit: GB 11643-1999 and GB 32100-2015, as python-stdnum has them.
-_DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
+DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
     "resident_id": is_resident_id,
     "company_code": uscc.is_valid,
 }
+"""Whether a number has its check digit, by type of document; others are not checked."""
 
 
 def follow_up(
@@ -178,7 +179,7 @@ def _unknown_documents(tables: Mapping[str, Columns]) -> list[RuleFinding]:
     if customers is None or not {DOCUMENT_TYPE, DOCUMENT_NUMBER} <= set(customers.column_names):
         return []
     found = []
-    for kind, is_valid in _DOCUMENT_CHECKS.items():
+    for kind, is_valid in DOCUMENT_CHECKS.items():
         count = 0
         for batch in customers.pieces(DOCUMENT_TYPE, DOCUMENT_NUMBER):
             chosen = batch[DOCUMENT_NUMBER].filter(pc.equal(batch[DOCUMENT_TYPE], kind))

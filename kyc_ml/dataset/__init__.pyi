@@ -9,6 +9,7 @@ from .evaluated import observations_of as observations_of
 from .features_job import run_features as run_features
 from .labels import ALREADY_ADVERSE as ALREADY_ADVERSE
 from .labels import IMMATURE as IMMATURE
+from .labels import NEGATIVE as NEGATIVE
 from .labels import OPEN_CASE as OPEN_CASE
 from .labels import POSITIVE as POSITIVE
 from .labels import Labels as Labels

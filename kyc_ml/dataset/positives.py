@@ -7,9 +7,11 @@ import pyarrow as pa
 
 from kyc_ml.config import DatasetConfig, Unit
 from kyc_ml.contract import (
+    CASE_ID,
     CASES,
     CUSTOMER_ID,
     KNOWN_AT,
+    OUTCOME,
     REVIEW_ID,
     TRANSACTION_ID,
     TYPOLOGY,
@@ -26,8 +28,14 @@ def positive_cases(
     unit: Unit,
     as_of: pd.Timestamp,
     config: DatasetConfig,
+    withdrawn: bool = False,
 ) -> pd.DataFrame:
     """Find the case that makes each positive observation positive; the first case known.
+
+    Parameters
+    ----------
+    withdrawn : bool
+        Count a case that once had such an outcome, even if its latest one is another.
 
     Returns
     -------
@@ -39,9 +47,14 @@ def positive_cases(
     found: dict[str, list[object]] = {"row": [], "days": [], "typology": []}
     if CASES not in source.tables:
         return pd.DataFrame(found)
-    cases = positive_since(states_known_at(source.tables[CASES], as_of), config)
+    known = states_known_at(source.tables[CASES], as_of)
+    if withdrawn:
+        ever = known[known[OUTCOME].isin(list(config.adverse_outcomes))]
+        cases = ever.drop_duplicates(CASE_ID)
+    else:
+        cases = positive_since(known, config)
     if TYPOLOGY not in cases.columns:
-        cases[TYPOLOGY] = None
+        cases = cases.assign(**{TYPOLOGY: None})
     parts = []
     link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
     if link in cases.columns:

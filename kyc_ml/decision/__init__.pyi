@@ -47,6 +47,7 @@ from .override_customers import require_known_customers as require_known_custome
 from .patterns.finding import Pattern as Pattern
 from .patterns.finding import find_patterns as find_patterns
 from .patterns.stored import StoredTransactions as StoredTransactions
+from .rating.card import PointCondition as PointCondition
 from .rating.card import Scorecard as Scorecard
 from .rating.rate import Rating as Rating
 from .rating.rate import points_above as points_above

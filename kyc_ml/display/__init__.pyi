@@ -12,6 +12,7 @@ from .page import ModelStory as ModelStory
 from .page import PageStory as PageStory
 from .page import ReasonLine as ReasonLine
 from .page import Said as Said
+from .page import choose_words as choose_words
 from .page import inline_svg as inline_svg
 from .page import render_page as render_page
 from .page import save_page as save_page
@@ -59,3 +60,6 @@ from .presentation import say_span as say_span
 from .progress import Progress as Progress
 from .progress import ProgressReporter as ProgressReporter
 from .progress import StageProgress as StageProgress
+from .series import Series as Series
+from .series import draw_distributions as draw_distributions
+from .series import draw_series as draw_series

@@ -158,9 +158,9 @@ def draw_timeline(
     )
     bottom = middle + _HALF
     for label, y in ((ways[0], _TOP + 4.0), (ways[1], bottom)):
-        shapes.append(_text(label, 0.0, y, "way"))
+        shapes.append(text_at(label, 0.0, y, "way"))
     shapes += [
-        _text(f"{day:%m-%d}" if day.month > 1 else f"{day:%Y-%m-%d}", x_of(day), bottom + 20.0,
+        text_at(f"{day:%m-%d}" if day.month > 1 else f"{day:%Y-%m-%d}", x_of(day), bottom + 20.0,
               "tick", anchor="middle")
         for day in _ticks(start, end, few=width < NARROW)
     ]  # fmt: skip
@@ -192,7 +192,7 @@ def _decade_lines(low: int, high: int, width: float, middle: float) -> Iterator[
         for y in (middle - tall, middle + tall):
             at = {"x1": _LEFT, "x2": width, "y1": round(y, 1), "y2": round(y, 1)}
             yield Shape(tag="line", role="grid", attributes=at)
-        yield _text(short_amount(10.0**power), _LEFT - 6.0, middle - tall + 4.0, "tick",
+        yield text_at(short_amount(10.0**power), _LEFT - 6.0, middle - tall + 4.0, "tick",
                     anchor="end")  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def _bands(
         fits = left + room <= width
         # ends at the band, or at the edge where the band leaves too little room before it
         end = right if _LEFT + room <= right <= width else width
-        yield _text(label, left if fits else end, _TOP - 9.0, "label",
+        yield text_at(label, left if fits else end, _TOP - 9.0, "label",
                     anchor="start" if fits else "end")  # fmt: skip
 
 
@@ -260,7 +260,7 @@ def draw_flow(
     at = {"cx": width / 2, "cy": plan.height / 2, "r": radius}
     shapes.append(Shape(tag="circle", role="self", attributes=at))
     below = plan.height / 2 + radius + 16.0
-    shapes.append(_text(customer, width / 2, below, "name", anchor="middle"))
+    shapes.append(text_at(customer, width / 2, below, "name", anchor="middle"))
     return Drawing(width=width, height=plan.height, shapes=tuple(shapes))
 
 
@@ -306,15 +306,15 @@ class _Plan:
         room = column - 12.0
         if self.stacked:
             outer, anchor = (0.0, "start") if link.incoming else (self.width, "end")
-            yield _text(shortened(link.name, room), outer, y - 2.0, "name", anchor=anchor)
+            yield text_at(shortened(link.name, room), outer, y - 2.0, "name", anchor=anchor)
             said = short_amount(link.amount) + note
-            yield _text(said, outer, y + 13.0, "sum", anchor=anchor)
+            yield text_at(said, outer, y + 13.0, "sum", anchor=anchor)
             return
         name = shortened(link.name, room - _AMOUNT - width_of(note)) + note
         outer = 0.0 if link.incoming else node + 10.0 + _AMOUNT
-        yield _text(name, outer, y + 4.0, "name")
+        yield text_at(name, outer, y + 4.0, "name")
         right = node - 10.0 if link.incoming else node + _AMOUNT
-        yield _text(f"{link.amount:,.0f}", right, y + 4.0, "sum", anchor="end")
+        yield text_at(f"{link.amount:,.0f}", right, y + 4.0, "sum", anchor="end")
 
 
 def shortened(text: str, room: float) -> str:
@@ -352,6 +352,7 @@ def short_amount(amount: float) -> str:
     return f"{amount:.3g}"
 
 
-def _text(text: str, x: float, y: float, role: str, *, anchor: str = "start") -> Shape:
+def text_at(text: str, x: float, y: float, role: str, *, anchor: str = "start") -> Shape:
+    """Return a text; `anchor` says which end of it the place marks."""
     at: dict[str, float | str] = {"x": round(x, 1), "y": round(y, 1), "text-anchor": anchor}
     return Shape(tag="text", role=role, attributes=at, text=text)

@@ -269,7 +269,7 @@ def render_page(story: PageStory, *, language: Literal["en", "zh"] = "en") -> st
         zh=language == "zh",
         title=(place and story.title_zh) or story.title,
         said=place,
-        t=_words(language),
+        t=choose_words(WORDS, language),
         other=None if story.files is None else story.files[1 - place],
         counted=any(model.in_force is not None for model in story.models),
         running=f"Internal only 内部资料 · {story.title}",
@@ -280,16 +280,12 @@ def render_page(story: PageStory, *, language: Literal["en", "zh"] = "en") -> st
     )
 
 
-def _words(language: str) -> dict[str, Any]:
-    """Return the words of one language; those of plots, columns and verdicts by name."""
-
-    def chosen(words: dict[str, Any]) -> dict[str, Any]:
-        return {
-            key: each[language] if set(each) == {"en", "zh"} else chosen(each)
-            for key, each in words.items()
-        }
-
-    return chosen(WORDS)
+def choose_words(words: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Return words in one language, which are written as ``{en: …, zh: …}`` at any depth."""
+    return {
+        key: each[language] if set(each) == {"en", "zh"} else choose_words(each, language)
+        for key, each in words.items()
+    }
 
 
 def template_environment() -> Environment:

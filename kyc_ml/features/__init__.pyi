@@ -7,6 +7,7 @@ from .buckets.build import BucketedFeatures as BucketedFeatures
 from .buckets.build import build_features_in_buckets as build_features_in_buckets
 from .buckets.exchange import scratch_folder as scratch_folder
 from .build import build_features as build_features
+from .build import in_table_order as in_table_order
 from .catalog import FAMILIES as FAMILIES
 from .catalog import choose_features as choose_features
 from .catalog import declare_features as declare_features
@@ -45,6 +46,7 @@ from .spec import Direction as Direction
 from .spec import FeatureSpec as FeatureSpec
 from .spec import Kind as Kind
 from .spec import all_made_of as all_made_of
+from .spec import columns_of_spec as columns_of_spec
 from .spec import incomplete as incomplete
 from .table import DECISION_TIME as DECISION_TIME
 from .table import OBSERVATION_ID as OBSERVATION_ID

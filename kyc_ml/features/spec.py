@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kyc_ml.features.how import How
+from kyc_ml.contract import TRANSACTIONS
+from kyc_ml.features.how import OBSERVED, How, columns_read, name_of, tables_read
 
 Kind = Literal["number", "category"]
 Direction = Literal[-1, 0, 1]
@@ -70,6 +71,21 @@ def all_made_of(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> list[str
     return [
         n for item in spec.how.features_read() for n in (item, *all_made_of(known[item], known))
     ]
+
+
+def columns_of_spec(spec: FeatureSpec, specs: Sequence[FeatureSpec]) -> frozenset[str]:
+    """Return what a feature reads, directly or not: tables, and columns as ``table.column``.
+
+    Columns of the observation itself have the table of payments.
+    """
+    known = {each.name: each for each in specs}
+    found: set[str] = set()
+    for each in (spec, *(known[name] for name in all_made_of(spec, known))):
+        found.update(tables_read(each.how))
+        for table, column in columns_read(each.how, OBSERVED):
+            place = TRANSACTIONS if table == OBSERVED else table
+            found.add(f"{place}.{name_of(column)}")
+    return frozenset(found)
 
 
 def incomplete(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:

@@ -1,5 +1,7 @@
 from .demo_job import DemoResult as DemoResult
 from .demo_job import run_demo as run_demo
+from .drill_job import DrillResult as DrillResult
+from .drill_job import run_drill as run_drill
 from .init_job import InitResult as InitResult
 from .init_job import run_init as run_init
 from .synthesis import run_synth as run_synth

@@ -2,11 +2,16 @@ from .api import explain_one as explain_one
 from .api import write_sheets as write_sheets
 from .earlier import night_before as night_before
 from .earlier import nights_before as nights_before
+from .earlier import published_nights as published_nights
 from .earlier import read_scores as read_scores
 from .explain_job import CustomerFacts as CustomerFacts
 from .explain_job import Explained as Explained
 from .explain_job import run_customer_safe as run_customer_safe
 from .explain_job import run_explain as run_explain
+from .extract_profile import HOUR as HOUR
+from .manifest import Manifest as Manifest
+from .manifest import read_manifest as read_manifest
+from .manifest import score_files as score_files
 from .one_observation import require_known_rows as require_known_rows
 from .recording import log_refusal as log_refusal
 from .request import ExplainRequest as ExplainRequest
@@ -15,4 +20,7 @@ from .score_job import ScoringResult as ScoringResult
 from .score_job import end_of_waiting as end_of_waiting
 from .score_job import load_limits as load_limits
 from .score_job import run_score as run_score
+from .score_job import run_shadows as run_shadows
+from .shadow import features_beside as features_beside
+from .shadow import shadows_of as shadows_of
 from .tiers_moves_job import run_tiers_moves as run_tiers_moves

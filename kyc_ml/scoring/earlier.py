@@ -52,7 +52,7 @@ def nights_before(
     if rule is None:
         return ()
     cooled = as_of - pd.Timedelta(days=rule.cool_down_days)
-    for path, scored in _nights(out, name, as_of=as_of):
+    for path, scored in published_nights(out, name, as_of=as_of):
         found.append(path)
         if scored <= cooled and len(found) >= (rule.reviews or 1) - 1:
             break
@@ -72,7 +72,7 @@ def night_before(out: Path, name: str, *, as_of: pd.Timestamp) -> Path | None:
     ConfigError
         If the manifest of a night is damaged.
     """
-    return next((path for path, _ in _nights(out, name, as_of=as_of)), None)
+    return next((path for path, _ in published_nights(out, name, as_of=as_of)), None)
 
 
 def tables_before(request: ScoringRequest, *, as_of: pd.Timestamp) -> NightBefore | None:
@@ -95,8 +95,13 @@ def tables_before(request: ScoringRequest, *, as_of: pd.Timestamp) -> NightBefor
     return NightBefore(as_of=when, tables=tables)
 
 
-def _nights(out: Path, name: str, *, as_of: pd.Timestamp) -> Iterator[tuple[Path, pd.Timestamp]]:
-    """Yield the published nights before a time and when each was, the newest first."""
+def published_nights(
+    out: Path, name: str, *, as_of: pd.Timestamp
+) -> Iterator[tuple[Path, pd.Timestamp]]:
+    """Yield the published nights before a time and when each was, the newest first.
+
+    Raises ConfigError if the manifest of one is damaged.
+    """
     for path in (day / name for day in sorted(out.glob("????-??-??"), reverse=True)):
         if (path / MANIFEST).is_file():
             scored = pd.Timestamp(read_manifest(path).as_of)

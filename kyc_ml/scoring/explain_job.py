@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -149,6 +149,7 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
     bundle, label = _load(request, reporter)
     form = load_section(request.source, SourceMapping).identifiers
     book = load_overrides(request.overrides, form=form)
+    bundle = replace(bundle, policy=bundle.policy.with_rules(book.rules))
     history = read_history(request.previous, bundle.policy)
     tables = _read(request, reporter)
     case = make_case(

@@ -56,6 +56,8 @@ def identify_run(
         named["fallback policy"] = section_digest(rating.policy)
         named["fallback reasons"] = str(rating.reasons)
         named["fallback features"] = digest_together({s.name: repr(s) for s in rating.specs})
+    if request.replaced:
+        named["replaced"] = request.replaced
     if model is not None:
         named["policy"] = section_digest(model.policy)
     return {

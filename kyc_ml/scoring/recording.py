@@ -60,6 +60,7 @@ def make_record(
     zone: str,
     seconds: Mapping[str, float],
     began: float,
+    shadow: bool = False,
 ) -> ScoringRecord:
     """Return the counts and the drift of a run that is complete."""
     tiers = {f"tier/{name}": float(rows) for name, rows in manifest.counts.tiers.items()}
@@ -75,7 +76,7 @@ def make_record(
             **{f"seconds/{stage}": spent for stage, spent in seconds.items()},
         },
         tags={
-            "job": "score",
+            "job": "shadow" if shadow else "score",
             "unit": scorers.unit,
             "model": scorers.label,
             "bundle_digest": manifest.identity["bundle"],
@@ -153,7 +154,7 @@ def log_refusal(
     as_of = request.as_of
     limits = ", ".join(_LIMIT.findall(str(error))) if isinstance(error, GateError) else ""
     tags = {
-        "job": "score",
+        "job": "shadow" if request.shadow else "score",
         "model": request.model,
         "out": str(request.out),
         "reason": (str(error) or type(error).__name__)[:_LONGEST_TAG],

@@ -45,6 +45,9 @@ class ScoringRequest:
         What scores if the model cannot be loaded or a limit is exceeded.
     config : Path or None
         Run configuration whose tier policy and features the fallback uses.
+    replaced : str
+        Why the fallback scores although the model can be loaded, such as an incident; '' if it
+        does not.
     contributions, csv, duckdb : bool
         What to write in addition to the scores.
     restart : bool
@@ -63,6 +66,8 @@ class ScoringRequest:
         Audit log of the registry: ``@champion`` must be its champion; see `load_in_use`.
     allow_unpromoted : bool
         Use a champion that the audit log does not confirm; log and manifest record this.
+    shadow : bool
+        The scores are those of a challenger, for comparison only; see `run_shadows`.
     """
 
     model: str
@@ -79,6 +84,7 @@ class ScoringRequest:
     limits: Path | None = None
     fallback: Literal["rating"] | None = None
     config: Path | None = None
+    replaced: str = ""
     contributions: bool = False
     csv: bool = False
     duckdb: bool = False
@@ -89,6 +95,7 @@ class ScoringRequest:
     memory: str = "512MB"
     audit_log: Path = AUDIT_LOG
     allow_unpromoted: bool = False
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         """Convert paths and times that were given as text."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from kyc_ml.config import LimitsConfig, SourceMapping, load_section, parse_wait
+from kyc_ml.config import LimitsConfig, SourceMapping, Unit, load_section, parse_wait
 from kyc_ml.contract import CONTRACT, QUARANTINE, SourceOnDisk, StoredTables, wait_for_input
 from kyc_ml.decision import require_known_customers
 from kyc_ml.display import ProgressReporter
@@ -31,6 +31,12 @@ from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.schema import MODEL
 from kyc_ml.scoring.scorers import choose, load_scorers
 from kyc_ml.scoring.scoring_run import KEPT, KEPT_OF_REFUSED, ScoringRun, Stopwatch
+from kyc_ml.scoring.shadow import (
+    FeaturesAtHand,
+    as_shadow,
+    champion_of,
+    features_beside,
+)
 from kyc_ml.storage import MANIFEST, Checkpoints, RunDirectory, hold
 from kyc_ml.training import warn_of_odd_tiers
 
@@ -49,6 +55,9 @@ class ScoringResult:
         True if an earlier start had published it.
     seconds : dict of stage to seconds
         Of this start alone; a stage that an earlier start has done is absent.
+    unit : {'fraud', 'risk'}
+    features : FeaturesAtHand or None
+        What `keep_features` of `run_score` asked for.
     """
 
     path: Path
@@ -56,6 +65,8 @@ class ScoringResult:
     tiers: pd.DataFrame
     was_there: bool
     seconds: dict[str, float] = field(default_factory=dict)
+    unit: Unit = "risk"
+    features: FeaturesAtHand | None = None
 
     @property
     def rows(self) -> int:
@@ -64,7 +75,12 @@ class ScoringResult:
 
 
 def run_score(
-    request: ScoringRequest, *, reporter: ProgressReporter, tables: StoredTables | None = None
+    request: ScoringRequest,
+    *,
+    reporter: ProgressReporter,
+    tables: StoredTables | None = None,
+    at_hand: FeaturesAtHand | None = None,
+    keep_features: Path | None = None,
 ) -> ScoringResult:
     """Score, grade and explain new data, and publish the result by one rename.
 
@@ -75,6 +91,10 @@ def run_score(
     ----------
     tables : StoredTables, optional
         The source's tables if they are on disk already; otherwise they are read.
+    at_hand : FeaturesAtHand, optional
+        Features of the same rows, which are not computed again.
+    keep_features : Path, optional
+        Where to keep the features of the model for its challengers; see `run_shadows`.
 
     Raises
     ------
@@ -93,7 +113,14 @@ def run_score(
     mapping, began = load_section(request.source, SourceMapping), time.time()
     try:
         return wait_for_input(
-            lambda: _score(request, mapping, reporter=reporter, tables=tables),
+            lambda: _score(
+                request,
+                mapping,
+                reporter=reporter,
+                tables=tables,
+                at_hand=at_hand,
+                keep_features=keep_features,
+            ),
             mapping=mapping,
             data=request.data,
             until=end_of_waiting(request.wait, mapping),
@@ -104,6 +131,51 @@ def run_score(
         if tables is None or not isinstance(error, NotReadyError):
             log_refusal(request, error, zone=mapping.timezone, began=began, reporter=reporter)
         raise
+
+
+def run_shadows(
+    champions: Sequence[tuple[ScoringRequest, ScoringResult]],
+    challengers: Sequence[str],
+    *,
+    reporter: ProgressReporter,
+    tables: StoredTables | None = None,
+) -> list[ScoringResult]:
+    """Score challengers on the rows and features of published runs; they are never published.
+
+    The scores are in ``OUT.shadow/LABEL`` beside those of the champion, where no later run reads
+    them. They are graded with the history of the champion, as if the challenger had been
+    promoted that night. The same limits apply. Whatever fails is a warning: the published runs
+    stand.
+
+    Parameters
+    ----------
+    champions : sequence of (ScoringRequest, ScoringResult)
+        Published runs, with the features they kept; see `run_score`.
+    challengers : sequence of str
+        Registry addresses or folders of bundles.
+
+    Returns
+    -------
+    list of ScoringResult
+        Of the challengers that were scored.
+    """
+    found = []
+    try:
+        for uri in challengers:
+            try:
+                units = [(request.out.name, result.unit) for request, result in champions]
+                place, label = champion_of(uri, units)
+                request, result = champions[place]
+                shadow = as_shadow(request, uri, label)
+                found.append(
+                    run_score(shadow, reporter=reporter, tables=tables, at_hand=result.features)
+                )
+            except Exception as error:  # noqa: BLE001  a challenger never harms the night
+                reporter.warning(f"no scores of the challenger {uri} in the shadow: {error}")
+    finally:
+        for request, _ in champions:
+            features_beside(request.out).unlink(missing_ok=True)
+    return found
 
 
 def end_of_waiting(wait: str | None, mapping: SourceMapping) -> pd.Timestamp | None:
@@ -126,6 +198,8 @@ def _score(
     *,
     reporter: ProgressReporter,
     tables: StoredTables | None,
+    at_hand: FeaturesAtHand | None,
+    keep_features: Path | None,
 ) -> ScoringResult:
     """Score once; see `run_score`."""
     began = time.time()
@@ -138,6 +212,7 @@ def _score(
     reporter.about(model=scorers.label)
     inputs = source.digests()
     identity = identify_run(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
+    kept = None
     with hold(request.out) as place:
         manifest = _published(place, identity, request, reporter)
         was_there = manifest is not None
@@ -154,8 +229,10 @@ def _score(
                 steps=steps,
                 reporter=reporter,
                 stopwatch=stopwatch,
+                at_hand=at_hand,
             )
             manifest = _complete(run) or _run(run, source, inputs=inputs)
+            kept = None if keep_features is None else run.hand_over(keep_features)
             place.keep(KEPT)
             record = make_record(
                 manifest,
@@ -164,6 +241,7 @@ def _score(
                 zone=mapping.timezone,
                 seconds=stopwatch.seconds,
                 began=began,
+                shadow=request.shadow,
             )
             keep_record(record, place.goal)
             place.publish()
@@ -176,6 +254,8 @@ def _score(
         tiers=manifest.counts.tier_table(scorers.policy_of(manifest.scored_by)),
         was_there=was_there,
         seconds=stopwatch.seconds,
+        unit=scorers.unit,
+        features=kept,
     )
     warn_of_odd_tiers(result.tiers, reporter)
     try:

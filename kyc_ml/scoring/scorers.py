@@ -79,6 +79,8 @@ def load_scorers(
     book = load_overrides(request.overrides, form=mapping.identifiers)
     model, no_model, label, standing = None, "", request.model, None
     try:
+        if request.replaced:
+            raise RegistryError(request.replaced)
         loaded = load_in_use(
             request.model,
             log=request.audit_log,
@@ -89,10 +91,12 @@ def load_scorers(
     except (AuditError, BundleError, RegistryError) as error:
         if files is None:
             raise
-        no_model = f"{request.model} {NO_MODEL}: {error}"
+        what = "is replaced" if request.replaced else NO_MODEL
+        no_model = f"{request.model} {what}: {error}"
         reporter.warning(no_model)
     else:
         bundle, label, standing = loaded.bundle, loaded.label, loaded.standing
+        bundle = replace(bundle, policy=bundle.policy.with_rules(book.rules))
         model = ModelScorer(
             bundle=bundle,
             label=label,
@@ -103,6 +107,7 @@ def load_scorers(
     rating, units = None, set()
     if files is not None:
         run, units = files.run, {files.run.unit}
+        files = replace(files, policy=files.policy.with_rules(book.rules))
         rating = RatingScorer(
             policy=files.policy,
             specs=policy_features(files.policy, run.features, unit=run.unit),

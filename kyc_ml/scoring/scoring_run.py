@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -38,8 +39,9 @@ from kyc_ml.scoring.manifest import Manifest, digest_published, read_drift, run_
 from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_parts
 from kyc_ml.scoring.patterns import add_patterns
 from kyc_ml.scoring.request import ScoringRequest
-from kyc_ml.scoring.schema import SCHEMA_VERSION, with_meanings
+from kyc_ml.scoring.schema import MODEL, SCHEMA_VERSION, with_meanings
 from kyc_ml.scoring.scorers import Scorers
+from kyc_ml.scoring.shadow import FeaturesAtHand, extend_features
 from kyc_ml.storage import MANIFEST, Checkpoints, RunDirectory
 from kyc_ml.training import is_cross_validated
 
@@ -109,6 +111,8 @@ class ScoringRun:
         Where the run writes.
     steps : Checkpoints
         The stages that are done.
+    at_hand : FeaturesAtHand or None
+        Features of the same rows, for a challenger.
     """
 
     request: ScoringRequest
@@ -119,6 +123,17 @@ class ScoringRun:
     steps: Checkpoints
     reporter: ProgressReporter
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    at_hand: FeaturesAtHand | None = None
+
+    def hand_over(self, path: Path) -> FeaturesAtHand | None:
+        """Move the features that the model has read to a file; None without any."""
+        file = self.place.work / f"features-{MODEL}.parquet"
+        done = self.steps.done(file.stem)
+        if self.scorers.model is None or done is None:
+            return None
+        file.replace(path)
+        specs = self.scorers.model.specs
+        return FeaturesAtHand(path=path, specs=specs, unavailable=done["left_out"])
 
     def run(self, tables: StoredTables, chosen: ChosenObservations) -> Manifest:
         """Run every stage that is not done, and write the manifest into the work folder.
@@ -180,6 +195,8 @@ class ScoringRun:
         NotReadyError
             If a table is older than its rhythm explains, or a file than its control file says.
         """
+        if self.request.shadow:  # the published run has examined them
+            return ExtractFound(tables={}, faults=())
         as_of = chosen.as_of.tz_convert(tables.timezone)  # messages have the clock of the source
         profiles = profile_extract(
             tables, chosen.as_of, memory=self.request.memory, scratch=self.place.scratch
@@ -285,17 +302,21 @@ class ScoringRun:
         specs = scorer.specs
         done = self.steps.done(path.stem)
         if done is None:
-            built = build_features_in_buckets(
+            build = partial(
+                build_features_in_buckets,
                 tables.files,
                 self.place.work / f"{_OBSERVATIONS}.parquet",
-                specs=specs,
                 timezone=tables.timezone,
-                out=path,
                 scratch=self.place.scratch,
                 group_rows=self.request.part_rows,
                 progress=lambda done, total: self.reporter.progress(
                     "building features", done, total
                 ),
+            )
+            built = (
+                build(specs=specs, out=path)
+                if self.at_hand is None
+                else extend_features(self.at_hand, specs, build=build, out=path)
             )
             require_own(scorer.own, built.unavailable, model="the model")
             columns = [spec.name for spec in built.specs]

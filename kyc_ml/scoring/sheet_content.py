@@ -197,7 +197,7 @@ def _rows(
 
 
 def _head_of(row: Mapping[Hashable, Any], language: Language) -> tuple[str, str]:
-    """Return a reason's head and text: the name of its group, or else the start of its sentence."""
+    """Return a reason's head and text: its group's name, otherwise the start of its sentence."""
     text = str(row["text_zh" if language == "zh" else "text"])
     named = name_group(str(row["code"]))
     if named is None:

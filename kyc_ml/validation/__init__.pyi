@@ -23,5 +23,8 @@ from .sign_off.promote_job import run_promote as run_promote
 from .sign_off.promote_job import run_rollback as run_rollback
 from .sign_off.promote_job import run_withdraw as run_withdraw
 from .sign_off.sign_job import run_sign_off as run_sign_off
+from .text import Text as Text
+from .text import name_value as name_value
+from .text import texts_of as texts_of
 from .validate_job import ValidationRequest as ValidationRequest
 from .validate_job import run_validate as run_validate

@@ -15,11 +15,19 @@ import yaml
 from typer.testing import CliRunner
 
 from kyc_ml.cli.process import Terminated
+from kyc_ml.config import check_section
 from kyc_ml.decision import Hysteresis
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import GateError, NotReadyError, OutputError, RegistryError
 from kyc_ml.features import find_time_bound
 from kyc_ml.model import PROBABILITY
+from kyc_ml.monitoring import (
+    NightsRecord,
+    Playbooks,
+    StepRequest,
+    run_incident_open,
+    run_incident_step,
+)
 from kyc_ml.registry import load_bundle, save_bundle
 from kyc_ml.scoring.manifest import read_manifest, score_files
 from kyc_ml.storage import MANIFEST, digest_file
@@ -269,3 +277,51 @@ def _book(folder):
     path = folder / "book.yaml"
     path.write_text(yaml.safe_dump({"overrides": []}))
     return path
+
+
+def test_an_open_incident_holds_a_night_and_lets_the_card_score(night, nightly, tmp_path):
+    name = load_bundle(night.model).config.name
+    config = yaml.safe_load(night.fallback.read_text()) | {"name": name}
+    card = night.fallback.with_name(f"{tmp_path.name}.yaml")
+    card.write_text(yaml.safe_dump(config, allow_unicode=True))
+    steps = [{"step": each, "action": each} for each in ("hold", "release")]
+    steps.append({"step": "card", "action": "rating", "config": str(card)})
+    books = check_section(
+        {"playbooks": [{"name": "p", "signals": ["*"], "steps": steps}]}, Playbooks, subject="p"
+    )
+    out, log, day = tmp_path / "out", tmp_path / "audit.jsonl", "2024-03-20"
+    facts = {"reason": "r", "who": "li.na", "playbooks": books, "log": log}
+    incident = run_incident_open(model=name, playbook="p", **facts).id
+
+    def take(step):
+        asked = {"incident": incident, "step": step, "who": "zhao.min"}
+        run_incident_step(StepRequest(**asked, out=out, log=log, playbooks=books))
+
+    def start(day):
+        options = {
+            "source": night.source, "data": night.data, "out": out, "model": night.model,
+            "limits": night.limits, "as-of": day, "audit-log": log,
+        }  # fmt: skip
+        arguments = [str(each) for key, value in options.items() for each in (f"--{key}", value)]
+        done = CliRunner().invoke(nightly, arguments)
+        return done.exit_code, done.output
+
+    take("hold")
+    code, said = start(day)
+    assert code == 1
+    assert incident in said
+    assert not (out / day / name).exists()
+    held = out / day / f"{name}.held"
+    take("release")
+    assert start(day)[0] == 0
+    assert read_manifest(out / day / name).files == read_manifest(held).files
+    take("card")
+    assert start("2024-03-21")[0] == 0
+    manifest = read_manifest(out / "2024-03-21" / name)
+    assert manifest.scored_by == "rating"
+    assert incident in manifest.reason
+    nights = NightsRecord.open(out).nights(every_run=True)
+    assert sorted(zip(nights["day"], nights["status"], strict=True)) == [
+        (day, "held"), (day, "published"), ("2024-03-21", "published")
+    ]  # fmt: skip
+    card.unlink()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from kyc_ml.cli.language import language
 from kyc_ml.cli.terminal.quantity import Quantity
 from kyc_ml.cli.terminal.sheets import Column, Sheet
 from kyc_ml.cli.terminal.tables import draw_frame, draw_quality, say_estimate, say_share
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from kyc_ml.config import SectionKeys
     from kyc_ml.display import Example
     from kyc_ml.features import FeatureSpec
+    from kyc_ml.monitoring import MonitorResult
     from kyc_ml.onboarding import DemoResult
     from kyc_ml.scoring import CustomerFacts, Explained, ScoringResult
     from kyc_ml.training import ReproductionResult, TrainingResult, Tuned
@@ -128,6 +130,36 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
         "published": f"{result.path}{' (before)' if result.was_there else ''}",
     }
     terminal.summary("scored", facts)
+
+
+def show_monitor(terminal: Terminal, result: MonitorResult) -> None:
+    """List the open signals, the worst first, and sum up the last night of each model."""
+    import pandas as pd
+
+    chinese = language() == "zh"
+    rows = [
+        {
+            "severity": each.severity.name.lower(),
+            "signal": each.code,
+            "model": each.model,
+            "night": each.day,
+            "found": each.text_zh if chinese else each.text,
+        }
+        for each in result.signals
+    ]
+    if rows:
+        terminal.show("signals", pd.DataFrame(rows))
+    for each in result.models:
+        last = each.last
+        facts: dict[str, object] = {"nights": len(each.nights)}
+        if last is not None:
+            facts |= {"night": last["day"], "status": last["status"], "version": last["version"]}
+            facts["scored"] = Quantity(int(last["scored"]), "rows")
+            if last["detail"].get("reason"):
+                facts["because"] = last["detail"]["reason"]
+        terminal.summary(each.name, facts)
+    pages = {f"page {name}": str(path) for name, path in result.pages.items()}
+    terminal.summary("monitored", {"signals": len(result.signals), **pages})
 
 
 def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool) -> None:

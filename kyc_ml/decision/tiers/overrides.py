@@ -176,7 +176,8 @@ def _in_form(book: OverrideBook, form: IdentifierForm, *, subject: str) -> Overr
         for each, name in zip(book.overrides, names, strict=True)
     ]
     # checked again, because an identifier may be empty in the form of the source
-    return check_section({"overrides": entries}, OverrideBook, subject=subject)
+    content = {"overrides": entries, "rules": [each.model_dump() for each in book.rules]}
+    return check_section(content, OverrideBook, subject=subject)
 
 
 def _filled(row: dict[str | None, str | list[str] | None]) -> dict[str, str | list[str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
-from kyc_ml.config import Day, Section, refuse_faults
+from kyc_ml.config import Day, Section, check_section, refuse_faults
 from kyc_ml.decision.tiers.fit_sections import FitPolicy
 from kyc_ml.decision.tiers.policy_rules import RULES
 from kyc_ml.decision.tiers.sections import (
@@ -67,6 +68,21 @@ class TierPolicy(Section):
     def tier_names(self) -> tuple[str, ...]:
         """Names of the tiers, lowest first."""
         return tuple(tier.name for tier in self.tiers)
+
+    def with_rules(self, rules: Sequence[OverrideRule]) -> TierPolicy:
+        """Return the policy with further rules, such as those of an `OverrideBook`.
+
+        Raises
+        ------
+        ConfigError
+            If a rule does not fit: an unknown tier, or a code that the policy has.
+        """
+        if not rules:
+            return self
+        content = self.model_dump(mode="json", by_alias=True)
+        content["overrides"] += [rule.model_dump(mode="json", by_alias=True) for rule in rules]
+        subject = f"rules of the overrides under policy {self.label!r}"
+        return check_section(content, TierPolicy, subject=subject)
 
     def place(self, tier: str) -> int:
         """Return the place of a tier, 0 for the lowest; ValueError if it is not in the policy."""

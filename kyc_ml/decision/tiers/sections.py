@@ -162,6 +162,9 @@ class OverrideBook(Section):
     """All overrides entered so far; expired and withdrawn ones stay, for scores of those days."""
 
     overrides: tuple[EnteredOverride, ...] = ()
+    """Overrides for single customers."""
+    rules: tuple[OverrideRule, ...] = ()
+    """Rules that apply besides those of the policy, such as the floors of an incident."""
 
 
 def _override_faults(override: OverrideRule | EnteredOverride) -> Iterator[str]:

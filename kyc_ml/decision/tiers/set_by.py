@@ -120,7 +120,7 @@ def _say_rating(grades: Grades, row: int, *, alone: bool) -> Pair:
 
 
 def _say_moved(grades: Grades, row: int) -> Pair:
-    """Say from which tier of the model the rating moved the row."""
+    """Write from which tier of the model the rating moved the row."""
     before, after = grades.model[row], grades.of_score[row]
     key = "raised" if before < after else "lowered"
     return write_both("set_by", key, before=_name(grades, before), after=_name(grades, after))

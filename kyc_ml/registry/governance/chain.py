@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, Self, get_args
 
 Kind = Literal[
     "verdict", "sign_off", "promotion", "refusal", "rollback", "withdrawal", "policy_approval",
-    "unpromoted_use",
+    "unpromoted_use", "incident",
 ]  # fmt: skip
 """What an entry records."""
 

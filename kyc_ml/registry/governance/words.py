@@ -26,6 +26,7 @@ _SAID: Final[dict[str, str]] = {
     "withdrawal": "champion no longer, and none in its place: {reason}",
     "policy_approval": "policy v{policy_version} approved: {reason}",
     "unpromoted_use": "{command} with --allow-unpromoted: {reason}",
+    "incident": "incident {incident}: {what} {step}",
     "refusal": "{command} refused: {count} reason(s)",
 }
 

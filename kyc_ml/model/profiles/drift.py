@@ -12,7 +12,7 @@ import pandas as pd
 from kyc_ml.config import DriftLimits
 from kyc_ml.errors import some_of
 from kyc_ml.metrics import compute_drift, psi_critical
-from kyc_ml.model.monitoring.profile import PROBABILITY, Profile
+from kyc_ml.model.profiles.profile import PROBABILITY, Profile
 
 DRIFT_COLUMNS: Final = ("column", "psi", "critical_99", "drifted", "not_counted")
 

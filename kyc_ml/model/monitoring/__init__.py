@@ -1,1 +1,0 @@
-"""Monitoring of a model in use: whether its rows still resemble those it was evaluated on."""

@@ -1,0 +1,1 @@
+"""Alerts: one for one cause, sent by routes, kept until they are delivered."""

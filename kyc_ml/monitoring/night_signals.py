@@ -1,0 +1,190 @@
+"""Signals of single nights and of their order: refused, late, missing, twice, of another model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
+from itertools import pairwise
+from typing import Any, Final
+
+import pandas as pd
+
+from kyc_ml.contract import CASES
+from kyc_ml.monitoring.figures import day_shares
+from kyc_ml.monitoring.found import Finding
+from kyc_ml.monitoring.nights import LATE, PUBLISHED, REFUSED, SERVED
+from kyc_ml.scoring import HOUR
+
+_LINE: Final = re.compile(
+    r"^\s*(?:- )?(?P<limit>[a-z_]+): (?P<table>[a-z_]+)"
+    r"(?:\.(?P<column>\w+)\b|: (?P<other>[^:]+):)?",
+    re.MULTILINE,
+)
+"""How the line of a limit begins: its name, the table, and the column where there is one."""
+_CODES: Final[Mapping[str, str]] = {
+    "magnitude": "data.unit",
+    "missing": "data.empty",
+    "empty": "data.stale",
+    "stale": "data.stale",
+    "business_date": "data.stale",
+    "arrivals": "data.incomplete",
+    "lost_rows": "data.incomplete",
+    "repeated": "data.repeated",
+    "mixture": "data.recoded",
+    "late_share": "data.late",
+    "unknown_customers_share": "data.population",
+    "unknown_categories_share": "data.new_category",
+    "quarantined_share": "data.quarantine",
+}
+_OF_ROW: Final = {"mixture", "magnitude", "missing"}
+_FORM: Final = "form of customer_id"
+_NEW: Final = 0.01
+"""Share of the rows of a day that makes a value new, or gone. Convention."""
+_DUPLICATE: Final = "duplicate key"
+_BACK_HOURS: Final = 1.0
+
+
+def findings_of_nights(nights: pd.DataFrame) -> Iterator[Finding]:
+    """Yield what limits named as the fault of each night that was not published.
+
+    Parameters
+    ----------
+    nights : DataFrame
+        As `NightsRecord.nights` returns them, of any models.
+    """
+    before: dict[str, Mapping[str, Any]] = {}
+    for _, night in nights.sort_values(["day", "model"], kind="stable").iterrows():
+        detail = night["detail"]
+        tables = detail.get("tables", {})
+        if night["status"] in {PUBLISHED, SERVED}:
+            before = tables or before
+            if night["scored_by"] != "rating" or not detail.get("faults"):
+                continue
+        faults = detail.get("faults") or [detail.get("reason", "")]
+        named = _named("\n".join(faults), tables, before)
+        cause = ""
+        for (code, subject), line in named.items():
+            found = Finding(
+                code=code, model="", day=night["day"], since=night["day"], subject=subject,
+                words={"line": line},
+            )  # fmt: skip
+            cause = cause or found.key
+            yield found
+        if night["status"] not in {PUBLISHED, SERVED}:
+            status = {REFUSED: "refused", LATE: "late"}.get(night["status"], "failed")
+            yield Finding(
+                code=f"night.{status}", model=night["model"], day=night["day"],
+                since=night["day"], words={"reason": faults[0].partition("\n")[0]}, cause=cause,
+            )  # fmt: skip
+
+
+def _named(
+    text: str, tables: Mapping[str, Any], before: Mapping[str, Any]
+) -> dict[tuple[str, str], str]:
+    """Return the line of each limit in a text, by code and subject."""
+    found: dict[tuple[str, str], str] = {}
+    for match in _LINE.finditer(text):
+        code = _CODES.get(match["limit"])
+        if code is None:
+            continue
+        column = (match["column"] or match["other"] or "") if match["limit"] in _OF_ROW else ""
+        table = match["table"]
+        told = tables.get(table, {})
+        if match["limit"] == "mixture":
+            code = name_mixture(column, *day_shares(told, before.get(table, {}), column))
+        elif match["limit"] == "stale" and table == CASES:
+            code = "labels.stopped"
+        elif match["limit"] == "quarantined_share":
+            code = name_quarantine(told)
+        subject = f"{table}.{column}" if column else table
+        line = text[match.start() :].strip().partition("\n")[0].removeprefix("- ")
+        found.setdefault((code, subject), line)
+    return found
+
+
+def name_quarantine(table: Mapping[str, Any]) -> str:
+    """Return the code of many quarantined rows: repeated ones have a key twice."""
+    reasons: Mapping[str, int] = table.get("reasons", {})
+    repeated = sum(count for reason, count in reasons.items() if _DUPLICATE in reason)
+    many = 2 * repeated >= sum(reasons.values()) > 0
+    return "data.repeated" if many else "data.quarantine"
+
+
+def name_mixture(column: str, day: Mapping[str, float], before: Mapping[str, float]) -> str:
+    """Return the code of moved shares of a column's values.
+
+    Parameters
+    ----------
+    day, before : mapping of value to share
+        Of the rows of the last day, and of the rows known before.
+    """
+    if column == HOUR:
+        return "data.clock"
+    if column == _FORM:
+        return "data.population"
+    new = sum(share for value, share in day.items() if value not in before and share > _NEW)
+    gone = sum(
+        share
+        for value, share in before.items()
+        if share > _NEW and day.get(value, 0.0) < share / 10
+    )
+    if new and gone >= new / 2:
+        return "data.recoded"
+    return "data.new_category" if new else "data.recoded" if gone else "drift.category"
+
+
+def find_gaps(nights: pd.DataFrame, *, holidays: Collection[date] = ()) -> list[Finding]:
+    """List nights that are missing, twice, out of order, empty, of another model or policy.
+
+    Parameters
+    ----------
+    nights : DataFrame
+        As `NightsRecord.nights` returns them with ``every_run=True``, of any models.
+    holidays : collection of date
+        Days without a night that need none.
+    """
+    found: list[Finding] = []
+    for model, every in nights.groupby("model", sort=True):
+        own = every.drop_duplicates("day")
+        published = every[every["status"] == PUBLISHED]
+        for day, runs in published.groupby("day", sort=True):
+            if len(runs) > 1:
+                found.append(_gap("nights.again", model, day, count=len(runs)))
+        found += _missing(str(model), list(own["day"]), {day.isoformat() for day in holidays})
+        found += _order(str(model), own[own["status"] == PUBLISHED])
+    return sorted(found, key=lambda each: (each.day, each.model, each.code))
+
+
+def _gap(code: str, model: object, day: object, **words: object) -> Finding:
+    return Finding(code=code, model=str(model), day=str(day), since=str(day), words=words)
+
+
+def _missing(model: str, days: list[str], holidays: Collection[str]) -> Iterator[Finding]:
+    times = pd.to_datetime(days)
+    for earlier, later in pairwise(times):
+        between = pd.date_range(earlier, later, freq="D")[1:-1].strftime("%Y-%m-%d")
+        absent = [day for day in between if day not in holidays]
+        if absent:
+            yield _gap("nights.missing", model, absent[0], count=len(absent))
+
+
+def _order(model: str, nights: pd.DataFrame) -> Iterator[Finding]:
+    recorded = pd.to_datetime(nights["recorded_at"], utc=True, format="ISO8601")
+    decided = pd.to_datetime(nights["as_of"], utc=True, format="ISO8601", errors="coerce")
+    by_job = ~nights["detail"].map(lambda detail: bool(detail.get("added_later")))
+    latest = recorded.where(by_job).cummax().ffill().shift()
+    before = nights.shift()
+    for place, (_, night) in enumerate(nights.iterrows()):
+        day = night["day"]
+        back = (latest.iloc[place] - recorded.iloc[place]) / pd.Timedelta(hours=1)
+        ahead = (decided.iloc[place] - recorded.iloc[place]) / pd.Timedelta(days=1)
+        if ahead > 1.0:
+            yield _gap("nights.clock", model, day)
+        elif back > _BACK_HOURS and not night["detail"].get("added_later"):
+            yield _gap("nights.order", model, day)
+        if not night["scored"]:
+            yield _gap("nights.empty", model, day)
+        for code, field in (("nights.model", "digest"), ("nights.policy", "policy")):
+            if place and before[field].iloc[place] != night[field]:
+                yield _gap(code, model, day)

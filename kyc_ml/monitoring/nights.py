@@ -1,0 +1,375 @@
+"""The record of nights: one SQLite file with a row for each run of a model on a day.
+
+The file is `nights.db` in the folder of all nights. A row is written by one transaction, so the
+file is whole after a kill at any instant, and two jobs can write together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import pandas as pd
+
+from kyc_ml.errors import ConfigError, OutputError
+from kyc_ml.metrics import Ints
+
+RECORD: Final = "nights.db"
+PUBLISHED, REFUSED, LATE, FAILED, SERVED = "published", "refused", "late", "failed", "served"
+HELD = "held"
+"""Complete, but an incident holds its publication."""
+_BEST_FIRST: Final = (PUBLISHED, SERVED, HELD, REFUSED, LATE, FAILED)
+"""Which row describes a night that ran several times."""
+_FORMAT: Final = 1
+_WAIT: Final = 30.0
+"""Seconds to wait for another writer, which holds the file for milliseconds."""
+_COLUMNS: Final = (
+    *("model", "day", "run", "status", "as_of", "version", "digest", "policy", "scored_by"),
+    *("rows_read", "quarantined", "scored", "customers"),
+)
+_SCHEMA: Final = (
+    f"CREATE TABLE IF NOT EXISTS nights ({', '.join(f'{name} NOT NULL' for name in _COLUMNS)}, "
+    "attempts INTEGER NOT NULL, recorded_at TEXT NOT NULL, shape TEXT NOT NULL, "
+    "profile BLOB NOT NULL, detail BLOB NOT NULL, PRIMARY KEY (model, day, run, status))",
+    "CREATE TABLE IF NOT EXISTS shapes (shape TEXT PRIMARY KEY, columns TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS customer_data (day TEXT PRIMARY KEY, shares BLOB NOT NULL)",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """One run of a model on a day.
+
+    Attributes
+    ----------
+    model : str
+        Name without version.
+    day : str
+        ISO date in the zone of the source.
+    run : str
+        Run id; empty where the run ended before it had one.
+    status : str
+        'published', 'refused' (a limit was exceeded), 'late' (the input had not arrived),
+        'failed', 'held' (by an incident) or 'served' (requests of a day, counted together).
+    as_of : str
+        Decision time, ISO, UTC; empty if unknown.
+    version, digest, policy : str
+        Name and version of the model, digest of its bundle, label of the tier policy.
+    scored_by : str
+        'model' or 'rating'; empty where nothing was scored.
+    rows_read, quarantined, scored, customers : int
+    profile : mapping of column to counts
+        Rows in each bin of the bundle's profile; the first bin is for missing values.
+    detail : mapping
+        Plain values: reason, faults, tiers and expected (by tier), unknown (rows by feature),
+        drift (figures), tables (see `describe_tables`), seconds (by stage), bytes (by kind of
+        file), customer_data (shares by field), folder.
+    """
+
+    model: str
+    day: str
+    status: str
+    run: str = ""
+    as_of: str = ""
+    version: str = ""
+    digest: str = ""
+    policy: str = ""
+    scored_by: str = ""
+    rows_read: int = 0
+    quarantined: int = 0
+    scored: int = 0
+    customers: int = 0
+    profile: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiles:
+    """Counts by bin of several nights of one model, in order of their days.
+
+    Attributes
+    ----------
+    days : tuple of str, length n
+    digests : tuple of str, length n
+        Bundle whose bins the counts of each night are in.
+    counts : mapping of column to int64 array of shape (n, bins)
+        -1 in all bins where a night has no counts of the column.
+    """
+
+    days: tuple[str, ...]
+    digests: tuple[str, ...]
+    counts: Mapping[str, Ints]
+
+
+@dataclass(frozen=True, slots=True)
+class NightsRecord:
+    """The nights of all models in one file; see `open`."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False) -> Self:
+        """Open a record: the file, or the folder of all nights, which holds it.
+
+        Parameters
+        ----------
+        create : bool
+            Make the file if it is absent; otherwise that is an error.
+
+        Raises
+        ------
+        ConfigError
+            If it is absent, is not a record, or was written by a newer kyc_ml.
+        OutputError
+            If it cannot be made.
+        """
+        path = path if path.suffix == ".db" else path / RECORD
+        if create:
+            with open_store(path, create=True) as store:
+                for statement in _SCHEMA:
+                    store.execute(statement)
+        record = cls(path)
+        record.models()  # reads the table: another file is refused here
+        return record
+
+    def models(self) -> list[str]:
+        """List the names of the models that have a night."""
+        return [str(row[0]) for row in self._rows("SELECT DISTINCT model FROM nights ORDER BY 1")]
+
+    def nights(
+        self, model: str | None = None, *, since: str = "", every_run: bool = False
+    ) -> pd.DataFrame:
+        """Return the nights in order of their days, one row for each model and day.
+
+        Parameters
+        ----------
+        since : str
+            First day to read, an ISO date.
+        every_run : bool
+            Return also the runs of a day that another one replaces: a published one stands for
+            the day, otherwise the one that came farthest.
+
+        Returns
+        -------
+        DataFrame
+            The fields of `Night` up to `customers`, attempts, recorded_at (UTC), and detail (dict).
+        """
+        names = (*_COLUMNS, "attempts", "recorded_at", "detail")
+        sql = f"SELECT {', '.join(names)} FROM nights WHERE day >= ?"
+        rows = self._rows(
+            *((sql, (since,)) if model is None else (f"{sql} AND model = ?", (since, model)))
+        )
+        frame = pd.DataFrame(rows, columns=list(names))
+        frame["detail"] = [json.loads(zlib.decompress(packed)) for packed in frame["detail"]]
+        return _in_order(frame, every_run=every_run)
+
+    def profiles(self, model: str, *, since: str = "", digest: str | None = None) -> Profiles:
+        """Return the counts by bin of published and served nights.
+
+        Parameters
+        ----------
+        since : str
+            First day to read, an ISO date.
+        digest : str, optional
+            Bundle whose nights are read, because bins differ; by default that of the last night.
+        """
+        sql = (
+            "SELECT day, run, status, recorded_at, model, digest, shape, profile FROM nights "
+            "WHERE model = ? AND day >= ? AND status IN (?, ?) AND shape <> ''"
+        )
+        names = ("day", "run", "status", "recorded_at", "model", "digest", "shape", "profile")
+        rows = self._rows(sql, (model, since, PUBLISHED, SERVED))
+        frame = _in_order(pd.DataFrame(rows, columns=list(names)), every_run=False)
+        if len(frame):
+            frame = frame[frame["digest"] == (digest or frame["digest"].iloc[-1])]
+        shapes = dict(self._rows("SELECT shape, columns FROM shapes"))
+        return Profiles(
+            days=tuple(frame["day"]),
+            digests=tuple(frame["digest"]),
+            counts=_unpack(list(frame["profile"]), [shapes[s] for s in frame["shape"]]),
+        )
+
+    def add(self, *nights: Night) -> int:
+        """Add nights in one transaction; return how many were not there yet.
+
+        The same run again changes nothing but the number of attempts, and where it did not
+        publish, the reason.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        names = (*_COLUMNS, "attempts", "recorded_at", "shape", "profile", "detail")
+        # a published run never changes; the last reason of the others is the one to read
+        newer = "CASE WHEN status = 'published' THEN nights.{0} ELSE excluded.{0} END"
+        changed = ", ".join(
+            f"{name} = {newer.format(name)}"
+            for name in names
+            if name not in {"model", "day", "run", "status", "attempts"}
+        )
+        sql = (
+            f"INSERT INTO nights ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
+            f"ON CONFLICT DO UPDATE SET attempts = attempts + 1, {changed}"
+        )
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with open_store(self.path) as store:
+            [(before,)] = store.execute("SELECT count(*) FROM nights")
+            for night in nights:
+                columns = json.dumps([[n, len(c)] for n, c in sorted(night.profile.items())])
+                shape = (
+                    f"{zlib.crc32(columns.encode()):08x}-{len(columns)}" if night.profile else ""
+                )
+                if shape:
+                    store.execute("INSERT OR IGNORE INTO shapes VALUES (?, ?)", (shape, columns))
+                detail = json.dumps(night.detail, sort_keys=True, allow_nan=False).encode()
+                fields = [getattr(night, name) for name in _COLUMNS]
+                packed = zlib.compress(detail, 6)
+                store.execute(sql, (*fields, 1, now, shape, _pack(night.profile), packed))
+            [(after,)] = store.execute("SELECT count(*) FROM nights")
+        return int(after - before)
+
+    def add_customer_data(self, day: str, shares: pd.DataFrame) -> None:
+        """Add the counts of `customer_data` of a day, in place of earlier ones of the day.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        packed = zlib.compress(shares.drop(columns="share").to_json(orient="split").encode(), 6)
+        with open_store(self.path) as store:
+            store.execute("INSERT OR REPLACE INTO customer_data VALUES (?, ?)", (day, packed))
+
+    def customer_data(self) -> pd.DataFrame:
+        """Return day and the columns of `customer_data`, of all days in order."""
+        names = ["day", "by", "group", "measure", "field", "customers", "faults", "share"]
+        frames = [pd.DataFrame(columns=names)]
+        for day, packed in self._rows("SELECT day, shares FROM customer_data ORDER BY day"):
+            content = json.loads(zlib.decompress(packed))
+            frame = pd.DataFrame(content["data"], columns=content["columns"])
+            share = frame["faults"] / frame["customers"].where(frame["customers"] > 0)
+            frames.append(frame.assign(day=day, share=share)[names])
+        return frames[0] if len(frames) == 1 else pd.concat(frames[1:], ignore_index=True)
+
+    def _rows(self, sql: str, values: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+        with open_store(self.path, write=False) as store:
+            return store.execute(sql, values).fetchall()
+
+
+@contextmanager
+def open_store(
+    path: Path, *, create: bool = False, write: bool = True
+) -> Iterator[sqlite3.Connection]:
+    """Open the file of the record for one transaction, which is undone by an error.
+
+    Raises
+    ------
+    ConfigError
+        If the file is absent, or is not the record of this version of kyc_ml.
+    OutputError
+        If it cannot be written.
+    """
+    if not create and not path.is_file():
+        msg = f"{path} does not exist: run kyc-ml monitor record on the folder of all nights"
+        raise ConfigError(msg)
+    try:
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # readable by its owner alone, as the scores are
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with closing(sqlite3.connect(path, timeout=_WAIT, isolation_level=None)) as store:
+            [(known,)] = store.execute("PRAGMA user_version").fetchall()
+            if known > _FORMAT:
+                msg = f"{path} has format {known}: read it with the kyc_ml that wrote it"
+                raise ConfigError(msg)
+            if create and known < _FORMAT:
+                store.execute(f"PRAGMA user_version = {_FORMAT}")
+            store.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            try:
+                yield store
+            except BaseException:
+                if store.in_transaction:
+                    store.execute("ROLLBACK")
+                raise
+            if store.in_transaction:
+                store.execute("COMMIT")
+    except (sqlite3.OperationalError, OSError) as error:
+        msg = (
+            f"{path} cannot be {'written' if write else 'read'} ({error}): is the disk full, the "
+            "file another user's, or another job writing for a long time? Then try again"
+        )
+        raise OutputError(msg) from None
+    except sqlite3.DatabaseError:
+        msg = (
+            f"{path} is not the record of nights: move it away, and make it again by "
+            "kyc-ml monitor record"
+        )
+        raise ConfigError(msg) from None
+
+
+def is_day(name: str) -> bool:
+    """Return whether a name is an ISO date, as the folder of a night has it."""
+    try:
+        return date.fromisoformat(name).isoformat() == name
+    except ValueError:
+        return False
+
+
+def record_beside(goal: Path) -> Path | None:
+    """Return the file of the record that the folder of a run belongs to.
+
+    Runs in OUT/DAY/NAME and OUT/DAY belong to OUT; any other folder to its parent, if that has a
+    record already. None without one: a trial run beside other files is not a night.
+    """
+    goal = goal.absolute()
+    if is_day(goal.parent.name):
+        return goal.parent.parent / RECORD
+    beside = goal.parent / RECORD
+    return beside if is_day(goal.name) or beside.is_file() else None
+
+
+def _in_order(frame: pd.DataFrame, *, every_run: bool) -> pd.DataFrame:
+    """Sort runs by day and model, the one that stands for its night first."""
+    rank = frame["status"].map({status: place for place, status in enumerate(_BEST_FIRST)})
+    ordered = frame.assign(rank=rank).sort_values(
+        ["day", "model", "rank", "recorded_at", "run"], kind="stable", ignore_index=True
+    )
+    if not every_run:
+        ordered = ordered.drop_duplicates(["day", "model"], ignore_index=True)
+    return ordered.drop(columns="rank")
+
+
+def _pack(profile: Mapping[str, Sequence[int]]) -> bytes:
+    """Pack counts: all low bytes, then all higher ones, because those are mostly equal."""
+    counts = [np.asarray(counts, dtype="<u4") for _, counts in sorted(profile.items())]
+    flat = np.concatenate(counts) if counts else np.zeros(0, "<u4")
+    return zlib.compress(flat.view(np.uint8).reshape(-1, 4).T.tobytes(), 6)
+
+
+def _unpack(packed: Sequence[bytes], shapes: Sequence[str]) -> dict[str, Ints]:
+    """Unpack counts into one array by column; nights without a column have -1 there."""
+    # of a column whose bins have changed, the last night's bins count
+    ordered = reversed(list(dict.fromkeys(reversed(shapes))))
+    columns = {shape: json.loads(shape) for shape in ordered}
+    sizes: dict[str, int] = {name: size for each in columns.values() for name, size in each}
+    found = {name: np.full((len(packed), size), -1, np.int64) for name, size in sizes.items()}
+    for shape, each in columns.items():
+        rows = [row for row, own in enumerate(shapes) if own == shape]
+        raw = [np.frombuffer(zlib.decompress(packed[row]), np.uint8) for row in rows]
+        together = np.ascontiguousarray(np.stack(raw).reshape(len(rows), 4, -1).swapaxes(1, 2))
+        counts, start = together.view("<u4")[:, :, 0], 0
+        for name, size in each:
+            if size == sizes[name]:
+                found[name][rows] = counts[:, start : start + size]
+            start += size
+    return found
