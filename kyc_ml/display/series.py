@@ -56,7 +56,7 @@ def draw_series(
         return None
     low, high = min(*known, reference or known[0]), max(*known, reference or known[0])
     marks = _powers(low, high) if logarithmic else _steps(low, high)
-    frame = _Frame(labels, marks, write, logarithmic, size)
+    frame = _Frame(labels, marks, write, logarithmic, *size)
     shapes = [*frame.axes()]
     if reference is not None:
         shapes.append(frame.level(reference, "reference"))
@@ -90,19 +90,16 @@ def draw_distributions(
     return Drawing(width=width, height=height, shapes=tuple(shapes))
 
 
+@dataclass(frozen=True, slots=True)
 class _Frame:
     """Axes: where a time and a figure are in a picture."""
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        marks: Sequence[float],
-        write: Callable[[float], str],
-        logarithmic: bool,  # noqa: FBT001  private
-        size: tuple[float, float],
-    ) -> None:
-        self.labels, self.marks, self.write = labels, marks, write
-        self.logarithmic, (self.width, self.height) = logarithmic, size
+    labels: Sequence[str]
+    marks: Sequence[float]
+    write: Callable[[float], str]
+    logarithmic: bool
+    width: float
+    height: float
 
     def across(self, place: float) -> float:
         """Return where a time is."""

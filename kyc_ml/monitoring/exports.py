@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from kyc_ml.monitoring.nights import PUBLISHED, SERVED
 from kyc_ml.monitoring.page import MonitorStory
 from kyc_ml.monitoring.signals import Severity
 from kyc_ml.monitoring.watched import FIGURES, Watched
@@ -49,7 +50,7 @@ def metrics_of(story: MonitorStory) -> list[tuple[str, str, _Samples]]:
             continue
         day = pd.Timestamp(each.day, tz="UTC").timestamp()
         found["last_night_timestamp_seconds"].append((model, day))
-        found["published"].append((model, int(each.is_published)))
+        found["published"].append((model, int(last["status"] in {PUBLISHED, SERVED})))
         for kind in ("rows_read", "quarantined", "scored"):
             found["rows"].append(({**model, "rows": kind}, int(last[kind])))
         for tier, count in last["detail"].get("tiers", {}).items():

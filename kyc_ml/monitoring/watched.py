@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,6 @@ from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.monitoring.challenge import ChallengerEvidence, compare_challenger
 from kyc_ml.monitoring.estimates import coverage_signals, estimates_by_period
 from kyc_ml.monitoring.level import LevelFound, level_signals
-from kyc_ml.monitoring.nights import PUBLISHED, SERVED
 from kyc_ml.monitoring.outcomes import KnownOutcomes, read_outcomes
 from kyc_ml.monitoring.performance import performance_by_month
 from kyc_ml.monitoring.signals import Signal
@@ -80,11 +78,6 @@ class Watched:
         return "" if self.last is None else str(self.last["day"])
 
     @property
-    def is_published(self) -> bool:
-        """Whether the newest night was published, or its requests served."""
-        return self.last is not None and self.last["status"] in {PUBLISHED, SERVED}
-
-    @property
     def tiers(self) -> tuple[str, ...]:
         """Names of the tiers, lowest first; without the bundle by their mean probability."""
         if self.bundle is not None:
@@ -96,10 +89,9 @@ class Watched:
 
     def days_without(self) -> list[str]:
         """List the days between the first night and the last one that no run has."""
-        days = {date.fromisoformat(day) for day in self.nights["day"]}
-        span = (max(days) - min(days)).days if days else 0
-        every = (min(days) + timedelta(days=each) for each in range(span)) if days else ()
-        return [day.isoformat() for day in every if day not in days]
+        days = pd.DatetimeIndex(self.nights["day"])
+        every = days if days.empty else pd.date_range(days.min(), days.max())
+        return every.difference(days).strftime("%Y-%m-%d").tolist()
 
 
 def with_outcomes(each: Watched, found: KnownOutcomes, *, per_day: float) -> Watched:

@@ -10,6 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from kyc_ml.monitoring.alerts.texts import WATCHDOG_TEXTS
+from kyc_ml.monitoring.nights import is_day
 from kyc_ml.monitoring.signals import Severity, Signal
 from kyc_ml.storage import MANIFEST
 
@@ -43,7 +44,7 @@ def find_missing(
     due = local.date() if local.time() >= by else local.date() - timedelta(days=1)
     while due - timedelta(days=1) in holidays:
         due -= timedelta(days=1)
-    nights = sorted(each for each in folder.glob("????-??-??") if _is_day(each.name))
+    nights = sorted(each for each in folder.glob("????-??-??") if is_day(each.name))
     names = sorted(models or _names(nights[-_RECENT:]))
     facts = {"day": due, "by": f"{by:%H:%M}", "zone": zone, "folder": folder}
     signals = [] if names else [_signal("missing", "nothing", day=due, facts=facts)]
@@ -82,11 +83,3 @@ def _names(nights: Collection[Path]) -> set[str]:
     """List the models of some nights; `tables` is not one."""
     found = {path.parent.name for night in nights for path in night.glob(f"*/{MANIFEST}")}
     return {name.removesuffix(".failed").removesuffix(".held") for name in found} - {"tables"}
-
-
-def _is_day(name: str) -> bool:
-    try:
-        date.fromisoformat(name)
-    except ValueError:
-        return False
-    return True
