@@ -213,8 +213,9 @@ def step(
         from kyc_ml.cli.language import language
         from kyc_ml.monitoring import StepRequest, load_playbooks, run_incident_step
 
-        asked = {"who": yes, "playbooks": load_playbooks(playbooks), "alerts": _config(alerts)}
-        result = run_incident_step(fill(StepRequest, given, **asked))
+        book, rules = load_playbooks(playbooks), _config(alerts)
+        request = fill(StepRequest, given, who=yes, playbooks=book, alerts=rules)
+        result = run_incident_step(request)
         facts: dict[str, object] = {"effect": getattr(result.effect, language())}
         facts |= {f"fault {n}": text for n, text in enumerate(result.faults, 1)}
         if result.receipt:
