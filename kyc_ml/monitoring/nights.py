@@ -170,8 +170,11 @@ class NightsRecord:
         )
         frame = pd.DataFrame(rows, columns=list(names))
         with _whole(self.path):
-            details = [dict(json.loads(zlib.decompress(packed))) for packed in frame["detail"]]
-            return _in_order(frame.assign(detail=details), every_run=every_run)
+            details: list[Any] = [
+                dict(json.loads(zlib.decompress(packed))) for packed in frame["detail"]
+            ]
+            frame["detail"] = details
+            return _in_order(frame, every_run=every_run)
 
     def profiles(self, model: str, *, since: str = "", digest: str | None = None) -> Profiles:
         """Return the counts by bin of published and served nights.

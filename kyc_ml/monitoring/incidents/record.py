@@ -103,7 +103,7 @@ def read_incidents(log: Path) -> dict[str, Incident]:
     for entry in AuditLog(log).require_sound():
         if entry.kind != "incident":
             continue
-        name = entry.facts.get("incident")
+        name = str(entry.facts.get("incident"))
         needed = _NEEDED if name in found else {*_NEEDED, "playbook", "signal"}
         if entry.facts.get("action") == "rating":
             needed = {*needed, "config"}
