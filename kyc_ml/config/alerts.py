@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from kyc_ml.config.section import FilledText, Section, refuse_faults
 
+Address: TypeAlias = Annotated[FilledText, Field(pattern=r"^[^\r\n<>]*(<[^\s<>]+>)?$")]
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -76,9 +77,9 @@ class EmailRoute(SentRoute):
     """Its port."""
     security: Literal["starttls", "tls", "none"] = "starttls"
     """How the connection is protected."""
-    sender: FilledText
+    sender: Address
     """Address that it is from."""
-    recipients: tuple[FilledText, ...] = Field(min_length=1)
+    recipients: tuple[Address, ...] = Field(min_length=1)
     """Addresses that it is for."""
     user_variable: str | None = None
     """Environment variable that has the name to log in with; null: no log-in."""
@@ -129,7 +130,7 @@ class AlertRule(Section):
     """Lowest severity."""
     routes: tuple[FilledText, ...]
     """Names of routes; an empty list sends nothing."""
-    escalate_after_hours: float | None = Field(default=None, gt=0.0)
+    escalate_after_hours: float | None = Field(default=None, gt=0.0, le=8_760.0)
     """Hours without an acknowledgement after which further routes are used; null: never."""
     escalate_to: tuple[FilledText, ...] = ()
     """Names of these routes."""

@@ -132,8 +132,12 @@ class NightsRecord:
             *((sql, (since,)) if model is None else (f"{sql} AND model = ?", (since, model)))
         )
         frame = pd.DataFrame(rows, columns=list(names))
-        frame["detail"] = [json.loads(zlib.decompress(packed)) for packed in frame["detail"]]
-        return _in_order(frame, every_run=every_run)
+        with _whole(self.path):
+            details: list[Any] = [
+                dict(json.loads(zlib.decompress(packed))) for packed in frame["detail"]
+            ]
+            frame["detail"] = details
+            return _in_order(frame, every_run=every_run)
 
     def profiles(self, model: str, *, since: str = "", digest: str | None = None) -> Profiles:
         """Return the counts by bin of published and served nights.
@@ -148,14 +152,13 @@ class NightsRecord:
         )
         names = ("day", "run", "status", "recorded_at", "model", "digest", "shape", "profile")
         rows = self._rows(sql, (model, since, PUBLISHED, SERVED))
-        frame = _in_order(pd.DataFrame(rows, columns=list(names)), every_run=False)
-        if len(frame):
-            frame = frame[frame["digest"] == (digest or frame["digest"].iloc[-1])]
         shapes = dict(self._rows("SELECT shape, columns FROM shapes"))
-        return Profiles(
-            days=tuple(frame["day"]),
-            counts=_unpack(list(frame["profile"]), [shapes[s] for s in frame["shape"]]),
-        )
+        with _whole(self.path):
+            frame = _in_order(pd.DataFrame(rows, columns=list(names)), every_run=False)
+            if len(frame):
+                frame = frame[frame["digest"] == (digest or frame["digest"].iloc[-1])]
+            counts = _unpack(list(frame["profile"]), [shapes[s] for s in frame["shape"]])
+        return Profiles(days=tuple(frame["day"]), counts=counts)
 
     def add(self, *nights: Night) -> int:
         """Add nights in one transaction; return how many were not there yet.
@@ -266,6 +269,19 @@ def open_store(
         raise ConfigError(msg) from None
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Refuse rows that SQLite can read and no kyc_ml wrote."""
+    try:
+        yield
+    except (zlib.error, ValueError, TypeError, KeyError):
+        msg = (
+            f"{path}: a row is damaged: restore the file, or move it away and make it again by "
+            "kyc-ml monitor record"
+        )
+        raise ConfigError(msg) from None
+
+
 def is_day(name: str) -> bool:
     """Return whether a name is an ISO date, as the folder of a night has it."""
     try:
@@ -289,7 +305,9 @@ def record_beside(goal: Path) -> Path | None:
 
 def _in_order(frame: pd.DataFrame, *, every_run: bool) -> pd.DataFrame:
     """Sort runs by day and model, the one that stands for its night first."""
-    rank = frame["status"].map({status: place for place, status in enumerate(_BEST_FIRST)})
+    rank = [_BEST_FIRST.index(status) for status in frame["status"]]
+    if not all(map(is_day, frame["day"])):
+        raise ValueError  # `_whole` says which file
     ordered = frame.assign(rank=rank).sort_values(
         ["day", "model", "rank", "recorded_at", "run"], kind="stable", ignore_index=True
     )

@@ -248,6 +248,14 @@ def test_a_night_of_tomorrow_means_a_wrong_clock(tmp_path):
     assert codes(tmp_path, now=NOON + timedelta(hours=5)) == []  # midnight of the source
 
 
+def test_a_clock_that_was_ahead_silences_no_later_night(tmp_path):
+    a_night(tmp_path, "2026-11-30")
+    for now in (NOON.replace(year=2099), NOON, NOON + timedelta(days=1)):
+        result = run_watchdog(folder=tmp_path, by="07:00", now=now)
+    assert [each.last_day for each in result.alerts] == ["2026-12-01"]
+    assert whats(tmp_path) == ["opened", "resolved", "opened"]
+
+
 def test_a_folder_that_is_not_there_is_an_alert_and_is_not_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run_watchdog(folder=tmp_path / "absent", by="07:00", now=NOON)

@@ -16,7 +16,7 @@ from kyc_ml.cli import app
 from kyc_ml.config import AlertsConfig, check_section, load_section
 from kyc_ml.decision import TierPolicy, load_overrides
 from kyc_ml.display import ProgressReporter
-from kyc_ml.errors import ConfigError, RegistryError
+from kyc_ml.errors import AuditError, ConfigError, RegistryError
 from kyc_ml.monitoring import (
     AlertBook,
     Playbooks,
@@ -178,6 +178,24 @@ def test_a_night_of_an_edited_log_is_not_published():
         under_incidents(night())
 
 
+@pytest.mark.parametrize("facts", [{}, {"incident": "I1", "what": "step", "action": "hold"}])
+def test_an_entry_that_kyc_ml_did_not_write_lets_no_night_out(facts):
+    AuditLog(LOG).append("incident", actor="m", model="risk", version="", facts=facts)
+    with pytest.raises(AuditError, match=LOG.name):
+        under_incidents(night())
+
+
+def test_each_playbook_has_an_incident_and_each_incident_a_name():
+    common = {"model": "risk", "reason": "r", "playbooks": load_playbooks(), "log": LOG}
+    made = {
+        run_incident_open(playbook=name, who="li.na", **common).playbook
+        for name in ("wrong-model", "fraud-wave")
+    }
+    assert made == {"wrong-model", "fraud-wave"}
+    with pytest.raises(ConfigError, match="--name"):
+        run_incident_open(playbook="bad-night", who="\u200b", **common)
+
+
 def test_a_floor_needs_a_second_person_is_written_once_and_raises_tiers():
     made = run_incident_open(
         model="risk",
@@ -187,8 +205,9 @@ def test_a_floor_needs_a_second_person_is_written_once_and_raises_tiers():
         playbooks=playbooks(),
         log=LOG,
     )
-    with pytest.raises(ConfigError, match=made.id):
-        take(made.id, "floor", "li.na")
+    for same in ("li.na", " Li Na", "li.na@bank.example"):
+        with pytest.raises(ConfigError, match=made.id):
+            take(made.id, "floor", same)
     Path("overrides.yaml").write_text("overrides: []\n")
     for _ in range(2):
         take(made.id, "floor", "zhao.min")

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -143,6 +144,26 @@ def test_a_file_that_is_no_record_is_refused(tmp_path):
     store.close()
     with pytest.raises(ConfigError, match="99"):
         NightsRecord.open(newer)
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("UPDATE nights SET detail = ?", b"x"),
+        ("UPDATE nights SET detail = ?", zlib.compress(b"[1]")),
+        ("UPDATE nights SET day = ?", "2025"),
+        ("UPDATE nights SET status = ?", "odd"),
+        ("UPDATE nights SET profile = ?", b"x"),
+        ("DELETE FROM shapes WHERE shape <> ?", ""),
+    ],
+)
+def test_a_damaged_row_is_refused(change, value, record):
+    record.add(night())
+    with sqlite3.connect(record.path) as store:
+        store.execute(change, (value,))
+    store.close()
+    with pytest.raises(ConfigError, match=RECORD):
+        record.nights(), record.profiles("fraud")
 
 
 def test_a_record_that_cannot_be_written_is_said(tmp_path):

@@ -18,7 +18,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kyc_ml.config import EmailRoute, FileRoute, SyslogRoute, WebhookRoute, check_section
+from kyc_ml.config import (
+    AlertsConfig,
+    EmailRoute,
+    FileRoute,
+    SyslogRoute,
+    WebhookRoute,
+    check_section,
+)
 from kyc_ml.errors import ConfigError, RouteError
 from kyc_ml.monitoring.alerts import routes
 from kyc_ml.monitoring.alerts.routes import send
@@ -157,6 +164,30 @@ def test_no_fault_has_the_secret(hook, monkeypatch, tmp_path):
     monkeypatch.delenv("HOOK_SECRET")
     with pytest.raises(RouteError, match="HOOK_SECRET"):
         send(MESSAGE, webhook(hook, **SECRET), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        {"method": "webhook", "url": "https://a.example/b c"},
+        {"method": "webhook", "url": "https://a..b/"},
+        {"method": "email", "host": "a..b", "sender": "a", "recipients": ["b"]},
+        {"method": "syslog", "address": "a..b"},
+        {"method": "file", "path": "a\0b"},
+    ],
+    ids=lambda route: route["method"],
+)
+def test_an_address_that_no_server_has_is_a_fault(route, tmp_path):
+    config = AlertsConfig.model_validate({"routes": {"r": route}, "rules": ()})
+    with pytest.raises(RouteError):
+        send(MESSAGE, config.routes["r"], folder=tmp_path)
+
+
+def test_a_server_of_another_protocol_is_a_fault(tmp_path):
+    with serving(MailServer()) as server:
+        server.server_port = server.server_address[1]
+        with pytest.raises(RouteError):
+            send(MESSAGE, webhook(server), folder=tmp_path)
 
 
 def test_a_certificate_counts_only_if_its_authority_is_named(certificate, tmp_path):
@@ -353,6 +384,8 @@ def test_a_line_that_was_cut_does_not_spoil_the_next(tmp_path):
         (WebhookRoute, {"url": "https://u:p@a/b"}),
         (WebhookRoute, {"url": "http://a.example/b", "secret_variable": "X"}),
         (EmailRoute, {"host": "a", "sender": "b", "recipients": ["c"], "user_variable": "X"}),
+        (EmailRoute, {"host": "a", "sender": "b <", "recipients": ["c"]}),
+        (EmailRoute, {"host": "a", "sender": "b", "recipients": ["c\nBcc: d"]}),
         (
             EmailRoute,
             {

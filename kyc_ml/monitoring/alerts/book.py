@@ -92,6 +92,10 @@ class AlertBook:
         """The moment in UTC, ISO."""
         return self.now.astimezone(UTC).isoformat(timespec="seconds")
 
+    def _known(self, day: str) -> str:
+        """Return a day; '' for one that a clock wrongly ahead wrote, or it would silence years."""
+        return day if day <= (self.now + timedelta(days=1)).date().isoformat() else ""
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Open the file for one transaction; see `open_store`."""
@@ -224,7 +228,7 @@ class AlertBook:
         incident: str,
     ) -> None:
         before = [each for each in _read(database, "1 = 1") if each.cause == signal.key]
-        if any(signal.day <= each.last_day for each in before):
+        if any(signal.day <= self._known(each.last_day) for each in before):
             return  # an earlier night that is evaluated again raises no alert of today
         number = hashlib.sha256(f"{signal.key}|{len(before)}".encode()).hexdigest()
         alert = Alert(
@@ -250,8 +254,8 @@ class AlertBook:
             before,
             signal=signal.to_plain(),
             absent=0,
-            nights=before.nights + (signal.day > before.last_day),
-            last_day=max(before.last_day, signal.day),
+            nights=before.nights + (signal.day > self._known(before.last_day)),
+            last_day=max(self._known(before.last_day), signal.day),
         )
         if alert.severity > before.severity:
             alert, what = (
@@ -264,7 +268,7 @@ class AlertBook:
 
     def _miss(self, database: sqlite3.Connection, alert: Alert, *, night: str, enough: int) -> None:
         """Count a night without the signal; after enough of them the alert is resolved."""
-        if enough and night <= max(alert.last_day, alert.absent_day):
+        if enough and night <= max(map(self._known, (alert.last_day, alert.absent_day))):
             return
         alert = replace(alert, absent=alert.absent + 1, absent_day=night)
         if alert.absent >= enough:

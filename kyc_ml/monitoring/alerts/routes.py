@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from email.utils import formatdate
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
@@ -83,7 +84,7 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
         msg = f"no end after {seconds:g} seconds"
         raise RouteError(msg)
     error = ended[0]
-    if isinstance(error, (OSError, smtplib.SMTPException, ssl.SSLError)):
+    if isinstance(error, (OSError, smtplib.SMTPException, HTTPException, ValueError)):
         raise RouteError(_reason(error)) from None
     if error is not None:
         raise error
@@ -100,6 +101,8 @@ def _reason(error: Exception) -> str:
         return f"its certificate is not accepted ({inner.verify_message}): check host and ca_file"
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror
+    if isinstance(inner, (ValueError, InvalidURL)):  # its text may repeat a secret
+        return "an address or a secret cannot be sent as it is written: check both"
     return "no answer in time" if isinstance(inner, TimeoutError) else type(inner).__name__
 
 
@@ -114,8 +117,8 @@ def _append(message: Message, path: Path) -> None:
             file.write((b"" if file.read(1) in {b"", b"\n"} else b"\n") + line)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror}"
+    except (OSError, ValueError) as error:  # the path may have a null byte
+        msg = f"{path} cannot be written: {getattr(error, 'strerror', None) or error}"
         raise RouteError(msg) from None
 
 
@@ -152,9 +155,6 @@ def _post(message: Message, route: WebhookRoute) -> None:
     except HTTPError as error:
         error.close()
         msg = f"the server answered {error.code}"
-        raise RouteError(msg) from None
-    except ValueError:  # a line break in the secret, which the message of urllib would repeat
-        msg = "the address or the secret cannot be sent as a header: check both"
         raise RouteError(msg) from None
 
 

@@ -75,6 +75,7 @@ def run_incident_open(
         limit=math.nan,
         text=reason,
         text_zh=reason,
+        cause=f"incident.by_hand|{model}|{playbook}",  # another playbook is another incident
     )
     known = read_incidents(log)
     return known[_open(signal, found.name, known, log=log, who=who)]

@@ -10,13 +10,15 @@ from typing import Any
 
 from kyc_ml.contract import StoredTables
 from kyc_ml.display import ProgressReporter
-from kyc_ml.errors import ConfigError, GateError, RegistryError, hint
+from kyc_ml.errors import AuditError, ConfigError, GateError, RegistryError, hint
 from kyc_ml.monitoring.recording import run_recorded
-from kyc_ml.registry import AuditLog, Entry, fetch_champion, record_entry
+from kyc_ml.registry import AuditLog, Entry, fetch_champion, is_named, record_entry
 from kyc_ml.scoring import ScoringRequest, ScoringResult
 
 _ENDS = {"hold": "release", "rating": "model"}
 """What a step begins, and the step that ends it; the end of the incident ends both."""
+_NEEDED = {"incident", "what", "step", "action"}
+"""What every entry has; the first one has a playbook and a signal as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,9 @@ class Incident:
 
     def write(self, what: str, *, actor: str, log: Path, **facts: Any) -> Entry:  # noqa: ANN401  JSON
         """Add an entry of this incident to the audit log; see `record_entry`."""
+        if not is_named(actor):
+            msg = f"incident {self.id}: --name needs the name of a person"
+            raise ConfigError(msg)
         content = {"incident": self.id, "what": what, "step": "", "action": "", **facts}
         return record_entry(
             "incident",
@@ -89,7 +94,13 @@ def read_incidents(log: Path) -> dict[str, Incident]:
     for entry in AuditLog(log).require_sound():
         if entry.kind != "incident":
             continue
-        name = entry.facts["incident"]
+        name = str(entry.facts.get("incident"))
+        needed = _NEEDED if name in found else {*_NEEDED, "playbook", "signal"}
+        if entry.facts.get("action") == "rating":
+            needed = {*needed, "config"}
+        if not needed <= entry.facts.keys():
+            msg = f"audit log {log} cannot be trusted: entry {entry.sequence} is no incident's"
+            raise AuditError(msg)
         if name in found:
             found[name] = replace(found[name], entries=(*found[name].entries, entry))
         else:

@@ -16,7 +16,7 @@ from kyc_ml.monitoring.alerts.delivery import deliver
 from kyc_ml.monitoring.incidents.playbooks import FloorRule, Playbooks, Step
 from kyc_ml.monitoring.incidents.record import Incident, find_incident
 from kyc_ml.monitoring.incidents.texts import EFFECTS, name_model
-from kyc_ml.registry import AUDIT_LOG, AuditLog, champions, fetch_champion
+from kyc_ml.registry import AUDIT_LOG, AuditLog, champions, fetch_champion, is_among, is_named
 from kyc_ml.storage import write_whole
 from kyc_ml.validation import PromotionResult, Text, run_rollback, run_withdraw
 
@@ -72,7 +72,7 @@ def run_incident_step(request: StepRequest) -> StepResult:
     incident = find_incident(request.incident, log=request.log)
     step = request.playbooks.named(incident.playbook).find(request.step)
     planned = _PLANS[step.action](step, incident, request)
-    if not request.who.strip():
+    if not is_named(request.who):
         return StepResult(effect=planned.effect)
     faults = planned.act()
     did = {"step": step.step, "action": step.action, "effect": asdict(planned.effect)}
@@ -163,7 +163,7 @@ def _floor_rule(rule: FloorRule, incident: Incident, request: StepRequest) -> Ov
         "requester": f"{incident.entries[0].actor} ({incident.id})",
         "approver": request.who or "-",
     }
-    if request.who == incident.entries[0].actor:
+    if is_among(request.who, [incident.entries[0].actor]):
         msg = f"{request.who} opened {incident.id}: another person must approve a floor (four eyes)"
         raise ConfigError(msg)
     return OverrideRule.model_validate(content)
