@@ -117,21 +117,12 @@ def estimates_by_period(
                 if len(known) >= _FEWEST_MONTHS:
                     low, high = widen(estimate, np.array([low, high]), known)
             for place, figure in enumerate(ESTIMATED):
-                truth = period.truth[place]
+                truth, least, most = period.truth[place], low[place], high[place]
+                known_later = not np.isnan([truth, least]).any()
+                covered = bool(least <= truth <= most) if known_later else None
+                rows, name = period.reference.size, estimator
                 lines.append(
-                    {
-                        "month": month,
-                        "estimator": estimator,
-                        "figure": figure,
-                        "estimate": estimate[place],
-                        "low": low[place],
-                        "high": high[place],
-                        "reference_rows": period.reference.size,
-                        "truth": truth,
-                        "covered": None
-                        if np.isnan(truth) or np.isnan(low[place])
-                        else bool(low[place] <= truth <= high[place]),
-                    }
+                    (month, name, figure, estimate[place], least, most, rows, truth, covered)
                 )
     return pd.DataFrame(lines, columns=list(_COLUMNS))
 
@@ -383,8 +374,7 @@ def _line(margin: Floats, positive: Floats, rows: Floats) -> Floats:
 def density_ratio(past: Floats, now: Floats, *, seed: int) -> Floats:
     """Estimate how much commoner each row of the past is now; mean 1, at most 20 times it.
 
-    The classifier of a row has not seen it. If these cannot tell the periods apart (the 95 %
-    interval of their AUC reaches 0.5), each row counts 1: the ratio would be noise.
+    Where a classifier cannot tell the periods of unseen rows apart, the ratio is 1, not noise.
     """
     rng = np.random.default_rng(seed)
     filled = ~(np.isnan(past).all(axis=0) | np.isnan(now).all(axis=0))

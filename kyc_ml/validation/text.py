@@ -34,18 +34,12 @@ class Text:
 
         ``{count:row|rows}`` is the first word for 1 and the second for any other value.
         """
-        return Text(
-            *(
-                _Wording().format(
-                    pattern,
-                    **{
-                        name: getattr(value, language) if isinstance(value, Text) else value
-                        for name, value in values.items()
-                    },
-                )
-                for language, pattern in (("en", self.en), ("zh", self.zh))
-            )
-        )
+
+        def filled(language: Language) -> str:
+            named = {n: say(v, language) if isinstance(v, Text) else v for n, v in values.items()}
+            return _Wording().vformat(say(self, language), (), named)
+
+        return Text(filled("en"), filled("zh"))
 
 
 NOTHING: Final = Text("", "")
