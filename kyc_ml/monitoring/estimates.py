@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import isotonic_regression
@@ -18,6 +19,7 @@ from kyc_ml.metrics import (
     Floats,
     Ints,
     ReviewQueue,
+    auc_interval,
     draw_customers,
     level_evidence,
     percentile_interval,
@@ -34,9 +36,13 @@ ASSUMPTIONS: Final[Mapping[str, Text]] = {
 }
 """What each estimator assumes, as a sentence."""
 _MISS: Final = 0.05
+_NORMAL: Final = float(stats.norm.ppf(0.975))
 _LEVEL: Final = 0.05
 _FEWEST: Final = 10
 """Reference rows of each class below which probabilities are taken as they are (convention)."""
+_FEWEST_MONTHS: Final = 3
+"""Earlier estimates with a known error below which months are taken as alike (convention)."""
+_MOST: Final = np.array([np.inf if name == "o_e" else 1.0 for name in ESTIMATED])
 _FREE_FORM: Final = 1000.0
 """Reference positives from which on the map is any rising one, not a line (convention)."""
 _BINS: Final = 2000
@@ -68,9 +74,11 @@ def estimates_by_period(
     month's rows at every cut-off gives the figures. Each draw calibrates on a sample of the
     reference customers and draws outcomes of the month's rows, so that the interval holds the
     error of the calibration and the chance of the outcomes; outcomes are drawn independently,
-    given the probabilities. ``pape`` weights reference rows by the ratio of the densities of
-    their features in the month and in the reference, from a classifier that separates both; the
-    error of these weights is not in its interval.
+    given the probabilities. From three earlier estimates on whose outcomes were known by the
+    same end, it holds what their errors show beyond it as well: see `widen`. ``pape`` weights
+    reference rows by the ratio of the densities of their features in the month and in the
+    reference, from a classifier that separates both; where it cannot, weights are 1 and pape
+    equals cbpe. The error of these weights is in the interval from the third estimate on.
 
     Source: NannyML's confidence-based performance estimation; Bialek, Kuberski, Perrakis and
     Bifet 2024, arXiv 2401.08348 (PAPE).
@@ -86,6 +94,7 @@ def estimates_by_period(
     """
     months = outcomes.month.to_numpy()
     lines = []
+    errors: list[tuple[str, pd.Timestamp, Floats, Floats]] = []
     for month in sorted(set(months)):
         period = _Period.of(outcomes, np.flatnonzero(months == month), per_day=per_day)
         for estimator in ASSUMPTIONS:
@@ -94,24 +103,49 @@ def estimates_by_period(
                 continue
             rng = np.random.default_rng(seed)
             estimate, low, high = period.estimate(weight, draws=draws, rng=rng)
+            if period.reference.size:
+                known = [e[2:] for e in errors if e[0] == estimator and e[1] <= period.end]
+                own = (high - low) / (2.0 * _NORMAL)
+                errors.append((estimator, period.closes, estimate - period.at_close, own))
+                if len(known) >= _FEWEST_MONTHS:
+                    low, high = widen(estimate, np.array([low, high]), known)
             for place, figure in enumerate(ESTIMATED):
-                truth = period.truth[place]
+                truth, least, most = period.truth[place], low[place], high[place]
+                known_later = not np.isnan([truth, least]).any()
+                covered = bool(least <= truth <= most) if known_later else None
+                rows, name = period.reference.size, estimator
                 lines.append(
-                    {
-                        "month": month,
-                        "estimator": estimator,
-                        "figure": figure,
-                        "estimate": estimate[place],
-                        "low": low[place],
-                        "high": high[place],
-                        "reference_rows": period.reference.size,
-                        "truth": truth,
-                        "covered": None
-                        if np.isnan(truth) or np.isnan(low[place])
-                        else bool(low[place] <= truth <= high[place]),
-                    }
+                    (month, name, figure, estimate[place], least, most, rows, truth, covered)
                 )
     return pd.DataFrame(lines, columns=list(_COLUMNS))
+
+
+def widen(estimate: Floats, ends: Floats, known: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """Add to the ends of intervals how much earlier estimates erred beyond their standard errors.
+
+    The mean square of errors, less that of standard errors, both weighted by the inverse of the
+    latter, is the variance between months; the interval is that of a t-distribution with a
+    degree of freedom for each month. It assumes that a month is like earlier ones: the first
+    month of a break is not foreseen.
+
+    Source: DerSimonian and Laird 1986, Controlled Clinical Trials 7, 177-188, of errors with mean
+    0; interval of a new study after Higgins, Thompson and Spiegelhalter 2009, Journal of the
+    Royal Statistical Society A 172, 137-159.
+
+    Parameters
+    ----------
+    estimate, ends : float arrays of shape (figures,) and (2, figures), in the order of `ESTIMATED`
+    known : errors and standard errors of earlier months, of the shape of `estimate`; may be NaN
+    """
+    error, own = np.array(known).swapaxes(0, 1)
+    usable = np.isfinite(error) & (own > 0.0)
+    weight = np.where(usable, own, np.inf) ** -2.0
+    months = usable.sum(axis=0)
+    beyond = np.maximum((weight * np.nan_to_num(error) ** 2).sum(axis=0) - months, 0.0)
+    between = beyond / np.maximum(weight.sum(axis=0), np.finfo(np.float64).tiny)
+    reach = stats.t.ppf(0.975, np.maximum(months, _FEWEST_MONTHS))
+    half = reach * np.hypot((ends - estimate) / _NORMAL, np.sqrt(between))
+    return np.asarray(np.clip(estimate + np.array([[-1.0], [1.0]]) * half, 0.0, _MOST))
 
 
 def coverage_signals(estimates: pd.DataFrame, *, model: str, day: str) -> tuple[Signal, ...]:
@@ -170,7 +204,10 @@ class _Period:
     tie: Ints  # rows of equal score, numbered from the lowest
     reviewed: Floats  # share of each row that is reviewed
     reference: Ints
+    end: pd.Timestamp  # what was known then is used
+    closes: pd.Timestamp  # the last window
     truth: Floats
+    at_close: Floats  # truth as known when each window closed
 
     @classmethod
     def of(cls, outcomes: KnownOutcomes, here: Ints, *, per_day: float) -> _Period:
@@ -193,13 +230,17 @@ class _Period:
             tie=np.unique(score, return_inverse=True)[1],
             reviewed=queue.reviewed(per_day),
             reference=known,
+            end=end,
+            closes=outcomes.closes.iloc[here].max(),
             truth=np.full(len(ESTIMATED), np.nan),
+            at_close=np.full(len(ESTIMATED), np.nan),
         )
         usable = outcomes.closed[here]
-        if (outcomes.closes.iloc[here] <= outcomes.as_of).all() and usable.any():
+        if made.closes <= outcomes.as_of and usable.any():
             actual = rows["target"].to_numpy(np.float64)
             # rows without a usable outcome count as the probabilities say
             made.truth[:] = made.figures(np.where(usable, actual, score))
+            made.at_close[:] = made.figures(np.where(usable, target[here], score))
         return made
 
     def figures(self, chance: Floats) -> Floats:
@@ -316,24 +357,29 @@ def _line(margin: Floats, positive: Floats, rows: Floats) -> Floats:
 
 
 def density_ratio(past: Floats, now: Floats, *, seed: int) -> Floats:
-    """Estimate how much commoner each row of the past is now; mean 1, at most 20 times it."""
+    """Estimate how much commoner each row of the past is now; mean 1, at most 20 times it.
+
+    Where a classifier cannot tell the periods of unseen rows apart, the ratio is 1, not noise.
+    """
     rng = np.random.default_rng(seed)
     filled = ~(np.isnan(past).all(axis=0) | np.isnan(now).all(axis=0))
-    past, now = past[:, filled], now[:, filled]
     if not filled.any():
         return np.ones(len(past))
-    one, two = (
-        each[rng.permutation(len(each))[:_SAMPLE]] if len(each) > _SAMPLE else each
-        for each in (past, now)
-    )
-    trees = HistGradientBoostingClassifier(
-        max_iter=60,
-        max_leaf_nodes=15,
-        min_samples_leaf=100,
-        early_stopping=False,
-        random_state=seed,
-    ).fit(np.vstack([one, two]), np.repeat([0, 1], [len(one), len(two)]))
-    chance = trees.predict_proba(past)[:, 1]
+    rows = np.vstack([past, now])[:, filled]
+    is_now = np.repeat([0.0, 1.0], [len(past), len(now)])
+    half = rng.integers(0, 2, is_now.size)
+    chance = np.full(is_now.size, np.nan)
+    for each in (0, 1):
+        others = [rng.permutation(np.flatnonzero((half != each) & (is_now == p))) for p in (0, 1)]
+        learned = np.concatenate([rows_of[:_SAMPLE] for rows_of in others])
+        trees = HistGradientBoostingClassifier(
+            max_iter=60, max_leaf_nodes=15, min_samples_leaf=100, early_stopping=False,
+            random_state=seed,
+        ).fit(rows[learned], is_now[learned])  # fmt: skip
+        chance[half == each] = trees.predict_proba(rows[half == each])[:, 1]
+    if auc_interval(is_now, chance)[1] <= 0.5:
+        return np.ones(len(past))
+    chance = chance[: len(past)]
     ratio = chance / (1.0 - chance)
     ratio = np.minimum(ratio / ratio.mean(), _HEAVIEST)
     return np.asarray(ratio / ratio.mean())

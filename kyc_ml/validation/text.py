@@ -6,9 +6,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Final, Literal
 
 from kyc_ml.config import read_packaged
+
+
+class _Wording(Formatter):
+    """Formats values; a form of two words chooses by number."""
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        one, bar, many = format_spec.partition("|")
+        if bar:
+            return one if value in (1, "1") else many
+        return str(super().format_field(value, format_spec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +30,16 @@ class Text:
     zh: str
 
     def fill(self, **values: object) -> Text:
-        """Put values into the braces of both languages; a value may be a `Text` itself."""
-        return Text(
-            *(
-                pattern.format(
-                    **{
-                        name: getattr(value, language) if isinstance(value, Text) else value
-                        for name, value in values.items()
-                    }
-                )
-                for language, pattern in (("en", self.en), ("zh", self.zh))
-            )
-        )
+        """Put values into the braces of both languages; a value may be a `Text` itself.
+
+        ``{count:row|rows}`` is the first word for 1 and the second for any other value.
+        """
+
+        def filled(language: Language) -> str:
+            named = {n: say(v, language) if isinstance(v, Text) else v for n, v in values.items()}
+            return _Wording().vformat(say(self, language), (), named)
+
+        return Text(filled("en"), filled("zh"))
 
 
 NOTHING: Final = Text("", "")

@@ -104,8 +104,12 @@ SETS = {
 NO_FEATURE = ("id", "prediction", "y_pred", "timestamp", "year", "period")
 
 
-def estimates(folder: Path, draws: int, chunk: int = 5000) -> None:
-    """Compare estimated with true figures of each chunk; a chunk plays the part of a month."""
+def estimates(folder: Path, draws: int, delay: int, chunk: int = 5000) -> None:
+    """Compare estimated with true figures of each chunk; a chunk plays the part of a month.
+
+    With a delay of years only the reference is ever known, as NannyML works. With 45 days, the
+    chunks before the last one are known too, as outcomes of a bank are.
+    """
     read = {"pq": pd.read_parquet, "csv": pd.read_csv}
     for name, (stem, kind, outcome, proba) in SETS.items():
         parts = ("reference", "analysis", "analysis_target")
@@ -116,27 +120,37 @@ def estimates(folder: Path, draws: int, chunk: int = 5000) -> None:
             [reference, analysis.merge(truth[["id", outcome]], on="id")], ignore_index=True
         )
         place = np.arange(len(rows)) - len(reference)
-        month = np.where(place < 0, -120, place // chunk)
+        month = place // chunk
+        if delay > 1000:
+            month = np.where(place < 0, -120, month)
         names = rows.index.astype(str)
         features = rows.drop(columns=[outcome, proba, *NO_FEATURE], errors="ignore")
         for each in features.columns[~features.dtypes.map(pd.api.types.is_numeric_dtype)]:
             features[each] = pd.factorize(features[each], sort=True)[0]
         result = estimates_by_period(
-            as_outcomes(rows, month, names, outcome=outcome, proba=proba),
+            as_outcomes(rows, month, names, outcome=outcome, proba=proba, delay=delay),
             per_day=500.0,
             features=features.astype(np.float64).set_index(names),
             draws=draws,
         )
-        result = result[result["month"] >= "2020"].astype({"covered": bool})
+        result = result[(result["month"] >= "2020") & result["truth"].notna()]
+        result = result.astype({"covered": bool})
+        result["width"] = result["high"] - result["low"]
         result["error"] = (result["estimate"] - result["truth"]).abs()
         print(name)
-        print(result.groupby(["estimator", "figure"])[["error", "covered"]].mean())
+        print(result.groupby(["estimator", "figure"])[["error", "covered", "width"]].mean())
 
 
 def as_outcomes(
-    rows: pd.DataFrame, month: np.ndarray, names: pd.Index, *, outcome: str, proba: str
+    rows: pd.DataFrame,
+    month: np.ndarray,
+    names: pd.Index,
+    *,
+    outcome: str,
+    proba: str,
+    delay: int,
 ) -> KnownOutcomes:
-    """Let the reference be decided ten years before, so that it alone is known in each chunk."""
+    """Let each chunk be decided in a month of its own; the analysis begins in January 2020."""
     start = pd.Timestamp("2020-01-15", tz="UTC")
     when = {each: start + pd.DateOffset(months=int(each)) for each in np.unique(month)}
     target = rows[outcome].astype(np.float64)
@@ -150,7 +164,7 @@ def as_outcomes(
         }
     )  # fmt: skip
     return KnownOutcomes(
-        rows=table, delay=pd.Timedelta(days=3600), as_of=pd.Timestamp("2040-01-01", tz="UTC")
+        rows=table, delay=pd.Timedelta(days=delay), as_of=pd.Timestamp("2040-01-01", tz="UTC")
     )
 
 
@@ -161,9 +175,10 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--banks", type=int, default=2000)
     parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--delay", type=int, default=45, help="days; 3600: reference only")
     asked = parser.parse_args()
     if asked.part == "estimates":
-        estimates(asked.folder, asked.draws)
+        estimates(asked.folder, asked.draws, asked.delay)
     else:
         {"level": level, "found": found}[asked.part](asked.banks)
 

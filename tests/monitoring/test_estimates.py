@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 from kyc_ml.metrics import auc, average_precision
 from kyc_ml.metrics.ranking import Ranking
 from kyc_ml.monitoring import coverage_signals, estimates_by_period
-from kyc_ml.monitoring.estimates import ASSUMPTIONS, ESTIMATED, density_ratio
+from kyc_ml.monitoring.estimates import ASSUMPTIONS, ESTIMATED, density_ratio, widen
 
 
 def bank(known, *, rows=12_000, days=300, seed=0, published=lambda p: p, **columns):
@@ -101,6 +101,45 @@ def test_the_ratio_of_densities_is_that_of_the_samples():
     true = np.exp(0.5 * past[:, 0] - 0.125)
     assert np.corrcoef(found, true)[0, 1] > 0.8
     assert found.mean() == pytest.approx(1.0)
+
+
+def test_no_ratio_is_learned_of_periods_that_are_alike():
+    rng = np.random.default_rng(1)
+    past, now = rng.normal(size=(2, 2000, 3))
+    assert (density_ratio(past, now, seed=0) == 1.0).all()
+
+
+ENDS = np.array([[0.6] * 3 + [0.9], [0.8] * 3 + [1.1]])
+MIDDLE = ENDS.mean(axis=0)
+
+
+@pytest.mark.parametrize("between", [0.0, 0.1])
+def test_new_months_are_in_intervals_that_earlier_errors_widen(between):
+    rng = np.random.default_rng(0)
+    own = np.full(4, 0.1 / 1.96)
+    inside = []
+    for _ in range(400):
+        error = rng.normal(scale=np.hypot(own, between), size=(13, 4)) / 5.0
+        known = [(each, own / 5.0) for each in error[1:]]
+        ends = MIDDLE + (ENDS - MIDDLE) / 5.0
+        low, high = widen(MIDDLE, ends, known)
+        assert (low <= ends[0]).all()
+        assert (high >= ends[1]).all()
+        inside.append((np.abs(error[0]) <= (high - low) / 2.0).mean())
+    assert 0.92 < np.mean(inside) < 0.99
+
+
+def test_widened_ends_stay_figures_and_unknown_errors_do_not_count():
+    own = np.full(4, 0.05)
+    far = [(np.full(4, 5.0), own)] * 5
+    low, high = widen(MIDDLE, ENDS, far)
+    assert (low == 0.0).all()
+    assert (high[:3] == 1.0).all()
+    assert high[3] > 5.0
+    small = [(np.full(4, 0.01), own)] * 5
+    unknown = [(np.full(4, np.nan), own), (np.zeros(4), np.zeros(4))]
+    np.testing.assert_array_equal(widen(MIDDLE, ENDS, small + unknown), widen(MIDDLE, ENDS, small))
+    assert np.isfinite(widen(MIDDLE, ENDS, unknown * 2)).all()
 
 
 def test_without_a_reference_probabilities_are_taken_as_they_are(known):
