@@ -1,9 +1,10 @@
 """Are the reasons right, and do they stay the same when the model is fitted again?
 
     python tests/benchmarks/reasons.py sentences FOLDER [ROWS]
-    python tests/benchmarks/reasons.py agreement FOLDER [REFITS]
+    python tests/benchmarks/reasons.py agreement FOLDER [REFITS] [--seed SEED] [--smallest 0]
+    python tests/benchmarks/reasons.py agreement BANK [REFITS] --day 20250624
     python tests/benchmarks/reasons.py figures FOLDER
-    python tests/benchmarks/reasons.py figures BANK 20250624
+    python tests/benchmarks/reasons.py figures BANK --day 20250624
 
 FOLDER holds the Fraud Detection Handbook's transactions.parquet: they train with
 configs/handbook.yaml as of 2018-08-22. BANK is the synthetic bank of `kyc-ml demo`: it trains with
@@ -18,7 +19,8 @@ be checked, how many were right, and the first that was not.
 
 `agreement` fits the model again on REFITS bootstrap samples of customers and prints how far the
 three reasons of a row agree between two of them (Jaccard: shared over all), the mean over 2,000
-rows of the test period, over those of the highest 1% of margins, and over all pairs.
+rows of the test period, over those of the highest 1% of margins, and over all pairs. SEED draws
+the samples. `--smallest 0` counts reasons of any size, also below a twentieth of the largest.
 
 `figures` prints, for all rows of the test period and for the 200 of the highest margins, once by
 the largest contributions as before there was a contrast, and once as published: the share of rows
@@ -29,8 +31,8 @@ from comparable rows, the reasons cover (median).
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -44,6 +46,7 @@ from kyc_ml.config import SourceMapping, StabilityConfig, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.dataset import make_observations
 from kyc_ml.decision import FoundReasons, find_reasons, find_unusual, load_run, rank_reasons
+from kyc_ml.decision.explain import contrast
 from kyc_ml.decision.explain.contrast import sum_by_reason
 from kyc_ml.features import build_features
 from kyc_ml.registry import score_features
@@ -216,9 +219,9 @@ def says(text: str, value: float, unit: str, *, chinese: bool) -> bool:
         return text == ("未知" if chinese else "not known")
     factor, suffix = 1.0, UNITS.get(unit, ("", ""))[chinese]
     if unit == "hours":
-        long = abs(value) >= 72
-        factor = 1 / 24 if long else 1.0
-        suffix = (("小时", "天") if chinese else (" hours", " days"))[long]
+        names = (" minutes", " hours", " days") if not chinese else ("分钟", "小时", "天")
+        size = int(not 0 < abs(value) < 1) + int(abs(value) >= 72)
+        factor, suffix = (60.0, 1.0, 1 / 24)[size], names[size]
     if unit == "share":
         factor = 100.0
     number = text.removesuffix(suffix).replace(",", "")
@@ -226,8 +229,6 @@ def says(text: str, value: float, unit: str, *, chinese: bool) -> bool:
         return False
     digits, _, power = number.partition("e")
     place = 10.0 ** (int(power or 0) - len(digits.partition(".")[2]))
-    if unit == "hours" and factor < 1.0:
-        place = 0.1  # days are said to a tenth
     return abs(float(number) - value * factor) <= place * 0.5 * (1 + 1e-6) + 1e-9
 
 
@@ -290,19 +291,20 @@ def _is_right(spec, english: str, chinese: str, value: float, way: float) -> boo
     )
 
 
-def measure_agreement(folder: Path, refits: int) -> None:
+def measure_agreement(
+    folder: Path, refits: int, *, seed: int, smallest: float, day: int | None
+) -> None:
     """Print how far the reasons of refits on samples of customers agree."""
-    config = StabilityConfig(bootstrap_refits=refits)
-    (stability,) = _trained(folder, stability=config)[2].stability
+    contrast.SMALLEST = smallest
+    config = StabilityConfig(bootstrap_refits=refits, seed=seed)
+    (stability,) = _trained(folder, **_run_of(day), stability=config)[2].stability
     print(stability.overlaps.to_string(index=False))
     print(stability.runs[["run", "customers", "trees", "average_precision"]].to_string(index=False))
 
 
 def print_figures(folder: Path, day: int | None) -> None:
     """Print what the reasons of the test period tell, before and after there was a contrast."""
-    named = {} if day is None else {"run": "fraud", "source": "synthetic"}
-    as_of = TRAINED if day is None else pd.Timestamp(str(day), tz="UTC")
-    _, bundle, result = _trained(folder, as_of=as_of, **named)
+    _, bundle, result = _trained(folder, **_run_of(day))
     features = result.evidence.features.reorder(bundle.model.feature_names)
     matrix, _ = features.encode(bundle.vocabularies)
     found = bundle.model.contributions(matrix)
@@ -335,6 +337,12 @@ def print_figures(folder: Path, day: int | None) -> None:
             )
 
 
+def _run_of(day):
+    if day is None:
+        return {}
+    return {"run": "fraud", "source": "synthetic", "as_of": pd.Timestamp(str(day), tz="UTC")}
+
+
 def _trained(folder: Path, run="handbook", source="handbook", as_of=TRAINED, **sections):
     files = load_run(CONFIGS / f"{run}.yaml")
     mapping = load_section(CONFIGS / "sources" / f"{source}.yaml", SourceMapping)
@@ -351,16 +359,28 @@ def _trained(folder: Path, run="handbook", source="handbook", as_of=TRAINED, **s
 
 def main() -> None:
     """Run the part that is asked for."""
-    part, folder = sys.argv[1], Path(sys.argv[2])
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else None
-    if part == "sentences":
-        check_sentences(folder, count or 2_000)
-    elif part == "agreement":
-        measure_agreement(folder, count or 5)
-    elif part == "figures":
-        print_figures(folder, count)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", choices=("sentences", "agreement", "figures"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("count", type=int, nargs="?", help="rows or refits")
+    parser.add_argument("--seed", type=int, default=StabilityConfig().seed)
+    parser.add_argument("--smallest", type=float, default=contrast.SMALLEST)
+    parser.add_argument("--day", type=int, help="of a synthetic bank: trained as of this day")
+    given = parser.parse_args()
+    if given.part == "sentences":
+        check_sentences(given.folder, given.count or 2_000)
+    elif given.part == "agreement":
+        measure_agreement(
+            given.folder,
+            given.count or 5,
+            seed=given.seed,
+            smallest=given.smallest,
+            day=given.day,
+        )
     else:
-        raise SystemExit(__doc__)
+        print_figures(given.folder, given.day)
 
 
 if __name__ == "__main__":

@@ -224,7 +224,7 @@ def test_reasons_and_base_make_the_margin_whatever_rows_come_along(bundle, small
     [
         ("nats", 2.2533, (0.0, 2.2491)),
         ("share", 0.01041, (0.003, 0.01038)),
-        ("hours", 0.1031, (0.10304, 26.0)),
+        ("hours", 0.10306, (0.10304, 26.0)),
         ("ratio", 3.0, (0.0, 2.0)),
     ],
 )
@@ -239,3 +239,13 @@ def test_a_value_beyond_the_usual_range_never_looks_like_its_end(unit, own, ends
     }
     assert len(written) == 3
     assert (more == 0) == (unit == "ratio")
+
+
+@pytest.mark.parametrize(
+    ("hours", "written"),
+    [(187 / 3600, "3.12 minutes"), (7 / 60, "7 minutes"), (100.1, "4.17 days"), (96.0, "4 days")],
+)
+def test_a_time_in_another_unit_has_no_digit_that_was_rounded_away(hours, written):
+    declared = declare_features(FeatureConfig(families=("velocity",))).values()
+    spec = replace(next(each for each in declared if has_range(each)), unit="hours")
+    assert say_value(spec, hours, currency="CNY", language="en") == written

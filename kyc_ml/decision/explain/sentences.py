@@ -166,13 +166,9 @@ def say_value(
             short = percent == 0 or abs(percent) >= 0.1
             written = f"{percent:.{1 + more}f}%" if short else f"{percent:.{2 + more}g}%"
         case "hours" if 0.0 < abs(number) < 1.0:
-            written = _number(round(60 * number, 1 + more), more) + _unit(
-                "minutes", currency, language
-            )
+            written = _number(_exact(60 * number), more) + _unit("minutes", currency, language)
         case "hours" if abs(number) >= _HOURS_AS_DAYS:
-            written = _number(round(number / 24, 1 + more), more) + _unit(
-                "days", currency, language
-            )
+            written = _number(_exact(number / 24), more) + _unit("days", currency, language)
         case unit:
             written = _number(number, more) + _unit(unit, currency, language)
     return written
@@ -188,6 +184,11 @@ def say_both(spec: FeatureSpec, value: Value, *, currency: str, more: int = 0) -
 
 def _unit(unit: str, currency: str, language: Language) -> str:
     return name_value("units", unit, language, otherwise="").format(currency=currency)
+
+
+def _exact(value: float) -> float:
+    """Remove the rounding of a change of units, so that a whole number is one."""
+    return round(value, 9)
 
 
 def _number(value: float, more: int = 0) -> str:
