@@ -49,7 +49,7 @@ def test_every_error_is_of_the_one_family():
     classes = [each for _, each in inspect.getmembers(errors, inspect.isclass)]
     named = [each for each in classes if issubclass(each, Exception)]
     raised = [each for each in named if not issubclass(each, Warning)]
-    assert len(raised) == 14
+    assert len(raised) == 15
     assert all(issubclass(each, KycMlError) for each in raised)
     assert all(each.__doc__ for each in named)
 

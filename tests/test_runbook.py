@@ -40,7 +40,7 @@ def command_of(words):
     name, *rest = words
     command = COMMANDS[name]
     if isinstance(command, TyperGroup):
-        name, *rest = rest
+        name, *rest = rest if rest[0] in command.commands else ("show", *rest)  # monitor OUT
         command = command.commands[name]
     return name, command, rest
 

@@ -251,7 +251,7 @@ def test_every_entry_is_some_features_and_what_is_listed_is_an_amount_of_conduct
     for spec, direction in found.items():
         if direction and spec.typology is None:  # plain volume: how much, and with how many
             assert spec.family in {"velocity", "amounts", "counterparties"}
-            assert spec.how.statistic in {"count", "sum", "max", "distinct"}
+            assert spec.how.statistic in {"count", "sum", "max", "distinct", "mean"}
 
 
 def test_limits_are_all_that_a_policy_reads_of_numbers():

@@ -39,6 +39,11 @@ SMALLER = {
 NOT_HERE = {
     "rollback": 1,  # there is one champion
     "register": 2,  # MLflow took every model
+    # no night has run
+    **dict.fromkeys(("monitor show", "monitor record", "alerts list", "alerts send"), 2),
+    **dict.fromkeys(("alerts acknowledge", "alerts snooze"), 2),
+    **dict.fromkeys(("incident show", "incident step", "incident close"), 2),
+    "alerts watchdog": 4,  # its alert is not kept
 }
 """Exit codes of examples whose occasion has not come."""
 FEWER = {
@@ -68,10 +73,14 @@ def home(tmp_path_factory):
         text, found = listed.subn(f"families: [{', '.join(families)}]\n", path.read_text())
         assert found == 1
         path.write_text(text)
-    for name in ("fraud", "risk"):
+    # with fewer trees most honest payments have one of few probabilities, and a night's index of
+    # population stability moves by chance
+    for name, trees in (("fraud", 120), ("risk", 40)):
         path = place / "configs" / f"{name}.yaml"
         path.write_text(
-            re.sub(r"^  n_estimators: \d+$", "  n_estimators: 40", path.read_text(), flags=re.M)
+            re.sub(
+                r"^  n_estimators: \d+$", f"  n_estimators: {trees}", path.read_text(), flags=re.M
+            )
         )
     return place
 
@@ -164,7 +173,8 @@ def test_so_does_every_example_that_the_readme_does_not_give():
     for line in other:
         if line.startswith("kyc-ml demo"):  # ran before all
             continue
-        run(line, code=NOT_HERE.get(line.split()[1], 0))
+        words = line.split()[1:]
+        run(line, code=NOT_HERE.get(" ".join(words[:2]), NOT_HERE.get(words[0], 0)))
 
 
 def run(line, *, code=0):

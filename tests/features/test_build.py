@@ -38,18 +38,13 @@ def test_every_declared_feature_is_computed_on_the_synthetic_bank(fraud_features
     assert set(fraud_features.names) == {spec.name for spec in fraud_specs if not spec.intermediate}
 
 
-def test_only_features_without_a_case_are_empty_and_none_is_infinite(fraud_features):
+def test_no_feature_is_empty_and_none_is_infinite(fraud_features):
     empty = [
         spec.name
         for column, spec in enumerate(fraud_features.specs)
         if spec.kind == "number" and np.isnan(fraud_features.numbers[:, column]).all()
     ]
-    # in this small bank no device of the ten days has a known adverse outcome in the 30 days before
-    assert set(empty) == {
-        "device_adverse_run_hours_30d", "device_hours_since_adverse_run_30d",
-        "device_good_after_adverse_run_30d", "device_hours_since_first_adverse_30d",
-        "device_adverse_share_since_first_30d",
-    }  # fmt: skip
+    assert not empty
     assert not np.isinf(fraud_features.numbers).any()
 
 
