@@ -72,6 +72,20 @@ def customer_data(
     return pd.DataFrame(rows, columns=columns)
 
 
+def with_earlier(found: pd.DataFrame, recorded: pd.DataFrame, *, until: str) -> pd.DataFrame:
+    """Add `share_before`: the share of the last recorded day that is not after a day.
+
+    `found`: see `customer_data`. `recorded`: the same with the column day, an ISO date.
+    NaN where no such day is recorded, or it lacks the group or field.
+    """
+    earlier = recorded[recorded["day"] <= until]
+    last = earlier[earlier["day"] == earlier["day"].max()]
+    names = ["by", "group", "measure", "field"]
+    shares = last[[*names, "share"]].rename(columns={"share": "share_before"})
+    keyed = shares.astype({name: found[name].dtype for name in names} | {"share_before": float})
+    return found.merge(keyed, on=names, how="left")
+
+
 def customers_due(
     tables: Tables,
     as_of: pd.Timestamp,

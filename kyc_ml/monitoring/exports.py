@@ -36,6 +36,7 @@ def to_plain(story: MonitorStory) -> dict[str, Any]:
         "open": [each.to_plain() for each in story.signals],
         "raised": [each.to_plain() for each in story.raised],
         "models": {each.name: _model(each) for each in story.models},
+        "customers": story.customers,
     }
     return dict(_plain(found))
 

@@ -18,7 +18,7 @@ from kyc_ml.display import ProgressReporter, say_moment
 from kyc_ml.errors import ConfigError, DatasetError, GateError, KycMlError
 from kyc_ml.monitoring.alerts.book import AlertBook
 from kyc_ml.monitoring.alerts_job import AlertsResult, run_alerts
-from kyc_ml.monitoring.customer_data import customer_data, customers_due, save_due
+from kyc_ml.monitoring.customer_data import customer_data, customers_due, save_due, with_earlier
 from kyc_ml.monitoring.drift import feature_moves, find_drift
 from kyc_ml.monitoring.exports import metrics_of, newest_figures, to_plain
 from kyc_ml.monitoring.incidents.playbooks import load_playbooks
@@ -37,6 +37,8 @@ _WATCHED_DAYS: Final = 425
 """A year, and 60 nights before it from which drift is learned."""
 OPEN_DAYS: Final = 7
 """Convention: a week, the longest time between two looks at the page."""
+EARLIER_DAYS: Final = 30
+"""Convention: a month; shares of customer information move slowly."""
 FailOn = Literal["critical", "warning", "never"]
 
 
@@ -126,7 +128,7 @@ def run_monitor(
     raised = newest_first([*drift, *(one for each in found for one in each.signals)])
     days = {each.name: each.day for each in found}
     signals = open_signals(raised, days)
-    customers = _customers(asked, tables, until, reporter)
+    customers = _customers(asked, record, tables, until, reporter)
     sent = None
     if alerts is not None:
         sent = run_alerts(
@@ -199,11 +201,12 @@ def _tables(
 
 def _customers(
     asked: MonitorRequest,
+    record: NightsRecord,
     tables: ContractedTables | None,
     until: pd.Timestamp | None,
     reporter: ProgressReporter,
 ) -> pd.DataFrame | None:
-    """Return the quality of customer information, and write the list of who is due."""
+    """Record the quality of customer information, compare it, and write the list of who is due."""
     if tables is None or until is None:
         return None
     try:
@@ -213,7 +216,9 @@ def _customers(
         return None
     if asked.due is not None:
         save_due(customers_due(tables, until), asked.due)
-    return found
+    day = until.tz_convert(tables.timezone).date().isoformat()
+    record.add_customer_data(day, found)
+    return with_earlier(found, record.customer_data(), until=_days_before(day, EARLIER_DAYS))
 
 
 def _watch(

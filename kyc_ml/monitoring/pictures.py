@@ -15,6 +15,7 @@ from kyc_ml.decision import Language
 from kyc_ml.display import Drawing, Series, choose_words, draw_series, format_rate
 from kyc_ml.metrics import Floats
 from kyc_ml.monitoring.watched import FIGURES, Watched
+from kyc_ml.validation import Text
 
 WORDS: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("page.yaml"))
 YEAR: Final = 365
@@ -40,8 +41,8 @@ class Pictures:
         self.words = choose_words(WORDS, language)
 
     def say(self, key: str, **values: object) -> str:
-        """Fill a sentence."""
-        return str(self.words[key].format(**values))
+        """Fill a sentence; see `Text.fill`."""
+        return Text(en=self.words[key], zh="").fill(**values).en
 
     def tier(self, each: Watched, name: str) -> str:
         """Name a tier in the language of the page."""

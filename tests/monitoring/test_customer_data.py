@@ -8,6 +8,7 @@ import pytest
 from kyc_ml.contract import contract_tables
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.monitoring import NightsRecord, customer_data, customers_due, save_due
+from kyc_ml.monitoring.customer_data import with_earlier
 
 AS_OF = pd.Timestamp("2025-06-24", tz="UTC")
 
@@ -95,3 +96,18 @@ def test_shares_are_kept_by_day(tables, tmp_path):
     assert kept["day"].drop_duplicates().tolist() == ["2025-06-23", "2025-06-24"]
     assert len(kept) == 2 * len(found)
     np.testing.assert_allclose(kept["share"][: len(found)], found["share"])
+
+
+def test_shares_are_compared_with_the_last_day_that_is_early_enough(tables, tmp_path):
+    record = NightsRecord.open(tmp_path, create=True)
+    found = customer_data(tables, AS_OF)
+    for day, faults in (("2025-04-01", 0), ("2025-05-20", 1), ("2025-06-20", 0)):
+        record.add_customer_data(day, found.assign(faults=faults))
+    compared = with_earlier(found, record.customer_data(), until="2025-05-25")
+    assert compared.drop(columns="share_before").equals(found)
+    some = found["customers"] > 0
+    np.testing.assert_allclose(compared["share_before"], (1 / found["customers"]).where(some))
+    early = with_earlier(found, record.customer_data(), until="2025-03-01")
+    assert early["share_before"].isna().all()
+    empty = NightsRecord.open(tmp_path / "new", create=True).customer_data()
+    assert with_earlier(found, empty, until="2025-05-25")["share_before"].isna().all()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from kyc_ml.cli import app
-from kyc_ml.errors import ConfigError
+from kyc_ml.errors import ConfigError, UnreachableError
 from kyc_ml.monitoring import (
     MonitorRequest,
     Night,
@@ -62,6 +62,17 @@ def make_night(number, *, model="fraud", status="published", version="fraud v1",
         },
     } if status == "published" else {"run": f"r{number}"}  # fmt: skip
     return Night(model=model, day=day(number), status=status, detail=detail, **fields | changed)
+
+
+@pytest.fixture(autouse=True)
+def _no_registry(monkeypatch):
+    """No model can be loaded: the store of the working folder must not be made or read."""
+
+    def unreachable(uri):
+        msg = f"no registry here has {uri}"
+        raise UnreachableError(msg)
+
+    monkeypatch.setattr("kyc_ml.monitoring.monitor_job.load_model", unreachable)
 
 
 @pytest.fixture
