@@ -88,9 +88,10 @@ def estimates_by_period(
     One row a month, estimator ('cbpe', 'pape') and figure ('auc', 'average_precision',
     'recall_at_capacity', 'o_e'): month, estimator, figure, estimate, low, high (95 %),
     reference_rows (0 where fewer than 10 of a class were known: the probabilities are then taken as
-    they are, the interval holds the chance of the outcomes only, and there is no pape), truth (NaN
-    until all windows of the month have closed), covered (whether low <= truth <= high; None without
-    a truth).
+    they are, the interval holds the chance of the outcomes only, and there is no pape; estimate,
+    low and high are NaN where more than 5 % of the draws have no positive or no negative), truth
+    (NaN until all windows of the month have closed), covered (whether low <= truth <= high; None
+    without a truth).
     """
     months = outcomes.month.to_numpy()
     lines = []
@@ -249,8 +250,9 @@ class _Period:
         rows = np.bincount(self.tie).astype(np.float64)
         negative = rows - positive
         total, others = positive.sum(), negative.sum()
+        level = total / self.score.sum()
         if not (total > 0.0 and others > 0.0):
-            return np.full(len(ESTIMATED), np.nan)
+            return np.array([np.nan, np.nan, np.nan, level])
         # rows of equal score count half
         below = np.cumsum(negative) - negative / 2.0
         hits, flagged = np.cumsum(positive[::-1]), np.cumsum(rows[::-1])
@@ -259,7 +261,7 @@ class _Period:
                 (positive * below).sum() / (total * others),
                 (positive[::-1] * hits / flagged).sum() / total,
                 (chance * self.reviewed).sum() / total,
-                total / self.score.sum(),
+                level,
             ]
         )
 
@@ -286,7 +288,7 @@ class _Period:
             drawn = np.array(
                 [self.figures(rng.random(margin.size) < self.score) for _ in range(draws)]
             )
-            return self.figures(self.score), *percentile_interval(drawn)
+            return _determined(self.figures(self.score), drawn)
         rows = self.outcomes.rows.iloc[self.reference]
         past = logit(np.clip(rows["probability"].to_numpy(np.float64), _EDGE, 1.0 - _EDGE))
         target = self.outcomes.target_at_close[self.reference]
@@ -298,7 +300,18 @@ class _Period:
             chance = recalibration.chance(margin, weight * times)
             found.append(self.figures(rng.random(margin.size) < chance))
         estimate = self.figures(recalibration.chance(margin, weight))
-        return estimate, *percentile_interval(np.array(found))
+        return _determined(estimate, np.array(found))
+
+
+def _determined(estimate: Floats, drawn: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return estimates and the ends of their intervals; NaN where draws lack a class too often.
+
+    Draws that do determine a figure would describe other months than those to be expected.
+    """
+    rare = np.isnan(drawn).mean(axis=0) > _MISS
+    low, high = percentile_interval(drawn)
+    unknown = np.where(rare, np.nan, 0.0)
+    return estimate + unknown, low + unknown, high + unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

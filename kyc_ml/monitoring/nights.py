@@ -256,6 +256,11 @@ def open_store(
             if store.in_transaction:
                 store.execute("COMMIT")
     except (sqlite3.OperationalError, OSError) as error:
+        if "no such" in str(error):  # a table or column of the record
+            msg = (
+                f"{path} lacks parts ({error}): move it away; kyc-ml monitor record makes it again"
+            )
+            raise ConfigError(msg) from None
         msg = (
             f"{path} cannot be {'written' if write else 'read'} ({error}): is the disk full, the "
             "file another user's, or another job writing for a long time? Then try again"

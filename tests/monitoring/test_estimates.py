@@ -150,6 +150,20 @@ def test_without_a_reference_probabilities_are_taken_as_they_are(known):
     assert level["low"] < 1.0 < level["high"]
 
 
+def test_a_figure_that_few_draws_determine_is_not_estimated(known):
+    rng = np.random.default_rng(3)
+    few = known(
+        decided=np.linspace(0.0, 20.0, 100), probability=rng.uniform(0.001, 0.02, 100),
+        target=np.zeros(100), delay=40,
+    )  # fmt: skip
+    found = estimate(few, draws=200).set_index("figure")
+    ends = ["estimate", "low", "high"]
+    assert found.loc[["auc", "average_precision", "recall_at_capacity"], ends].isna().all(axis=None)
+    assert found.loc["o_e", "low"] == 0.0
+    assert found.loc["o_e", "estimate"] == pytest.approx(1.0)
+    assert 1.0 < found.loc["o_e", "high"] < 6.0
+
+
 def test_another_version_of_the_model_is_no_reference(known):
     rows = 3000
     model = np.where(np.arange(rows) < rows / 2, "fraud v1", "fraud v2")
