@@ -31,7 +31,7 @@ from kyc_ml.monitoring.figures import (
     figures_of_model,
     figures_of_tables,
 )
-from kyc_ml.monitoring.found import Finding
+from kyc_ml.monitoring.found import TEXTS, Finding
 from kyc_ml.monitoring.night_signals import (
     find_gaps,
     findings_of_nights,
@@ -214,7 +214,11 @@ def _of_model(
     code = _CODES[family]
     words: dict[str, Any] = {
         "count": len(blocks),
-        "effect": "–" if not np.isfinite(effects[top]) else f"{effects[top]:+.2f}",
+        "effect": (
+            TEXTS["effect"].fill(effect=f"{effects[top]:+.2f}")
+            if np.isfinite(effects[top])
+            else TEXTS["effect_unknown"]
+        ),
         "after": f"{0.5 * np.abs(after - before).sum():.1%}",
         "before": f"{before[0]:.1%}",
     }
