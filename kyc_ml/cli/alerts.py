@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kyc_ml.cli.language import language
 from kyc_ml.cli.options import AUDIT_LOG, Log, RequiredPath, fill, job, time_option
 from kyc_ml.cli.shipped import find_shipped
 from kyc_ml.cli.usage import Commands, HelpfulGroup
@@ -175,7 +176,6 @@ def show_incident(incident: str, *, log: Log = AUDIT_LOG) -> None:
     with job(locals()) as terminal:
         import pandas as pd
 
-        from kyc_ml.cli.language import language
         from kyc_ml.monitoring import find_incident
 
         found = find_incident(incident, log=log, closed=True)
@@ -210,7 +210,6 @@ def step(
     """Show the effect of a step, or do it."""
     given = locals()
     with job(given, reads=["--out", "--alerts", "--playbooks"]) as terminal:
-        from kyc_ml.cli.language import language
         from kyc_ml.monitoring import StepRequest, load_playbooks, run_incident_step
 
         book, rules = load_playbooks(playbooks), _config(alerts)
@@ -249,7 +248,6 @@ def close_incident(
 def drill(*, out: Path = Path("build/drill")) -> None:
     """Play an incident on a small synthetic bank."""
     with job(locals()) as terminal:
-        from kyc_ml.cli.language import language
         from kyc_ml.onboarding import run_drill
 
         result = run_drill(out=out, configs=find_shipped(), reporter=terminal)
@@ -289,7 +287,8 @@ def _zone(source: Path | None) -> str:
 def _show(terminal: Terminal, result: AlertsResult) -> None:
     """Show what a run of the alerts did; its exit code is that of the job."""
     facts: dict[str, Any] = {"open": len(result.alerts), "sent": result.sent}
-    facts |= {f"wait {each.id}": each.signal["text"] for each in result.alerts}
+    text = "text_zh" if language() == "zh" else "text"
+    facts |= {f"wait {each.id}": each.signal[text] for each in result.alerts}
     facts |= {f"fault {n}": text for n, text in enumerate(result.faults, 1)}
     terminal.summary("alerts", facts)
     terminal.outcome.code = result.code

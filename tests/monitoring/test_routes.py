@@ -31,7 +31,7 @@ from kyc_ml.monitoring.alerts import routes
 from kyc_ml.monitoring.alerts.routes import send
 
 SECRET = {"secret_variable": "HOOK_SECRET"}
-QUICK = {"timeout_seconds": 0.3, "retries": 0}
+QUICK = {"timeout_seconds": 5.0, "retries": 0}  # a busy machine answers late
 MESSAGE = {
     "id": "A1-opened-r", "alert": "A1", "what": "opened", "incident": "", "code": "level.tier",
     "model": "fraud", "day": "2026-11-30", "subject": "high\r\nBcc: x@y", "severity": "critical",
@@ -145,14 +145,15 @@ def test_a_webhook_gets_json_an_identifier_and_the_secret(hook, monkeypatch, tmp
 @pytest.mark.parametrize(("path", "tries"), [("/fail", 3), ("/moved", 1), ("/slow", 2)])
 def test_a_failing_webhook_is_tried_again_and_then_reported(hook, path, tries, tmp_path):
     hook.got.clear()
+    route = webhook(hook, path, retries=tries - 1, timeout_seconds=0.3 if path == "/slow" else 5.0)
     with pytest.raises(RouteError):
-        send(MESSAGE, webhook(hook, path, retries=tries - 1), folder=tmp_path)
+        send(MESSAGE, route, folder=tmp_path)
     assert [each[0] for each in hook.got] == [path] * tries
 
 
 def test_a_server_that_never_ends_its_answer_is_left(hook, tmp_path):
     with pytest.raises(RouteError):
-        send(MESSAGE, webhook(hook, "/drip"), folder=tmp_path)
+        send(MESSAGE, webhook(hook, "/drip", timeout_seconds=0.3), folder=tmp_path)
 
 
 def test_no_fault_has_the_secret(hook, monkeypatch, tmp_path):

@@ -159,7 +159,11 @@ def show_monitor(terminal: Terminal, result: MonitorResult) -> None:
                 facts["because"] = last["detail"]["reason"]
         terminal.summary(each.name, facts)
     pages = {f"page {name}": str(path) for name, path in result.pages.items()}
-    terminal.summary("monitored", {"signals": len(result.signals), **pages})
+    sent = result.alerts
+    waits = () if sent is None else (each for each in sent.alerts if each.id in sent.waiting)
+    waiting = {f"wait {each.id}": each.signal["text_zh" if chinese else "text"] for each in waits}
+    faults = {} if sent is None else {f"fault {n}": one for n, one in enumerate(sent.faults, 1)}
+    terminal.summary("monitored", {"signals": len(result.signals), **waiting, **faults, **pages})
 
 
 def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool) -> None:
