@@ -124,7 +124,10 @@ class _Frame:
             yield self.level(mark, "grid")
             yield text_at(self.write(mark), _LEFT - 6, self.up(mark) + 4, "tick", anchor="end")
         last = len(self.labels) - 1
-        many = max(int((self.width - _LEFT) / _LABEL), 2) - 1
+        # the first and the last label lie inside, so that their neighbours need half a label more
+        many = max(int((self.width - _LEFT) / (1.5 * _LABEL)), 1)
+        if last < 4 * many:  # few times: equal steps
+            many = max(each for each in range(1, many + 1) if last % each == 0)
         for place in sorted({round(last * each / many) for each in range(many + 1)}):
             anchor = "start" if place == 0 else "end" if place == last else "middle"
             at = self.across(place), self.height - 6

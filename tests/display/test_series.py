@@ -1,5 +1,6 @@
 """Pictures of figures over time: every figure has its place, and what is unknown has none."""
 
+import itertools
 import re
 
 import numpy as np
@@ -80,3 +81,15 @@ def test_bars_of_two_distributions_stand_on_the_axis(shares):
         y, tall = bar.attributes["y"], bar.attributes["height"]
         assert y + tall == pytest.approx(drawing.height - 1)
         assert 0 <= tall <= drawing.height
+
+
+@given(times=st.integers(1, 400))
+def test_labels_of_times_never_overlap(times):
+    drawing = draw([1.0] * times)
+    labels = [each.attributes for each in drawing.shapes if each.tag == "text"]
+    along = [each for each in labels if float(each["y"]) == drawing.height - 6]
+    before = {"start": 0.0, "middle": 0.5, "end": 1.0}
+    day = 80.0  # ten digits and hyphens
+    starts = sorted(float(each["x"]) - day * before[each["text-anchor"]] for each in along)
+    assert starts
+    assert all(after - start >= day for start, after in itertools.pairwise(starts))
