@@ -27,6 +27,8 @@ RECORD: Final = "nights.db"
 PUBLISHED, REFUSED, LATE, FAILED, SERVED = "published", "refused", "late", "failed", "served"
 HELD = "held"
 """Complete, but an incident holds its publication."""
+SUFFIX: Final = {REFUSED: ".failed", HELD: ".held"}
+"""End of the name of the folder that such a run leaves in place of its scores."""
 _BEST_FIRST: Final = (PUBLISHED, SERVED, HELD, REFUSED, LATE, FAILED)
 """Which row describes a night that ran several times."""
 _FORMAT: Final = 1
@@ -77,7 +79,7 @@ class Night:
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Plain values: reason, faults, tiers and expected (by tier), unknown (rows by feature), drift
     (figures), tables (see `describe_tables`), seconds (by stage), bytes (by kind of file),
-    customer_data (shares by field), folder."""
+    folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

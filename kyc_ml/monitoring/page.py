@@ -19,6 +19,7 @@ from kyc_ml.features import FeatureSpec
 from kyc_ml.monitoring.alerts.book import Alert
 from kyc_ml.monitoring.found import GUARANTEE
 from kyc_ml.monitoring.level import LevelPolicy
+from kyc_ml.monitoring.nights import SUFFIX
 from kyc_ml.monitoring.outcomes import SENTENCES
 from kyc_ml.monitoring.pictures import YEAR, Pictures
 from kyc_ml.monitoring.signals import Severity, Signal
@@ -211,7 +212,7 @@ class _Page(Pictures):
         """Return the address of a night's manifest as the page reaches it; '' without one."""
         if night["status"] not in {"published", "refused"}:
             return ""
-        name = f"{each.name}.failed" if night["status"] == "refused" else each.name
+        name = f"{each.name}{SUFFIX.get(night['status'], '')}"
         path = out / night["day"] / name / "manifest.json"
         return quote(os.path.relpath(path, self.folder))
 

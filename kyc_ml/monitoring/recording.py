@@ -23,6 +23,7 @@ from kyc_ml.monitoring.nights import (
     PUBLISHED,
     REFUSED,
     SERVED,
+    SUFFIX,
     Night,
     NightsRecord,
     is_day,
@@ -43,7 +44,6 @@ _ARRIVALS: Final = 7
 _VALUES: Final = 50
 """Values of a column that are kept, the commonest ones: others do not move a night. Convention."""
 _LONGEST_REASON: Final = 2_000
-_FAILED: Final = ".failed"
 
 
 def run_recorded(
@@ -117,7 +117,9 @@ def record_folder(out: Path, *, zone: str | None = None) -> int:
 
 def _folders(out: Path) -> Iterator[Path]:
     """Yield the folders of runs below the folder of all nights, the earliest first."""
-    for day in sorted(path for path in out.iterdir() if is_day(path.name.removesuffix(_FAILED))):
+    for day in sorted(
+        path for path in out.iterdir() if is_day(path.name.removesuffix(SUFFIX[REFUSED]))
+    ):
         for folder in (day, *sorted(day.iterdir())) if day.is_dir() else ():
             if (folder / MANIFEST).is_file() and not folder.name.startswith("."):
                 yield folder
@@ -260,7 +262,7 @@ def record_scores(
 
 def _refused(request: ScoringRequest, error: BaseException, *, zone: str) -> Night:
     """Return the row of a run that published nothing."""
-    failed = request.out.with_name(f"{request.out.name}{_FAILED}")
+    failed = request.out.with_name(f"{request.out.name}{SUFFIX[REFUSED]}")
     if isinstance(error, GateError) and (failed / MANIFEST).is_file():
         return night_of(failed, zone=zone)
     as_of = request.as_of
@@ -279,8 +281,8 @@ def _refused(request: ScoringRequest, error: BaseException, *, zone: str) -> Nig
 
 def _ended(folder: Path) -> tuple[Path, str]:
     """Return the folder that a run was for, and how it ended, from its folder's name."""
-    bare = folder.name.removesuffix(_FAILED)
-    goal = folder.with_name(bare.removesuffix(".held"))
+    bare = folder.name.removesuffix(SUFFIX[REFUSED])
+    goal = folder.with_name(bare.removesuffix(SUFFIX[HELD]))
     if bare != folder.name:
         return goal, REFUSED
     return goal, PUBLISHED if goal == folder else HELD

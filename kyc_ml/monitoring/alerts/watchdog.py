@@ -10,14 +10,14 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from kyc_ml.monitoring.alerts.texts import WATCHDOG_TEXTS
-from kyc_ml.monitoring.nights import is_day
+from kyc_ml.monitoring.nights import SUFFIX, is_day
 from kyc_ml.monitoring.signals import Severity, Signal
 from kyc_ml.storage import MANIFEST
 
 WATCHDOG: Final = "watchdog"
 _RECENT: Final = 30
 """Newest nights whose models are expected again (convention)."""
-_ENDINGS: Final = {"refused": "{}.failed", "held": "{}.held", "unfinished": ".{}.work"}
+_ENDINGS: Final = {**{how: f"{{}}{end}" for how, end in SUFFIX.items()}, "unfinished": ".{}.work"}
 """Folders that a night leaves in place of its scores."""
 
 
@@ -82,4 +82,6 @@ def _signal(
 def _names(nights: Collection[Path]) -> set[str]:
     """List the models of some nights; `tables` is not one."""
     found = {path.parent.name for night in nights for path in night.glob(f"*/{MANIFEST}")}
-    return {name.removesuffix(".failed").removesuffix(".held") for name in found} - {"tables"}
+    for end in SUFFIX.values():
+        found = {name.removesuffix(end) for name in found}
+    return found - {"tables"}

@@ -11,6 +11,7 @@ from typing import Any
 from kyc_ml.contract import StoredTables
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import AuditError, ConfigError, GateError, RegistryError, hint
+from kyc_ml.monitoring.nights import HELD, SUFFIX
 from kyc_ml.monitoring.recording import run_recorded
 from kyc_ml.registry import AuditLog, Entry, fetch_champion, is_named, record_entry
 from kyc_ml.scoring import ScoringRequest, ScoringResult
@@ -177,5 +178,5 @@ def under_incidents(request: ScoringRequest) -> tuple[ScoringRequest, str]:
         if incident.in_force("hold") is not None:
             held = incident.id
     if held:
-        request = replace(request, out=request.out.with_name(f"{name}.held"))
+        request = replace(request, out=request.out.with_name(f"{name}{SUFFIX[HELD]}"))
     return request, held
