@@ -72,16 +72,13 @@ def customer_data(
     return pd.DataFrame(rows, columns=columns)
 
 
-def with_earlier(found: pd.DataFrame, recorded: pd.DataFrame, *, until: str) -> pd.DataFrame:
-    """Add `share_before`: the share of the last recorded day that is not after a day.
+def with_earlier(found: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
+    """Add `share_before`: the share of an earlier day; NaN where it lacks the group or field.
 
-    `found`: see `customer_data`. `recorded`: the same with the column day, an ISO date.
-    NaN where no such day is recorded, or it lacks the group or field.
+    `found`, `earlier`: see `customer_data`; `earlier` may be empty.
     """
-    earlier = recorded[recorded["day"] <= until]
-    last = earlier[earlier["day"] == earlier["day"].max()]
     names = ["by", "group", "measure", "field"]
-    shares = last[[*names, "share"]].rename(columns={"share": "share_before"})
+    shares = earlier[[*names, "share"]].rename(columns={"share": "share_before"})
     keyed = shares.astype({name: found[name].dtype for name in names} | {"share_before": float})
     return found.merge(keyed, on=names, how="left")
 

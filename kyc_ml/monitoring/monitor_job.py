@@ -218,7 +218,8 @@ def _customers(
         save_due(customers_due(tables, until), asked.due)
     day = until.tz_convert(tables.timezone).date().isoformat()
     record.add_customer_data(day, found)
-    return with_earlier(found, record.customer_data(), until=_days_before(day, EARLIER_DAYS))
+    earlier = record.customer_data(until=_days_before(day, EARLIER_DAYS))
+    return with_earlier(found, earlier)
 
 
 def _watch(

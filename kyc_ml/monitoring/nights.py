@@ -208,11 +208,16 @@ class NightsRecord:
         with open_store(self.path) as store:
             store.execute("INSERT OR REPLACE INTO customer_data VALUES (?, ?)", (day, packed))
 
-    def customer_data(self) -> pd.DataFrame:
-        """Return day and the columns of `customer_data`, of all days in order."""
+    def customer_data(self, *, until: str = "") -> pd.DataFrame:
+        """Return day and the columns of `customer_data`, of all days in order.
+
+        `until`: read only the last day that is not after this one, an ISO date.
+        """
         names = ["day", "by", "group", "measure", "field", "customers", "faults", "share"]
         frames = [pd.DataFrame(columns=names)]
-        for day, packed in self._rows("SELECT day, shares FROM customer_data ORDER BY day"):
+        sql = "SELECT day, shares FROM customer_data"
+        last = (f"{sql} WHERE day <= ? ORDER BY day DESC LIMIT 1", (until,))
+        for day, packed in self._rows(*(last if until else (f"{sql} ORDER BY day",))):
             content = json.loads(zlib.decompress(packed))
             frame = pd.DataFrame(content["data"], columns=content["columns"])
             share = frame["faults"] / frame["customers"].where(frame["customers"] > 0)

@@ -103,11 +103,11 @@ def test_shares_are_compared_with_the_last_day_that_is_early_enough(tables, tmp_
     found = customer_data(tables, AS_OF)
     for day, faults in (("2025-04-01", 0), ("2025-05-20", 1), ("2025-06-20", 0)):
         record.add_customer_data(day, found.assign(faults=faults))
-    compared = with_earlier(found, record.customer_data(), until="2025-05-25")
+    compared = with_earlier(found, record.customer_data(until="2025-05-25"))
     assert compared.drop(columns="share_before").equals(found)
     some = found["customers"] > 0
     np.testing.assert_allclose(compared["share_before"], (1 / found["customers"]).where(some))
-    early = with_earlier(found, record.customer_data(), until="2025-03-01")
+    early = with_earlier(found, record.customer_data(until="2025-03-01"))
     assert early["share_before"].isna().all()
-    empty = NightsRecord.open(tmp_path / "new", create=True).customer_data()
-    assert with_earlier(found, empty, until="2025-05-25")["share_before"].isna().all()
+    empty = NightsRecord.open(tmp_path / "new", create=True).customer_data(until="2025-05-25")
+    assert with_earlier(found, empty)["share_before"].isna().all()
