@@ -1,0 +1,1 @@
+"""Features of a few observations, from rows found by key: the plan of `buckets`, by looking up."""

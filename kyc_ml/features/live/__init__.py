@@ -1,0 +1,1 @@
+"""Features of one observation at a time, with rows that stay in memory by key."""
