@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
 from kyc_ml.features.buckets.anchors import Pass, Place, Plan, as_pass, own_match, replace_columns
-from kyc_ml.features.buckets.counting import WholeCount, adds_up
+from kyc_ml.features.buckets.counting import GroupsOfFile, WholeCount, adds_up
 from kyc_ml.features.buckets.exchange import (
     ROW,
     BucketWriter,
@@ -201,8 +201,8 @@ class BucketParts:
     def _count(self, place: Place, spec: FeatureSpec, writers: _Writers) -> None:
         """Count rows of a whole table for a place, some of its rows after the other."""
         assert isinstance(spec.how, Window)  # noqa: S101  checked by adds_up
-        table = self._stored.files[spec.how.table]
-        counts = WholeCount(table, spec, timezone=self._timezone, threads=self._threads)
+        runs = GroupsOfFile(self._stored.files[spec.how.table], spec.how)
+        counts = WholeCount(runs, spec, timezone=self._timezone, threads=self._threads)
         time = self._stored.time_of(place)
         targets = [target for target, _ in writers if target is not None]
         plain = [column for column in spec.how.key if isinstance(column, str)]
