@@ -7,7 +7,7 @@ observations' own keys, and the same engine computes it from them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -26,6 +26,7 @@ from kyc_ml.contract import (
 )
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.buckets.anchors import Pass, Site, as_pass, plan_passes
+from kyc_ml.features.buckets.parts import match_own
 from kyc_ml.features.buckets.populations import PeerRound, peer_rounds
 from kyc_ml.features.build import (
     Computed,
@@ -131,8 +132,11 @@ class ByKey:
 
     def carried(self, each: Pass, place: TimedRows) -> dict[str, pa.Array]:
         """Compute the columns that a pass carries, one value a row of its place."""
-        computed = Computed(each.specs, len(place))
-        self._read(each, place, computed)
+        plain = match_own(
+            each.site.place, each.specs, place, timezone=self.timezone, threads=self.threads
+        )
+        computed = Computed(plain, len(place))
+        self._read(replace(each, specs=tuple(plain)), place, computed)
         return {spec.name: computed.values(spec.name, slice(None)) for spec in each.specs}
 
     def _read(self, each: Pass, place: TimedRows, computed: Computed) -> None:
@@ -284,9 +288,11 @@ class MonthlyPeers:
     def _of(self, each: PeerRound, start: int) -> MonthStatistics:
         # one entry a round: all its features are measured together
         name = definitions_digest((*each.measured, *each.compared))
-        if (name, start) not in self.kept:
+        try:
+            return self.kept[name, start]
+        except KeyError:
             self.kept[name, start] = self._measure(each, start)
-        return self.kept[name, start]
+            return self.kept[name, start]
 
     def _measure(self, each: PeerRound, start: int) -> MonthStatistics:
         customers = self.customers()

@@ -135,13 +135,15 @@ class WholeCount:
         seen = {"lag_us": self._how.lag_us, "window_us": window_us}
         # the engine's answer for no rows: 0, or missing where the key is missing
         total = self._read(observed, self._runs.schema.empty_table())
-        settled, partial = [], []
+        settled: list[int] = []
+        partial: list[int] = []
         for run, span in self._runs.spans.items():
             if not span.is_hidden(first, last, **seen):
                 (settled if span.is_visible(first, last, **seen) else partial).append(run)
         for rows in self._together(partial):
             total += self._read(observed, rows)
-        return total + self._read_settled(observed, settled)
+        total += self._read_settled(observed, settled)
+        return total
 
     def _together(self, runs: Sequence[int]) -> Iterator[pa.Table]:
         """Load runs, short ones joined: each call of the engine has its price."""

@@ -193,7 +193,9 @@ class BucketParts:
         rows, observed = self.load(place, column, bucket, wanted)
         if not rows.size:
             return
-        plain = self._match(place, each.specs, observed)
+        plain = match_own(
+            place, each.specs, observed, timezone=self._timezone, threads=self._threads
+        )
         computed = Computed(plain, rows.size)
         self._computation(each, bucket, observed).read(observed, plain, computed)
         self._hand(rows, observed, computed, writers)
@@ -223,20 +225,6 @@ class BucketParts:
                 if target is not None:
                     numbers = bucket_of(observed.table[target][here], self._n_buckets)
                 writer.write(pa.table({ROW: rows[here], **values}), numbers)
-
-    def _match(
-        self, place: Place, specs: Sequence[FeatureSpec], observed: TimedRows
-    ) -> list[FeatureSpec]:
-        """Match the money of a place's own rows, where its other readers cannot."""
-        columns = frozenset(filter(None, (own_match(spec.how) for spec in specs)))
-        add_row_columns(
-            [[Need(table=place, column=column) for column in columns]],
-            tables={place: observed},
-            observed=observed,
-            timezone=self._timezone,
-            threads=self._threads,
-        )
-        return [replace(spec, how=replace_columns(spec.how, columns)) for spec in specs]
 
     def _computation(self, each: Pass, bucket: int, observed: TimedRows) -> FeatureComputation:
         """Load the tables of a bucket; a place that looks back on itself is loaded once."""
@@ -285,6 +273,26 @@ class BucketParts:
     def _handed(self, place: Place, column: str | None, *, carried: bool) -> Path:
         what = "columns" if carried else "features"
         return self._folder / f"{what} of {place or 'observations'} by {column}"
+
+
+def match_own(
+    place: Place,
+    specs: Sequence[FeatureSpec],
+    observed: TimedRows,
+    *,
+    timezone: str,
+    threads: int,
+) -> list[FeatureSpec]:
+    """Match the money of a place's own rows, where its other readers cannot."""
+    columns = frozenset(filter(None, (own_match(spec.how) for spec in specs)))
+    add_row_columns(
+        [[Need(table=place, column=column) for column in columns]],
+        tables={place: observed},
+        observed=observed,
+        timezone=timezone,
+        threads=threads,
+    )
+    return [replace(spec, how=replace_columns(spec.how, columns)) for spec in specs]
 
 
 @contextmanager
