@@ -76,9 +76,9 @@ class StoredRows:
             }
         return self._spans[table]
 
-    def day_rows(self, table: str, day: int, columns: Collection[str]) -> pa.Table:
-        """Return the rows of a day."""
-        return self.store.day_rows(table, day, columns)
+    def day_rows(self, table: str, days: Sequence[int], columns: Collection[str]) -> pa.Table:
+        """Return the rows of some days."""
+        return self.store.rows(table, DAY, pa.array(days, pa.int64()), columns)
 
     def counted(self, table: str, day: int) -> dict[str, Counter[str]]:
         """Count the rows of a day by each field that the whole bank is counted by."""
@@ -131,7 +131,7 @@ class _Days:
         self.spans = rows.days(table)
 
     def load(self, run: int) -> pa.Table:
-        return self._rows.day_rows(self._table, run, self.schema.names).select(self.schema.names)
+        return self._rows.day_rows(self._table, [run], self.schema.names).select(self.schema.names)
 
     def counted(self, run: int) -> Mapping[str | None, float]:
         kept = self._rows.counted(self._table, run)
@@ -183,10 +183,10 @@ class ArrivingRows(StoredRows):
         """Return all rows of a table, new ones among them."""
         return self._with_new(table, super().all_rows(table, {*columns, *KEYS[table]}), None)
 
-    def day_rows(self, table: str, day: int, columns: Collection[str]) -> pa.Table:
-        """Return the rows of a day, new ones among them."""
-        kept = super().day_rows(table, day, {*columns, *KEYS[table]})
-        return self._with_new(table, kept, lambda new: days_of(new) == day)
+    def day_rows(self, table: str, days: Sequence[int], columns: Collection[str]) -> pa.Table:
+        """Return the rows of some days, new ones among them."""
+        kept = super().day_rows(table, days, {*columns, *KEYS[table]})
+        return self._with_new(table, kept, lambda new: np.isin(days_of(new), days))
 
     def old_rows(
         self, table: str, key: str, values: pa.Array, columns: Collection[str]
