@@ -185,7 +185,7 @@ class _Reader:
         whole = {
             name: missing[name] if name in missing else rows[name] for name in self._schema.names
         }
-        return pa.table(whole).cast(pa.schema([f.with_nullable(True) for f in self._schema]))
+        return pa.table(whole).cast(self._schema)
 
 
 def _without_known(store: HistoryStore, table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table]:

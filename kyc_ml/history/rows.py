@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,10 @@ from kyc_ml.history.layout import KEYS, TIMES, Layout, key_of_count
 from kyc_ml.history.partitions import DAY
 from kyc_ml.history.store import HistoryStore
 from kyc_ml.metrics import Floats, Ints
+
+
+_DAYS: Final = 4
+"""Days whose observations are counted together."""
 
 
 class StoredRows:
@@ -109,9 +113,9 @@ class WholeDays(WholeRows):
         count = WholeCount(runs, spec, timezone=self._timezone, threads=self._threads)
         found = np.full(len(observed), np.nan)
         names = [observed.time, *(n for n in observed.table.column_names if n != observed.time)]
-        # day after day: most days of the store are then seen by all observations, or by none
+        # few days at a time: most days of the store are then seen by all of them, or by none
         order = np.argsort(observed.event_time, kind="stable")
-        days = observed.event_time[order] // DAY_US
+        days = observed.event_time[order] // (_DAYS * DAY_US)
         for rows in np.split(order, np.flatnonzero(np.diff(days)) + 1):
             if rows.size:
                 some = TimedRows(observed.table.select(names).take(rows), time=observed.time)
