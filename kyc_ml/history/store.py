@@ -25,6 +25,7 @@ from kyc_ml.features import UNTIL, microseconds
 from kyc_ml.history.columns import IDS, RowForm
 from kyc_ml.history.database import connect, corrupt, lock_writer, transaction, translated
 from kyc_ml.history.kept_tables import KeptTable, Tables
+from kyc_ml.history.packing import Counts
 from kyc_ml.history.partitions import DAY, DAY_US, Content, KeptRows, Partition
 from kyc_ml.history.served import Served, ServedLog, integrity
 from kyc_ml.history.texts import HashIndex, Texts, hash_texts
@@ -518,7 +519,7 @@ class Batch:
                 own = words[form.needed(field.name for field in kept.schema if field.name != key)]
                 values = days if key == DAY else rows[key].combine_chunks()
                 kept.add(self._connection, own, values, self.content[kept.partition.name])
-        self._count_days(table, pa.table({"day": days, "event": event, "known": known}))
+        self._count_days(table, event, known)
         if table in self._store.indexes:
             pairs = np.array(_pairs(self._texts, self._connection, table, rows), np.int64).T
             self._store.indexes[table].add(self._connection, *pairs)
@@ -560,14 +561,17 @@ class Batch:
                 pairs = np.array(_pairs(self._texts, self._connection, table, some), np.int64).T
                 index.add(self._connection, *pairs)
 
-    def _count_days(self, table: str, times: pa.Table) -> None:
-        wanted = [("event", "count"), ("event", "min"), ("event", "max"), ("known", "max")]
-        found = times.group_by("day").aggregate(wanted)
+    def _count_days(self, table: str, event: Counts, known: Counts) -> None:
+        order = np.argsort(event, kind="stable")
+        event, known = event[order], known[order]
+        days, firsts, rows = np.unique(event // DAY_US, return_index=True, return_counts=True)
+        lasts = event[firsts + rows - 1]
+        found = np.stack((days, rows, event[firsts], lasts, np.maximum.reduceat(known, firsts)))
         self._connection.executemany(
             "INSERT INTO days VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "rows = rows + excluded.rows, first = min(first, excluded.first), "
             "last = max(last, excluded.last), known = max(known, excluded.known)",
-            ((table, *each.values()) for each in found.to_pylist()),
+            ((table, *each) for each in found.T.tolist()),
         )
 
 
