@@ -1,5 +1,6 @@
 from .append import Appended as Appended
 from .append import append_tables as append_tables
+from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout
 from .layout import layout_of as layout_of
 from .partitions import DAY as DAY
@@ -11,4 +12,4 @@ from .rows import StoredRows as StoredRows
 from .served import Served as Served
 from .store import Batch as Batch
 from .store import HistoryStore as HistoryStore
-from .store import KeptTable as KeptTable
+from .store import StoreStatus as StoreStatus
