@@ -283,3 +283,35 @@ def test_buckets_of_consecutive_keys_are_about_equal():
     counts = np.bincount(bucket_of(pa.array([f"c{n}" for n in range(32_000)]), 32), minlength=32)
     assert counts.min() > 850
     assert counts.max() < 1150
+
+
+@pytest.mark.parametrize("unit", ["fraud", "risk"])
+def test_features_computed_in_another_way_are_written_alike(
+    source, build, observed, specs_of, unit, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(under_test, "BUCKET_ROWS", source["transactions"].num_rows // 5)
+    rows, specs = observed[unit], specs_of[unit]
+    build(rows, specs, group_rows=7)
+    monkeypatch.setattr(under_test, "_VALUES_AT_ONCE", 100 * len(specs))
+    result = under_test.write_as_in_buckets(
+        tmp_path / "observations.parquet",
+        lambda some: build_features(source, some, specs=specs),
+        rows={name: table.num_rows for name, table in source.tables.items()},
+        columns={name: table.column_names for name, table in source.tables.items()},
+        specs=specs,
+        out=tmp_path / "other.parquet",
+        group_rows=7,
+    )
+    assert result.rows == rows.num_rows
+    with (
+        pq.ParquetFile(tmp_path / "other.parquet") as got,
+        pq.ParquetFile(tmp_path / "features.parquet") as expected,
+    ):
+        assert got.num_row_groups == expected.num_row_groups > 5
+        for group in range(got.num_row_groups):
+            for column in got.schema_arrow.names:
+                ours, theirs = (
+                    each.read_row_group(group)[column].combine_chunks() for each in (got, expected)
+                )
+                assert ours.type == theirs.type
+                assert repr(ours.to_pylist()) == repr(theirs.to_pylist()), column
