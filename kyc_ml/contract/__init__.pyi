@@ -4,10 +4,12 @@ from .binding import note_zone_fault as note_zone_fault
 from .checks import RowRules as RowRules
 from .checks import RuleFamily as RuleFamily
 from .checks import family_of as family_of
+from .contracted import QUARTER_US as QUARTER_US
 from .contracted import ContractedTables as ContractedTables
 from .contracted import ReadSource as ReadSource
 from .contracted import StoredTables as StoredTables
 from .contracted import Tables as Tables
+from .contracted import Whole as Whole
 from .contracted import require_contracted as require_contracted
 from .csv_files import made_names as made_names
 from .encoding import as_utf8 as as_utf8

@@ -48,6 +48,7 @@ class StoredTransactions:
         path = tables.files.get(TRANSACTIONS)
         self._data = pds.dataset(_NO_ROWS if path is None else path)
         self._columns = [name for name in COLUMNS if name in self._data.schema.names]
+        self._whole = tables.whole.get(TRANSACTIONS)
         self._least = PATTERNS["cycle"]["least"] * cash_report
         self._find = partial(
             find_patterns,
@@ -64,6 +65,8 @@ class StoredTransactions:
 
     @cached_property
     def _begins(self) -> int | None:
+        if self._whole is not None:
+            return self._whole.begins
         first = microseconds(self._data.head(1, columns=[EVENT_TIME])[EVENT_TIME])
         return int(first[0]) if first.size else None
 
