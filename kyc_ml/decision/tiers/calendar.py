@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Protocol
@@ -14,6 +15,7 @@ from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import CalendarPolicy
 from kyc_ml.errors import ConfigError
 from kyc_ml.metrics import Ints, Times
+from kyc_ml.storage import remember
 
 _SATURDAY: Final = 5
 
@@ -57,6 +59,7 @@ class Weekdays:
         return day not in self.holidays
 
 
+@remember
 def working_days_of(calendar: CalendarPolicy) -> WorkingDays:
     """Return the calendar that a policy describes."""
     if calendar.working_days == "every_day":
@@ -94,11 +97,7 @@ def decision_days(decision: pd.DatetimeIndex, calendar: CalendarPolicy) -> Times
 
 
 def due_days(
-    decision: pd.DatetimeIndex,
-    tier: Ints,
-    *,
-    policy: TierPolicy,
-    calendar: WorkingDays | None = None,
+    days: Times, tier: Ints, *, policy: TierPolicy, calendar: WorkingDays | None = None
 ) -> Times:
     """Return the day by which each customer must be reviewed again, as datetime64[D].
 
@@ -106,20 +105,25 @@ def due_days(
     day, the last one before it, so that no interval is longer than the policy allows. NaT
     where the decision has no time.
 
+    `days`: datetime64[D] array of shape (n,), as `decision_days` returns it.
     `calendar`: the bank's calendar instead of the policy's.
     """
     works = working_days_of(policy.calendar) if calendar is None else calendar
-    days = decision_days(decision, policy.calendar)
     due = np.full(days.size, np.datetime64("NaT"), dtype="datetime64[D]")
-    for place, rule in enumerate(policy.tiers):
+    for place in set(tier.tolist()):
+        months = policy.tiers[place].review_months
         here = (tier == place) & ~np.isnat(days)
         # a batch has few different days: the calendar is asked once for each
         distinct, back = np.unique(days[here], return_inverse=True)
-        later = pd.DatetimeIndex(distinct.astype("datetime64[s]"))
-        later = later + pd.DateOffset(months=rule.review_months)
-        worked = [last_working_day(day, works) for day in later.date]
+        worked = [last_working_day(_later(day, months), works) for day in distinct.tolist()]
         due[here] = np.array(worked, dtype="datetime64[D]")[back]
     return due
+
+
+def _later(day: date, months: int) -> date:
+    """Return the day so many calendar months later, at most the last one of its month."""
+    year, month = divmod(12 * day.year + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def count_beyond(due: Times, calendar: CalendarPolicy) -> int:
