@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,7 +28,7 @@ def test_the_file_has_only_encodings_that_every_reader_knows(small, tmp_path):
 
 
 def test_few_rows_become_what_they_are_among_many(small):
-    known = {name: words[1:] for name, words in small.bundle.vocabularies.items()}
+    known = {name: words[1:] for name, words in small.vocabularies.items()}
     rows = np.arange(5 * FEW_ROWS).reshape(5, FEW_ROWS)
     whole, unknown = small.features.take(rows.ravel()).encode(known)
     parts = [small.features.take(few).encode(known) for few in rows]
@@ -45,4 +46,4 @@ def test_few_rows_are_converted_as_many_are(values, kind):
     few, many = to_columns(columns, kind), {name: list(each) * 9 for name, each in columns.items()}
     for name, column in to_columns(many, kind).items():
         assert few[name].to_pylist() == column.to_pylist()[: len(values)]
-        assert few[name].null_count == sum(each is None or each is np.nan for each in values)
+        assert few[name].null_count == sum(pd.isna(each) for each in values)
