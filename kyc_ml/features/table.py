@@ -59,6 +59,10 @@ class FeatureTable:
         """Column names, in the order of the model's input."""
         return _names(self.specs)
 
+    def place(self, name: str) -> int:
+        """Return the place of a column; KeyError if the table does not have it."""
+        return _places(self.specs)[name]
+
     @property
     def decided(self) -> pd.DatetimeIndex:
         """Times of the decisions, UTC; NaT where there is none."""
@@ -128,7 +132,7 @@ class FeatureTable:
         """
         unknown: dict[str, int] = {}
         for name in self.categories:
-            column = self.names.index(name)
+            column = self.place(name)
             values, words = self.categories[name], vocabularies[name]
             # LightGBM takes a category as a number: its place in the vocabulary of the training
             if len(values) <= FEW_ROWS:
@@ -255,12 +259,16 @@ def _names(specs: tuple[FeatureSpec, ...]) -> tuple[str, ...]:
 
 
 @remember
+def _places(specs: tuple[FeatureSpec, ...]) -> dict[str, int]:
+    return {name: column for column, name in enumerate(_names(specs))}
+
+
+@remember
 def _in_order(
     specs: tuple[FeatureSpec, ...], names: tuple[str, ...]
 ) -> tuple[list[int], tuple[FeatureSpec, ...]]:
     """Return the places of the columns of these names, and their specs."""
-    place = {name: column for column, name in enumerate(_names(specs))}
-    order = [place[name] for name in names]
+    order = [_places(specs)[name] for name in names]
     return order, tuple(specs[column] for column in order)
 
 

@@ -153,7 +153,7 @@ def find_unusual(
         features.numbers.T, cells, *_tabulate_ends(reference, features.specs, rare), found
     )
     for name in features.categories:
-        found[features.names.index(name)] = _rare_categories(features, name, reference, cells)
+        found[features.place(name)] = _rare_categories(features, name, reference, cells)
     return found.T
 
 

@@ -151,9 +151,9 @@ def _write_all(
     """
     english, chinese = (np.empty(chosen.shape, object) for _ in range(2))
     value, median, percentile = (np.full(chosen.shape, np.nan) for _ in range(3))
-    if chosen.shape[1]:
-        alone = chosen[:, 0] < 0
-        english[alone, 0], chinese[alone, 0] = write_both("reason", "nothing")
+    alone = chosen[:, :1] < 0
+    if alone.any():
+        english[:, :1][alone], chinese[:, :1][alone] = write_both("reason", "nothing")
     at = np.nonzero(chosen >= 0)
     columns = chosen[at].tolist()
     words = {

@@ -6,6 +6,7 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pyarrow as pa
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import CalendarPolicy
 from kyc_ml.errors import ConfigError
+from kyc_ml.features import DECISION_TIME, FEW_ROWS, FeatureTable
 from kyc_ml.metrics import Ints, Times
 from kyc_ml.storage import remember
 
@@ -96,6 +98,14 @@ def decision_days(decision: pd.DatetimeIndex, calendar: CalendarPolicy) -> Times
     return np.asarray(local.to_numpy().astype("datetime64[D]"))
 
 
+def local_days(facts: FeatureTable, calendar: CalendarPolicy) -> Times:
+    """Return the local day of each row's decision, as `decision_days`."""
+    if len(facts) > FEW_ROWS:
+        return decision_days(facts.decided, calendar)
+    zone, moments = ZoneInfo(calendar.timezone), facts.keys[DECISION_TIME].to_pylist()
+    return np.array([each and each.astimezone(zone).date() for each in moments], "datetime64[D]")
+
+
 def due_days(
     days: Times, tier: Ints, *, policy: TierPolicy, calendar: WorkingDays | None = None
 ) -> Times:
@@ -165,6 +175,12 @@ def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
             f"as of {day}: use a model with the policy in force then, or a later date"
         )
         raise ConfigError(msg)
+
+
+def count_not_yet_valid(policy: TierPolicy, days: Times) -> int:
+    """Count the decisions before the policy was valid; NaT is none of them."""
+    first = policy.valid_from
+    return 0 if first is None else int((days < np.datetime64(first, "D")).sum())
 
 
 def mark_in_force(policy: TierPolicy, days: Times) -> pa.Array:

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision.rating.rate import Rating, rate
@@ -16,8 +15,9 @@ from kyc_ml.decision.tiers.calendar import (
     WorkingDays,
     count_announced,
     count_beyond,
-    decision_days,
+    count_not_yet_valid,
     due_days,
+    local_days,
     mark_in_force,
 )
 from kyc_ml.decision.tiers.cut_offs import assign_tiers, name_segments
@@ -170,7 +170,6 @@ def grade(
     ValueError
         If a probability is NaN or outside [0, 1].
     """
-    decision = facts.decided
     segment, counts, unchecked = tier_segments(facts, policy)
     rating, unrated = _rate_by_card(facts, policy)
 
@@ -187,16 +186,15 @@ def grade(
     last = None
     if policy.hysteresis is not None and history is not None:
         reviews = policy.hysteresis.reviews or 1
-        last = history.last_known(customers_of(facts.keys), decision, reviews=reviews)
+        last = history.last_known(customers_of(facts.keys), facts.decided, reviews=reviews)
         before = apply_hysteresis(
-            of_score, proba, last, decision, rule=policy.hysteresis, tier_of=tier_of
+            of_score, proba, last, facts.decided, rule=policy.hysteresis, tier_of=tier_of
         )
-    days = decision_days(decision, policy.calendar)
+    days = local_days(facts, policy.calendar)
     found, unruled = find_in_force(facts, days, policy=policy, book=book)
     in_force = InForce.of(days.size, found, policy.tier_names)
     tier = in_force.apply(before, timeless=np.isnat(days))
     due = due_days(days, tier, policy=policy, calendar=calendar)
-    valid = mark_in_force(policy, days)
     _refuse({**unchecked, **unruled}, policy)
     unchecked |= {**unrated, **unruled}
     counts |= {
@@ -205,7 +203,7 @@ def grade(
         "held up by their history": int((before != of_score).sum()),
         "moved up by overrides or floors": int((tier > before).sum()),
         "moved down by overrides": int((tier < before).sum()),
-        "decided before the policy was valid": pc.sum(pc.invert(valid)).as_py() or 0,
+        "decided before the policy was valid": count_not_yet_valid(policy, days),
         _BEYOND: count_beyond(due, policy.calendar),
         f"{_BEYOND}, which have ended or end soon: list the next year": count_announced(
             days, due, policy.calendar

@@ -19,7 +19,7 @@ from kyc_ml.config import (
 )
 from kyc_ml.contract import CUSTOMER_ID, TRIMMED, put_in_form
 from kyc_ml.decision.rating.rate import holds
-from kyc_ml.decision.tiers.calendar import decision_days
+from kyc_ml.decision.tiers.calendar import local_days
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import EnteredOverride, OverrideBook, OverrideRule
 from kyc_ml.errors import ConfigError, Faults
@@ -118,7 +118,7 @@ def list_in_force(
     facts: FeatureTable, *, policy: TierPolicy, book: OverrideBook
 ) -> list[OverrideRule | EnteredOverride]:
     """List the overrides in force in the one row of a table; see `find_in_force`."""
-    days = decision_days(facts.decided, policy.calendar)
+    days = local_days(facts, policy.calendar)
     found, _ = find_in_force(facts, days, policy=policy, book=book)
     return [override for rows, override in found if rows.size]
 
