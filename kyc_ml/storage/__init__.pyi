@@ -13,6 +13,7 @@ from .local import quote_name as quote_name
 from .local import quote_text as quote_text
 from .local import read_batches as read_batches
 from .prometheus import write_metrics as write_metrics
+from .remembering import remember as remember
 from .run_directory import MANIFEST as MANIFEST
 from .run_directory import RunDirectory as RunDirectory
 from .run_directory import hold as hold
