@@ -1,7 +1,5 @@
 """Pages of `--help`: the texts of `help.yaml`, laid out in the language of the terminal."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

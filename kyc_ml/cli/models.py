@@ -1,7 +1,5 @@
 """Commands on models: train, register, reproduce, tune, compare, and the demo of the whole path."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """Commands on many nights together: look at them, and record those of before."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Where the configurations are that come with kyc_ml, from whatever folder it is called."""
 
-from __future__ import annotations
-
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Final

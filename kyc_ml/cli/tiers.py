@@ -1,7 +1,5 @@
 """Commands on tier policies: fit, show, check, moves."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Who is notified of which signal, and by what route."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 

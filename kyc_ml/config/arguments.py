@@ -1,7 +1,5 @@
 """Check the arguments of the Python interface; an error says what to give instead."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import TypeAlias

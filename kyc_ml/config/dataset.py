@@ -1,7 +1,5 @@
 """Which observations there are, and when their labels count."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from typing import Literal
 

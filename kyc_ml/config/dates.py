@@ -4,8 +4,6 @@ One rule for all commands: a date or time without a zone is of the time zone of 
 mapping, so that a date is the midnight of the bank. What is stored names its zone, or is UTC.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, date, datetime
 from typing import Final, TypeAlias, overload

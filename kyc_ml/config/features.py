@@ -1,7 +1,5 @@
 """Which features a run has, and the lists and amounts that they read."""
 
-from __future__ import annotations
-
 from typing import Self
 
 from pydantic import Field, model_validator

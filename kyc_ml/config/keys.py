@@ -1,7 +1,5 @@
 """The keys of a section, read from its declaration, for the reference and for `kyc-ml config`."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import json

@@ -1,7 +1,5 @@
 """Limits that a batch of scores must meet before it is published."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from kyc_ml.config.section import Day, Section

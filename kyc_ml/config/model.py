@@ -1,7 +1,5 @@
 """LightGBM's parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """Everything one training run needs besides the data."""
 
-from __future__ import annotations
-
 import re
 from typing import Self
 

@@ -1,7 +1,5 @@
 """The base of every section of a configuration, and the days in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import date
 from types import MappingProxyType

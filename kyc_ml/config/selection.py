@@ -1,7 +1,5 @@
 """Which features are dropped before fitting."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """Mapping of a user's files to the tables of the contract."""
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta

@@ -1,7 +1,5 @@
 """Refits that show how much of a model is due to chance."""
 
-from __future__ import annotations
-
 from pydantic import Field, field_validator
 
 from kyc_ml.config.section import Section

@@ -1,7 +1,5 @@
 """YAML text to plain content and back; the only importer of YAML."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How LightGBM's parameters are searched."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal, Self
 

@@ -4,8 +4,6 @@ Every shape has a class, and a stylesheet gives it its colour, so that a picture
 theme of its page. A picture is drawn for a width: text keeps its size on a narrow screen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal

@@ -3,8 +3,6 @@
 The page needs no network and holds no script; the same story gives the same bytes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

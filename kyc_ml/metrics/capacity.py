@@ -1,7 +1,5 @@
 """Which rows are reviewed: each day's highest scores first, or all whose review pays."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Self
 

@@ -6,8 +6,6 @@ family is ranked among the earlier nights, and ranks become evidence that accumu
 strange night alone raises no alarm, and hundreds of features raise no more alarms than one.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

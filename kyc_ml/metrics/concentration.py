@@ -1,7 +1,5 @@
 """Concentration of customers in tiers, and whether it grew."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

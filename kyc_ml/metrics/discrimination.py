@@ -1,7 +1,5 @@
 """How well a score separates positives from negatives."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

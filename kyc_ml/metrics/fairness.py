@@ -1,7 +1,5 @@
 """Fairness of flags and probabilities between groups of customers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final

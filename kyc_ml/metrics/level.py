@@ -1,7 +1,5 @@
 """The level of probabilities: positives observed over positives expected, with its tests."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final, Self
 

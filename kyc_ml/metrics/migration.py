@@ -1,7 +1,5 @@
 """How customers move between classes: how far, and whether moves fade with distance."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import stats
 

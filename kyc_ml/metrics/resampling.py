@@ -1,7 +1,5 @@
 """The bootstrap over customers: whole customers are drawn, all their rows with them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self

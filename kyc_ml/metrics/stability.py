@@ -1,7 +1,5 @@
 """Population stability: whether a distribution has shifted."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Final, Self
 

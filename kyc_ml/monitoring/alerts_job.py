@@ -1,7 +1,5 @@
 """run_alerts: from signals to alerts, incidents and messages; nothing is lost on the way."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager

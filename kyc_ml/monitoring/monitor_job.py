@@ -1,7 +1,5 @@
 """run_monitor: all nights looked at together; signals, page, exports and alerts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

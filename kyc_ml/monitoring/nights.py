@@ -4,8 +4,6 @@ The file is `nights.db` in the folder of all nights. A row is written by one tra
 file is whole after a kill at any instant, and two jobs can write together.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sqlite3

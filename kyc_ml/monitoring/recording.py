@@ -1,7 +1,5 @@
 """Rows of the record of nights: from published folders, refusals and served requests."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path

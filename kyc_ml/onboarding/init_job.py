@@ -1,7 +1,5 @@
 """run_init: examine unknown files and write configurations that read them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Cross-validation by customer, for data too small to be split in time."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

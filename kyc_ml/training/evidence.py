@@ -1,7 +1,5 @@
 """The result of a training run, and the steps that both ways of training share."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final

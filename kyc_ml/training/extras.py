@@ -1,7 +1,5 @@
 """Optional steps of a training: selection, the inputs of a scorecard, refits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Literal

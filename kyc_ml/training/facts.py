@@ -1,7 +1,5 @@
 """The facts of a training in its bundle: those of the caller, and those of the run itself."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final
 

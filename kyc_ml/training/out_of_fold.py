@@ -4,8 +4,6 @@ Training evaluates a model by it, and a later evaluation computes it again from 
 the data: the folds, the trees and the maps follow from the configuration.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -1,7 +1,5 @@
 """run_reproduce: train again from a run's own record, and compare the bundles byte by byte."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """How much of a model is chance: refits by other seeds and on other samples of customers."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Propose the cut-offs of a tier policy from rows with known outcomes; nothing is written."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal

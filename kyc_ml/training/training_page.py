@@ -1,7 +1,5 @@
 """The report of a training run: plots, tables and explained examples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

@@ -1,7 +1,5 @@
 """run_tune: read, search parameters on folds, compare the best on other rows, write and log it."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version

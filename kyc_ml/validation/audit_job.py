@@ -1,7 +1,5 @@
 """run_audit: test on the user's own data that features and labels are point in time."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """All checks, in the order of a report."""
 
-from __future__ import annotations
-
 from types import MappingProxyType
 from typing import Final
 

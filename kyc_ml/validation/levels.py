@@ -1,7 +1,5 @@
 """Compare observed and expected positives in parts of the rows, such as segments or groups."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Final

@@ -1,7 +1,5 @@
 """The validation policy: settings of the checks, and the gates on their figures."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """Probe labels for leaks: each feature alone, each of its values, and shuffled labels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -1,7 +1,5 @@
 """run_validate: validate a model against a policy, from its bundle and the data alone."""
 
-from __future__ import annotations
-
 import shlex
 import time
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Curves of how well scores rank."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

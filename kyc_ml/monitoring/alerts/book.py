@@ -5,8 +5,6 @@ and marked as done once a route has accepted it. A job that is killed in between
 under the same identifier.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sqlite3

@@ -1,7 +1,5 @@
 """The routes of a message: a file, a web address, e-mail, syslog."""
 
-from __future__ import annotations
-
 import json
 import os
 import smtplib

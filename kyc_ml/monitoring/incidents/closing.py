@@ -1,7 +1,5 @@
 """Close an incident, and write its report in both languages."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Playbooks: the steps of an incident, and the departments that are notified."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from fnmatch import fnmatchcase

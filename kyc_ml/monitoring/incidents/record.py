@@ -1,7 +1,5 @@
 """Incidents, as the audit log has them: their only record, in which every edit is found."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

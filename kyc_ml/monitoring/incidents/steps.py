@@ -1,7 +1,5 @@
 """The steps of an incident: each says its effect first, and acts when a person says so."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta

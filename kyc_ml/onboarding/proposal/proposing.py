@@ -1,7 +1,5 @@
 """A source mapping proposed from a folder of unknown files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Run configurations for a proposed source, and their tier policy."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

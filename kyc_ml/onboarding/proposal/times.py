@@ -3,8 +3,6 @@
 A reading counts if at least `ENOUGH` of the values become a time between 1900 and 2100.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

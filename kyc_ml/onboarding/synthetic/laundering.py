@@ -10,8 +10,6 @@ The honest ones stay in the bank. The first scheme of each typology is planted f
 it is whole, and its probability is 1. A customer in no scheme has probability 0.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import count

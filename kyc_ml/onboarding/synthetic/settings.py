@@ -1,7 +1,5 @@
 """Settings of the synthetic bank, and its period."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Final
 

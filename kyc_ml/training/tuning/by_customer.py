@@ -7,8 +7,6 @@ Source: Cawley and Talbot 2010, Journal of Machine Learning Research 11, 2079-21
 Simon 2006, BMC Bioinformatics 7, 91.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

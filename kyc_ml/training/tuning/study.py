@@ -3,8 +3,6 @@
 Source: Akiba et al. 2019, Optuna: A Next-generation Hyperparameter Optimization Framework, KDD.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time

@@ -1,7 +1,5 @@
 """Choose rows that are new to two models, and compute the features of both."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Final
 

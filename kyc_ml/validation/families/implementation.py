@@ -1,7 +1,5 @@
 """Implementation: reproduction, recorded figures, parity and reconciliation."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Robustness: changed rows, missing columns, and values outside the training range."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Arrange the rows of plots and tables, and write the message of a plot in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final

@@ -1,7 +1,5 @@
 """Embed drawings and code in a page with a strict content security policy."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

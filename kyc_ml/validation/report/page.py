@@ -1,7 +1,5 @@
 """Write the page of a report: after the validation, and again after the sign-off."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The page needs no network. Its few lines of script only sort tables. Its content
 allows nothing but this script and style, by their hashes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Write a report as JSON and read it back, equal to the bit; write its tables as Parquet."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace

@@ -1,7 +1,5 @@
 """The content of the page of a report: texts of one language, and numbers as text."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

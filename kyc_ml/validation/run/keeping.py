@@ -1,7 +1,5 @@
 """Keep a validation: files, a run in MLflow, and the verdict in the audit log."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path

@@ -6,8 +6,6 @@ calibrated and graded. Checks that need rows of another period, or the scores of
 do not apply.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final

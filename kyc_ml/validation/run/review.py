@@ -1,7 +1,5 @@
 """Run one validation: rows, champion, checks and verdict. Nothing is written."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Choose the observations to evaluate, to compare with, and to fit baselines on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """run_promote, run_rollback, run_withdraw: people change the champion, and the log records it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime

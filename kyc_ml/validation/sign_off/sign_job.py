@@ -1,7 +1,5 @@
 """run_sign_off: record the validator's conclusion on a report."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
