@@ -53,8 +53,7 @@ def show(
         from kyc_ml.monitoring import MonitorRequest, run_monitor
 
         if as_of is not None and source is None:
-            msg = "--as-of is a time of the outcomes: give --source and --data too"
-            raise ConfigError(msg)
+            raise ConfigError("--as-of is a time of the outcomes: give --source and --data too")
         request = fill(MonitorRequest, given, models=tuple(model or ()), log_mlflow=not no_mlflow)
         result = run_monitor(request, reporter=terminal)
         show_monitor(terminal, result)

@@ -136,8 +136,7 @@ class AlertRule(Section):
     @model_validator(mode="after")
     def _escalates_somewhere(self) -> Self:
         if (self.escalate_after_hours is None) == bool(self.escalate_to):
-            msg = "give both escalate_after_hours and escalate_to, or neither"
-            raise ValueError(msg)
+            raise ValueError("give both escalate_after_hours and escalate_to, or neither")
         return self
 
 

@@ -44,6 +44,5 @@ class DatasetConfig(Section):
         except ValueError:
             iso = None
         if iso != text:
-            msg = f"must be an ISO date such as 2024-05-01, got {text!r}"
-            raise ValueError(msg)
+            raise ValueError(f"must be an ISO date such as 2024-05-01, got {text!r}")
         return text

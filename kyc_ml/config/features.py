@@ -21,8 +21,7 @@ class CountryEntry(Section):
     @model_validator(mode="after")
     def _leaves_after_it_came(self) -> Self:
         if self.until is not None and self.until <= self.since:
-            msg = f"until ({self.until}) must be after since ({self.since})"
-            raise ValueError(msg)
+            raise ValueError(f"until ({self.until}) must be after since ({self.since})")
         return self
 
 

@@ -246,8 +246,7 @@ class SourceMapping(Section):
     def _control_names_files(self) -> Self:
         stated = set() if self.control is None else set(self.control.amounts)
         if strange := sorted(stated - self.files.keys()):
-            msg = f"control: amounts: {', '.join(strange)}: not under `files`"
-            raise ValueError(msg)
+            raise ValueError(f"control: amounts: {', '.join(strange)}: not under `files`")
         return self
 
     @model_validator(mode="after")
@@ -263,8 +262,7 @@ class SourceMapping(Section):
             msg = f"snapshot must be a day of the years 1900 to 2198, got {self.snapshot}"
             raise ValueError(msg)
         if self.snapshot is not None and "customers" not in self.tables:
-            msg = "snapshot is the day of the table customers: map that table"
-            raise ValueError(msg)
+            raise ValueError("snapshot is the day of the table customers: map that table")
         return self
 
     @property

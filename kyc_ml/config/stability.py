@@ -25,6 +25,5 @@ class StabilityConfig(Section):
     @classmethod
     def _one_has_no_spread(cls, refits: int) -> int:
         if refits == 1:
-            msg = "must be 0 or at least 2: one refit has no spread"
-            raise ValueError(msg)
+            raise ValueError("must be 0 or at least 2: one refit has no spread")
         return refits

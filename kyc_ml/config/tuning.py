@@ -44,11 +44,9 @@ class FloatRange(Section):
 
 def _require_range(low: float, high: float, *, log: bool) -> None:
     if low > high:
-        msg = f"low ({low}) must not exceed high ({high})"
-        raise ValueError(msg)
+        raise ValueError(f"low ({low}) must not exceed high ({high})")
     if log and low <= 0:
-        msg = f"low must be above 0 where log is true, got {low}"
-        raise ValueError(msg)
+        raise ValueError(f"low must be above 0 where log is true, got {low}")
 
 
 class SearchConfig(Section):

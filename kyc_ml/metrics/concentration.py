@@ -39,8 +39,7 @@ def concentration(counts: npt.ArrayLike) -> Concentration:
     """
     given = np.asarray(counts, dtype=np.float64)
     if given.size < 2:
-        msg = f"concentration: counts must be of at least 2 classes, got {given.size}"
-        raise ValueError(msg)
+        raise ValueError(f"concentration: counts must be of at least 2 classes, got {given.size}")
     if not given.sum():
         return Concentration(variation=np.nan, index=np.nan, herfindahl=np.nan)
     share, k = given / given.sum(), given.size
@@ -93,11 +92,10 @@ def concentration_change(initial: npt.ArrayLike, current: npt.ArrayLike) -> Conc
     before, after = concentration(initial), concentration(current)
     k = np.asarray(initial).size
     if k != np.asarray(current).size:
-        msg = (
+        raise ValueError(
             f"concentration_change: both counts must be of the same classes, got {k} and "
             f"{np.asarray(current).size}"
         )
-        raise ValueError(msg)
     z = _statistic(after.variation, before.variation, k)
     least = float(stats.norm.sf(_statistic(_farthest(before.variation, k), before.variation, k)))
     return ConcentrationChange(

@@ -37,12 +37,11 @@ class Strata:
         split = int(np.unique(groups[found[groups] != stratum]).size)
         rowless = int((found < 0).sum())
         if split or rowless:
-            msg = (
+            raise ValueError(
                 f"strata: each customer must be in one stratum, got {split} in several and "
                 f"{rowless} without a row: use a label that is the customer's own, and numbers "
                 "of `number_customers`"
             )
-            raise ValueError(msg)
         count = np.bincount(found)
         first = np.cumsum(count) - count
         order = np.argsort(found, kind="stable")
@@ -130,8 +129,7 @@ def bootstrap(
     (9, 1)
     """
     if draws < 1:
-        msg = f"bootstrap: draws must be at least 1, got {draws}"
-        raise ValueError(msg)
+        raise ValueError(f"bootstrap: draws must be at least 1, got {draws}")
     rng = np.random.default_rng(seed)
     found = []
     for number in range(draws):

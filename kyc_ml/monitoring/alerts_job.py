@@ -145,8 +145,7 @@ def run_watchdog(
     try:
         due = time.fromisoformat(by)
     except ValueError:
-        msg = f"--by must be a time of the day such as 07:00, got {by!r}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"--by must be a time of the day such as 07:00, got {by!r}") from None
     now = now or datetime.now(UTC)
     signals, evaluated = find_missing(
         folder, by=due, zone=zone, models=models, holidays=holidays, now=now

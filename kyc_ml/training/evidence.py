@@ -289,12 +289,11 @@ def build_all(
     )
     if not built.specs:
         why = "; ".join(dict.fromkeys(built.unavailable.values()))
-        msg = (
+        raise DatasetError(
             f"no feature of families {', '.join(config.features.families) or '(none)'} can be "
             f"computed for unit {config.unit!r}{f': {why}' if why else ''}: choose other "
             "families, or map the tables they need"
         )
-        raise DatasetError(msg)
     return built
 
 

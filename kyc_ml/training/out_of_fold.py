@@ -62,12 +62,11 @@ def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) 
     owners, positives = np.unique(customers).size, int(target.sum())
     fewest = min(owners, positives, target.size - positives)
     if fewest < folds:
-        msg = (
+        raise DatasetError(
             f"{folds} folds by customer need as many customers and rows of each class, got "
             f"{owners} customers and {positives} positives of {target.size} rows: ask for fewer "
             "folds, or check cases and the dates"
         )
-        raise DatasetError(msg)
     split = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     fold = np.empty(target.size, np.int64)
     # the split reads outcomes and customers only: the first argument just has the right length
@@ -170,9 +169,8 @@ def segment_rows(features: FeatureTable, config: RunConfig) -> SegmentRows | Non
 def require_customer_folds(config: RunConfig) -> CustomerFoldsConfig:
     """Return the folds of a run that is cross-validated by customer, or raise."""
     if not isinstance(config.splits, CustomerFoldsConfig):
-        msg = (
+        raise ConfigError(
             f"splits.method is {config.splits.method}: only a model cross-validated by customer "
             "(customer_folds) has out-of-fold rows; this one was evaluated on its test part"
         )
-        raise ConfigError(msg)
     return config.splits

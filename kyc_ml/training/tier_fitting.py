@@ -188,13 +188,12 @@ def require_unseen(
         if is_cross_validated(bundle)
         else "leave --since out to fit on the rows that it has not seen"
     )
-    msg = (
+    raise LeakageError(
         f"--since is {say_moment(start, zone_of(bundle))}, but the model learned from rows decided "
         f"before {say_moment(unseen, zone_of(bundle))}: their probabilities are too good, and "
         f"cut-offs fitted on them biased; {cure}, name that date or a later one, or force it with "
         "--learned-rows: the proposal then states it"
     )
-    raise LeakageError(msg)
 
 
 def mature_rows(

@@ -81,11 +81,10 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
             [_child(trial, tuned.config.tuning.objective) for trial in tuned.search.trials],
         )
     except RegistryError as error:
-        msg = (
+        raise type(error)(
             f"{error}\nthe parameters are in {out} and the study in {study}: the same command "
             "again repeats no trial, compares once more, and logs the run"
-        )
-        raise type(error)(msg) from None
+        ) from None
     logging = time.perf_counter() - clock
     return replace(
         tuned,

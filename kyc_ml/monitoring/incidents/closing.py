@@ -29,8 +29,7 @@ def run_incident_close(
     incident = find_incident(identifier, log=log, closed=True)
     if incident.is_open:
         if not who.strip() or not conclusion.strip():
-            msg = "--name and --conclusion must not be empty: the audit log keeps both"
-            raise ConfigError(msg)
+            raise ConfigError("--name and --conclusion must not be empty: the audit log keeps both")
         effect = asdict(EFFECTS["close"].fill(ends=_ends(incident)))
         entry = incident.write("closed", actor=who, log=log, conclusion=conclusion, effect=effect)
         incident = replace(incident, entries=(*incident.entries, entry))

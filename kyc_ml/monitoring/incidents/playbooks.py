@@ -23,8 +23,7 @@ _Found = TypeVar("_Found")
 
 def _find(name: str, known: Mapping[str, _Found], what: str) -> _Found:
     if name not in known:
-        msg = f"no {what} is named {name!r}{hint(name, known)}: {', '.join(known)}"
-        raise ConfigError(msg)
+        raise ConfigError(f"no {what} is named {name!r}{hint(name, known)}: {', '.join(known)}")
     return known[name]
 
 

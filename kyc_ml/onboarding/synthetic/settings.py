@@ -66,8 +66,7 @@ class BankConfig(Section):
             msg = f"start must be an ISO date such as 2024-01-01, got {value!r}"
             raise ValueError(msg) from None
         if not FIRST_START <= day <= dt.date(2100, 1, 1):
-            msg = f"start must lie between {FIRST_START} and 2100-01-01, got {value}"
-            raise ValueError(msg)
+            raise ValueError(f"start must lie between {FIRST_START} and 2100-01-01, got {value}")
         return day.isoformat()
 
     @property

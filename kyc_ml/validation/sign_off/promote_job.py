@@ -229,11 +229,10 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
     """
     now = fetch_champion(model)
     if now is None:
-        msg = (
+        raise RegistryError(
             f"{model} has no champion to withdraw; scoring runs that ask for one are refused "
             "already; if you meant another model, name it"
         )
-        raise RegistryError(msg)
     AuditLog(log).require_sound(fetch_anchors())
     evidence = {"reason": reason}
     if refusals := tuple(say_absent(approver=approver, reason=reason)):

@@ -78,11 +78,10 @@ def run_sign_off(
     if not any(
         each.kind == "verdict" and each.facts["report_sha256"] == facts.digest for each in entries
     ):
-        msg = (
+        raise ConfigError(
             f"report {report}: audit log {log} has no verdict of it (SHA-256 "
             f"{facts.digest[:12]}): it was changed, or made with another log; validate again"
         )
-        raise ConfigError(msg)
     candidate = fetch_candidate(f"models:/{facts.model}/{facts.version}") if facts.version else None
     sign_off = make_sign_off(
         facts,
