@@ -15,7 +15,6 @@ class SelectionConfig(Section):
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"rounds": "n_estimators"}
-
     method: Literal["none", "noise"] = "none"
     """noise drops features no better than shuffled ones, and features unstable over time."""
     keep: tuple[str, ...] = ()

@@ -177,7 +177,6 @@ class TableMapping(Section):
     )
     """Additional columns under names that you choose, for customers, accounts, transactions and
     reviews: the feature family `attributes` reads them."""
-
     optional: bool = Field(default=False, exclude_if=lambda optional: not optional)
     """Leave the table out, with a warning, where its files lack a column that it reads: rows to
     score have no outcome yet."""

@@ -56,7 +56,6 @@ class SearchConfig(Section):
     """
 
     renamed: ClassVar[Mapping[str, str]] = ModelConfig.renamed
-
     num_leaves: IntRange = IntRange(low=4, high=128)
     learning_rate: FloatRange = FloatRange(low=0.02, high=0.3, log=True)
     min_child_samples: IntRange = IntRange(low=10, high=500)

@@ -81,9 +81,8 @@ def concentration_change(initial: npt.ArrayLike, current: npt.ArrayLike) -> Conc
     customers there are: with few classes it cannot reject at any usual level. It informs; it
     should gate nothing.
 
-    Source: ECB 2019, Instructions for reporting the validation results of internal models,
-    section 2.5.5.3; the variance after Miller 1991, Communications in Statistics 20,
-    3351-3363.
+    Source: ECB 2019, Instructions for reporting the validation results of internal models, section
+    2.5.5.3; the variance after Miller 1991, Communications in Statistics 20, 3351-3363.
 
     Parameters
     ----------

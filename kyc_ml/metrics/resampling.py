@@ -56,8 +56,7 @@ def number_customers(customers: Names) -> Ints:
 def draw_customers(groups: Ints, rng: np.random.Generator, strata: Strata | None = None) -> Ints:
     """Draw as many customers as there are, with replacement.
 
-    Rows of one customer are not independent: drawn apart, they would make intervals
-    too narrow.
+    Rows of one customer are not independent: drawn apart, they would make intervals too narrow.
 
     Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
 

@@ -124,8 +124,7 @@ def propose_source(
     engine: a proposal has columns, shapes, shares, and codes where a CASE expression needs them
     (at most 12 short values with many rows each, no identifiers).
 
-    Raises SourceError if there is no such folder or zone, or no file of it fits a contracted
-    table.
+    Raises SourceError if there is no such folder or zone, or no file of it fits a contracted table.
 
     `timezone`: IANA zone of times without one; None: guessed, and marked as a guess.
     `base_currency`: ISO 4217; None: guessed from a column of currencies, XXX without one.

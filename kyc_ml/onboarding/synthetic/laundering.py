@@ -59,8 +59,7 @@ class Scheme:
 class Involvement:
     """Customers in schemes, one position each: arrays of shape (n_members,).
 
-    `start` and `end` are the customer's first and last payment of the scheme,
-    microseconds of UTC.
+    `start` and `end` are the customer's first and last payment of the scheme, microseconds of UTC.
     """
 
     customer: Ints

@@ -37,13 +37,11 @@ class BankConfig(Section):
     """Expected share of transactions that are fraudulent.
 
     Denser than life, where it is 0.001 to 0.1 %: a bank of this size would have too few
-    frauds to learn from and to measure with.
-    """
+    frauds to learn from and to measure with."""
     launderer_share: float = Field(default=0.12, gt=0.0, le=0.2)
     """Expected share of customers who launder at some time; denser than life, as frauds are.
 
-    The members of scatter-gather schemes come on top of it: about a tenth more.
-    """
+    The members of scatter-gather schemes come on top of it: about a tenth more."""
     late_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """Share of transactions that the institution knows 2 to 72 hours late."""
     fraud_detected_share: float = Field(default=0.93, ge=0.0, le=1.0)

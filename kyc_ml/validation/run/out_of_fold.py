@@ -1,9 +1,8 @@
 """Validation on out-of-fold rows: the checks that apply, and the caveat.
 
-A model cross-validated by customer has learned from all rows of its period. Each row was
-predicted once by a model that did not see its customer, and these predictions can be ranked,
-calibrated and graded. Checks that need rows of another period, or the scores of a single model,
-do not apply.
+A model cross-validated by customer has learned from all rows of its period. Each row was predicted
+once by a model that did not see its customer, and these predictions can be ranked, calibrated and
+graded. Checks that need rows of another period, or the scores of a single model, do not apply.
 """
 
 from datetime import timedelta
