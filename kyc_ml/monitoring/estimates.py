@@ -132,10 +132,9 @@ def widen(estimate: Floats, ends: Floats, known: Sequence[tuple[Floats, Floats]]
     0; interval of a new study after Higgins, Thompson and Spiegelhalter 2009, Journal of the
     Royal Statistical Society A 172, 137-159.
 
-    Parameters
-    ----------
-    estimate, ends : float arrays of shape (figures,) and (2, figures), in the order of `ESTIMATED`
-    known : errors and standard errors of earlier months, of the shape of `estimate`; may be NaN
+    `estimate`, `ends`: float arrays of shape (figures,) and (2, figures), in the order of
+    `ESTIMATED`.
+    `known`: errors and standard errors of earlier months, of the shape of `estimate`; may be NaN.
     """
     error, own = np.array(known).swapaxes(0, 1)
     usable = np.isfinite(error) & (own > 0.0)

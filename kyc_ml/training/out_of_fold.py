@@ -130,19 +130,11 @@ def predict_again(
     On the data that it was trained on, with the same versions, they are those of the
     training to the last bit; the figures that the bundle keeps show whether they are.
 
-    Parameters
-    ----------
-    features : FeatureTable of n rows
-        All rows that the model was fitted on, in the order of observations; it holds the
-        model's columns.
-    target : float64 array of shape (n,)
-        Outcomes as they were known on the training date.
-
-    Returns
-    -------
-    found : OutOfFold
-    probability : float64 array of shape (n,)
-        By the method of the bundle's own map, fitted on the other folds.
+    `features`: FeatureTable of n rows; all rows that the model was fitted on, in the order of
+    observations; it holds the model's columns.
+    `target`: float64 array of shape (n,); outcomes as they were known on the training date.
+    Returns what was found and the probabilities, float64 of shape (n,), by the method of the
+    bundle's own map, fitted on the other folds.
     """
     own = features.reorder(bundle.model.feature_names)
     matrix, _ = own.encode(bundle.vocabularies)

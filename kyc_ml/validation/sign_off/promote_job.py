@@ -76,21 +76,11 @@ def run_promote(
     The entry is written before the alias moves. A crash between the two leaves a promotion that
     `verify` reports and that can be run again, never a champion without approval.
 
-    Parameters
-    ----------
-    model : str
-        ``NAME@VERSION`` or a registry address.
-    policy : Path
-        The validation policy in force.
-    despite : str
-        Reason to promote the version although the same bundle failed or was rejected before.
-
-    Raises
-    ------
-    AuditError
-        If the log is not sound.
-    ConfigError, RegistryError
-        If report, policy or version cannot be read.
+    `model`: ``NAME@VERSION`` or a registry address.
+    `policy`: the validation policy in force.
+    `despite`: reason to promote the version although the same bundle failed or was rejected before.
+    Raises AuditError if the log is not sound; ConfigError or RegistryError if report, policy or
+    version cannot be read.
     """
     in_force = load_section(policy, ValidationPolicy)
     candidate = fetch_candidate(model_address(model))

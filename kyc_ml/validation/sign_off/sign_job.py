@@ -56,20 +56,11 @@ def run_sign_off(
 
     A later sign-off of the same report replaces an earlier one; the log keeps both.
 
-    Parameters
-    ----------
-    report : Path
-        report.json.
-    owners : mapping of finding id to (owner, due date or '')
-    owner_of_others : (owner, due date or ''), optional
-        Owner of every finding that `owners` does not name.
-
-    Raises
-    ------
-    ConfigError
-        If the sign-off breaks rules, with all of them, or the log has no verdict of the report.
-    AuditError
-        If the log is not sound.
+    `report`: report.json.
+    `owners`: mapping of finding id to (owner, due date or '').
+    `owner_of_others`: (owner, due date or ''); owner of every finding that `owners` does not name.
+    Raises ConfigError if the sign-off breaks rules, with all of them, or the log has no verdict of
+    the report; AuditError if the log is not sound.
     """
     _, facts = read_report(report)
     path = report.with_name(SIGN_OFF)
