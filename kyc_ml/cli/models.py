@@ -32,8 +32,7 @@ def train(
         from kyc_ml.cli.terminal.results import show_training
         from kyc_ml.training import TrainRequest, run_train
 
-        request = fill(TrainRequest, given)
-        show_training(terminal, run_train(request, reporter=terminal))
+        show_training(terminal, run_train(fill(TrainRequest, given), reporter=terminal))
 
 
 @app.command()
@@ -99,8 +98,7 @@ def tune(
         from kyc_ml.cli.terminal.results import show_tuning
         from kyc_ml.training import TuneRequest, run_tune
 
-        request = fill(TuneRequest, given)
-        show_tuning(terminal, run_tune(request, reporter=terminal))
+        show_tuning(terminal, run_tune(fill(TuneRequest, given), reporter=terminal))
 
 
 @app.command()

@@ -205,20 +205,23 @@ def render_page(story: PageStory, *, language: Literal["en", "zh"] = "en") -> st
         }
         for place, model in enumerate(story.models, start=1)
     ]
-    template = template_environment().get_template(_TEMPLATE)
-    return template.render(
-        story=story,
-        zh=language == "zh",
-        title=(place and story.title_zh) or story.title,
-        said=place,
-        t=choose_words(WORDS, language),
-        other=None if story.files is None else story.files[1 - place],
-        counted=any(model.in_force is not None for model in story.models),
-        running=f"Internal only 内部资料 · {story.title}",
-        page="页" if place else "page",
-        drawings=drawings,
-        totals=_totals(story.flow),
-        glossary=[each for each in GLOSSARY if each.on_page],
+    return (
+        template_environment()
+        .get_template(_TEMPLATE)
+        .render(
+            story=story,
+            zh=language == "zh",
+            title=(place and story.title_zh) or story.title,
+            said=place,
+            t=choose_words(WORDS, language),
+            other=None if story.files is None else story.files[1 - place],
+            counted=any(model.in_force is not None for model in story.models),
+            running=f"Internal only 内部资料 · {story.title}",
+            page="页" if place else "page",
+            drawings=drawings,
+            totals=_totals(story.flow),
+            glossary=[each for each in GLOSSARY if each.on_page],
+        )
     )
 
 
@@ -260,8 +263,7 @@ def save_page(story: PageStory, path: Path, *, language: Literal["en", "zh"] = "
 
     Raises OutputError if the disk refuses; a page that was there before is untouched.
     """
-    content = render_page(story, language=language).encode()
-    write_whole(path, content)
+    write_whole(path, render_page(story, language=language).encode())
 
 
 def _totals(flow: pd.DataFrame) -> dict[str, int]:

@@ -150,9 +150,8 @@ def fit_policy(
         rows, left_out, until = mature_rows(
             bundle, tables, in_force, since=start, as_of=as_of, reporter=reporter
         )
-    proposal = propose(rows, in_force)
     return FitResult(
-        proposal=proposal,
+        proposal=propose(rows, in_force),
         in_force=in_force,
         judged=evaluate_cut_offs(rows, in_force),
         rows=rows.proba.size,

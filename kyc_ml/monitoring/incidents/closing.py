@@ -47,14 +47,13 @@ def write_report(incident: Incident, *, language: Language) -> str:
     for entry in incident.entries:
         facts = entry.facts
         what = " ".join(filter(None, (getattr(WHAT[facts["what"]], language), facts["step"])))
-        effect = facts.get("effect", {}).get(language, "")
         cells = (
             entry.sequence,
             entry.time[:19].replace("T", " "),
             incident.since(entry),
             what,
             f"{entry.actor} ({entry.account})",
-            effect,
+            facts.get("effect", {}).get(language, ""),
         )
         rows.append(f"| {' | '.join(_cell(each) for each in cells)} |")
     text = getattr(REPORT, language).format(

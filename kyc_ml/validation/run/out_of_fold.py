@@ -64,11 +64,9 @@ def caveat(known: pd.Timestamp, label_delay: timedelta) -> Finding:
     `known`: the training date.
     `label_delay`: timedelta; from a decision to its mature outcome.
     """
-    check = OUT_OF_FOLD.partition("/")[0]
-    day = f"{known + label_delay:%Y-%m-%d}"
     return Finding(
         id=OUT_OF_FOLD,
-        check=check,
+        check=OUT_OF_FOLD.partition("/")[0],
         severity="amber",
-        text=notice("out_of_fold_finding", day=day),
+        text=notice("out_of_fold_finding", day=f"{known + label_delay:%Y-%m-%d}"),
     )
