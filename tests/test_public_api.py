@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
-from inspect import isclass, isfunction
+from inspect import formatannotation, isclass, isfunction, signature
 from pathlib import Path
 from types import ModuleType
 
@@ -46,7 +46,8 @@ def test_every_type_that_a_public_function_returns_is_public():
     for name in sorted(PUBLIC):
         found = getattr(kyc_ml, name)
         if isfunction(found):
-            for word in re.findall(r"\w+", found.__annotations__["return"]):
+            returned = formatannotation(signature(found, eval_str=True).return_annotation)
+            for word in re.findall(r"\w+", returned):
                 kind = found.__globals__.get(word)
                 if isclass(kind) and kind.__module__.startswith("kyc_ml.") and word not in PUBLIC:
                     missing[word] = name

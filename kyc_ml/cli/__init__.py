@@ -4,8 +4,6 @@ Exit codes: 0 success, 1 a check or a limit failed, 2 invalid input or configura
 of kyc_ml, 4 the model store does not answer, 5 the input has not arrived yet: try again later.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """Commands on files: make a synthetic bank, propose configurations, check a source, show keys."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """Commands on features: build, list, show, audit."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

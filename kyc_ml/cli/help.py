@@ -1,7 +1,5 @@
 """Pages of `--help`: the texts of `help.yaml`, laid out in the language of the terminal."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -106,8 +104,7 @@ def list_commands(group: str) -> dict[str, dict[str, str]]:
 def write_page(command: Any, ctx: Any, width: int) -> str:  # noqa: ANN401  as typer has them
     """Write the help of a command or of a group of commands, at most `width` cells wide.
 
-    click's own formatter counts characters: its lines of Chinese are twice as wide as the
-    terminal.
+    click's own formatter counts characters: its lines of Chinese are twice as wide as the terminal.
     """
     usage = frame("Usage: ")
     pieces = wrap(" ".join(command.collect_usage_pieces(ctx)), width - 20)

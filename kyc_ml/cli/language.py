@@ -1,7 +1,5 @@
 """The language of a terminal, and fixed texts in it."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

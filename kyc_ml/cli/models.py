@@ -1,7 +1,5 @@
 """Commands on models: train, register, reproduce, tune, compare, and the demo of the whole path."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,8 +32,7 @@ def train(
         from kyc_ml.cli.terminal.results import show_training
         from kyc_ml.training import TrainRequest, run_train
 
-        request = fill(TrainRequest, given)
-        show_training(terminal, run_train(request, reporter=terminal))
+        show_training(terminal, run_train(fill(TrainRequest, given), reporter=terminal))
 
 
 @app.command()
@@ -101,8 +98,7 @@ def tune(
         from kyc_ml.cli.terminal.results import show_tuning
         from kyc_ml.training import TuneRequest, run_tune
 
-        request = fill(TuneRequest, given)
-        show_tuning(terminal, run_tune(request, reporter=terminal))
+        show_tuning(terminal, run_tune(fill(TuneRequest, given), reporter=terminal))
 
 
 @app.command()

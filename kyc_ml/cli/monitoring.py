@@ -1,7 +1,5 @@
 """Commands on many nights together: look at them, and record those of before."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,8 +53,7 @@ def show(
         from kyc_ml.monitoring import MonitorRequest, run_monitor
 
         if as_of is not None and source is None:
-            msg = "--as-of is a time of the outcomes: give --source and --data too"
-            raise ConfigError(msg)
+            raise ConfigError("--as-of is a time of the outcomes: give --source and --data too")
         request = fill(MonitorRequest, given, models=tuple(model or ()), log_mlflow=not no_mlflow)
         result = run_monitor(request, reporter=terminal)
         show_monitor(terminal, result)

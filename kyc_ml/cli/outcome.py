@@ -5,8 +5,6 @@ textfile collector of node_exporter reads it. It holds counts and times, and no 
 any user may read it.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import re

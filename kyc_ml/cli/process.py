@@ -104,12 +104,11 @@ def require_addresses() -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY or limit >= _LEAST_ADDRESSES:
         return
-    msg = (
+    raise ConfigError(
         f"memory: this process may address {limit / 1e9:.1f} GB (ulimit -v), a job that reads data "
         f"needs {_LEAST_ADDRESSES / 1e9:.0f} GB or more: raise that limit; to bound the memory "
         "itself use the limits of a container or of systemd (MemoryMax)"
     )
-    raise ConfigError(msg)
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -1,7 +1,5 @@
 """Commands that score: a batch, and one observation with its reasons."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

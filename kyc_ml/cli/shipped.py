@@ -1,7 +1,5 @@
 """Where the configurations are that come with kyc_ml, from whatever folder it is called."""
 
-from __future__ import annotations
-
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Final
@@ -15,9 +13,8 @@ _INSTALLED: Final = "share/kyc_ml/configs"
 def find_shipped(name: str = "") -> Path:
     """Find a file of ``configs``: of the working folder, of the clone, or as installed.
 
-    `name`: such as 'validation.yaml'; '' is the folder itself.
-    The first that exists; the one of the working folder where none does, so that the error names a
-    file that the user can create.
+    `name`: such as 'validation.yaml'; '' is the folder itself. The first that exists; the one of
+    the working folder where none does, so that the error names a file that the user can create.
     """
     here = CONFIGS / name
     return next((path for path in (here, _ROOT / here, _installed() / name) if path.exists()), here)

@@ -1,7 +1,5 @@
 """Commands on tier policies: fit, show, check, moves."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -37,8 +35,7 @@ def fit(
         from kyc_ml.display import say_count
         from kyc_ml.training import TiersFitRequest, run_tiers_fit
 
-        request = fill(TiersFitRequest, given)
-        result = run_tiers_fit(request, reporter=terminal)
+        result = run_tiers_fit(fill(TiersFitRequest, given), reporter=terminal)
         terminal.show("proposed cut-offs", proposal_table(result.proposal))
         terminal.show(
             "rows by tier in force (lines) and proposed tier (columns)",

@@ -1,7 +1,5 @@
 """How a command starts and shows its help; a usage error is an object of a log of JSON."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

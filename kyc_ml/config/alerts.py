@@ -1,7 +1,5 @@
 """Who is notified of which signal, and by what route."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -138,8 +136,7 @@ class AlertRule(Section):
     @model_validator(mode="after")
     def _escalates_somewhere(self) -> Self:
         if (self.escalate_after_hours is None) == bool(self.escalate_to):
-            msg = "give both escalate_after_hours and escalate_to, or neither"
-            raise ValueError(msg)
+            raise ValueError("give both escalate_after_hours and escalate_to, or neither")
         return self
 
 

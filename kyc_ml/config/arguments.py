@@ -1,7 +1,5 @@
 """Check the arguments of the Python interface; an error says what to give instead."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import TypeAlias
@@ -25,8 +23,7 @@ def require_kind(given: object, kind: type, *, name: str, cure: str) -> None:
     kyc_ml.errors.ConfigError: observation must be a str, got int: ids are text
     """
     if not isinstance(given, kind):
-        msg = f"{name} must be a {kind.__name__}, got {type(given).__name__}: {cure}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{name} must be a {kind.__name__}, got {type(given).__name__}: {cure}")
 
 
 def read_path(given: object, *, name: str) -> Path:

@@ -1,7 +1,5 @@
 """Columns of a user's own: what they mean, and what features read of them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Final, Literal, Self

@@ -1,7 +1,5 @@
 """Which observations there are, and when their labels count."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from typing import Literal
 
@@ -46,6 +44,5 @@ class DatasetConfig(Section):
         except ValueError:
             iso = None
         if iso != text:
-            msg = f"must be an ISO date such as 2024-05-01, got {text!r}"
-            raise ValueError(msg)
+            raise ValueError(f"must be an ISO date such as 2024-05-01, got {text!r}")
         return text

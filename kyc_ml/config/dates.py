@@ -4,8 +4,6 @@ One rule for all commands: a date or time without a zone is of the time zone of 
 mapping, so that a date is the midnight of the bank. What is stored names its zone, or is UTC.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, date, datetime
 from typing import Final, TypeAlias, overload
@@ -113,18 +111,16 @@ def parse_time(given: object, *, name: str, zone: str = "UTC") -> pd.Timestamp |
         return _of_zone(time, zone) if time.tz is None else time.tz_convert(UTC)
     if not isinstance(given, datetime) or pd.isna(given):
         came = "NaT" if given is pd.NaT else type(given).__name__
-        msg = (
+        raise ConfigError(
             f"{name} must be a Timestamp with a zone, such as pd.Timestamp('2024-07-01', "
             f"tz='UTC'), or ISO text such as '2024-07-01', got {came}"
         )
-        raise ConfigError(msg)
     time = pd.Timestamp(given)
     if time.tz is None:
-        msg = (
+        raise ConfigError(
             f"{name} must carry a timezone, got {time.isoformat()}: name its zone, such as "
             f"pd.Timestamp({time.isoformat()!r}, tz='UTC')"
         )
-        raise ConfigError(msg)
     return time.tz_convert(UTC)
 
 
@@ -196,8 +192,7 @@ def _of_zone(wall: pd.Timestamp, zone: str) -> pd.Timestamp:
         return wall.tz_localize(zone, ambiguous=False, nonexistent="shift_forward").tz_convert(UTC)
     except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
         fault = zone_fault(zone, available_timezones()) or f"{zone!r} is not a time zone"
-        msg = f"timezone of the source mapping: {fault}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"timezone of the source mapping: {fault}") from None
 
 
 def _parse_text(text: str, *, name: str) -> datetime:

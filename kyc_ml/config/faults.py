@@ -1,7 +1,5 @@
 """Pydantic's faults in words: where, what, and for a key the near miss."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

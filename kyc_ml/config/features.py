@@ -1,7 +1,5 @@
 """Which features a run has, and the lists and amounts that they read."""
 
-from __future__ import annotations
-
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -23,8 +21,7 @@ class CountryEntry(Section):
     @model_validator(mode="after")
     def _leaves_after_it_came(self) -> Self:
         if self.until is not None and self.until <= self.since:
-            msg = f"until ({self.until}) must be after since ({self.since})"
-            raise ValueError(msg)
+            raise ValueError(f"until ({self.until}) must be after since ({self.since})")
         return self
 
 

@@ -1,7 +1,5 @@
 """The one form that identifiers take."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from kyc_ml.config.section import Section, Words

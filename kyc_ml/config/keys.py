@@ -1,7 +1,5 @@
 """The keys of a section, read from its declaration, for the reference and for `kyc-ml config`."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import json
@@ -154,8 +152,7 @@ def _sections_at(path: str, annotation: Any) -> Iterator[tuple[str, type[Section
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield path, annotation
         return
-    origin = get_origin(annotation)
-    path = {tuple: f"{path}[]", dict: f"{path}.NAME"}.get(origin, path)
+    path = {tuple: f"{path}[]", dict: f"{path}.NAME"}.get(get_origin(annotation), path)
     for argument in get_args(annotation):
         yield from _sections_at(path, argument)
 

@@ -1,7 +1,5 @@
 """LightGBM's parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -24,7 +22,6 @@ class ModelConfig(Section):
         "bagging_fraction": "subsample",
         "lambda_l2": "reg_lambda",
     }
-
     seed: int = Field(default=20130105, ge=0)
     """Seed of LightGBM's samples."""
     n_jobs: int = Field(default=2, ge=1)
@@ -66,10 +63,9 @@ class ModelConfig(Section):
     no row of its customer: no row calibrates its own fit. For parts in time only; no figures are
     given of rows that were learned, except those of train."""
     averaged: int = Field(default=1, ge=1, le=100)
-    """Fits with different seeds whose mean margin is the model's. They are kept as one model
-    with the trees of all, each leaf divided by the number of fits: contributions add up as
-    before. Without `negative_share`, `colsample_bytree` or `subsample` below 1 a seed changes
-    nothing."""
+    """Fits with different seeds whose mean margin is the model's. They are kept as one model with
+    the trees of all, each leaf divided by the number of fits: contributions add up as before.
+    Without `negative_share`, `colsample_bytree` or `subsample` below 1 a seed changes nothing."""
 
     @field_validator("refit", mode="before")
     @classmethod

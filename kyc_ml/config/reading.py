@@ -1,7 +1,5 @@
 """Read and write sections as YAML; all faults are reported together."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

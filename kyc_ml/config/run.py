@@ -1,7 +1,5 @@
 """Everything one training run needs besides the data."""
 
-from __future__ import annotations
-
 import re
 from typing import Self
 
@@ -68,27 +66,24 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _risk_has_a_horizon(self) -> Self:
         if (self.unit == "risk") != (self.dataset.horizon_days > 0):
-            msg = (
+            raise ValueError(
                 f"dataset.horizon_days is {self.dataset.horizon_days} for unit {self.unit!r}: "
                 "a risk model needs a horizon above 0, a fraud model has none"
             )
-            raise ValueError(msg)
         gap = self.splits.inner_embargo_days if isinstance(self.splits, SplitConfig) else None
         if gap is not None and gap < self.dataset.horizon_days:
-            msg = (
+            raise ValueError(
                 f"splits.inner_embargo_days ({gap}) must be at least dataset.horizon_days "
                 f"({self.dataset.horizon_days}): otherwise one outcome labels rows of two parts"
             )
-            raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
     def _selection_keeps_the_segment(self) -> Self:
         segment = self.calibration.segment
         if self.selection.method != "none" and segment not in {None, *self.selection.keep}:
-            msg = (
+            raise ValueError(
                 f"calibration.segment is {segment!r}, but selection may drop it: add it to "
                 "selection.keep"
             )
-            raise ValueError(msg)
         return self

@@ -1,7 +1,5 @@
 """The base of every section of a configuration, and the days in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import date
 from types import MappingProxyType
@@ -14,8 +12,7 @@ from kyc_ml.config.dates import parse_day
 
 def _require_words(words: object) -> object:
     if isinstance(words, list | tuple) and None in words:
-        msg = "the bare word null is YAML's own: write 'NULL', 'null' or '~' in quotes"
-        raise ValueError(msg)
+        raise ValueError("the bare word null is YAML's own: write 'NULL', 'null' or '~' in quotes")
     return words
 
 
@@ -28,8 +25,7 @@ Day: TypeAlias = Annotated[date, BeforeValidator(parse_day)]
 
 def _require_text(text: str) -> str:
     if not text.strip():
-        msg = "must not be empty"
-        raise ValueError(msg)
+        raise ValueError("must not be empty")
     return text
 
 

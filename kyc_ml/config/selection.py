@@ -1,7 +1,5 @@
 """Which features are dropped before fitting."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -17,7 +15,6 @@ class SelectionConfig(Section):
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"rounds": "n_estimators"}
-
     method: Literal["none", "noise"] = "none"
     """noise drops features no better than shuffled ones, and features unstable over time."""
     keep: tuple[str, ...] = ()

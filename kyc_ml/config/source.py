@@ -1,7 +1,5 @@
 """Mapping of a user's files to the tables of the contract."""
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
@@ -179,7 +177,6 @@ class TableMapping(Section):
     )
     """Additional columns under names that you choose, for customers, accounts, transactions and
     reviews: the feature family `attributes` reads them."""
-
     optional: bool = Field(default=False, exclude_if=lambda optional: not optional)
     """Leave the table out, with a warning, where its files lack a column that it reads: rows to
     score have no outcome yet."""
@@ -248,8 +245,7 @@ class SourceMapping(Section):
     def _control_names_files(self) -> Self:
         stated = set() if self.control is None else set(self.control.amounts)
         if strange := sorted(stated - self.files.keys()):
-            msg = f"control: amounts: {', '.join(strange)}: not under `files`"
-            raise ValueError(msg)
+            raise ValueError(f"control: amounts: {', '.join(strange)}: not under `files`")
         return self
 
     @model_validator(mode="after")
@@ -265,8 +261,7 @@ class SourceMapping(Section):
             msg = f"snapshot must be a day of the years 1900 to 2198, got {self.snapshot}"
             raise ValueError(msg)
         if self.snapshot is not None and "customers" not in self.tables:
-            msg = "snapshot is the day of the table customers: map that table"
-            raise ValueError(msg)
+            raise ValueError("snapshot is the day of the table customers: map that table")
         return self
 
     @property

@@ -1,7 +1,5 @@
 """Split rows into those for training, early stopping, calibration and test."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final, Literal
 
 from pydantic import Field

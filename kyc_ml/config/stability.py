@@ -1,7 +1,5 @@
 """Refits that show how much of a model is due to chance."""
 
-from __future__ import annotations
-
 from pydantic import Field, field_validator
 
 from kyc_ml.config.section import Section
@@ -27,6 +25,5 @@ class StabilityConfig(Section):
     @classmethod
     def _one_has_no_spread(cls, refits: int) -> int:
         if refits == 1:
-            msg = "must be 0 or at least 2: one refit has no spread"
-            raise ValueError(msg)
+            raise ValueError("must be 0 or at least 2: one refit has no spread")
         return refits

@@ -1,7 +1,5 @@
 """YAML text to plain content and back; the only importer of YAML."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path
@@ -33,11 +31,9 @@ def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any
         finally:
             loader.dispose()
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # of a date such as 2024-13-45
-        msg = f"{subject} is not valid YAML: {' '.join(str(error).split())}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{subject} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        msg = f"{subject} must hold keys and values, got {type(content).__name__}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{subject} must hold keys and values, got {type(content).__name__}")
     return content
 
 

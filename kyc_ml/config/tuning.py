@@ -1,7 +1,5 @@
 """How LightGBM's parameters are searched."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal, Self
 
@@ -46,11 +44,9 @@ class FloatRange(Section):
 
 def _require_range(low: float, high: float, *, log: bool) -> None:
     if low > high:
-        msg = f"low ({low}) must not exceed high ({high})"
-        raise ValueError(msg)
+        raise ValueError(f"low ({low}) must not exceed high ({high})")
     if log and low <= 0:
-        msg = f"low must be above 0 where log is true, got {low}"
-        raise ValueError(msg)
+        raise ValueError(f"low must be above 0 where log is true, got {low}")
 
 
 class SearchConfig(Section):
@@ -60,7 +56,6 @@ class SearchConfig(Section):
     """
 
     renamed: ClassVar[Mapping[str, str]] = ModelConfig.renamed
-
     num_leaves: IntRange = IntRange(low=4, high=128)
     learning_rate: FloatRange = FloatRange(low=0.02, high=0.3, log=True)
     min_child_samples: IntRange = IntRange(low=10, high=500)

@@ -1,7 +1,5 @@
 """Names of time zones that mean one zone and no other: UTC, and IANA's of region and city."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from typing import Final

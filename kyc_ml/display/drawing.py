@@ -4,8 +4,6 @@ Every shape has a class, and a stylesheet gives it its colour, so that a picture
 theme of its page. A picture is drawn for a width: text keeps its size on a narrow screen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -37,22 +35,15 @@ _FIRST_WIDE: Final = 0x2E7F
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """One element of a picture.
-
-    Attributes
-    ----------
-    role : str
-        Its class.
-    attributes : mapping of name to value
-        Where it is.
-    text : str
-        What a text says; the description of any other shape, empty for none.
-    """
+    """One element of a picture."""
 
     tag: Literal["rect", "line", "path", "circle", "text"]
     role: str
+    """Its class."""
     attributes: Mapping[str, float | str]
+    """Mapping of name to value; where it is."""
     text: str = ""
+    """What a text says; the description of any other shape, empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,35 +57,25 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dot:
-    """A payment of a timeline.
-
-    Attributes
-    ----------
-    role : str
-        Class of its bar; of payments that share a bar the last role in order counts.
-    """
+    """A payment of a timeline."""
 
     when: pd.Timestamp
     incoming: bool
     amount: float
     role: str = "paid"
+    """Class of its bar; of payments that share a bar the last role in order counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Money between the customer and one counterparty.
-
-    Attributes
-    ----------
-    first : bool
-        True for a counterparty that is drawn before others, whatever its amount.
-    """
+    """Money between the customer and one counterparty."""
 
     name: str
     incoming: bool
     amount: float
     note: str = ""
     first: bool = False
+    """True for a counterparty that is drawn before others, whatever its amount."""
 
 
 def draw_timeline(
@@ -110,12 +91,8 @@ def draw_timeline(
 
     Payments of one direction that would share a bar are added up; amounts of 0 have none.
 
-    Parameters
-    ----------
-    ways : tuple of str
-        What the halves above and below are called.
-    bands : sequence of (first, last, label)
-        Periods that are marked.
+    `ways`: what the halves above and below are called.
+    `bands`: sequence of (first, last, label); periods that are marked.
     """
     span = max((end - start) / pd.Timedelta(seconds=1), 1.0)
     middle = _TOP + _HALF
@@ -233,12 +210,8 @@ def draw_flow(
     Lines are as thick as their share of the largest amount. The largest counterparties are
     drawn, those marked `first` before all others; what is left is added up, one node a side.
 
-    Parameters
-    ----------
-    rest : tuple of str
-        What the sums are called, payers and payees, with ``{n}`` for their number.
-    most : int
-        Number of nodes at most, the customer included; at least 5.
+    `rest`: what the sums are called, payers and payees, with ``{n}`` for their number.
+    `most`: number of nodes at most, the customer included; at least 5.
     """
     ordered = sorted(links, key=lambda each: (not each.first, -each.amount, each.name))
     drawn = list(ordered) if len(ordered) < most else ordered[: most - 3]

@@ -1,7 +1,5 @@
 """The glossary in English and Chinese, read from the YAML beside this file."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final

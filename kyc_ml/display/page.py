@@ -3,8 +3,6 @@
 The page needs no network and holds no script; the same story gives the same bytes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,56 +45,37 @@ Said = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonLine:
-    """One reason of a score, in words.
-
-    Attributes
-    ----------
-    text, text_zh : str
-        The sentence in English and in Chinese.
-    contribution : float
-        What the feature added to the margin, in log-odds; above 0 it raises the risk.
-    """
+    """One reason of a score, in words."""
 
     text: str
     text_zh: str
+    """`text` and `text_zh`: the sentence in English and in Chinese."""
     contribution: float
+    """What the feature added to the margin, in log-odds; above 0 it raises the risk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One scored observation with its reasons, as an analyst would meet it.
-
-    Attributes
-    ----------
-    observation_id, customer_id : str
-    decision_time : Timestamp
-        When the score would have been given.
-    probability : float
-        Calibrated probability of a positive outcome.
-    tier, tier_zh : str
-    tier_path : str
-        What but the probability decided the tier; empty where it decided alone.
-    outcome : str
-        "positive", "negative" or "not known".
-    margin : float
-        Log-odds before calibration: `base_value` and all differences together.
-    base_value : float
-        Log-odds that reasons start from: the margin of comparable rows.
-    reasons : tuple of ReasonLine
-        The strongest contributions, in the order to show.
-    """
+    """One scored observation with its reasons, as an analyst would meet it."""
 
     observation_id: str
     customer_id: str
     decision_time: pd.Timestamp
+    """When the score would have been given."""
     probability: float
+    """Calibrated probability of a positive outcome."""
     tier: str
     tier_zh: str
     tier_path: str
+    """What but the probability decided the tier; empty where it decided alone."""
     outcome: str
+    """Positive, negative or not known."""
     margin: float
+    """Log-odds before calibration: `base_value` and all differences together."""
     base_value: float
+    """Log-odds that reasons start from: the margin of comparable rows."""
     reasons: tuple[ReasonLine, ...]
+    """The strongest contributions, in the order to show."""
 
     @property
     def listed(self) -> float:
@@ -113,46 +92,6 @@ class Example:
 class ModelStory:
     """Content of the page about one model.
 
-    Attributes
-    ----------
-    name : str
-        Name in the registry.
-    unit : str
-        What is scored, such as "risk" or "fraud".
-    title : str
-        Heading for a reader who does not know the name.
-    model_version, model_digest : str
-        Which bundle gave the figures.
-    figures : DataFrame
-        One row a predictor, the model first: who, auc, auc_low, auc_high, average_precision,
-        average_precision_low, average_precision_high,
-        recall_at_5_percent_fpr, brier, calibration_error, observed_over_expected,
-        observed_over_expected_low, observed_over_expected_high; on the test part. NaN is
-        shown as a dash.
-    added_value : DataFrame
-        What the model adds over each baseline, as `compute_added_value` gives it.
-    added_sentence : str
-        The same in a sentence.
-    parts : DataFrame
-        The split, as `summarise_parts` gives it.
-    left_out_features : mapping of feature to the reason it was left out
-    tiers : DataFrame
-        As `compute_tier_table` gives it, with or without outcomes.
-    plots : mapping of one of `PLOTS` to Figure
-        A plot that is absent is passed over.
-    examples : tuple of Example
-    scored : int
-        Observations that were given a score.
-    seconds : mapping of stage to seconds it took
-    title_zh : str
-        The heading in Chinese; empty: as in English.
-    verdict : tuple of Said
-        What a validator would say of the figures.
-    drawn : mapping of a plot's name to DataFrame
-        The figures of the plot, by columns of `WORDS`; shown below it.
-    in_force : DataFrame or None
-        As `tiers_set_table` gives it, of the latest scores; None where nothing was scored.
-
     Raises
     ------
     ValueError
@@ -160,24 +99,45 @@ class ModelStory:
     """
 
     name: str
+    """Name in the registry."""
     unit: str
+    """What is scored, such as "risk" or "fraud"."""
     title: str
+    """Heading for a reader who does not know the name."""
     model_version: str
     model_digest: str
+    """`model_version` and `model_digest`: which bundle gave the figures."""
     figures: pd.DataFrame
+    """One row a predictor, the model first: who, auc, auc_low, auc_high, average_precision,
+    average_precision_low, average_precision_high, recall_at_5_percent_fpr, brier,
+    calibration_error, observed_over_expected, observed_over_expected_low,
+    observed_over_expected_high; on the test part. NaN is shown as a dash."""
     added_value: pd.DataFrame
+    """What the model adds over each baseline, as `compute_added_value` gives it."""
     added_sentence: str
+    """The same in a sentence."""
     parts: pd.DataFrame
+    """The split, as `summarise_parts` gives it."""
     left_out_features: Mapping[str, str]
+    """Mapping of feature to the reason it was left out."""
     tiers: pd.DataFrame
+    """As `compute_tier_table` gives it, with or without outcomes."""
     plots: Mapping[str, Figure]
+    """Mapping of one of `PLOTS` to Figure; a plot that is absent is passed over."""
     examples: tuple[Example, ...]
     scored: int
+    """Observations that were given a score."""
     seconds: Mapping[str, float]
+    """Mapping of stage to seconds it took."""
     title_zh: str = ""
+    """The heading in Chinese; empty: as in English."""
     verdict: tuple[Said, ...] = ()
+    """What a validator would say of the figures."""
     drawn: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Mapping of a plot's name to DataFrame; the figures of the plot, by columns of `WORDS`; shown
+    below it."""
     in_force: pd.DataFrame | None = None
+    """As `tiers_set_table` gives it, of the latest scores; None where nothing was scored."""
 
     def __post_init__(self) -> None:
         unknown = [f"{name!r}{hint(name, PLOTS)}" for name in sorted(set(self.plots) - set(PLOTS))]
@@ -205,51 +165,33 @@ class ModelStory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseStory:
-    """A case that the page leads to.
-
-    Attributes
-    ----------
-    facts : tuple of Said
-        Sentences about it.
-    sheets : tuple of str, English and Chinese
-        Files of the case sheet beside the page.
-    """
+    """A case that the page leads to."""
 
     facts: tuple[Said, ...]
+    """Sentences about it."""
     sheets: Said
+    """English and Chinese; files of the case sheet beside the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageStory:
-    """All content of the page.
-
-    Attributes
-    ----------
-    title, subtitle : str
-    facts : tuple of (label, value)
-        What identifies the run: source, dates, versions.
-    flow : DataFrame
-        One row a table: table, read, accepted, quarantined, late, first_event, last_event.
-    findings : tuple of str
-        Lines on the quality of the data.
-    models : tuple of ModelStory
-    case : CaseStory or None
-    files : tuple of str, English and Chinese, or None
-        Names of the page in both languages, which link to each other.
-    title_zh, subtitle_zh : str
-        The titles in Chinese; empty: as in English.
-    """
+    """All content of the page."""
 
     title: str
     subtitle: str
     facts: tuple[tuple[str, str], ...]
+    """Tuple of (label, value); what identifies the run: source, dates, versions."""
     flow: pd.DataFrame
+    """One row a table: table, read, accepted, quarantined, late, first_event, last_event."""
     findings: tuple[str, ...]
+    """Lines on the quality of the data."""
     models: tuple[ModelStory, ...]
     case: CaseStory | None = None
     files: Said | None = None
+    """Names of the page in English and Chinese, which link to each other."""
     title_zh: str = ""
     subtitle_zh: str = ""
+    """`title_zh` and `subtitle_zh`: the titles in Chinese; empty: as in English."""
 
 
 def render_page(story: PageStory, *, language: Literal["en", "zh"] = "en") -> str:
@@ -263,20 +205,23 @@ def render_page(story: PageStory, *, language: Literal["en", "zh"] = "en") -> st
         }
         for place, model in enumerate(story.models, start=1)
     ]
-    template = template_environment().get_template(_TEMPLATE)
-    return template.render(
-        story=story,
-        zh=language == "zh",
-        title=(place and story.title_zh) or story.title,
-        said=place,
-        t=choose_words(WORDS, language),
-        other=None if story.files is None else story.files[1 - place],
-        counted=any(model.in_force is not None for model in story.models),
-        running=f"Internal only 内部资料 · {story.title}",
-        page="页" if place else "page",
-        drawings=drawings,
-        totals=_totals(story.flow),
-        glossary=[each for each in GLOSSARY if each.on_page],
+    return (
+        template_environment()
+        .get_template(_TEMPLATE)
+        .render(
+            story=story,
+            zh=language == "zh",
+            title=(place and story.title_zh) or story.title,
+            said=place,
+            t=choose_words(WORDS, language),
+            other=None if story.files is None else story.files[1 - place],
+            counted=any(model.in_force is not None for model in story.models),
+            running=f"Internal only 内部资料 · {story.title}",
+            page="页" if place else "page",
+            drawings=drawings,
+            totals=_totals(story.flow),
+            glossary=[each for each in GLOSSARY if each.on_page],
+        )
     )
 
 
@@ -316,13 +261,9 @@ def css_string(text: str) -> Markup:
 def save_page(story: PageStory, path: Path, *, language: Literal["en", "zh"] = "en") -> None:
     """Write the page to `path`, under a temporary name first.
 
-    Raises
-    ------
-    OutputError
-        If the disk refuses; a page that was there before is untouched.
+    Raises OutputError if the disk refuses; a page that was there before is untouched.
     """
-    content = render_page(story, language=language).encode()
-    write_whole(path, content)
+    write_whole(path, render_page(story, language=language).encode())
 
 
 def _totals(flow: pd.DataFrame) -> dict[str, int]:

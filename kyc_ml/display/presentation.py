@@ -3,8 +3,6 @@
 Facts are counts, names and dates; a customer's value has no place here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any

@@ -1,7 +1,5 @@
 """Pictures of figures over time, and of two distributions: numbers in, shapes out."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Names of array types, the same in all modules."""
 
-from __future__ import annotations
-
 from typing import Any, TypeAlias
 
 import numpy as np

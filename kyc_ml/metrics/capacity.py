@@ -1,7 +1,5 @@
 """Which rows are reviewed: each day's highest scores first, or all whose review pays."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Self
 
@@ -103,8 +101,7 @@ class ReviewQueue:
         before = np.cumsum(size) - size
         before -= before[self.first_block][self.block_day]
         room = per_day * self.days[self.block_day].astype(np.float64)
-        share = _share(room, before, size)
-        shares[self.order] = share[self.block]
+        shares[self.order] = _share(room, before, size)[self.block]
         return shares
 
 

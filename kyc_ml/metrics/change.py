@@ -6,8 +6,6 @@ family is ranked among the earlier nights, and ranks become evidence that accumu
 strange night alone raises no alarm, and hundreds of features raise no more alarms than one.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -254,8 +252,7 @@ def evidence_of_ranks(earlier: Floats, last: Floats) -> Floats:
     bets = [(p <= 1.0 / (count + 1.0)) * (count + 1.0), *((p <= bet) / bet for bet in _BETS)]
     log = np.log(np.minimum(p, 1.0 - 1e-9))
     bets.append(np.where(p < 1.0, (1.0 - p + p * log) / (p * log**2), 0.5))
-    e = np.mean(bets, axis=0)
-    return np.where((count >= _WARM) & np.isfinite(last), e, 1.0)
+    return np.where((count >= _WARM) & np.isfinite(last), np.mean(bets, axis=0), 1.0)
 
 
 def _changed(strangeness: Floats, features: Ints, since: int) -> tuple[int, ...]:

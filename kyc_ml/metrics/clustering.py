@@ -1,7 +1,5 @@
 """Design effect: rows of one cluster, such as a customer, give less evidence."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How soon positives become known: the share of the final ones that is known at each age."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Self
 

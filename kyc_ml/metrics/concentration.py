@@ -1,7 +1,5 @@
 """Concentration of customers in tiers, and whether it grew."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +39,7 @@ def concentration(counts: npt.ArrayLike) -> Concentration:
     """
     given = np.asarray(counts, dtype=np.float64)
     if given.size < 2:
-        msg = f"concentration: counts must be of at least 2 classes, got {given.size}"
-        raise ValueError(msg)
+        raise ValueError(f"concentration: counts must be of at least 2 classes, got {given.size}")
     if not given.sum():
         return Concentration(variation=np.nan, index=np.nan, herfindahl=np.nan)
     share, k = given / given.sum(), given.size
@@ -84,9 +81,8 @@ def concentration_change(initial: npt.ArrayLike, current: npt.ArrayLike) -> Conc
     customers there are: with few classes it cannot reject at any usual level. It informs; it
     should gate nothing.
 
-    Source: ECB 2019, Instructions for reporting the validation results of internal models,
-    section 2.5.5.3; the variance after Miller 1991, Communications in Statistics 20,
-    3351-3363.
+    Source: ECB 2019, Instructions for reporting the validation results of internal models, section
+    2.5.5.3; the variance after Miller 1991, Communications in Statistics 20, 3351-3363.
 
     Parameters
     ----------
@@ -95,11 +91,10 @@ def concentration_change(initial: npt.ArrayLike, current: npt.ArrayLike) -> Conc
     before, after = concentration(initial), concentration(current)
     k = np.asarray(initial).size
     if k != np.asarray(current).size:
-        msg = (
+        raise ValueError(
             f"concentration_change: both counts must be of the same classes, got {k} and "
             f"{np.asarray(current).size}"
         )
-        raise ValueError(msg)
     z = _statistic(after.variation, before.variation, k)
     least = float(stats.norm.sf(_statistic(_farthest(before.variation, k), before.variation, k)))
     return ConcentrationChange(

@@ -1,7 +1,5 @@
 """Cost of reviews and misses, and savings of a model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

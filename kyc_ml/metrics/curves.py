@@ -1,7 +1,5 @@
 """Curves and distributions of a score, as tables that plots only draw."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit

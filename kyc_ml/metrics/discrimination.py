@@ -1,7 +1,5 @@
 """How well a score separates positives from negatives."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,8 +88,7 @@ def partial_auc(target: Floats, score: Floats, *, max_fpr: float) -> PartialAuc:
     max_fpr : float, in (0, 1]
     """
     if not 0.0 < max_fpr <= 1.0:
-        msg = f"partial_auc: max_fpr must be in (0, 1], got {max_fpr}"
-        raise ValueError(msg)
+        raise ValueError(f"partial_auc: max_fpr must be in (0, 1], got {max_fpr}")
     if not _both(target):
         return PartialAuc(raw=np.nan, standardised=np.nan)
     raw = ranking.partial_auc_of_ranks(*_corners(target, score), max_fpr=max_fpr)

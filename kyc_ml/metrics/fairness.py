@@ -1,7 +1,5 @@
 """Fairness of flags and probabilities between groups of customers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -59,11 +57,10 @@ def compute_fairness(
 ) -> Fairness:
     """Compare selection, error rates and calibration of groups, with intervals.
 
-    Intervals of rates are percentile intervals at 95 % over draws of customers. That of a
-    parity cannot be: the lowest rate of a draw is lower still than the lowest one
-    observed. It is made of Jeffreys' intervals of counts divided by their design effect, which
-    is at least that of all groups together, at a level divided by the number of ordered pairs of
-    groups (Bonferroni).
+    Intervals of rates are percentile intervals at 95 % over draws of customers. That of a parity
+    cannot be: the lowest rate of a draw is lower still than the lowest one observed. It is made of
+    Jeffreys' intervals of counts divided by their design effect, which is at least that of all
+    groups together, at a level divided by the number of ordered pairs of groups (Bonferroni).
 
     Source: Hardt, Price and Srebro 2016, NeurIPS, 3315-3323 (equal opportunity);
     Chouldechova 2017, Big Data 5, 153-163 (predictive equality, calibration); interval of a

@@ -3,8 +3,6 @@
 A grade is a tier, or any class whose rows share a predicted rate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

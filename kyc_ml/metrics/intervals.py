@@ -1,7 +1,5 @@
 """Intervals of counts and rates, at 95 % by default."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

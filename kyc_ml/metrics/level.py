@@ -1,7 +1,5 @@
 """The level of probabilities: positives observed over positives expected, with its tests."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -28,8 +26,7 @@ _UNSEEN: Final = 0.25
 
 Convention: few customers with positives cannot show how much a customer's rows depend on each
 other, and without it tests of 5 to 20 positives reject a right level up to six times as often as
-they say.
-"""
+they say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

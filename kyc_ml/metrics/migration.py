@@ -1,7 +1,5 @@
 """How customers move between classes: how far, and whether moves fade with distance."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import stats
 
@@ -56,8 +54,7 @@ def migration_z(counts: Ints) -> tuple[Floats, Floats]:
         A small p-value says that mass grows away from the diagonal. NaN on the diagonal, and
         where neither cell holds a customer.
     """
-    k = counts.shape[0]
-    place = np.arange(k)
+    place = np.arange(counts.shape[0])
     steps = place[None, :] - place[:, None]
     total = counts.sum(axis=1, keepdims=True).astype(np.float64)
     total[total == 0.0] = np.nan

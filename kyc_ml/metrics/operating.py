@@ -1,7 +1,5 @@
 """A score in use: at a frozen threshold, and at what can be reviewed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """Two predictors on the same rows: the chance in a difference of their figures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar

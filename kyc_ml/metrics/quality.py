@@ -1,7 +1,5 @@
 """Metrics of one model on one set of rows."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Ranking figures of a bootstrap sample, from rows that were put in order once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Self
 

@@ -1,7 +1,5 @@
 """Calibration intercept and slope (Cox): 0 and 1 for calibrated probabilities."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The bootstrap over customers: whole customers are drawn, all their rows with them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -39,12 +37,11 @@ class Strata:
         split = int(np.unique(groups[found[groups] != stratum]).size)
         rowless = int((found < 0).sum())
         if split or rowless:
-            msg = (
+            raise ValueError(
                 f"strata: each customer must be in one stratum, got {split} in several and "
                 f"{rowless} without a row: use a label that is the customer's own, and numbers "
                 "of `number_customers`"
             )
-            raise ValueError(msg)
         count = np.bincount(found)
         first = np.cumsum(count) - count
         order = np.argsort(found, kind="stable")
@@ -59,8 +56,7 @@ def number_customers(customers: Names) -> Ints:
 def draw_customers(groups: Ints, rng: np.random.Generator, strata: Strata | None = None) -> Ints:
     """Draw as many customers as there are, with replacement.
 
-    Rows of one customer are not independent: drawn apart, they would make intervals
-    too narrow.
+    Rows of one customer are not independent: drawn apart, they would make intervals too narrow.
 
     Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
 
@@ -132,8 +128,7 @@ def bootstrap(
     (9, 1)
     """
     if draws < 1:
-        msg = f"bootstrap: draws must be at least 1, got {draws}"
-        raise ValueError(msg)
+        raise ValueError(f"bootstrap: draws must be at least 1, got {draws}")
     rng = np.random.default_rng(seed)
     found = []
     for number in range(draws):

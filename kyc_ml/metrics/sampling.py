@@ -1,7 +1,5 @@
 """Draw rows by what they hold, so that neither their order nor threads change the draw."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kyc_ml.metrics.arrays import Floats, Hashes, Ints

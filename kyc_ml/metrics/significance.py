@@ -1,7 +1,5 @@
 """Results of tests, and corrections for several tests."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

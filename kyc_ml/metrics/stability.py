@@ -1,7 +1,5 @@
 """Population stability: whether a distribution has shifted."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -198,9 +196,8 @@ def compute_drift(
         return Drift(psi=np.nan, bins=bins, critical_95=np.nan, critical_99=np.nan, p_value=np.nan)
     if bins == 1:
         return Drift(psi=0.0, bins=1, critical_95=0.0, critical_99=0.0, p_value=1.0)
-    psi = compute_psi(one, two, smoothing=smoothing)
     return Drift(
-        psi=psi,
+        psi=compute_psi(one, two, smoothing=smoothing),
         bins=bins,
         critical_95=psi_critical(bins, n, m, level=0.05),
         critical_99=psi_critical(bins, n, m, level=0.01),

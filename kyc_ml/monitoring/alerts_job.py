@@ -1,7 +1,5 @@
 """run_alerts: from signals to alerts, incidents and messages; nothing is lost on the way."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -147,8 +145,7 @@ def run_watchdog(
     try:
         due = time.fromisoformat(by)
     except ValueError:
-        msg = f"--by must be a time of the day such as 07:00, got {by!r}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"--by must be a time of the day such as 07:00, got {by!r}") from None
     now = now or datetime.now(UTC)
     signals, evaluated = find_missing(
         folder, by=due, zone=zone, models=models, holidays=holidays, now=now

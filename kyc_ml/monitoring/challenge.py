@@ -1,7 +1,5 @@
 """Champion and challenger on the same mature rows, until the evidence suffices."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final, Literal
 

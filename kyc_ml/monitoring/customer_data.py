@@ -1,7 +1,5 @@
 """Whether what the bank knows of its customers is complete, valid and up to date."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path

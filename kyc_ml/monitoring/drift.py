@@ -1,7 +1,5 @@
 """Drift over nights: what has moved, since when, named by its likeliest cause, ranked by effect."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final

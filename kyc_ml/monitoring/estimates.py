@@ -84,14 +84,13 @@ def estimates_by_period(
     Bifet 2024, arXiv 2401.08348 (PAPE).
 
     `features`: numeric features indexed by observation_id, for ``pape``; missing rows and values
-    are allowed. Without them only ``cbpe`` is computed.
-    One row a month, estimator ('cbpe', 'pape') and figure ('auc', 'average_precision',
-    'recall_at_capacity', 'o_e'): month, estimator, figure, estimate, low, high (95 %),
-    reference_rows (0 where fewer than 10 of a class were known: the probabilities are then taken as
-    they are, the interval holds the chance of the outcomes only, and there is no pape; estimate,
-    low and high are NaN where more than 5 % of the draws have no positive or no negative), truth
-    (NaN until all windows of the month have closed), covered (whether low <= truth <= high; None
-    without a truth).
+    are allowed. Without them only ``cbpe`` is computed. One row a month, estimator ('cbpe', 'pape')
+    and figure ('auc', 'average_precision', 'recall_at_capacity', 'o_e'): month, estimator, figure,
+    estimate, low, high (95 %), reference_rows (0 where fewer than 10 of a class were known: the
+    probabilities are then taken as they are, the interval holds the chance of the outcomes only,
+    and there is no pape; estimate, low and high are NaN where more than 5 % of the draws have no
+    positive or no negative), truth (NaN until all windows of the month have closed), covered
+    (whether low <= truth <= high; None without a truth).
     """
     months = outcomes.month.to_numpy()
     lines = []
@@ -133,10 +132,9 @@ def widen(estimate: Floats, ends: Floats, known: Sequence[tuple[Floats, Floats]]
     0; interval of a new study after Higgins, Thompson and Spiegelhalter 2009, Journal of the
     Royal Statistical Society A 172, 137-159.
 
-    Parameters
-    ----------
-    estimate, ends : float arrays of shape (figures,) and (2, figures), in the order of `ESTIMATED`
-    known : errors and standard errors of earlier months, of the shape of `estimate`; may be NaN
+    `estimate`, `ends`: float arrays of shape (figures,) and (2, figures), in the order of
+    `ESTIMATED`.
+    `known`: errors and standard errors of earlier months, of the shape of `estimate`; may be NaN.
     """
     error, own = np.array(known).swapaxes(0, 1)
     usable = np.isfinite(error) & (own > 0.0)

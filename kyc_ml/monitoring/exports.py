@@ -1,7 +1,5 @@
 """Figures of monitoring for programs: values of JSON, and gauges of Prometheus."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from typing import Any, Final

@@ -5,8 +5,6 @@ root of a share, the logarithm of a count. Chance is what sampling alone would d
 a bank is learned from its nights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Findings about nights, tables and drift, on their way to signals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

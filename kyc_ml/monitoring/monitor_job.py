@@ -1,7 +1,5 @@
 """run_monitor: all nights looked at together; signals, page, exports and alerts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -108,8 +106,7 @@ def run_monitor(
         msg = "--source and --data belong together: give both, or none to leave outcomes out"
         raise ConfigError(msg)
     if asked.due is not None and asked.source is None:
-        msg = "--due lists customers of the source: give --source and --data too"
-        raise ConfigError(msg)
+        raise ConfigError("--due lists customers of the source: give --source and --data too")
     alerts = None if asked.alerts is None else load_section(asked.alerts, AlertsConfig)
     playbooks = None if asked.playbooks is None else load_playbooks(asked.playbooks)
     require_place(folder / FIGURES)

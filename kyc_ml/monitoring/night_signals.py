@@ -1,7 +1,5 @@
 """Signals of single nights and of their order: refused, late, missing, twice, of another model."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise

@@ -4,8 +4,6 @@ The file is `nights.db` in the folder of all nights. A row is written by one tra
 file is whole after a kill at any instant, and two jobs can write together.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sqlite3
@@ -264,21 +262,18 @@ def open_store(
                 store.execute("COMMIT")
     except (sqlite3.OperationalError, OSError) as error:
         if "no such" in str(error):  # a table or column of the record
-            msg = (
+            raise ConfigError(
                 f"{path} lacks parts ({error}): move it away; kyc-ml monitor record makes it again"
-            )
-            raise ConfigError(msg) from None
-        msg = (
+            ) from None
+        raise OutputError(
             f"{path} cannot be {'written' if write else 'read'} ({error}): is the disk full, the "
             "file another user's, or another job writing for a long time? Then try again"
-        )
-        raise OutputError(msg) from None
+        ) from None
     except sqlite3.DatabaseError:
-        msg = (
+        raise ConfigError(
             f"{path} is not the record of nights: move it away, and make it again by "
             "kyc-ml monitor record"
-        )
-        raise ConfigError(msg) from None
+        ) from None
 
 
 @contextmanager
@@ -287,11 +282,10 @@ def _whole(path: Path) -> Iterator[None]:
     try:
         yield
     except (zlib.error, ValueError, TypeError, KeyError):
-        msg = (
+        raise ConfigError(
             f"{path}: a row is damaged: restore the file, or move it away and make it again by "
             "kyc-ml monitor record"
-        )
-        raise ConfigError(msg) from None
+        ) from None
 
 
 def is_day(name: str) -> bool:

@@ -1,7 +1,5 @@
 """Published scores of many nights, joined with their outcomes as known at a date."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The page of many nights: what each user asks first, then every night and figure."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

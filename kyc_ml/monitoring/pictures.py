@@ -1,7 +1,5 @@
 """Pictures of the page of monitoring, from the tables of one model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

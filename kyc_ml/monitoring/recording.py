@@ -1,7 +1,5 @@
 """Rows of the record of nights: from published folders, refusals and served requests."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -106,8 +104,7 @@ def record_folder(out: Path, *, zone: str | None = None) -> int:
     # the time of recording is not that of scoring
     nights = [replace(each, detail={**each.detail, "added_later": True}) for each in found]
     if not nights:
-        msg = f"{out} holds no night: expected DAY/NAME/{MANIFEST} below it"
-        raise ConfigError(msg)
+        raise ConfigError(f"{out} holds no night: expected DAY/NAME/{MANIFEST} below it")
     record = NightsRecord.open(out, create=True)
     frame = record.nights(every_run=True)
     there = set(zip(frame["model"], frame["day"], frame["run"], frame["status"], strict=True))
@@ -228,8 +225,7 @@ def record_scores(
         msg = f"served scores lack {some_of(absent)}: give the answers as the server returned them"
         raise DatasetError(msg)
     if not is_day(day):
-        msg = f"day must be an ISO date such as 2026-11-30, got {day}"
-        raise ConfigError(msg)
+        raise ConfigError(f"day must be an ISO date such as 2026-11-30, got {day}")
     proba = scores[PROBABILITY].to_numpy(dtype=np.float64)
     wrong = int((~((proba >= 0) & (proba <= 1))).sum())
     if wrong:

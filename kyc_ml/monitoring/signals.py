@@ -1,7 +1,5 @@
 """What monitoring reports: one signal for one finding about one subject on one night."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from enum import IntEnum

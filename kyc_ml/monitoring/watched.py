@@ -1,7 +1,5 @@
 """What monitoring knows of one model: its nights, outcomes, challengers, and all signals."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

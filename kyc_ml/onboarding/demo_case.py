@@ -1,7 +1,5 @@
 """The case of the demo: launderers that the bank planted, and what the model made of one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """run_demo: the whole path on a synthetic bank, from tables to explained scores and a page."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """run_drill: an incident on a small synthetic bank, from planted fault to closing report."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """run_init: examine unknown files and write configurations that read them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +178,5 @@ def _require_free(out: Path, *, force: bool) -> None:
     names = ("source.yaml", "fraud.yaml", "risk.yaml", "tiers.yaml")
     there = [name for name in names if (out / name).exists()]
     if there and not force:
-        msg = f"{out} already has {', '.join(there)}: give another --out, or --force"
-        raise OutputError(msg)
+        raise OutputError(f"{out} already has {', '.join(there)}: give another --out, or --force")
     require_place(out / "source.yaml")

@@ -1,7 +1,5 @@
 """run_synth: a synthetic bank in a folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from kyc_ml.display import ProgressReporter

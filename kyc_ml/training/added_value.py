@@ -1,7 +1,5 @@
 """What the model adds over its baselines on the same test rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final

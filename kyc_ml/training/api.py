@@ -1,7 +1,5 @@
 """Train, tune and fit tiers in memory: what the commands do, without a file or MLflow."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace

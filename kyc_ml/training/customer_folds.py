@@ -1,7 +1,5 @@
 """Cross-validation by customer, for data too small to be split in time."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -185,7 +183,6 @@ def _count_all(observations: pa.Table, labels: Labels, usable: Mask) -> pd.DataF
     """Count all observations as one part, in the form of `summarise_parts`."""
     decision = observations[DECISION_TIME].to_pandas()
     barred = {name: labels.status == name for name in (OPEN_CASE, ALREADY_ADVERSE)}
-    customers = customers_of(observations)
     return pd.DataFrame(
         [
             {
@@ -195,7 +192,7 @@ def _count_all(observations: pa.Table, labels: Labels, usable: Mask) -> pd.DataF
                 "observations": observations.num_rows,
                 "used": int(usable.sum()),
                 "positives": int(labels.target[usable].sum()),
-                "customers": int(pd.unique(customers[usable]).size),
+                "customers": int(pd.unique(customers_of(observations)[usable]).size),
                 # a positive that is known early is as young as its neighbours: it is left out too
                 "immature": int((~labels.settled & ~np.any(list(barred.values()), axis=0)).sum()),
                 **{name: int(rows.sum()) for name, rows in barred.items()},

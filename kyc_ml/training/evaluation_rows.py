@@ -5,8 +5,6 @@ cross-validated by customer has learned from every row before its training date,
 was held out once: those predictions are its out-of-fold rows.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pandas as pd

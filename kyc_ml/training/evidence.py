@@ -1,7 +1,5 @@
 """The result of a training run, and the steps that both ways of training share."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -291,12 +289,11 @@ def build_all(
     )
     if not built.specs:
         why = "; ".join(dict.fromkeys(built.unavailable.values()))
-        msg = (
+        raise DatasetError(
             f"no feature of families {', '.join(config.features.families) or '(none)'} can be "
             f"computed for unit {config.unit!r}{f': {why}' if why else ''}: choose other "
             "families, or map the tables they need"
         )
-        raise DatasetError(msg)
     return built
 
 

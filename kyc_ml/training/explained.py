@@ -1,7 +1,5 @@
 """Exact SHAP contributions of a sample of the held-out rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

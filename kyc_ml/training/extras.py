@@ -1,7 +1,5 @@
 """Optional steps of a training: selection, the inputs of a scorecard, refits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -61,8 +59,7 @@ def select(
         threads=config.model.n_jobs,
         progress=lambda done, total: tell("selecting features", done, total),
     )
-    kept = narrow_table(features, selection)
-    return narrow_specs(specs, selection), kept, selection
+    return narrow_specs(specs, selection), narrow_table(features, selection), selection
 
 
 def refit(

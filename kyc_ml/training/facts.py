@@ -1,7 +1,5 @@
 """The facts of a training in its bundle: those of the caller, and those of the run itself."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -28,11 +26,10 @@ def state_facts(
     _require_same_date(given.get(_AS_OF), as_of)
     stated = given.get(_CURRENCY, source.base_currency)
     if stated != source.base_currency:
-        msg = (
+        raise ConfigError(
             f"data of train says base_currency {stated!r}, but the source's is "
             f"{source.base_currency!r}: leave it out of data"
         )
-        raise ConfigError(msg)
     return {**given, _AS_OF: as_of.isoformat(), _CURRENCY: source.base_currency}
 
 
@@ -41,8 +38,7 @@ def _require_same_date(stated: Any, as_of: pd.Timestamp) -> None:  # noqa: ANN40
         return
     moment = parse_time(stated, name="as_of in data of train")
     if moment != as_of:
-        msg = (
+        raise LeakageError(
             f"data of train says as_of {moment.isoformat()}, but the model learns what was known "
             f"until {as_of.isoformat()}, the argument as_of: leave it out of data"
         )
-        raise LeakageError(msg)

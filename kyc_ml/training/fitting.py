@@ -1,7 +1,5 @@
 """Fit on parts in order of time: which rows stop, calibrate, and teach the last fit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """Why labelled rows hold no positive: cases that became known only after labels were read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

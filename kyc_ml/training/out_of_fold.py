@@ -4,8 +4,6 @@ Training evaluates a model by it, and a later evaluation computes it again from 
 the data: the folds, the trees and the maps follow from the configuration.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,12 +62,11 @@ def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) 
     owners, positives = np.unique(customers).size, int(target.sum())
     fewest = min(owners, positives, target.size - positives)
     if fewest < folds:
-        msg = (
+        raise DatasetError(
             f"{folds} folds by customer need as many customers and rows of each class, got "
             f"{owners} customers and {positives} positives of {target.size} rows: ask for fewer "
             "folds, or check cases and the dates"
         )
-        raise DatasetError(msg)
     split = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     fold = np.empty(target.size, np.int64)
     # the split reads outcomes and customers only: the first argument just has the right length
@@ -133,19 +130,11 @@ def predict_again(
     On the data that it was trained on, with the same versions, they are those of the
     training to the last bit; the figures that the bundle keeps show whether they are.
 
-    Parameters
-    ----------
-    features : FeatureTable of n rows
-        All rows that the model was fitted on, in the order of observations; it holds the
-        model's columns.
-    target : float64 array of shape (n,)
-        Outcomes as they were known on the training date.
-
-    Returns
-    -------
-    found : OutOfFold
-    probability : float64 array of shape (n,)
-        By the method of the bundle's own map, fitted on the other folds.
+    `features`: FeatureTable of n rows; all rows that the model was fitted on, in the order of
+    observations; it holds the model's columns.
+    `target`: float64 array of shape (n,); outcomes as they were known on the training date.
+    Returns what was found and the probabilities, float64 of shape (n,), by the method of the
+    bundle's own map, fitted on the other folds.
     """
     own = features.reorder(bundle.model.feature_names)
     matrix, _ = own.encode(bundle.vocabularies)
@@ -172,9 +161,8 @@ def segment_rows(features: FeatureTable, config: RunConfig) -> SegmentRows | Non
 def require_customer_folds(config: RunConfig) -> CustomerFoldsConfig:
     """Return the folds of a run that is cross-validated by customer, or raise."""
     if not isinstance(config.splits, CustomerFoldsConfig):
-        msg = (
+        raise ConfigError(
             f"splits.method is {config.splits.method}: only a model cross-validated by customer "
             "(customer_folds) has out-of-fold rows; this one was evaluated on its test part"
         )
-        raise ConfigError(msg)
     return config.splits

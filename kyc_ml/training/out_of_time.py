@@ -1,7 +1,5 @@
 """Training on parts in order of time."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The names that MLflow shows of a training run; see `kyc_ml.registry.tracking`."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

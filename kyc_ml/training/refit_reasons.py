@@ -1,7 +1,5 @@
 """The reasons that a refit gives, by contrast with the same training rows for every refit."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from typing import Final
 

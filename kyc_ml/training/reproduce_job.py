@@ -1,7 +1,5 @@
 """run_reproduce: train again from a run's own record, and compare the bundles byte by byte."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time
@@ -69,21 +67,11 @@ def run_reproduce(
 ) -> ReproductionResult:
     """Train again from a run's own record and compare the bundles; nothing is registered.
 
-    Parameters
-    ----------
-    run : str
-        Id of the run, or ``models:/name@alias`` or ``models:/name/version``.
-    data : Path
-        Folder with exactly the files that the run was trained on.
-    threads : int or None
-        Threads to train with; None takes as many as the run.
-
-    Raises
-    ------
-    RegistryError
-        If there is no such run, or it has no record.
-    SourceError
-        If a data file is missing or differs from the record; all are named.
+    `run`: id of the run, or ``models:/name@alias`` or ``models:/name/version``.
+    `data`: folder with exactly the files that the run was trained on.
+    `threads`: threads to train with; None takes as many as the run.
+    Raises RegistryError if there is no such run, or it has no record; SourceError if a data file is
+    missing or differs from the record; all are named.
     """
     clock = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:

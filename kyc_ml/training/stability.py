@@ -1,7 +1,5 @@
 """How much of a model is chance: refits by other seeds and on other samples of customers."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -129,11 +127,10 @@ def measure_stability(
         if progress is not None:
             progress(number + 1, n)
     if len(refits) < 2:
-        msg = (
+        raise DatasetError(
             f"only {len(refits)} of {n} bootstrap samples of {train.target.size} training rows "
             f"with {int(train.target.sum())} positives hold both classes: widen the part 'train'"
         )
-        raise DatasetError(msg)
     return _summarise(kind, refits, later, shown, reasons, fitted=fitted, skipped=n - len(refits))
 
 
@@ -153,8 +150,7 @@ def _require_refits(name: str, later: LabelledRows, config: StabilityConfig) -> 
     """Return the later rows that every refit explains, and how many refits there are."""
     n = getattr(config, name)
     if not n:
-        msg = f"{name} must be at least 2, got 0: set stability.{name}"
-        raise ValueError(msg)
+        raise ValueError(f"{name} must be at least 2, got 0: set stability.{name}")
     positives, rows = int(later.target.sum()), later.target.size
     require_both_classes("stability", positives, rows, cure="widen the part of the later rows")
     every = np.arange(rows)

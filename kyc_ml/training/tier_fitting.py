@@ -1,7 +1,5 @@
 """Propose the cut-offs of a tier policy from rows with known outcomes; nothing is written."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -152,9 +150,8 @@ def fit_policy(
         rows, left_out, until = mature_rows(
             bundle, tables, in_force, since=start, as_of=as_of, reporter=reporter
         )
-    proposal = propose(rows, in_force)
     return FitResult(
-        proposal=proposal,
+        proposal=propose(rows, in_force),
         in_force=in_force,
         judged=evaluate_cut_offs(rows, in_force),
         rows=rows.proba.size,
@@ -190,13 +187,12 @@ def require_unseen(
         if is_cross_validated(bundle)
         else "leave --since out to fit on the rows that it has not seen"
     )
-    msg = (
+    raise LeakageError(
         f"--since is {say_moment(start, zone_of(bundle))}, but the model learned from rows decided "
         f"before {say_moment(unseen, zone_of(bundle))}: their probabilities are too good, and "
         f"cut-offs fitted on them biased; {cure}, name that date or a later one, or force it with "
         "--learned-rows: the proposal then states it"
     )
-    raise LeakageError(msg)
 
 
 def mature_rows(

@@ -1,7 +1,5 @@
 """run_tiers_fit: read a model and its data, propose the cut-offs of its tier policy, write them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """run_train: read, train, register, and leave a page to look at."""
 
-from __future__ import annotations
-
 import shlex
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The report of a training run: plots, tables and explained examples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 
@@ -162,8 +160,7 @@ def explain_examples(
     bundle: Bundle, evidence: HoldoutPredictions, rows: list[int]
 ) -> tuple[Example, ...]:
     """Score the chosen rows as the batch job would, with their reasons."""
-    picked = evidence.features.take(rows)
-    scores = score_features(bundle, picked).to_pylist()
+    scores = score_features(bundle, evidence.features.take(rows)).to_pylist()
     return tuple(
         _example(bundle, score, outcome=evidence.target[row])
         for row, score in zip(rows, scores, strict=True)

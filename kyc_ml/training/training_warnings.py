@@ -1,7 +1,5 @@
 """Warnings about a valid result: too few positives, or a tier that does not fit its rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

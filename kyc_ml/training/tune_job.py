@@ -1,7 +1,5 @@
 """run_tune: read, search parameters on folds, compare the best on other rows, write and log it."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -83,11 +81,10 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
             [_child(trial, tuned.config.tuning.objective) for trial in tuned.search.trials],
         )
     except RegistryError as error:
-        msg = (
+        raise type(error)(
             f"{error}\nthe parameters are in {out} and the study in {study}: the same command "
             "again repeats no trial, compares once more, and logs the run"
-        )
-        raise type(error)(msg) from None
+        ) from None
     logging = time.perf_counter() - clock
     return replace(
         tuned,

@@ -1,7 +1,5 @@
 """What a validator would say of a model's figures on rows it did not learn from, in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

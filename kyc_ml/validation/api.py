@@ -4,8 +4,6 @@ The rules are those of the command line, but nothing is read from a path, writte
 logged. Times are timestamps with a zone, or ISO text, which is UTC unless it says otherwise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

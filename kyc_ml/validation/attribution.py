@@ -1,7 +1,5 @@
 """Compute SHAP contributions of many rows; keep sums, reasons and the largest error."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """run_audit: test on the user's own data that features and labels are point in time."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence
@@ -107,17 +105,12 @@ def run_audit(
 ) -> AuditResult:
     """Audit the features that a configuration chooses, and their mature labels.
 
-    Parameters
-    ----------
-    as_of : Timestamp or None
-        Observations before it are audited, with the labels known then; later rows are the
-        future. None is the end of the data: see `end_of_data`.
-    times : int
-        Decision times to sample.
-    out : Path or None
-        JSON file to write.
-    earlier : Path or None
-        Data folder of an earlier extract: features of the past must have the same values in both.
+    `as_of`: observations before it are audited, with the labels known then; later rows are the
+    future. None is the end of the data: see `end_of_data`.
+    `times`: decision times to sample.
+    `out`: JSON file to write.
+    `earlier`: data folder of an earlier extract: features of the past must have the same values in
+    both.
     """
     run = load_section(config, RunConfig)
     declared = load_section(source, SourceMapping).attributes

@@ -1,7 +1,5 @@
 """All checks, in the order of a report."""
 
-from __future__ import annotations
-
 from types import MappingProxyType
 from typing import Final
 
@@ -47,11 +45,10 @@ def choose_checks(only: tuple[str, ...]) -> tuple[Procedure, ...]:
     known = {*PROCEDURES, *FAMILIES}
     for name in only:
         if name not in known:
-            msg = (
+            raise ConfigError(
                 f"--only {name!r} is neither a check nor a family{hint(name, known)}; families: "
                 f"{', '.join(FAMILIES)}"
             )
-            raise ConfigError(msg)
     return tuple(
         each
         for name, each in PROCEDURES.items()

@@ -1,7 +1,5 @@
 """The declaration of a validation check."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal

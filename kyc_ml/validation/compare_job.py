@@ -1,7 +1,5 @@
 """run_compare: compare a challenger with a champion on rows that are new to both."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import time

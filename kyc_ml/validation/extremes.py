@@ -1,7 +1,5 @@
 """Find the extreme value in a table, and the row that it belongs to."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Compare observed and expected positives in parts of the rows, such as segments or groups."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Final
@@ -28,8 +26,7 @@ def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]
     Observed over expected with its interval at 95% and its tests; see `observed_over_expected`. NaN
     where no positive is expected.
     """
-    ratio = observed_over_expected(target, proba, customers)
-    figures = asdict(ratio)
+    figures = asdict(observed_over_expected(target, proba, customers))
     return {
         "rows": int(target.size),
         "positives": int(target.sum()),

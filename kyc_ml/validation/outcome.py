@@ -55,11 +55,10 @@ class Outcome:
         declared = {measure.name for measure in check.measures} | procedure.tables.keys()
         computed = self.values.keys() | self.tables.keys()
         if declared != computed:
-            msg = (
+            raise ValueError(
                 f"check {check.id}: {sorted(declared ^ computed)} must be both declared in "
                 f"families/{check.family}.yaml and computed"
             )
-            raise ValueError(msg)
         found = []
         for measure in check.measures:
             given = self.values[measure.name]

@@ -1,7 +1,5 @@
 """Change the features of a sample of rows, and score them again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self

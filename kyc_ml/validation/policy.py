@@ -1,7 +1,5 @@
 """The validation policy: settings of the checks, and the gates on their figures."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
@@ -33,8 +31,7 @@ class _Bounded(Section):
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:
         if self.at_least is None and self.at_most is None:
-            msg = f"{self.figure!r} needs at_least, at_most or both"
-            raise ValueError(msg)
+            raise ValueError(f"{self.figure!r} needs at_least, at_most or both")
         return self
 
 
@@ -105,8 +102,7 @@ class Group(Section):
     @model_validator(mode="after")
     def _cuts_rise(self) -> Self:
         if list(self.cuts) != sorted(set(self.cuts)):
-            msg = f"cuts of {self.feature!r} must rise, got {list(self.cuts)}"
-            raise ValueError(msg)
+            raise ValueError(f"cuts of {self.feature!r} must rise, got {list(self.cuts)}")
         return self
 
 

@@ -1,7 +1,5 @@
 """Probe labels for leaks: each feature alone, each of its values, and shuffled labels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -136,8 +134,7 @@ def pure_values(
                     rows = int(here.sum())
                     found.append((spec.name, values[value], rows, int(counts[value]), ill, share))
     columns = ["feature", "value", "rows", "positives", "customers", "of_all"]
-    table = pd.DataFrame(found, columns=columns)
-    return table.sort_values(
+    return pd.DataFrame(found, columns=columns).sort_values(
         ["positives", "feature", "value"], ascending=[False, True, True], ignore_index=True
     )
 

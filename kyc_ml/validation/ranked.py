@@ -1,7 +1,5 @@
 """Conditions and constants of checks that rank rows."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The results of a validation: figures, tables, verdicts, and the report with all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

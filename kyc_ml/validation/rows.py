@@ -1,7 +1,5 @@
 """The scored rows of a validation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Split rows into segments and protected groups."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Find regions where a model may be wrong on one half of the customers, for the other half."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 

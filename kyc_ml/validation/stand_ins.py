@@ -1,7 +1,5 @@
 """Features whose missing values say what a field says that the model does not have."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Final
 

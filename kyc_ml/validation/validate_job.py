@@ -1,7 +1,5 @@
 """run_validate: validate a model against a policy, from its bundle and the data alone."""
 
-from __future__ import annotations
-
 import shlex
 import time
 from dataclasses import dataclass, replace
@@ -161,8 +159,7 @@ def _require_another(
     if not is_among(who, trainers):
         return
     if validator is not None:
-        msg = f"--validator {who} trained the model: another person must validate it"
-        raise ConfigError(msg)
+        raise ConfigError(f"--validator {who} trained the model: another person must validate it")
     reporter.warning(
         f"you are logged in as {who}, who trained the model: this report cannot promote it; name "
         "another person with --validator"

@@ -637,7 +637,7 @@ def test_tables_read_once_for_several_models_survive_a_kill(night, tmp_path, ref
         pytest.raises(RuntimeError, match="killed"),
         read_once(night.source, night.data, place=tmp_path / "tables", reporter=_Said()),
     ):
-        raise RuntimeError("killed")  # noqa: EM101
+        raise RuntimeError("killed")
     said = _Said()
     with read_once(night.source, night.data, place=tmp_path / "tables", reporter=said) as tables:
         assert any(line.startswith("reading: done ") for line in said.lines)

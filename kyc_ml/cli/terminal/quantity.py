@@ -1,7 +1,5 @@
 """A number with its unit: text for people, the number itself for a log that a program reads."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from kyc_ml.display import say_count

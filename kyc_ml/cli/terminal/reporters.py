@@ -240,8 +240,7 @@ class JsonLines(Terminal):
     """A log for programs: one JSON object a line on standard error.
 
     Each has time (ISO, UTC), level (info, warning, error), event (step, note, table, summary,
-    error) and the fields of `about`. The last summary is printed as text too, on standard
-    output.
+    error) and the fields of `about`. The last summary is printed as text too, on standard output.
     """
 
     def __init__(self, *, several: bool = False) -> None:

@@ -1,7 +1,5 @@
 """Data frames and figures as tables of a terminal."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Lines of a given width: broken between words and Chinese characters, never inside a word."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Contributions of many rows to their scores, feature by feature."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Two models compared: which rows change tier."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Differences between two models with their intervals."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure

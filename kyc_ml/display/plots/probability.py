@@ -1,7 +1,5 @@
 """Reliability and distribution of probabilities."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

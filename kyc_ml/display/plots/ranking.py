@@ -1,7 +1,5 @@
 """Curves of how well scores rank."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 
@@ -94,8 +92,7 @@ def _thin(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """
     if x.size <= 4 * _COLUMNS:
         return x, y
-    column = (x * _COLUMNS).astype(np.int64)
-    starts = np.flatnonzero(np.diff(column, prepend=-1))
+    starts = np.flatnonzero(np.diff((x * _COLUMNS).astype(np.int64), prepend=-1))
     kept: list[int] = []
     for start, end in zip(starts, [*starts[1:], x.size], strict=True):
         part = y[start:end]

@@ -1,7 +1,5 @@
 """Plots of feature importance and of the contributions to one score."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

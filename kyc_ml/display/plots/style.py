@@ -1,7 +1,5 @@
 """The house style of all figures: colours, axes, legends, fonts."""
 
-from __future__ import annotations
-
 import io
 import struct
 import textwrap

@@ -1,7 +1,5 @@
 """Plot of the rows in each tier and their rate of positives."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """The parts and the folds of a split on an axis of time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

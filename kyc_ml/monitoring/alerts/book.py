@@ -5,8 +5,6 @@ and marked as done once a route has accepted it. A job that is killed in between
 under the same identifier.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sqlite3
@@ -166,8 +164,7 @@ class AlertBook:
         """
         today, day = self.time[:10], until.isoformat()
         if day <= today:
-            msg = f"--until {day} must be later than today ({today}, UTC)"
-            raise ConfigError(msg)
+            raise ConfigError(f"--until {day} must be later than today ({today}, UTC)")
         said = f"until {day}: {reason}"
         self._change(identifier, "snoozed", who=owner, said=said, snoozed_until=day)
 
@@ -184,11 +181,10 @@ class AlertBook:
         with self.transaction() as database:
             known = {each.id: each for each in _read(database, "is_open")}
             if identifier not in known:
-                msg = (
+                raise ConfigError(
                     f"no open alert {identifier!r} in {self.folder}{hint(identifier, known)}: "
                     "kyc-ml alerts list"
                 )
-                raise ConfigError(msg)
             _save(database, replace(known[identifier], **state))
             self.write(database, identifier, what, who=who, said=said)
 

@@ -1,7 +1,5 @@
 """Delivery: every message that is due, until a route has accepted it."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import sqlite3

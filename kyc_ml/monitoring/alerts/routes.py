@@ -1,7 +1,5 @@
 """The routes of a message: a file, a web address, e-mail, syslog."""
 
-from __future__ import annotations
-
 import json
 import os
 import smtplib
@@ -81,8 +79,7 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
     thread.start()
     thread.join(seconds)
     if not ended:
-        msg = f"no end after {seconds:g} seconds"
-        raise RouteError(msg)
+        raise RouteError(f"no end after {seconds:g} seconds")
     error = ended[0]
     if isinstance(error, (OSError, smtplib.SMTPException, HTTPException, ValueError)):
         raise RouteError(_reason(error)) from None
@@ -127,8 +124,7 @@ def _secret(variable: str | None) -> str | None:
         return None
     found = os.environ.get(variable)
     if not found:
-        msg = f"the environment variable {variable} is not set"
-        raise RouteError(msg)
+        raise RouteError(f"the environment variable {variable} is not set")
     return found
 
 
@@ -154,16 +150,14 @@ def _post(message: Message, route: WebhookRoute) -> None:
             return
     except HTTPError as error:
         error.close()
-        msg = f"the server answered {error.code}"
-        raise RouteError(msg) from None
+        raise RouteError(f"the server answered {error.code}") from None
 
 
 def _context(ca_file: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError):
-        msg = f"ca_file {ca_file} is not a PEM file that can be read"
-        raise RouteError(msg) from None
+        raise RouteError(f"ca_file {ca_file} is not a PEM file that can be read") from None
 
 
 def _mail(message: Message, route: EmailRoute) -> None:

@@ -1,7 +1,5 @@
 """The texts of alerts in both languages."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final

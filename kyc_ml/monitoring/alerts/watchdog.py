@@ -1,7 +1,5 @@
 """The watchdog: finds nights that did not arrive, from the folders alone."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, time, timedelta

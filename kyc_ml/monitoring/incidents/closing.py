@@ -1,7 +1,5 @@
 """Close an incident, and write its report in both languages."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,8 +29,7 @@ def run_incident_close(
     incident = find_incident(identifier, log=log, closed=True)
     if incident.is_open:
         if not who.strip() or not conclusion.strip():
-            msg = "--name and --conclusion must not be empty: the audit log keeps both"
-            raise ConfigError(msg)
+            raise ConfigError("--name and --conclusion must not be empty: the audit log keeps both")
         effect = asdict(EFFECTS["close"].fill(ends=_ends(incident)))
         entry = incident.write("closed", actor=who, log=log, conclusion=conclusion, effect=effect)
         incident = replace(incident, entries=(*incident.entries, entry))
@@ -50,14 +47,13 @@ def write_report(incident: Incident, *, language: Language) -> str:
     for entry in incident.entries:
         facts = entry.facts
         what = " ".join(filter(None, (getattr(WHAT[facts["what"]], language), facts["step"])))
-        effect = facts.get("effect", {}).get(language, "")
         cells = (
             entry.sequence,
             entry.time[:19].replace("T", " "),
             incident.since(entry),
             what,
             f"{entry.actor} ({entry.account})",
-            effect,
+            facts.get("effect", {}).get(language, ""),
         )
         rows.append(f"| {' | '.join(_cell(each) for each in cells)} |")
     text = getattr(REPORT, language).format(

@@ -1,7 +1,5 @@
 """Open an incident: by a signal of the highest severity, or by a person."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Playbooks: the steps of an incident, and the departments that are notified."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -25,8 +23,7 @@ _Found = TypeVar("_Found")
 
 def _find(name: str, known: Mapping[str, _Found], what: str) -> _Found:
     if name not in known:
-        msg = f"no {what} is named {name!r}{hint(name, known)}: {', '.join(known)}"
-        raise ConfigError(msg)
+        raise ConfigError(f"no {what} is named {name!r}{hint(name, known)}: {', '.join(known)}")
     return known[name]
 
 

@@ -1,7 +1,5 @@
 """Incidents, as the audit log has them: their only record, in which every edit is found."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -62,8 +60,7 @@ class Incident:
     def write(self, what: str, *, actor: str, log: Path, **facts: Any) -> Entry:  # noqa: ANN401  JSON
         """Add an entry of this incident to the audit log; see `record_entry`."""
         if not is_named(actor):
-            msg = f"incident {self.id}: --name needs the name of a person"
-            raise ConfigError(msg)
+            raise ConfigError(f"incident {self.id}: --name needs the name of a person")
         content = {"incident": self.id, "what": what, "step": "", "action": "", **facts}
         return record_entry(
             "incident",

@@ -1,7 +1,5 @@
 """The steps of an incident: each says its effect first, and acts when a person says so."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -85,12 +83,11 @@ def _plan_change(step: Step, incident: Incident, request: StepRequest) -> _Plann
     del request
     name = None if step.config is None else load_section(step.config, RunConfig).name
     if name not in (None, incident.model):
-        msg = (
+        raise ConfigError(
             f"step {step.step}: {step.config} is of the model {name}, the incident of "
             f"{incident.model or 'all models'}: a card replaces the model of its name; name the "
             "configuration in the playbook, or open an incident of that model"
         )
-        raise ConfigError(msg)
     facts = {} if step.config is None else {"config": str(Path(step.config).absolute())}
     effect = EFFECTS[step.action].fill(model=name_model(incident.model), config=step.config)
     return _Planned(effect=effect, facts=facts)
@@ -110,8 +107,7 @@ def _plan_champion(step: Step, incident: Incident, request: StepRequest) -> _Pla
     stack = champions(entries, model=incident.model)
     after = made.version if made else next(iter(stack[-2:-1]), "")
     if made is None and (not before or (kind == "rollback" and not after)):
-        msg = f"{incident.model} has no champion to {step.action}: take another step"
-        raise RegistryError(msg)
+        raise RegistryError(f"{incident.model} has no champion to {step.action}: take another step")
 
     def act() -> list[str]:
         if made is None:
@@ -128,8 +124,7 @@ def _plan_champion(step: Step, incident: Incident, request: StepRequest) -> _Pla
 
 def _require_done(result: PromotionResult) -> None:
     if result.refusals:
-        msg = "refused:\n" + "\n".join(f"  - {each}" for each in result.refusals)
-        raise GateError(msg)
+        raise GateError("refused:\n" + "\n".join(f"  - {each}" for each in result.refusals))
 
 
 def _plan_floor(step: Step, incident: Incident, request: StepRequest) -> _Planned:
@@ -137,8 +132,7 @@ def _plan_floor(step: Step, incident: Incident, request: StepRequest) -> _Planne
     assert step.rule is not None  # noqa: S101  `Step` demands it
     path = request.overrides
     if path.suffix.lower() == ".csv":
-        msg = f"--overrides {path}: a rule has no place in CSV: name a YAML file"
-        raise ConfigError(msg)
+        raise ConfigError(f"--overrides {path}: a rule has no place in CSV: name a YAML file")
     book = load_overrides(path) if path.exists() else OverrideBook()
     known = {each.code: each for each in book.rules}
     rule = known.get(step.rule.code) or _floor_rule(step.rule, incident, request)

@@ -1,7 +1,5 @@
 """The texts of incidents in both languages."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Columns that match no contracted column: proposed as attributes, or listed as unused."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from dataclasses import replace

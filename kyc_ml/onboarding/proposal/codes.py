@@ -1,7 +1,5 @@
 """Translation of codes into the contract's words; unknown codes are left to the user."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

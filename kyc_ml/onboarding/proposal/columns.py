@@ -1,7 +1,5 @@
 """One contracted column from a column of the user: a tried expression and its evidence."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

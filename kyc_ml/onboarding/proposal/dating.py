@@ -4,8 +4,6 @@ A label rarely has the time at which it became known. Without such a column a de
 shown, because a label that is known immediately would reveal the outcome to features.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final

@@ -1,7 +1,5 @@
 """Features that a proposed source allows, by family, and data that would allow more."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence

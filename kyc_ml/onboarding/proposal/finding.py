@@ -4,8 +4,6 @@ Files of the same shape are one source: those of a sub-folder, or with names tha
 digits.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing

@@ -1,7 +1,5 @@
 """Written forms of times: formats, and the shapes of the texts that they read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Guesses with their evidence, tables of guesses, and what the user must decide."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime

@@ -3,8 +3,6 @@
 The module `dating` decides when they happened and when they became known.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final

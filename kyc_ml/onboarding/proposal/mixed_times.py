@@ -4,8 +4,6 @@ Forms with the year first or with a month in letters exclude each other: only on
 value. Day and month can be exchanged: there, a value must exclude one order.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

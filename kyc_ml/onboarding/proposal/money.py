@@ -4,8 +4,6 @@ Amounts in several currencies are converted by the rates of the day if a file ha
 the user must give the rates.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import Final
 

@@ -4,8 +4,6 @@ The shapes of the values show what a mark means. The expression checks the form 
 again, so that a later value of another form goes to quarantine and is not misread.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The customer of each file's rows, by keys that other files contain."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """The table of transactions: its file, and customer and direction of each booking."""
 
-from __future__ import annotations
-
 import math
 import re
 from datetime import datetime

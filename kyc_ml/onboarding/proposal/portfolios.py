@@ -1,7 +1,5 @@
 """Files about customers without bookings: snapshots, panels by month, and applications."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta

@@ -1,7 +1,5 @@
 """The tables other than transactions: customers, accounts, events, reports of third parties."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final

@@ -1,7 +1,5 @@
 """A source mapping proposed from a folder of unknown files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -126,8 +124,7 @@ def propose_source(
     engine: a proposal has columns, shapes, shares, and codes where a CASE expression needs them
     (at most 12 short values with many rows each, no identifiers).
 
-    Raises SourceError if there is no such folder or zone, or no file of it fits a contracted
-    table.
+    Raises SourceError if there is no such folder or zone, or no file of it fits a contracted table.
 
     `timezone`: IANA zone of times without one; None: guessed, and marked as a guess.
     `base_currency`: ISO 4217; None: guessed from a column of currencies, XXX without one.
@@ -277,8 +274,7 @@ def _labels(draft: _Draft) -> None:
             draft.put(of_payments)
     found = choose_file(engine, REVIEWS, draft.taken, fits_reviews)
     if found is not None:
-        end = _end(draft, found[1])
-        proposals = propose_reviews(bank, *found, end)
+        proposals = propose_reviews(bank, *found, _end(draft, found[1]))
         if draft.payments is not None:
             for made in proposals:
                 keep_booked(engine, made, draft.payments.table)
@@ -317,8 +313,7 @@ def _profile_of_flagged(draft: _Draft, sample: FileSample, parts: RoleParts) -> 
     if CUSTOMERS in draft.tables or draft.span is None:
         return
     rest = {role: part for role, part in parts.items() if role not in {LABEL, LABEL_TIME}}
-    start = draft.span[0]
-    draft.put(propose_plain(draft.bank, sample, rest, CUSTOMERS, start=start))
+    draft.put(propose_plain(draft.bank, sample, rest, CUSTOMERS, start=draft.span[0]))
 
 
 def _end(draft: _Draft, parts: RoleParts) -> datetime | None:

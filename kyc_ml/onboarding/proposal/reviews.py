@@ -1,7 +1,5 @@
 """Decisions on customers, such as loans: reviews, their outcomes, and the terms applied for."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Which column plays which role in a table: names propose, values decide."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final

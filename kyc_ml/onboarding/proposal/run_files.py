@@ -1,7 +1,5 @@
 """Run configurations for a proposed source, and their tier policy."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,8 +108,7 @@ def tiers_text(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> s
 def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
     if CASES not in accepted:
         return None
-    cases = accepted[CASES]
-    of_bookings = TRANSACTION_ID in cases.column_names
+    of_bookings = TRANSACTION_ID in accepted[CASES].column_names
     order = (REVIEWS, TRANSACTIONS) if of_bookings else (REVIEWS, CUSTOMERS, TRANSACTIONS)
     name = next((each for each in order if each in accepted), None)
     if name is None:

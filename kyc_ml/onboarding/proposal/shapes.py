@@ -1,7 +1,5 @@
 """Shapes of a column's texts: every digit is replaced by 9, so that no value is shown."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final

@@ -3,8 +3,6 @@
 Guesses are reported for the user to confirm.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections import Counter

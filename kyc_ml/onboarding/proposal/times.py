@@ -3,8 +3,6 @@
 A reading counts if at least `ENOUGH` of the values become a time between 1900 and 2100.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -305,6 +303,5 @@ def why_no_time(column: ColumnSample) -> str:
 
 def _masked(shape: str) -> str:
     """Mask the letters of a shape; what belongs to dates in Chinese stays."""
-    upper = re.sub("[A-Z]", "A", shape.replace(ZERO, "9"))
-    lower = re.sub("[a-z]", "a", upper)
+    lower = re.sub("[a-z]", "a", re.sub("[A-Z]", "A", shape.replace(ZERO, "9")))
     return re.sub(r"[^\x00-\x7f年月日时分秒点上下午星期周]", "?", lower)

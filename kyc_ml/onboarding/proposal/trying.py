@@ -1,7 +1,5 @@
 """Checks of a proposed table by the contract, on the sample."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Final
 

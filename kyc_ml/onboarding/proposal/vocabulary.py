@@ -5,8 +5,6 @@ currencies, countries), ``time_forms.yaml`` and ``sentences.yaml`` (texts of a p
 only evidence: the values must agree with it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from functools import cache

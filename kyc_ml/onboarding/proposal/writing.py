@@ -1,7 +1,5 @@
 """A proposal as YAML that a person can read, correct and keep."""
 
-from __future__ import annotations
-
 import json
 import re
 import textwrap

@@ -1,7 +1,5 @@
 """The account of each payment, and the balance after it."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.random import Generator
 

@@ -1,7 +1,5 @@
 """Events other than payments: logins, new phones, forgotten passwords, documents."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Final
 

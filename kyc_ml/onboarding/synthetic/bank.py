@@ -1,7 +1,5 @@
 """The whole bank: draws every part from its own random stream and puts them together."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """Labels as a bank learns them: late, incomplete, and some of them false alarms."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

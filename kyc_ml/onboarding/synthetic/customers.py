@@ -1,7 +1,5 @@
 """Customers as they are when the relationship begins."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -6,8 +6,6 @@ high only where signs meet: large for the customer and from the own device at ni
 and abroad. Each label is a separate Bernoulli draw.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Final
 

@@ -3,8 +3,6 @@
 They satisfy the published checks; likeness to a number in use is chance.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -7,8 +7,6 @@ first burst of each fraudulent kind is planted for certain: its probability is 1
 other kinds are honest for certain: purchases at night, new phones, journeys.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final

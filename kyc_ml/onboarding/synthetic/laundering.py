@@ -10,8 +10,6 @@ The honest ones stay in the bank. The first scheme of each typology is planted f
 it is whole, and its probability is 1. A customer in no scheme has probability 0.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import count
@@ -61,8 +59,7 @@ class Scheme:
 class Involvement:
     """Customers in schemes, one position each: arrays of shape (n_members,).
 
-    `start` and `end` are the customer's first and last payment of the scheme,
-    microseconds of UTC.
+    `start` and `end` are the customer's first and last payment of the scheme, microseconds of UTC.
     """
 
     customer: Ints
@@ -197,8 +194,7 @@ def _draw_scheme(
     # about as many begin in each month, so that two periods differ little by chance; a bank of
     # a few thousand customers would otherwise show a model as badly calibrated that is not
     turn = next(turns[typology, guilty, new]) + 2 * typology + guilty
-    luck = rhythm.spread(np.array([turn]))
-    part = float(rhythm.follow_trend(luck, trend)[0])
+    part = float(rhythm.follow_trend(rhythm.spread(np.array([turn])), trend)[0])
     start_day = first + int(part * (config.days - 2 * WAVE_DAYS - first))
     if typology == v.DORMANT_REACTIVATION:
         # The last quiet day, so that nothing but the scheme ends the sleep.

@@ -1,7 +1,5 @@
 """Counterparties, devices and accounts of the customers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

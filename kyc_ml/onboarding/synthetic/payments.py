@@ -1,7 +1,5 @@
 """Honest payments of customers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

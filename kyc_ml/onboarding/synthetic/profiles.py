@@ -1,7 +1,5 @@
 """Versions of the profiles: the facts that the bank recorded of a customer, with dates."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

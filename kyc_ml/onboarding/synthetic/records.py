@@ -4,8 +4,6 @@ Words, customers, counterparties and devices are positions; -1 stands for none. 
 microseconds of UTC since 1970.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final, TypeVar

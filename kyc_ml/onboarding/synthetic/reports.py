@@ -1,7 +1,5 @@
 """Third-party reports on customers: bureau scores, adverse media, due diligence."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -1,7 +1,5 @@
 """When things happen: weekdays, hours of the day, months; local time of the bank."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Final
 

@@ -4,8 +4,6 @@ Amounts are CNY, times microseconds of UTC. A wave starts at `start` and lasts l
 `WAVE_DAYS` days.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final
 

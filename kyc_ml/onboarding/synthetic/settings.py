@@ -1,7 +1,5 @@
 """Settings of the synthetic bank, and its period."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Final
 
@@ -39,13 +37,11 @@ class BankConfig(Section):
     """Expected share of transactions that are fraudulent.
 
     Denser than life, where it is 0.001 to 0.1 %: a bank of this size would have too few
-    frauds to learn from and to measure with.
-    """
+    frauds to learn from and to measure with."""
     launderer_share: float = Field(default=0.12, gt=0.0, le=0.2)
     """Expected share of customers who launder at some time; denser than life, as frauds are.
 
-    The members of scatter-gather schemes come on top of it: about a tenth more.
-    """
+    The members of scatter-gather schemes come on top of it: about a tenth more."""
     late_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """Share of transactions that the institution knows 2 to 72 hours late."""
     fraud_detected_share: float = Field(default=0.93, ge=0.0, le=1.0)
@@ -68,8 +64,7 @@ class BankConfig(Section):
             msg = f"start must be an ISO date such as 2024-01-01, got {value!r}"
             raise ValueError(msg) from None
         if not FIRST_START <= day <= dt.date(2100, 1, 1):
-            msg = f"start must lie between {FIRST_START} and 2100-01-01, got {value}"
-            raise ValueError(msg)
+            raise ValueError(f"start must lie between {FIRST_START} and 2100-01-01, got {value}")
         return day.isoformat()
 
     @property

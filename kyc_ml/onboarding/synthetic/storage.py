@@ -38,11 +38,10 @@ def save_bank(bank: SyntheticBank, folder: FilePath, *, overwrite: bool = False)
         saved = True
     except OSError as error:
         reason = error.strerror or str(error)
-        msg = (
+        raise OutputError(
             f"the bank cannot be written to {folder}: {reason}; free some space or choose "
             "another folder, then save again"
-        )
-        raise OutputError(msg) from None
+        ) from None
     finally:
         # an existing folder may hold files of the user: only a new one is removed
         if not saved and not existed:
@@ -51,15 +50,13 @@ def save_bank(bank: SyntheticBank, folder: FilePath, *, overwrite: bool = False)
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        msg = f"{folder} is a file: choose a folder"
-        raise OutputError(msg)
+        raise OutputError(f"{folder} is a file: choose a folder")
     count = sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
     if count and not overwrite:
-        msg = (
+        raise OutputError(
             f"folder {folder} already holds {count} file(s) or folder(s): choose an empty "
             "folder, or allow overwriting (overwrite=True)"
         )
-        raise OutputError(msg)
 
 
 def _write_all(files: dict[str, pa.Table], folder: Path) -> None:

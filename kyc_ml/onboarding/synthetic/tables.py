@@ -1,7 +1,5 @@
 """From positions and numbers to contracted Arrow tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Words of the synthetic bank, from ``words.yaml``; inside the generator a word is its position."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Final
 

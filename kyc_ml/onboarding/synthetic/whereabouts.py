@@ -10,8 +10,6 @@ There is no province for card payments in shops abroad, for transfers ordered ab
 orders by phone or computer of customers who live abroad.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -5,8 +5,6 @@ Every figure is computed from the training run; none is written by hand.
 Source of the form: Mitchell et al. 2019, "Model Cards for Model Reporting", FAT*, 220-229.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Limitations that follow from the figures of a training run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Final

@@ -7,8 +7,6 @@ Source: Cawley and Talbot 2010, Journal of Machine Learning Research 11, 2079-21
 Simon 2006, BMC Bioinformatics 7, 91.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -110,13 +108,12 @@ def prepare_folds(
     )
     folds = split.inner_folds(everything, "")
     require_classes_in([*folds, *(each for one in outer for each in one.folds)])
-    nothing = split.part(everything[:0])
     return TuningRows(
         features=features,
         folds=folds,
         final=fold_rows(
             "all rows out of fold",
-            {"fit": nothing, "test": split.part(everything)},
+            {"fit": split.part(everything[:0]), "test": split.part(everything)},
             split.times,
             as_of,
         ),

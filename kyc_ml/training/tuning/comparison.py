@@ -1,7 +1,5 @@
 """Whether the chosen parameters beat the configuration's own on rows that no choice saw."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -1,7 +1,5 @@
 """The objectives of tuning: one number from outcomes, margins and days."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from sklearn.metrics import average_precision_score, log_loss

@@ -1,7 +1,5 @@
 """The rows that tuning may use: folds before calibration and test, and the parts of the run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 

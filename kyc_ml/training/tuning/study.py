@@ -3,8 +3,6 @@
 Source: Akiba et al. 2019, Optuna: A Next-generation Hyperparameter Optimization Framework, KDD.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time
@@ -164,11 +162,10 @@ def _open(path: Path, *, config: TuningConfig, identity: str, name: str) -> optu
         msg = f"study {path} cannot be opened as an Optuna study: {reason}; name another --study"
         raise ConfigError(msg) from None
     if attributes.get(_IDENTITY, identity) != identity or (trials and _IDENTITY not in attributes):
-        msg = (
+        raise ConfigError(
             f"study {path} is of other data, another --as-of or other settings: its trials "
             "cannot be compared with new ones; name another --study, or move the file away"
         )
-        raise ConfigError(msg)
     study.set_user_attr(_IDENTITY, identity)
     for trial in trials:  # left by a run that was killed
         if trial.state == TrialState.RUNNING:
@@ -226,11 +223,10 @@ def _suggest(trial: optuna.Trial, own: dict[str, Any], config: TuningConfig) -> 
         given = getattr(config.search, name)
         low, high = min(given.low, own[name]), max(given.high, own[name])
         if given.log and low <= 0:
-            msg = (
+            raise ConfigError(
                 f"model.{name} is {own[name]}, which tuning.search.{name} cannot include while its "
                 "log is true: set log to false"
             )
-            raise ConfigError(msg)
         if isinstance(given, IntRange):
             drawn[name] = trial.suggest_int(name, low, high, log=given.log)
         else:

@@ -1,7 +1,5 @@
 """Search parameters and compare them: on folds in time, or on nested folds by customer."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Count what the alerts of each model find and cost."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

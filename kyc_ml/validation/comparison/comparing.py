@@ -1,7 +1,5 @@
 """Compare two models on the same rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

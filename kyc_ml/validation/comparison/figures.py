@@ -1,7 +1,5 @@
 """Compute the figures of both models and their differences, with paired intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final
 

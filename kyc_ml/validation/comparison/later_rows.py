@@ -1,7 +1,5 @@
 """Choose rows that are new to two models, and compute the features of both."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Final
 
@@ -42,12 +40,11 @@ def first_later(
         return first
     if since < first:
         zone = zone_of(challenger)
-        msg = (
+        raise LeakageError(
             f"--since is {say_moment(since, zone)}, but the models were trained with what was "
             f"known on {say_moment(first, zone)}: they may have learned from the rows between; "
             "name that date or a later one, or leave it out"
         )
-        raise LeakageError(msg)
     return since
 
 

@@ -1,7 +1,5 @@
 """List the rows whose tier changes, and the features that change it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final
 

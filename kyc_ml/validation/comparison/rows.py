@@ -1,7 +1,5 @@
 """The rows that two models are compared on, with the features of each model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

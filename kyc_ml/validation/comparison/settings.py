@@ -1,7 +1,5 @@
 """The objective of a comparison, and what reviews and misses cost."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

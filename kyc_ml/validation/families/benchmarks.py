@@ -1,7 +1,5 @@
 """Benchmarks: a simple model, the expert scorecard, the champion, and cost."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

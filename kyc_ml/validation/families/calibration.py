@@ -1,7 +1,5 @@
 """Calibration: figures of the calibrated probability of the evaluated rows."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

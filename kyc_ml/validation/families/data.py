@@ -1,7 +1,5 @@
 """Data: quality, completeness and leakage of the data behind the figures."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Final
 

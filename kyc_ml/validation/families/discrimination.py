@@ -1,7 +1,5 @@
 """Discrimination: ranking figures, all of the margin of the evaluated rows."""
 
-from __future__ import annotations
-
 from typing import Final, cast
 
 import numpy as np

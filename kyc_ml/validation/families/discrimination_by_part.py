@@ -1,7 +1,5 @@
 """Discrimination by segment, period and typology."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Explanation: additivity, agreement, declared directions, stability of reasons."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Fairness: rates of protected groups at the threshold of 5 % false positives."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, cast

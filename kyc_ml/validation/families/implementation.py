@@ -1,7 +1,5 @@
 """Implementation: reproduction, recorded figures, parity and reconciliation."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np
@@ -87,8 +85,7 @@ def run_parity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApp
         )
         single.append(row.select(list(_COMPARED)).to_pandas())
         evidence.reporter.progress("scoring one by one", place + 1, n)
-    sent = facts.to_arrow().to_pandas()
-    served = Scorer(bundle).predict(sent)
+    served = Scorer(bundle).predict(facts.to_arrow().to_pandas())
     others = {"single": pd.concat(single, ignore_index=True), "served": served}
     lines = []
     for how, found in others.items():

@@ -1,7 +1,5 @@
 """Robustness: changed rows, missing columns, and values outside the training range."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np
@@ -45,13 +43,12 @@ def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome:
         if level == 1.0:
             drop = compare_aucs(sample.target, sample.margin, margin, customers)
     table = pd.DataFrame(lines)
-    usual = table.iloc[_LEVELS.index(1.0)]
     return Outcome(
         values={
             "auc": whole,
             "auc_drop": Value(drop.difference, drop.low, drop.high),
             "auc_drop_low": drop.low,
-            "moved": float(usual["moved"]),
+            "moved": float(table.iloc[_LEVELS.index(1.0)]["moved"]),
         },
         tables={"noise": table},
         notes=(_sampled(sample),),

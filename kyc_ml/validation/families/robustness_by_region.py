@@ -1,7 +1,5 @@
 """Robustness by region: weak spots and overfitting."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 

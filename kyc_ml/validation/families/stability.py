@@ -1,7 +1,5 @@
 """Stability: current rows compared with reference rows, without outcomes."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tiers: order, concentration, migration and overrides of the tiers in force."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Arrange the rows of plots and tables, and write the message of a plot in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -29,8 +27,7 @@ def high_first(table: pd.DataFrame) -> pd.DataFrame:
     if name is None or table[name].isna().any():
         return table
     place = pd.Series(pd.factorize(table[name])[0], index=table.index)
-    block = (place.diff() < 0).cumsum()
-    order = pd.DataFrame({"block": block, "place": -place})
+    order = pd.DataFrame({"block": (place.diff() < 0).cumsum(), "place": -place})
     return table.loc[order.sort_values(["block", "place"], kind="stable").index]
 
 

@@ -1,7 +1,5 @@
 """Compare a report with that of the previous version."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Draw the plots of checks from their tables."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Read a report from its file, and record its verdict in the audit log."""
 
-from __future__ import annotations
-
 import hashlib
 from datetime import datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Embed drawings and code in a page with a strict content security policy."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re
@@ -33,8 +31,7 @@ def _as_attributes(style: str) -> str:
         if name == "font":
             font = _FONT.fullmatch(value)
             if font is None:
-                msg = f"a drawing has a font that cannot be read: {value!r}"
-                raise ValueError(msg)
+                raise ValueError(f"a drawing has a font that cannot be read: {value!r}")
             written.append(f'font-size="{font["size"]}px"')
             if font["weight"]:
                 written.append(f'font-weight="{font["weight"]}"')

@@ -1,7 +1,5 @@
 """Write the numbers of a report: by unit, with few digits."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Final

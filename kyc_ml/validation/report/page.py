@@ -1,7 +1,5 @@
 """Write the page of a report: after the validation, and again after the sign-off."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from dataclasses import dataclass
@@ -40,19 +38,10 @@ def run_report(
 ) -> PageResult:
     """Write the page of a report.json again, in another language or with its sign-off.
 
-    Parameters
-    ----------
-    out : Path or None
-        HTML file; None is report.html in the folder of the report.
-    previous : Path or None
-        report.json to compare with; None is the rule of `earlier_report`.
-
-    Raises
-    ------
-    ConfigError
-        If a report cannot be read.
-    AuditError
-        If the audit log is not intact: a page that names a sign-off must be able to trust it.
+    `out`: HTML file; None is report.html in the folder of the report.
+    `previous`: report.json to compare with; None is the rule of `earlier_report`.
+    Raises ConfigError if a report cannot be read; AuditError if the audit log is not intact: a page
+    that names a sign-off must be able to trust it.
     """
     content, facts = read_report(report)
     before = _earlier(content) if previous is None else read_report(previous)[0]

@@ -1,7 +1,5 @@
 """What a report asks of the committee, and what it permits the model to be used for."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pandas as pd

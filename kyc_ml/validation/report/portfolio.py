@@ -1,7 +1,5 @@
 """The first screen in a committee's words: outcomes as counts, for the whole and by tier."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final

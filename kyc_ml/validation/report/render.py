@@ -4,14 +4,11 @@ The page needs no network. Its few lines of script only sort tables. Its content
 allows nothing but this script and style, by their hashes.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from kyc_ml.display import GLOSSARY, template_environment
 from kyc_ml.registry import Entry, SignOff, is_among
-from kyc_ml.validation.report.changes import Changes, find_changes
+from kyc_ml.validation.report.changes import find_changes
 from kyc_ml.validation.report.inline import source_hash
 from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import (
@@ -30,18 +27,16 @@ from kyc_ml.validation.report.portfolio import (
 )
 from kyc_ml.validation.report.view import (
     VERDICTS,
-    FamilyView,
     anchor_of,
     view_families,
     view_figure,
     view_plots,
-    view_rows,
     view_table,
     view_tiles,
 )
 from kyc_ml.validation.report.words import word
-from kyc_ml.validation.result import Report
-from kyc_ml.validation.text import Language, say
+from kyc_ml.validation.result import Report, Verdict
+from kyc_ml.validation.text import Language
 
 _TEMPLATE = "report.html.j2"
 _NAMED = 8
@@ -62,6 +57,9 @@ def render_report(
     style += environment.get_template("report.css.j2").render()
     script = environment.get_template("report.js.j2").render()
     families = view_families(report, language)
+    counts = {verdict: sum(each.counts[verdict] for each in families) for verdict in VERDICTS}
+    sign_off = None if signed is None else SignOff.from_facts(signed.facts)
+    owned = {} if sign_off is None else {each.id: each for each in sign_off.findings}
     return environment.get_template(_TEMPLATE).render(
         language=language,
         t=lambda key: word(key, language),
@@ -70,6 +68,10 @@ def render_report(
         day=lambda text: write_day(text, report),
         minute=lambda text: write_minute(text, report),
         anchor_of=anchor_of,
+        plain=naming.say,
+        number=write_number,
+        interval=write_interval,
+        difference=write_change,
         figures_of=lambda result: [
             view_figure(figure, result.gates, naming) for figure in result.figures
         ],
@@ -79,11 +81,11 @@ def render_report(
         ],
         absent=[each for each in report.results if each.verdict == "not_applicable"],
         report=report,
-        identity=_identity(report, language),
+        valid_until=valid_until(report),
         families=families,
-        counts=_counts(families),
+        counts=counts,
         level=say_level(report, naming),
-        summary=_summary(report, families, language),
+        summary=_summary(report, counts, language),
         warnings=_warnings(report, language),
         tiers=view_tiers(report, naming),
         periods=view_periods(report),
@@ -91,35 +93,23 @@ def render_report(
         permitted=view_permitted(report, signed, naming),
         verdicts=VERDICTS,
         tiles=view_tiles(report, previous, naming),
-        findings=_findings(report, signed, naming),
-        changes=None if previous is None else _changes(previous, report, language),
-        rows=view_rows(report, language),
-        signed=None if signed is None else _signed(signed, language),
-        glossary=[
-            (each.term_zh, each.text_zh) if language == "zh" else (each.term, each.text)
-            for each in GLOSSARY
+        findings=[
+            (each, say_finding(each, report, naming), owned.get(each.id))
+            for each in sorted(report.findings, key=lambda each: each.severity != "red")
         ],
+        previous=previous,
+        changes=None if previous is None else find_changes(previous, report),
+        signed=signed,
+        sign_off=sign_off,
+        glossary=GLOSSARY,
         files=sorted(report.data.files.items()),
         style=style,
         script=script,
-        policy="; ".join(
-            (
-                "default-src 'none'",
-                f"style-src {source_hash(style)}",
-                f"script-src {source_hash(script)}",
-                "base-uri 'none'",
-                "form-action 'none'",
-            )
-        ),
+        source_hash=source_hash,
     )
 
 
-def _counts(families: tuple[FamilyView, ...]) -> dict[str, int]:
-    return {verdict: sum(family.counts[verdict] for family in families) for verdict in VERDICTS}
-
-
-def _summary(report: Report, families: tuple[FamilyView, ...], language: Language) -> list[str]:
-    counts = _counts(families)
+def _summary(report: Report, counts: Mapping[Verdict, int], language: Language) -> list[str]:
     listed = word("comma", language).join(
         word(f"count_{verdict}", language).format(n=counts[verdict])
         for verdict in VERDICTS
@@ -178,111 +168,3 @@ def _running(report: Report, language: Language) -> str:
     model = report.model
     version = f" v{model.version}" if model.version else f" {model.digest[:12]}"
     return word("internal_short", language) + f" · {model.name}{version}"
-
-
-def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:
-    model, policy = report.model, report.policy
-    took = sum(report.seconds.values())
-    facts = [
-        ("model", model.name, False),
-        ("version", model.version, False),
-        ("bundle", model.digest, True),
-        ("unit", word(model.unit, language), False),
-        ("use", word(f"use_{model.unit}", language), False),
-        ("trainer", model.trainer, False),
-        ("trained_at", write_minute(model.trained_at, report), False),
-        ("known_until", write_day(model.known_until, report), False),
-        ("features", f"{model.features:,}", False),
-        ("trees", f"{model.trees:,}", False),
-        ("tier_policy", model.policy, False),
-        ("validator", report.validator, False),
-        ("created_at", write_minute(report.created_at, report), False),
-        ("as_of", write_day(report.as_of, report), False),
-        ("gates", f"{policy.label} ({policy.digest[:12]})", False),
-        ("valid_until", valid_until(report), False),
-        ("data_source", report.data.source, False),
-        ("timezone", report.data.timezone, False),
-        ("data", report.data.digest, True),
-        ("code", _code(report), False),
-        ("took", word("seconds", language).format(seconds=f"{took:.0f}"), False),
-        ("command", report.command, True),
-    ]
-    absent = word("not_recorded", language)
-    return [(word(key, language), value or absent, bool(value) and code)
-            for key, value, code in facts]  # fmt: skip
-
-
-def _code(report: Report) -> str:
-    found = report.environment
-    return f"kyc-ml {found.get('code_version', '')} ({str(found.get('code_digest', ''))[:12]})"
-
-
-def _findings(report: Report, signed: Entry | None, naming: Naming) -> list[dict[str, str]]:
-    owned = {} if signed is None else {
-        each.id: each for each in SignOff.from_facts(signed.facts).findings
-    }  # fmt: skip
-    ordered = sorted(report.findings, key=lambda each: each.severity != "red")
-    said = {each.id: say_finding(each, report, naming) for each in ordered}
-    return [
-        {
-            "id": each.id,
-            "anchor": anchor_of(each.check),
-            "severity": each.severity,
-            "severity_word": word(each.severity, naming.language),
-            "text": said[each.id] or naming.text(each.text),
-            "detail": naming.text(each.text) if said[each.id] else "",
-            "owner": owned[each.id].owner if each.id in owned else "",
-            "due": owned[each.id].due if each.id in owned else "",
-        }
-        for each in ordered
-    ]
-
-
-def _changes(before: Report, now: Report, language: Language) -> dict[str, Any]:
-    found: Changes = find_changes(before, now)
-    return {
-        "before": f"{before.model.name} v{before.model.version}"
-        if before.model.version
-        else f"{before.model.name} {before.model.digest[:12]}",
-        "comparable": found.comparable,
-        "facts": [(word(key, language), was, is_now) for key, was, is_now in found.facts],
-        "figures": [
-            {
-                "check": say(each.check.title, language),
-                "anchor": anchor_of(each.check.id),
-                "label": say(each.now.measure.label, language),
-                "before": write_number(each.before.value, each.before.measure.unit),
-                "before_interval": write_interval(each.before),
-                "now": write_number(each.now.value, each.now.measure.unit),
-                "now_interval": write_interval(each.now),
-                "change": write_change(
-                    each.before.value, each.now.value, each.now.measure.unit
-                ),
-                "beyond": each.beyond_chance,
-                "headline": each.headline,
-            }
-            for each in sorted(found.figures, key=lambda each: not each.headline)
-        ],
-        "verdicts": [
-            (say(check.title, language), anchor_of(check.id), was, word(was, language), is_now,
-             word(is_now, language))
-            for check, was, is_now in found.verdicts
-        ],
-        "new": [(each.id, say(each.text, language)) for each in found.new],
-        "gone": [(each.id, say(each.text, language)) for each in found.gone],
-    }  # fmt: skip
-
-
-def _signed(entry: Entry, language: Language) -> dict[str, Any]:
-    sign_off = SignOff.from_facts(entry.facts)
-    return {
-        "conclusion": sign_off.conclusion,
-        "conclusion_word": word(sign_off.conclusion, language),
-        "materiality": sign_off.materiality,
-        "validator": entry.actor,
-        "account": entry.account,
-        "time": entry.time,
-        "conditions": sign_off.conditions,
-        "comment": sign_off.comment,
-        "receipt": str(entry.anchor),
-    }

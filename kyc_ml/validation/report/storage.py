@@ -1,7 +1,5 @@
 """Write a report as JSON and read it back, equal to the bit; write its tables as Parquet."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
@@ -40,11 +38,10 @@ def from_json(text: str, *, subject: str) -> Report:
         msg = f"{subject} is not a validation report: name a report.json of kyc-ml validate"
         raise ConfigError(msg) from None
     if version != FORMAT:
-        msg = (
+        raise ConfigError(
             f"{subject} has report format {version}, this kyc_ml reads format {FORMAT}: "
             "use the version that wrote it, or validate again"
         )
-        raise ConfigError(msg)
     try:
         report: Report = _read(Report, content)
     except (KeyError, TypeError, ValueError) as error:

@@ -1,12 +1,10 @@
 """The content of the page of a report: texts of one language, and numbers as text."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -20,7 +18,6 @@ from kyc_ml.validation.report.numbers import (
     sort_key,
     write_bounds,
     write_cell,
-    write_day,
     write_interval,
     write_number,
 )
@@ -217,23 +214,6 @@ def _decisive(result: CheckResult, figure: Figure) -> Figure:
     if figure.name in broken:
         return figure
     return next((each for each in result.figures if each.name in broken), figure)
-
-
-def view_rows(report: Report, language: Language) -> list[dict[str, Any]]:
-    """Return a line for each role: description, period and numbers of rows."""
-    return [
-        {
-            "role": word(rows.role, language),
-            "origin": say(rows.origin, language),
-            "since": write_day(rows.since, report),
-            "until": write_day(rows.until, report),
-            "rows": f"{rows.rows:,}",
-            "judged": f"{rows.judged:,}",
-            "positives": f"{rows.positives:,}",
-            "customers": f"{rows.customers:,}",
-        }
-        for rows in report.rows
-    ]
 
 
 def anchor_of(check: str) -> str:

@@ -1,7 +1,5 @@
 """The words of a report in English and Chinese."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 

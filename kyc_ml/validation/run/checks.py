@@ -1,7 +1,5 @@
 """Run checks: compute figures, apply gates, return verdicts."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

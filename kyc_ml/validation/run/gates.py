@@ -1,7 +1,5 @@
 """Apply gates to figures: verdicts of checks, and findings."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from typing import Final

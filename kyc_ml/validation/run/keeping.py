@@ -1,7 +1,5 @@
 """Keep a validation: files, a run in MLflow, and the verdict in the audit log."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -122,11 +120,10 @@ def keep_validation(
             report=digest_report(path) if report.complete else "",
         )
     except RegistryError as error:
-        msg = (
+        raise type(error)(
             f"{error}\nthe report is in {out}, but not in MLflow or the audit log: run the same "
             "command again, which makes the same report and logs it"
-        )
-        raise type(error)(msg) from None
+        ) from None
     reporter.progress("logging to MLflow", 1, 1)
     receipt = str(record_verdict(report, path, log=log).anchor) if report.complete else ""
     place = ReportPlace(report=path, page=page, mlflow_run=run, receipt=receipt)

@@ -1,7 +1,5 @@
 """Load the model to validate and its champion, and train it again."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,12 +1,9 @@
 """Validation on out-of-fold rows: the checks that apply, and the caveat.
 
-A model cross-validated by customer has learned from all rows of its period. Each row was
-predicted once by a model that did not see its customer, and these predictions can be ranked,
-calibrated and graded. Checks that need rows of another period, or the scores of a single model,
-do not apply.
+A model cross-validated by customer has learned from all rows of its period. Each row was predicted
+once by a model that did not see its customer, and these predictions can be ranked, calibrated and
+graded. Checks that need rows of another period, or the scores of a single model, do not apply.
 """
-
-from __future__ import annotations
 
 from datetime import timedelta
 from types import MappingProxyType
@@ -67,11 +64,9 @@ def caveat(known: pd.Timestamp, label_delay: timedelta) -> Finding:
     `known`: the training date.
     `label_delay`: timedelta; from a decision to its mature outcome.
     """
-    check = OUT_OF_FOLD.partition("/")[0]
-    day = f"{known + label_delay:%Y-%m-%d}"
     return Finding(
         id=OUT_OF_FOLD,
-        check=check,
+        check=OUT_OF_FOLD.partition("/")[0],
         severity="amber",
-        text=notice("out_of_fold_finding", day=day),
+        text=notice("out_of_fold_finding", day=f"{known + label_delay:%Y-%m-%d}"),
     )

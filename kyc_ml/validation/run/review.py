@@ -1,7 +1,5 @@
 """Run one validation: rows, champion, checks and verdict. Nothing is written."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable
@@ -134,12 +132,11 @@ def require_later(since: pd.Timestamp | None, bundle: Bundle) -> None:
     """Raise LeakageError if `since` is before the training date: the model may know such rows."""
     known = trained_until(bundle)
     if since is not None and since < known:
-        msg = (
+        raise LeakageError(
             f"--since is {say_moment(since, zone_of(bundle))}, but the model was trained with what "
             f"was known on {say_moment(known, zone_of(bundle))}: it may have learned from the rows "
             "between; name that date or a later one, or leave it out"
         )
-        raise LeakageError(msg)
 
 
 def _is_computed(results: tuple[CheckResult, ...], pair: tuple[str, str]) -> bool:

@@ -1,7 +1,5 @@
 """Choose the observations to evaluate, to compare with, and to fit baselines on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,11 +75,10 @@ def choose_rows(
     if asked == "out_of_fold":
         require_customer_folds(bundle.config)
     if asked == "test" and is_cross_validated(bundle):
-        msg = (
+        raise ConfigError(
             "--rows test needs a model that was split in time: this one was cross-validated by "
             "customer, and learned from all its rows; leave --rows out, or name out_of_fold"
         )
-        raise ConfigError(msg)
     if asked is not None:
         return asked
     if since is not None or not is_cross_validated(bundle):

@@ -1,7 +1,5 @@
 """Compute the rows of a validation from the data: nothing is taken from the developer."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 

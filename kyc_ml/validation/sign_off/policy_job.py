@@ -1,7 +1,5 @@
 """run_approve_policy: a person approves a validation policy that asks less than the default."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

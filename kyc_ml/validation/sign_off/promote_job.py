@@ -1,7 +1,5 @@
 """run_promote, run_rollback, run_withdraw: people change the champion, and the log records it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -78,21 +76,11 @@ def run_promote(
     The entry is written before the alias moves. A crash between the two leaves a promotion that
     `verify` reports and that can be run again, never a champion without approval.
 
-    Parameters
-    ----------
-    model : str
-        ``NAME@VERSION`` or a registry address.
-    policy : Path
-        The validation policy in force.
-    despite : str
-        Reason to promote the version although the same bundle failed or was rejected before.
-
-    Raises
-    ------
-    AuditError
-        If the log is not sound.
-    ConfigError, RegistryError
-        If report, policy or version cannot be read.
+    `model`: ``NAME@VERSION`` or a registry address.
+    `policy`: the validation policy in force.
+    `despite`: reason to promote the version although the same bundle failed or was rejected before.
+    Raises AuditError if the log is not sound; ConfigError or RegistryError if report, policy or
+    version cannot be read.
     """
     in_force = load_section(policy, ValidationPolicy)
     candidate = fetch_candidate(model_address(model))
@@ -231,11 +219,10 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
     """
     now = fetch_champion(model)
     if now is None:
-        msg = (
+        raise RegistryError(
             f"{model} has no champion to withdraw; scoring runs that ask for one are refused "
             "already; if you meant another model, name it"
         )
-        raise RegistryError(msg)
     AuditLog(log).require_sound(fetch_anchors())
     evidence = {"reason": reason}
     if refusals := tuple(say_absent(approver=approver, reason=reason)):

@@ -1,7 +1,5 @@
 """run_sign_off: record the validator's conclusion on a report."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,20 +56,11 @@ def run_sign_off(
 
     A later sign-off of the same report replaces an earlier one; the log keeps both.
 
-    Parameters
-    ----------
-    report : Path
-        report.json.
-    owners : mapping of finding id to (owner, due date or '')
-    owner_of_others : (owner, due date or ''), optional
-        Owner of every finding that `owners` does not name.
-
-    Raises
-    ------
-    ConfigError
-        If the sign-off breaks rules, with all of them, or the log has no verdict of the report.
-    AuditError
-        If the log is not sound.
+    `report`: report.json.
+    `owners`: mapping of finding id to (owner, due date or '').
+    `owner_of_others`: (owner, due date or ''); owner of every finding that `owners` does not name.
+    Raises ConfigError if the sign-off breaks rules, with all of them, or the log has no verdict of
+    the report; AuditError if the log is not sound.
     """
     _, facts = read_report(report)
     path = report.with_name(SIGN_OFF)
@@ -80,11 +69,10 @@ def run_sign_off(
     if not any(
         each.kind == "verdict" and each.facts["report_sha256"] == facts.digest for each in entries
     ):
-        msg = (
+        raise ConfigError(
             f"report {report}: audit log {log} has no verdict of it (SHA-256 "
             f"{facts.digest[:12]}): it was changed, or made with another log; validate again"
         )
-        raise ConfigError(msg)
     candidate = fetch_candidate(f"models:/{facts.model}/{facts.version}") if facts.version else None
     sign_off = make_sign_off(
         facts,
