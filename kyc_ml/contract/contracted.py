@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from kyc_ml.config import TableAttribute, require_kind
 from kyc_ml.contract.quality import DataQualityReport
 from kyc_ml.contract.sinks import Columns, FileColumns, ParquetSink, TableColumns
+from kyc_ml.contract.tables import CASES, CONTRACT, CUSTOMER_ID, EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.display import say_count, say_in_html, say_plainly, say_span
+
+_OF_ANY_ROW: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,34 @@ class StoredTables:
     def columns(self) -> dict[str, Columns]:
         """Return every table as columns that are read piece by piece."""
         return {name: FileColumns(path) for name, path in self.files.items()}
+
+    def keys(self, *, whole: bool = False) -> TableKeys:
+        """Read what observations and labels are made of: keys, times, all of cases and reviews.
+
+        `whole` reads all columns of all tables.
+        """
+        tables = {}
+        for name, path in self.files.items():
+            names = pq.read_schema(path).names
+            if not whole and name not in {CASES, REVIEWS}:
+                names = [each for each in names if each in {*CONTRACT[name].key, *_OF_ANY_ROW}]
+            tables[name] = pq.read_table(path, columns=names)
+        return TableKeys(
+            tables=tables,
+            timezone=self.timezone,
+            base_currency=self.base_currency,
+            digests=self.digests,
+            quality=self.quality,
+            attributes=self.attributes,
+            stored=self,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableKeys(ContractedTables):
+    """Keys and times of tables in memory, cases and reviews whole; all rows whole in files."""
+
+    stored: StoredTables
 
 
 Tables: TypeAlias = ContractedTables | StoredTables

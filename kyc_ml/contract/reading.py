@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract.contracted import ContractedTables, Tables
+from kyc_ml.contract.contracted import ContractedTables, ReadSource, Tables
 from kyc_ml.contract.ending import (
     find_end,
     find_end_of_behaviour,
@@ -22,8 +22,8 @@ from kyc_ml.contract.ending import (
     say_strays,
 )
 from kyc_ml.contract.quality import DataQualityReport
-from kyc_ml.contract.quarantine import save_quarantine
-from kyc_ml.contract.source import read_source
+from kyc_ml.contract.quarantine import read_quarantine, save_quarantine
+from kyc_ml.contract.source import read_source, store_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.display import ProgressReporter, say_count, say_moment
 from kyc_ml.errors import ConfigError, ContractError, NotReadyError
@@ -45,6 +45,7 @@ def read_tables(
     quarantine: Path | None,
     reporter: ProgressReporter,
     telling: Telling = "findings",
+    folder: Path | None = None,
 ) -> tuple[ContractedTables, SourceMapping]:
     """Read a source mapping's tables and put refused rows into `quarantine`.
 
@@ -55,6 +56,9 @@ def read_tables(
     telling : 'table', 'findings' or 'line'
         How much is reported of data quality: the counts of each table and each finding, one
         line of counts and each finding, or the line alone.
+    folder : Path or None
+        New folder to keep the rows in, for data larger than memory; the result is then of type
+        TableKeys. None reads all rows into memory.
 
     Raises
     ------
@@ -66,10 +70,18 @@ def read_tables(
     aside = _place_of(mapping, data) if quarantine is None else quarantine
     reporter.progress("reading", 0, 1)
     try:
-        read = read_source(mapping, data=data)
+        if folder is None:
+            read = read_source(mapping, data=data)
+        else:
+            refused = folder / "refused"
+            stored = store_source(
+                mapping, data=data, folder=folder, quarantine=refused, scratch=folder
+            )
+            read = ReadSource(accepted=stored.keys(), quarantine=read_quarantine(refused))
     except ContractError as error:
-        if error.quarantine is not None:
-            _put_aside(error.quarantine, aside, reporter)
+        kept = error.quarantine if folder is None else read_quarantine(folder / "refused")
+        if kept is not None:
+            _put_aside(kept, aside, reporter)
         tell_refused(error, reporter)
         raise
     reporter.progress("reading", 1, 1)

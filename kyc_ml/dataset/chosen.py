@@ -34,6 +34,7 @@ from kyc_ml.dataset.observations import (
 )
 from kyc_ml.display import say_moment
 from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.metrics import Mask
 from kyc_ml.storage import written_whole
 
 _CUSTOMERS_AT_ONCE: Final = 1 << 17
@@ -135,6 +136,20 @@ def count_not_scored(
         "no review planned in the period": int((~later & ~not_due).sum()),
     }
     return {reason: customers for reason, customers in counts.items() if customers}
+
+
+def store_transactions(tables: Tables, wanted: Mask, path: Path) -> None:
+    """Write some transactions as observations; `wanted` marks them among all, shape (n,)."""
+    columns, start = tables.columns()[TRANSACTIONS], 0
+
+    def pieces() -> Iterator[pa.Table]:
+        nonlocal start
+        for batch in columns.pieces(*columns.column_names):
+            here = pa.array(wanted[start : start + batch.num_rows])
+            start += batch.num_rows
+            yield as_observations(pa.Table.from_batches([batch]).filter(here), TRANSACTION_ID)
+
+    _write(pieces(), path)
 
 
 def _between(

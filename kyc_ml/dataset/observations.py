@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from functools import reduce
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,8 +41,10 @@ _SEEN_BY: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
 
 def customers_of(rows: pa.Table) -> Names:
     """Return the customer of each observation, shape (n,), from observations or feature keys."""
-    ids: pd.Series = rows[CUSTOMER_ID].to_pandas()
-    return ids.to_numpy(dtype=object)
+    ids = rows[CUSTOMER_ID].combine_chunks().dictionary_encode()
+    # one object for each customer, not for each row
+    names = np.array(ids.dictionary.to_pylist(), dtype=object)
+    return np.asarray(names[ids.indices.to_numpy()])
 
 
 def history_start(config: DatasetConfig) -> pd.Timestamp | None:

@@ -19,12 +19,19 @@ from kyc_ml.config import (
     require_kind,
     require_section,
 )
-from kyc_ml.contract import ContractedTables, known_until, require_contracted
+from kyc_ml.contract import (
+    ContractedTables,
+    StoredTables,
+    Tables,
+    known_until,
+    require_contracted,
+)
 from kyc_ml.decision import Scorecard, TierPolicy
 from kyc_ml.display import ProgressReporter, StageProgress
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import on_source, require_named_features
 from kyc_ml.registry import Bundle, require_currency
+from kyc_ml.storage import private_folder
 from kyc_ml.training.customer_folds import train_customer_folds
 from kyc_ml.training.evidence import Trained
 from kyc_ml.training.facts import state_facts
@@ -34,7 +41,7 @@ from kyc_ml.training.tuning.tune import Tuned, tune_tables, with_budget
 
 
 def train(
-    source: ContractedTables,
+    source: Tables,
     *,
     config: RunConfig,
     policy: TierPolicy,
@@ -45,8 +52,14 @@ def train(
 ) -> Trained:
     """Train, calibrate and evaluate a model with what was known at `as_of`.
 
+    Where the features would take more than 2 GiB, or the tables are stored, features are computed
+    one part of the customers after the other, and stay in files of the system's temporary folder
+    (8 bytes a value): memory then follows the rows that are fitted and evaluated. The model, its
+    calibration and all figures are equal to the last bit.
+
     Parameters
     ----------
+    source : ContractedTables or StoredTables
     as_of : Timestamp with a zone, ISO text or None
         What was known then is used; text without a zone is UTC, None is the end of the data:
         the midnight (UTC) after the last transaction or event. The bundle states it: rows
@@ -71,6 +84,8 @@ def train(
     """
     require_section(config, RunConfig, name="config")
     require_section(policy, TierPolicy, name="policy")
+    if isinstance(source, StoredTables):
+        source = source.keys(whole=isinstance(config.splits, CustomerFoldsConfig))
     require_contracted(source)
     config = on_source(config, source.attributes)
     require_named_features(config)
@@ -88,16 +103,18 @@ def train(
             data=facts,
             tell=tell,
         )
-    return train_out_of_time(
-        source,
-        config=config,
-        splits=config.splits,
-        policy=policy,
-        card=card,
-        as_of=moment,
-        data=facts,
-        tell=tell,
-    )
+    with private_folder(None) as scratch:
+        return train_out_of_time(
+            source,
+            config=config,
+            splits=config.splits,
+            policy=policy,
+            card=card,
+            as_of=moment,
+            data=facts,
+            tell=tell,
+            scratch=scratch,
+        )
 
 
 def tune(

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from kyc_ml.config import RunConfig
-from kyc_ml.contract import ContractedTables
-from kyc_ml.dataset import Boundaries, customers_of
+from kyc_ml.contract import EVENT_TIME, TRANSACTIONS, ContractedTables, TableKeys
+from kyc_ml.dataset import Boundaries, customers_of, store_transactions
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, all_made_of, build_features
+from kyc_ml.features import (
+    DECISION_TIME,
+    FeatureSpec,
+    FeatureTable,
+    all_made_of,
+    build_features,
+    build_stored_features,
+    in_table_order,
+)
 from kyc_ml.metrics import (
     DRAWS,
     Floats,
@@ -287,8 +299,13 @@ def build_all(
         observations,
         specs=specs,
         threads=config.model.n_jobs,
-        progress=lambda done, total: tell("building features", done, total),
+        progress=partial(tell, "building features"),
     )
+    return _require_features(built, config)
+
+
+def _require_features(built: FeatureTable, config: RunConfig) -> FeatureTable:
+    """Return the table; raise DatasetError if it has no column."""
     if not built.specs:
         why = "; ".join(dict.fromkeys(built.unavailable.values()))
         msg = (
@@ -298,6 +315,50 @@ def build_all(
         )
         raise DatasetError(msg)
     return built
+
+
+_IN_MEMORY: Final = 1 << 28
+"""Features times rows that a table in memory may have: 2 GiB."""
+
+
+def build_where_it_fits(
+    source: ContractedTables,
+    observations: pa.Table,
+    rows: Mask,
+    specs: tuple[FeatureSpec, ...],
+    *,
+    config: RunConfig,
+    tell: StageProgress,
+    scratch: Path,
+) -> FeatureTable:
+    """Compute the chosen features of some observations: of many, or of stored tables, in files."""
+    used, stored = observations.filter(pa.array(rows)), isinstance(source, TableKeys)
+    if not stored and used.num_rows * len(in_table_order(specs)) <= _IN_MEMORY:
+        return build_all(source, used, specs, config=config, tell=tell)
+    path = scratch / "observations.parquet"
+    tables = source.stored if isinstance(source, TableKeys) else source.store(scratch)
+    if stored and config.unit == "fraud":
+        # in order of time as the transactions are: they are a run of them
+        times = source[TRANSACTIONS][EVENT_TIME]
+        first = pc.sum(pc.less(times, observations[DECISION_TIME][0])).as_py()
+        wanted = np.zeros(len(times), np.bool_)
+        wanted[first : first + rows.size] = rows
+        store_transactions(tables, wanted, path)
+    else:
+        pq.write_table(used, path)
+    del used
+    return _require_features(
+        build_stored_features(
+            tables.files,
+            path,
+            specs=specs,
+            timezone=source.timezone,
+            folder=scratch,
+            threads=config.model.n_jobs,
+            progress=partial(tell, "building features"),
+        ),
+        config,
+    )
 
 
 def fit_baseline(

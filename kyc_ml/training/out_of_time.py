@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ from kyc_ml.training.evidence import (
     RATING,
     HoldoutPredictions,
     Trained,
-    build_all,
+    build_where_it_fits,
     evaluate_all,
     fit_baseline,
     make_trained,
@@ -83,8 +84,12 @@ def train_out_of_time(
     as_of: pd.Timestamp,
     data: dict[str, Any],
     tell: StageProgress,
+    scratch: Path,
 ) -> Trained:
-    """Train on the past, stop and calibrate on later rows, test on the latest."""
+    """Train on the past, stop and calibrate on later rows, test on the latest.
+
+    `scratch`: empty folder for what does not fit into memory.
+    """
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
     observations, part, status = label_parts(source, config=config, boundaries=boundaries)
     if BETWEEN in learned_parts(config.model):
@@ -95,12 +100,14 @@ def train_out_of_time(
     usable = ~np.isnan(target) & (part != "")
     require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     chosen = choose_features(config.features, unit=config.unit)
-    built = build_all(
+    built = build_where_it_fits(
         source,
-        observations.filter(pa.array(usable)),
+        observations,
+        usable,
         with_card(chosen, card, config=config),
         config=config,
         tell=tell,
+        scratch=scratch,
     )
     part, target = part[usable], target[usable]
     specs, features, selection = select(
