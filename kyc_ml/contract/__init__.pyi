@@ -7,7 +7,6 @@ from .checks import family_of as family_of
 from .contracted import ContractedTables as ContractedTables
 from .contracted import ReadSource as ReadSource
 from .contracted import StoredTables as StoredTables
-from .contracted import TableKeys as TableKeys
 from .contracted import Tables as Tables
 from .contracted import require_contracted as require_contracted
 from .csv_files import made_names as made_names

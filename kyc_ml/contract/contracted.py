@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -16,8 +16,6 @@ from kyc_ml.contract.quality import DataQualityReport
 from kyc_ml.contract.sinks import Columns, FileColumns, ParquetSink, TableColumns
 from kyc_ml.contract.tables import CASES, CONTRACT, CUSTOMER_ID, EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.display import say_count, say_in_html, say_plainly, say_span
-
-_OF_ANY_ROW: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +36,8 @@ class ContractedTables:
         Of every input file; empty for tables in memory.
     attributes : tuple of TableAttribute
         The additional columns in `tables` that the user has declared, and what they mean.
+    stored : StoredTables or None
+        All columns, where `tables` has those of `StoredTables.keys` alone; None where it has all.
     """
 
     tables: Mapping[str, pa.Table]
@@ -46,6 +46,7 @@ class ContractedTables:
     digests: Mapping[str, str]
     quality: DataQualityReport
     attributes: tuple[TableAttribute, ...] = ()
+    stored: StoredTables | None = None
 
     def __getitem__(self, name: str) -> pa.Table:
         """Return the table called `name`; KeyError if the source has none."""
@@ -131,33 +132,15 @@ class StoredTables:
         """Return every table as columns that are read piece by piece."""
         return {name: FileColumns(path) for name, path in self.files.items()}
 
-    def keys(self, *, whole: bool = False) -> TableKeys:
-        """Read what observations and labels are made of: keys, times, all of cases and reviews.
-
-        `whole` reads all columns of all tables.
-        """
+    def keys(self) -> ContractedTables:
+        """Read what observations and labels are made of: keys, times, all of cases and reviews."""
         tables = {}
         for name, path in self.files.items():
-            names = pq.read_schema(path).names
-            if not whole and name not in {CASES, REVIEWS}:
-                names = [each for each in names if each in {*CONTRACT[name].key, *_OF_ANY_ROW}]
-            tables[name] = pq.read_table(path, columns=names)
-        return TableKeys(
-            tables=tables,
-            timezone=self.timezone,
-            base_currency=self.base_currency,
-            digests=self.digests,
-            quality=self.quality,
-            attributes=self.attributes,
-            stored=self,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableKeys(ContractedTables):
-    """Keys and times of tables in memory, cases and reviews whole; all rows whole in files."""
-
-    stored: StoredTables
+            some = [*CONTRACT[name].key, CUSTOMER_ID, EVENT_TIME, KNOWN_AT]
+            columns = None if name in {CASES, REVIEWS} else list(dict.fromkeys(some))
+            tables[name] = pq.read_table(path, columns=columns)
+        given = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        return ContractedTables(tables=tables, **given, stored=self)
 
 
 Tables: TypeAlias = ContractedTables | StoredTables

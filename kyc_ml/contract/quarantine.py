@@ -62,9 +62,3 @@ def save_quarantine(quarantine: pa.Table, path: Path) -> None:
     """
     with written_whole(path) as handle:
         pq.write_table(quarantine, handle, compression="zstd")
-
-
-def read_quarantine(folder: Path) -> pa.Table:
-    """Read the quarantined rows of all files of a folder; none where it does not exist."""
-    parts = [pq.read_table(path) for path in sorted(folder.glob("*.parquet"))]
-    return pa.concat_tables([QUARANTINE_SCHEMA.empty_table(), *parts])

@@ -21,14 +21,19 @@ from kyc_ml.contract.ending import (
     say_dating,
     say_strays,
 )
+from kyc_ml.contract.folder import find_files
 from kyc_ml.contract.quality import DataQualityReport
-from kyc_ml.contract.quarantine import read_quarantine, save_quarantine
+from kyc_ml.contract.quarantine import save_quarantine
+from kyc_ml.contract.sinks import ParquetSink
 from kyc_ml.contract.source import read_source, store_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.display import ProgressReporter, say_count, say_moment
-from kyc_ml.errors import ConfigError, ContractError, NotReadyError
+from kyc_ml.errors import ConfigError, ContractError, Faults, NotReadyError, SourceError
 
 _ASIDE: Final = Path("build/quarantine")
+
+_LARGE: Final = 1 << 26
+"""Bytes of files that are read into memory: half a million payments as CSV, five as Parquet."""
 
 _COUNTS: Final = "data quality"
 
@@ -57,8 +62,7 @@ def read_tables(
         How much is reported of data quality: the counts of each table and each finding, one
         line of counts and each finding, or the line alone.
     folder : Path or None
-        New folder to keep the rows in, for data larger than memory; the result is then of type
-        TableKeys. None reads all rows into memory.
+        New folder for the rows of large files, of which `StoredTables.keys` alone are returned.
 
     Raises
     ------
@@ -70,18 +74,10 @@ def read_tables(
     aside = _place_of(mapping, data) if quarantine is None else quarantine
     reporter.progress("reading", 0, 1)
     try:
-        if folder is None:
-            read = read_source(mapping, data=data)
-        else:
-            refused = folder / "refused"
-            stored = store_source(
-                mapping, data=data, folder=folder, quarantine=refused, scratch=folder
-            )
-            read = ReadSource(accepted=stored.keys(), quarantine=read_quarantine(refused))
+        read = _read(mapping, data, folder)
     except ContractError as error:
-        kept = error.quarantine if folder is None else read_quarantine(folder / "refused")
-        if kept is not None:
-            _put_aside(kept, aside, reporter)
+        if error.quarantine is not None:
+            _put_aside(error.quarantine, aside, reporter)
         tell_refused(error, reporter)
         raise
     reporter.progress("reading", 1, 1)
@@ -94,6 +90,19 @@ def read_tables(
     if telling == "findings":
         _tell_findings(quality, reporter)
     return read.accepted, mapping
+
+
+def _read(mapping: SourceMapping, data: Path, folder: Path | None) -> ReadSource:
+    """Read a source into memory, or large files into a folder."""
+    ignored = Faults("", SourceError)
+    found = find_files(mapping.files, data=data, faults=ignored).values()
+    size = sum(path.stat().st_size for each in found for path in each.paths)
+    if folder is None or size <= _LARGE:
+        return read_source(mapping, data=data)
+    refused = folder / "refused"
+    stored = store_source(mapping, data=data, folder=folder, quarantine=refused, scratch=folder)
+    kept = ParquetSink(folder, quarantine=refused).quarantine
+    return ReadSource(accepted=stored.keys(), quarantine=kept)
 
 
 def _place_of(mapping: SourceMapping, data: Path) -> Path:

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,7 @@ from kyc_ml.contract import (
     TRANSACTION_ID,
     TRANSACTIONS,
     Columns,
+    ContractedTables,
     Tables,
 )
 from kyc_ml.dataset.observations import (
@@ -34,6 +36,7 @@ from kyc_ml.dataset.observations import (
 )
 from kyc_ml.display import say_moment
 from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.features import DECISION_TIME
 from kyc_ml.metrics import Mask
 from kyc_ml.storage import written_whole
 
@@ -138,13 +141,25 @@ def count_not_scored(
     return {reason: customers for reason, customers in counts.items() if customers}
 
 
-def store_transactions(tables: Tables, wanted: Mask, path: Path) -> None:
-    """Write some transactions as observations; `wanted` marks them among all, shape (n,)."""
-    columns, start = tables.columns()[TRANSACTIONS], 0
+def store_rows(
+    source: ContractedTables, observations: pa.Table, rows: Mask, path: Path, *, unit: Unit
+) -> None:
+    """Write the marked ones of some observations as Parquet, with all their fields.
+
+    `observations` are in order of time, as `make_observations` returns them.
+    """
+    if source.stored is None or unit == "risk":
+        pq.write_table(observations.filter(pa.array(rows)), path)
+        return
+    # their fields are in the file alone; in order of time, they are a run of its transactions
+    table = source.stored.columns()[TRANSACTIONS]
+    first = pc.index(source[TRANSACTIONS][EVENT_TIME], observations[DECISION_TIME][0]).as_py()
+    wanted = np.zeros(table.num_rows, np.bool_)
+    wanted[first : first + rows.size] = rows
 
     def pieces() -> Iterator[pa.Table]:
-        nonlocal start
-        for batch in columns.pieces(*columns.column_names):
+        start = 0
+        for batch in table.pieces(*table.column_names):
             here = pa.array(wanted[start : start + batch.num_rows])
             start += batch.num_rows
             yield as_observations(pa.Table.from_batches([batch]).filter(here), TRANSACTION_ID)

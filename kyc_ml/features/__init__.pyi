@@ -6,7 +6,7 @@ from .availability import split_available as split_available
 from .buckets.build import BucketedFeatures as BucketedFeatures
 from .buckets.build import build_features_in_buckets as build_features_in_buckets
 from .buckets.exchange import scratch_folder as scratch_folder
-from .buckets.stored import build_stored_features as build_stored_features
+from .buckets.stored import open_features as open_features
 from .build import build_features as build_features
 from .build import in_table_order as in_table_order
 from .catalog import FAMILIES as FAMILIES

@@ -52,10 +52,9 @@ def train(
 ) -> Trained:
     """Train, calibrate and evaluate a model with what was known at `as_of`.
 
-    Where the features would take more than 2 GiB, or the tables are stored, features are computed
-    one part of the customers after the other, and stay in files of the system's temporary folder
-    (8 bytes a value): memory then follows the rows that are fitted and evaluated. The model, its
-    calibration and all figures are equal to the last bit.
+    Features of stored tables, and those that would take more than 2 GiB, stay in files of the
+    system's temporary folder, at most 16 bytes each, and only rows that are fitted or evaluated
+    come into memory. All results are equal to the last bit.
 
     Parameters
     ----------
@@ -84,8 +83,7 @@ def train(
     """
     require_section(config, RunConfig, name="config")
     require_section(policy, TierPolicy, name="policy")
-    if isinstance(source, StoredTables):
-        source = source.keys(whole=isinstance(config.splits, CustomerFoldsConfig))
+    source = source.keys() if isinstance(source, StoredTables) else source
     require_contracted(source)
     config = on_source(config, source.attributes)
     require_named_features(config)
@@ -93,7 +91,7 @@ def train(
     facts = state_facts(data, source, as_of=moment)
     tell = progress or ProgressReporter().progress
     if isinstance(config.splits, CustomerFoldsConfig):
-        _require_no_extras(config, card)
+        _require_no_extras(source, config, card)
         return train_customer_folds(
             source,
             config=config,
@@ -237,9 +235,10 @@ def fit_tiers(
     )
 
 
-def _require_no_extras(config: RunConfig, card: Scorecard | None) -> None:
+def _require_no_extras(source: ContractedTables, config: RunConfig, card: Scorecard | None) -> None:
     """Raise for settings that need parts in time: ignoring them silently would mislead."""
     asked = {
+        "a source of StoredTables": source.stored is not None,
         "selection.method": config.selection.method != "none",
         "model.refit": config.model.refit != "none",
         "stability.seed_refits": config.stability.seed_refits > 0,

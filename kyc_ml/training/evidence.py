@@ -11,12 +11,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from kyc_ml.config import RunConfig
-from kyc_ml.contract import EVENT_TIME, TRANSACTIONS, ContractedTables, TableKeys
-from kyc_ml.dataset import Boundaries, customers_of, store_transactions
+from kyc_ml.contract import ContractedTables
+from kyc_ml.dataset import Boundaries, customers_of, store_rows
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
@@ -26,8 +24,8 @@ from kyc_ml.features import (
     FeatureTable,
     all_made_of,
     build_features,
-    build_stored_features,
-    in_table_order,
+    build_features_in_buckets,
+    open_features,
 )
 from kyc_ml.metrics import (
     DRAWS,
@@ -282,6 +280,10 @@ def compute_importance(model: Model, specs: tuple[FeatureSpec, ...]) -> pd.DataF
     return table.sort_values(["share", "feature"], ascending=[False, True], ignore_index=True)
 
 
+_IN_MEMORY: Final = 1 << 28
+"""Features of a table in memory at most, times its rows: 2 GiB."""
+
+
 def build_all(
     source: ContractedTables,
     observations: pa.Table,
@@ -289,23 +291,29 @@ def build_all(
     *,
     config: RunConfig,
     tell: StageProgress,
+    rows: Mask | None = None,
+    scratch: Path | None = None,
 ) -> FeatureTable:
-    """Compute the chosen features of all observations.
+    """Compute the chosen features of all observations, or of the marked ones.
 
+    `scratch`: folder for many features, and for those of stored tables; None keeps all in memory.
     Raises DatasetError if the source has none of them.
     """
-    built = build_features(
-        source,
-        observations,
-        specs=specs,
-        threads=config.model.n_jobs,
-        progress=partial(tell, "building features"),
-    )
-    return _require_features(built, config)
-
-
-def _require_features(built: FeatureTable, config: RunConfig) -> FeatureTable:
-    """Return the table; raise DatasetError if it has no column."""
+    rows = np.ones(observations.num_rows, np.bool_) if rows is None else rows
+    how: dict[str, Any] = {
+        "specs": specs,
+        "threads": config.model.n_jobs,
+        "progress": partial(tell, "building features"),
+    }
+    many = int(rows.sum()) * len(specs) > _IN_MEMORY
+    if scratch is None or not (many or source.stored):
+        built = build_features(source, observations.filter(pa.array(rows)), **how)
+    else:
+        path, out = scratch / "observations.parquet", scratch / "features.parquet"
+        store_rows(source, observations, rows, path, unit=config.unit)
+        files = (source.stored or source.store(scratch)).files
+        how |= {"timezone": source.timezone, "out": out, "scratch": scratch}
+        built = open_features(build_features_in_buckets(files, path, **how), out, path)
     if not built.specs:
         why = "; ".join(dict.fromkeys(built.unavailable.values()))
         msg = (
@@ -315,50 +323,6 @@ def _require_features(built: FeatureTable, config: RunConfig) -> FeatureTable:
         )
         raise DatasetError(msg)
     return built
-
-
-_IN_MEMORY: Final = 1 << 28
-"""Features times rows that a table in memory may have: 2 GiB."""
-
-
-def build_where_it_fits(
-    source: ContractedTables,
-    observations: pa.Table,
-    rows: Mask,
-    specs: tuple[FeatureSpec, ...],
-    *,
-    config: RunConfig,
-    tell: StageProgress,
-    scratch: Path,
-) -> FeatureTable:
-    """Compute the chosen features of some observations: of many, or of stored tables, in files."""
-    used, stored = observations.filter(pa.array(rows)), isinstance(source, TableKeys)
-    if not stored and used.num_rows * len(in_table_order(specs)) <= _IN_MEMORY:
-        return build_all(source, used, specs, config=config, tell=tell)
-    path = scratch / "observations.parquet"
-    tables = source.stored if isinstance(source, TableKeys) else source.store(scratch)
-    if stored and config.unit == "fraud":
-        # in order of time as the transactions are: they are a run of them
-        times = source[TRANSACTIONS][EVENT_TIME]
-        first = pc.sum(pc.less(times, observations[DECISION_TIME][0])).as_py()
-        wanted = np.zeros(len(times), np.bool_)
-        wanted[first : first + rows.size] = rows
-        store_transactions(tables, wanted, path)
-    else:
-        pq.write_table(used, path)
-    del used
-    return _require_features(
-        build_stored_features(
-            tables.files,
-            path,
-            specs=specs,
-            timezone=source.timezone,
-            folder=scratch,
-            threads=config.model.n_jobs,
-            progress=partial(tell, "building features"),
-        ),
-        config,
-    )
 
 
 def fit_baseline(

@@ -45,7 +45,7 @@ from kyc_ml.training.evidence import (
     RATING,
     HoldoutPredictions,
     Trained,
-    build_where_it_fits,
+    build_all,
     evaluate_all,
     fit_baseline,
     make_trained,
@@ -86,10 +86,7 @@ def train_out_of_time(
     tell: StageProgress,
     scratch: Path,
 ) -> Trained:
-    """Train on the past, stop and calibrate on later rows, test on the latest.
-
-    `scratch`: empty folder for what does not fit into memory.
-    """
+    """Train on the past, stop and calibrate on later rows, test on the latest."""
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
     observations, part, status = label_parts(source, config=config, boundaries=boundaries)
     if BETWEEN in learned_parts(config.model):
@@ -100,13 +97,13 @@ def train_out_of_time(
     usable = ~np.isnan(target) & (part != "")
     require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     chosen = choose_features(config.features, unit=config.unit)
-    built = build_where_it_fits(
+    built = build_all(
         source,
         observations,
-        usable,
         with_card(chosen, card, config=config),
         config=config,
         tell=tell,
+        rows=usable,
         scratch=scratch,
     )
     part, target = part[usable], target[usable]

@@ -27,7 +27,7 @@ from kyc_ml.registry import (
     load_record,
     save_bundle,
 )
-from kyc_ml.training.train_job import train_on
+from kyc_ml.training.train_job import folder_for, train_on
 
 _FEATURES_UNKNOWN: Final = ("not known: the run was recorded by an older version",)
 
@@ -91,7 +91,11 @@ def run_reproduce(
         record = load_record(folder, subject=f"run {run_id}")
         require_same_files(record.mapping, data, files=record.files, subject=f"run {run_id}")
         tables, mapping = read_tables(
-            folder / SOURCE, data, quarantine=quarantine, reporter=reporter
+            folder / SOURCE,
+            data,
+            quarantine=quarantine,
+            reporter=reporter,
+            folder=folder_for(record.run, Path(scratch)),
         )
         seconds = {"reading": time.perf_counter() - clock}
         clock = time.perf_counter()

@@ -13,7 +13,14 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, section_digest
+from kyc_ml.config import (
+    CALIBRATION,
+    EARLY_STOPPING,
+    RunConfig,
+    SourceMapping,
+    SplitConfig,
+    section_digest,
+)
 from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_late_reviews
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
@@ -35,7 +42,7 @@ from kyc_ml.registry import (
     without_marks,
     write_record,
 )
-from kyc_ml.storage import require_place, write_whole
+from kyc_ml.storage import private_folder, require_place, write_whole
 from kyc_ml.training.api import train
 from kyc_ml.training.evidence import Trained
 from kyc_ml.training.model_card.card import ModelCard, make_model_card
@@ -108,24 +115,34 @@ def run_train(request: TrainRequest, *, reporter: ProgressReporter) -> TrainingR
         require_new(request.keep)
     reach_store(writes_to=files.run.name)
     start = time.perf_counter()
-    tables, mapping = read_tables(
-        request.source, request.data, quarantine=request.quarantine, reporter=reporter
-    )
-    result = train_tables(
-        tables,
-        mapping,
-        files=files,
-        as_of=request.as_of,
-        keep=request.keep,
-        reporter=reporter,
-        command=request.command,
-        spent={"reading": time.perf_counter() - start},
-    )
+    with private_folder(None) as folder:
+        tables, mapping = read_tables(
+            request.source,
+            request.data,
+            quarantine=request.quarantine,
+            reporter=reporter,
+            folder=folder_for(files.run, folder),
+        )
+        result = train_tables(
+            tables,
+            mapping,
+            files=files,
+            as_of=request.as_of,
+            keep=request.keep,
+            reporter=reporter,
+            command=request.command,
+            spent={"reading": time.perf_counter() - start},
+        )
     card = result.card.render(result.registered.run_id)
     for place, text in ((request.page, result.page_text), (request.card, card)):
         if place is not None:
             write_whole(place, text.encode())
     return replace(result, page=request.page)
+
+
+def folder_for(run: RunConfig, folder: Path) -> Path | None:
+    """Return the folder for large tables; None for cross-validation, which needs them in memory."""
+    return folder if isinstance(run.splits, SplitConfig) else None
 
 
 def train_tables(

@@ -42,7 +42,7 @@ def scratch_folder(scratch: Path) -> Iterator[Path]:
         scratch.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="kyc_ml_", dir=scratch))
     except OSError as error:
-        raise refused(scratch, error) from None
+        raise _refused(scratch, error) from None
     try:
         yield folder
     finally:
@@ -105,7 +105,7 @@ class BucketWriter:
         try:
             self._files.close()
         except OSError as error:
-            raise refused(self._folder, error) from None
+            raise _refused(self._folder, error) from None
 
     def write(self, rows: pa.Table, numbers: Codes) -> None:
         """Append rows to the buckets of these numbers, keeping their order.
@@ -124,7 +124,7 @@ class BucketWriter:
                 self._opened(int(number), rows.schema).write_table(part)
                 start += int(sizes[number])
         except OSError as error:
-            raise refused(self._folder, error) from None
+            raise _refused(self._folder, error) from None
 
     def _opened(self, number: int, schema: pa.Schema) -> Any:  # noqa: ANN401  an Arrow writer
         if number not in self._open:
@@ -201,8 +201,7 @@ def _file(folder: Path, name: str, number: int) -> Path:
     return folder / str(number) / f"{name}.arrow"
 
 
-def refused(place: Path, error: OSError) -> OutputError:
-    """Return the error of scratch files that a device refuses."""
+def _refused(place: Path, error: OSError) -> OutputError:
     reason = error.strerror or "the device refused"
     return OutputError(
         f"scratch files below {place} cannot be written: {reason}; free space, or name another "

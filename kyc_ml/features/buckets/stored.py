@@ -1,8 +1,8 @@
-"""Feature tables whose values stay in files, in the order of their observations."""
+"""Feature tables whose values stay in files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -10,53 +10,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.display import Progress
-from kyc_ml.features.buckets.build import build_features_in_buckets
-from kyc_ml.features.buckets.exchange import refused
+from kyc_ml.features.buckets.build import BucketedFeatures
 from kyc_ml.features.build import KEYS
-from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
-from kyc_ml.metrics import Floats, Ints
+from kyc_ml.metrics import Floats
 from kyc_ml.storage import StoredMatrix
 
 
-def build_stored_features(
-    stored: Mapping[str, Path],
-    observations: Path,
-    *,
-    specs: Sequence[FeatureSpec],
-    timezone: str,
-    folder: Path,
-    threads: int,
-    progress: Progress,
-) -> FeatureTable:
-    """Compute the features of observations as `build_features` does, and keep them in files.
+def open_features(built: BucketedFeatures, path: Path, observations: Path) -> FeatureTable:
+    """Return features in the order of their observations, valid as long as their files.
 
-    Memory holds one bucket while they are computed, and one column where it is asked for. The
-    table is valid as long as `folder`, which takes 8 bytes a value, and as Parquet once more.
-
-    Raises OutputError if the files cannot be written.
+    Numbers are written once more beside `path`, 8 bytes each; memory holds what is asked for.
+    Raises OutputError if they cannot be written.
     """
-    out = folder / "features.parquet"
-    built = build_features_in_buckets(
-        stored,
-        observations,
-        specs=specs,
-        timezone=timezone,
-        out=out,
-        scratch=folder,
-        threads=threads,
-        progress=progress,
+    columns = _Categories(built, path)
+    numbers = (
+        np.full(built.rows, np.nan)  # room for the codes of a category
+        if spec.kind == "category"
+        else columns.read(spec.name).to_numpy(zero_copy_only=False)[columns.order]
+        for spec in built.specs
     )
-    columns = _Columns(out, built.specs, np.argsort(built.order))
-    try:
-        matrix = StoredMatrix.write(folder / "features.f64", columns.numbers(), built.rows)
-    except OSError as error:
-        raise refused(folder, error) from None
+    matrix = StoredMatrix.write(path.with_suffix(".matrix"), numbers, rows=built.rows)
     return FeatureTable(
         keys=pq.read_table(observations, columns=list(KEYS)).select(KEYS),
         specs=built.specs,
-        # it is indexed as an array is
         numbers=cast("Floats", matrix),
         categories=columns,
         unavailable=built.unavailable,
@@ -64,30 +41,24 @@ def build_stored_features(
     )
 
 
-class _Columns(Mapping[str, pa.Array]):
+class _Categories(Mapping[str, pa.Array]):
     """The categories of a file of features, each read when it is asked for."""
 
-    def __init__(self, path: Path, specs: Sequence[FeatureSpec], order: Ints) -> None:
-        self._file, self._specs, self._order = pq.ParquetFile(path), specs, order
+    def __init__(self, built: BucketedFeatures, path: Path) -> None:
+        self._names = [spec.name for spec in built.specs if spec.kind == "category"]
+        self._file, self.order = pq.ParquetFile(path), np.argsort(built.order)
+
+    def read(self, name: str) -> pa.Array:
+        """Read a column in the order of the file."""
+        return self._file.read(columns=[name])[name].combine_chunks()
 
     def __getitem__(self, name: str) -> pa.Array:
-        if name not in list(self):
+        if name not in self._names:
             raise KeyError(name)
-        return self._read(name).take(pa.array(self._order))
+        return self.read(name).take(pa.array(self.order))
 
     def __iter__(self) -> Iterator[str]:
-        return (spec.name for spec in self._specs if spec.kind == "category")
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def numbers(self) -> Iterator[Floats]:
-        """Yield all columns of the matrix; those of categories are empty."""
-        for spec in self._specs:
-            if spec.kind == "category":
-                yield np.full(self._order.size, np.nan)
-            else:
-                yield self._read(spec.name).to_numpy(zero_copy_only=False)[self._order]
-
-    def _read(self, name: str) -> pa.Array:
-        return self._file.read(columns=[name])[name].combine_chunks()
+        return len(self._names)
