@@ -132,12 +132,15 @@ class StoredTables:
         """Return every table as columns that are read piece by piece."""
         return {name: FileColumns(path) for name, path in self.files.items()}
 
-    def keys(self) -> ContractedTables:
-        """Read what observations and labels are made of: keys, times, all of cases and reviews."""
+    def keys(self, *, whole: bool = False) -> ContractedTables:
+        """Read what observations and labels are made of, or the whole tables.
+
+        It is the keys and times of all tables, and all of cases and reviews.
+        """
         tables = {}
         for name, path in self.files.items():
             some = [*CONTRACT[name].key, CUSTOMER_ID, EVENT_TIME, KNOWN_AT]
-            columns = None if name in {CASES, REVIEWS} else list(dict.fromkeys(some))
+            columns = None if whole or name in {CASES, REVIEWS} else list(dict.fromkeys(some))
             tables[name] = pq.read_table(path, columns=columns)
         given = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
         return ContractedTables(tables=tables, **given, stored=self)

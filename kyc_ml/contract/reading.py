@@ -21,19 +21,18 @@ from kyc_ml.contract.ending import (
     say_dating,
     say_strays,
 )
-from kyc_ml.contract.folder import find_files
 from kyc_ml.contract.quality import DataQualityReport
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.sinks import ParquetSink
 from kyc_ml.contract.source import read_source, store_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.display import ProgressReporter, say_count, say_moment
-from kyc_ml.errors import ConfigError, ContractError, Faults, NotReadyError, SourceError
+from kyc_ml.errors import ConfigError, ContractError, NotReadyError
 
 _ASIDE: Final = Path("build/quarantine")
 
 _LARGE: Final = 1 << 26
-"""Bytes of files that are read into memory: half a million payments as CSV, five as Parquet."""
+"""Bytes of a data folder that is read into memory: half a million payments as CSV."""
 
 _COUNTS: Final = "data quality"
 
@@ -94,10 +93,7 @@ def read_tables(
 
 def _read(mapping: SourceMapping, data: Path, folder: Path | None) -> ReadSource:
     """Read a source into memory, or large files into a folder."""
-    ignored = Faults("", SourceError)
-    found = find_files(mapping.files, data=data, faults=ignored).values()
-    size = sum(path.stat().st_size for each in found for path in each.paths)
-    if folder is None or size <= _LARGE:
+    if folder is None or sum(path.lstat().st_size for path in data.rglob("*")) <= _LARGE:
         return read_source(mapping, data=data)
     refused = folder / "refused"
     stored = store_source(mapping, data=data, folder=folder, quarantine=refused, scratch=folder)

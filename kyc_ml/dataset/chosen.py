@@ -144,14 +144,11 @@ def count_not_scored(
 def store_rows(
     source: ContractedTables, observations: pa.Table, rows: Mask, path: Path, *, unit: Unit
 ) -> None:
-    """Write the marked ones of some observations as Parquet, with all their fields.
-
-    `observations` are in order of time, as `make_observations` returns them.
-    """
+    """Write the marked ones of all observations of a period as Parquet, with all their fields."""
     if source.stored is None or unit == "risk":
         pq.write_table(observations.filter(pa.array(rows)), path)
         return
-    # their fields are in the file alone; in order of time, they are a run of its transactions
+    # their fields are in the file alone, of which they are a run: both are in order of time
     table = source.stored.columns()[TRANSACTIONS]
     first = pc.index(source[TRANSACTIONS][EVENT_TIME], observations[DECISION_TIME][0]).as_py()
     wanted = np.zeros(table.num_rows, np.bool_)

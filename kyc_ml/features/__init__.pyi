@@ -5,7 +5,6 @@ from .availability import report_unavailable as report_unavailable
 from .availability import split_available as split_available
 from .buckets.build import BucketedFeatures as BucketedFeatures
 from .buckets.build import build_features_in_buckets as build_features_in_buckets
-from .buckets.exchange import scratch_folder as scratch_folder
 from .buckets.stored import open_features as open_features
 from .build import build_features as build_features
 from .build import in_table_order as in_table_order

@@ -19,13 +19,7 @@ from kyc_ml.config import (
     require_kind,
     require_section,
 )
-from kyc_ml.contract import (
-    ContractedTables,
-    StoredTables,
-    Tables,
-    known_until,
-    require_contracted,
-)
+from kyc_ml.contract import ContractedTables, StoredTables, Tables, known_until, require_contracted
 from kyc_ml.decision import Scorecard, TierPolicy
 from kyc_ml.display import ProgressReporter, StageProgress
 from kyc_ml.errors import ConfigError, Faults
@@ -91,9 +85,9 @@ def train(
     facts = state_facts(data, source, as_of=moment)
     tell = progress or ProgressReporter().progress
     if isinstance(config.splits, CustomerFoldsConfig):
-        _require_no_extras(source, config, card)
+        _require_no_extras(config, card)
         return train_customer_folds(
-            source,
+            source if source.stored is None else source.stored.keys(whole=True),
             config=config,
             splits=config.splits,
             policy=policy,
@@ -235,10 +229,9 @@ def fit_tiers(
     )
 
 
-def _require_no_extras(source: ContractedTables, config: RunConfig, card: Scorecard | None) -> None:
+def _require_no_extras(config: RunConfig, card: Scorecard | None) -> None:
     """Raise for settings that need parts in time: ignoring them silently would mislead."""
     asked = {
-        "a source of StoredTables": source.stored is not None,
         "selection.method": config.selection.method != "none",
         "model.refit": config.model.refit != "none",
         "stability.seed_refits": config.stability.seed_refits > 0,

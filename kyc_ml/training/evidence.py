@@ -300,13 +300,9 @@ def build_all(
     Raises DatasetError if the source has none of them.
     """
     rows = np.ones(observations.num_rows, np.bool_) if rows is None else rows
-    how: dict[str, Any] = {
-        "specs": specs,
-        "threads": config.model.n_jobs,
-        "progress": partial(tell, "building features"),
-    }
-    many = int(rows.sum()) * len(specs) > _IN_MEMORY
-    if scratch is None or not (many or source.stored):
+    how: dict[str, Any] = {"specs": specs, "threads": config.model.n_jobs}
+    how["progress"] = partial(tell, "building features")
+    if scratch is None or not (source.stored or rows.sum() * len(specs) > _IN_MEMORY):
         built = build_features(source, observations.filter(pa.array(rows)), **how)
     else:
         path, out = scratch / "observations.parquet", scratch / "features.parquet"

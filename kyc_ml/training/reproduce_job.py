@@ -27,7 +27,7 @@ from kyc_ml.registry import (
     load_record,
     save_bundle,
 )
-from kyc_ml.training.train_job import folder_for, train_on
+from kyc_ml.training.train_job import train_on
 
 _FEATURES_UNKNOWN: Final = ("not known: the run was recorded by an older version",)
 
@@ -95,7 +95,7 @@ def run_reproduce(
             data,
             quarantine=quarantine,
             reporter=reporter,
-            folder=folder_for(record.run, Path(scratch)),
+            folder=Path(scratch),
         )
         seconds = {"reading": time.perf_counter() - clock}
         clock = time.perf_counter()

@@ -13,14 +13,7 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml.config import (
-    CALIBRATION,
-    EARLY_STOPPING,
-    RunConfig,
-    SourceMapping,
-    SplitConfig,
-    section_digest,
-)
+from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, section_digest
 from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_late_reviews
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
@@ -121,7 +114,7 @@ def run_train(request: TrainRequest, *, reporter: ProgressReporter) -> TrainingR
             request.data,
             quarantine=request.quarantine,
             reporter=reporter,
-            folder=folder_for(files.run, folder),
+            folder=folder,
         )
         result = train_tables(
             tables,
@@ -138,11 +131,6 @@ def run_train(request: TrainRequest, *, reporter: ProgressReporter) -> TrainingR
         if place is not None:
             write_whole(place, text.encode())
     return replace(result, page=request.page)
-
-
-def folder_for(run: RunConfig, folder: Path) -> Path | None:
-    """Return the folder for large tables; None for cross-validation, which needs them in memory."""
-    return folder if isinstance(run.splits, SplitConfig) else None
 
 
 def train_tables(

@@ -30,7 +30,7 @@ from kyc_ml.display import Progress
 from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.buckets.anchors import Pass, Plan, plan_passes
-from kyc_ml.features.buckets.exchange import scan, scratch_folder
+from kyc_ml.features.buckets.exchange import scan
 from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only_new_objects
 from kyc_ml.features.buckets.populations import Populations, peer_rounds
 from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
@@ -41,7 +41,7 @@ from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options
 from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Ints
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.storage import private_folder, require_place, written_whole
 
 BUCKET_ROWS: Final = 500_000
 """Rows of the longest table that a bucket holds by default."""
@@ -124,7 +124,7 @@ def build_features_in_buckets(
     columns = {name: pq.read_schema(path).names for name, path in stored.items()}
     fields = pq.read_schema(observations).names
     available, unavailable = split_available(specs, with_made(columns), fields)
-    with scratch_folder(scratch) as folder, only_new_objects():
+    with private_folder(scratch) as folder, only_new_objects():
         work = _Work(stored, observations, available, folder=folder, buckets=buckets)
         order, notes = work.run(
             out, timezone=timezone, group_rows=group_rows, threads=threads, progress=progress

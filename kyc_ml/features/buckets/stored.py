@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -21,44 +22,43 @@ def open_features(built: BucketedFeatures, path: Path, observations: Path) -> Fe
     """Return features in the order of their observations, valid as long as their files.
 
     Numbers are written once more beside `path`, 8 bytes each; memory holds what is asked for.
-    Raises OutputError if they cannot be written.
     """
-    columns = _Categories(built, path)
+    file, order = pq.ParquetFile(path), pa.array(np.argsort(built.order))
+
+    def read(name: str) -> pa.Array:
+        return file.read(columns=[name])[name].combine_chunks().take(order)
+
+    kinds = {spec.name: spec.kind for spec in built.specs}
     numbers = (
-        np.full(built.rows, np.nan)  # room for the codes of a category
-        if spec.kind == "category"
-        else columns.read(spec.name).to_numpy(zero_copy_only=False)[columns.order]
-        for spec in built.specs
+        # room for the codes of a category
+        np.zeros(built.rows)
+        if kinds[name] == "category"
+        else read(name).to_numpy(zero_copy_only=False)
+        for name in kinds
     )
     matrix = StoredMatrix.write(path.with_suffix(".matrix"), numbers, rows=built.rows)
     return FeatureTable(
         keys=pq.read_table(observations, columns=list(KEYS)).select(KEYS),
         specs=built.specs,
         numbers=cast("Floats", matrix),
-        categories=columns,
+        categories=_Lazy(read, {name: None for name in kinds if kinds[name] == "category"}),
         unavailable=built.unavailable,
         notes=built.notes,
     )
 
 
-class _Categories(Mapping[str, pa.Array]):
-    """The categories of a file of features, each read when it is asked for."""
+@dataclass(frozen=True, slots=True)
+class _Lazy(Mapping[str, pa.Array]):
+    """Columns that are read when they are asked for."""
 
-    def __init__(self, built: BucketedFeatures, path: Path) -> None:
-        self._names = [spec.name for spec in built.specs if spec.kind == "category"]
-        self._file, self.order = pq.ParquetFile(path), np.argsort(built.order)
-
-    def read(self, name: str) -> pa.Array:
-        """Read a column in the order of the file."""
-        return self._file.read(columns=[name])[name].combine_chunks()
+    read: Callable[[str], pa.Array]
+    names: Mapping[str, None]
 
     def __getitem__(self, name: str) -> pa.Array:
-        if name not in self._names:
-            raise KeyError(name)
-        return self.read(name).take(pa.array(self.order))
+        return self.names[name] or self.read(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self.names)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.names)
