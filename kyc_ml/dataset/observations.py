@@ -208,11 +208,9 @@ def _review_calendar(
     end: pd.Timestamp,
     config: DatasetConfig,
 ) -> pa.Table:
-    """Review every customer at the first instant of each calendar period.
-
-    Without a start, the calendar begins with the bank's transactions: before them there is no
-    behaviour, however long the customer has been known.
-    """
+    """Review every customer at the first instant of each calendar period."""
+    # without a start, the calendar begins with the bank's transactions: before them there is no
+    # behaviour, however long the customer has been known
     seen = when_first_seen(source)
     first = _behaviour_begins(source, seen) if start is None else start
     until = observable_until(source, end)  # later reviews would see no behaviour

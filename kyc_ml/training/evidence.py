@@ -153,11 +153,9 @@ def _profile(
     *,
     latest: bool,
 ) -> Profile:
-    """Learn the distributions that nights are compared with.
-
-    `latest`: whether to take the latest rows alone: rows of every time include those of a history
-    that had just begun, which no later night resembles.
-    """
+    """Learn the distributions that nights are compared with."""
+    # `latest`: whether to take the latest rows alone: rows of every time include those of a history
+    # that had just begun, which no later night resembles
     probability = calibration.calibrator.probability(
         evidence.margin, evidence.features.segment(config.calibration.segment)
     )
