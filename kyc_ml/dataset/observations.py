@@ -43,8 +43,8 @@ def customers_of(rows: pa.Table) -> Names:
     """Return the customer of each observation, shape (n,), from observations or feature keys."""
     ids = rows[CUSTOMER_ID].combine_chunks().dictionary_encode()
     # one object for each customer, not for each row
-    names = np.array(ids.dictionary.to_pylist(), dtype=object)
-    return np.asarray(names[ids.indices.to_numpy()])
+    names = np.array([*ids.dictionary.to_pylist(), np.nan], dtype=object)
+    return np.asarray(names[ids.indices.fill_null(-1).to_numpy()])
 
 
 def history_start(config: DatasetConfig) -> pd.Timestamp | None:

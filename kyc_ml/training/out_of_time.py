@@ -106,6 +106,7 @@ def train_out_of_time(
         rows=usable,
         scratch=scratch,
     )
+    del observations, status  # of all rows, used or not
     part, target = part[usable], target[usable]
     specs, features, selection = select(
         chosen, own_columns(built, chosen), part == TRAIN, target, config=config, tell=tell
