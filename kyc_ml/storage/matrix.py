@@ -29,8 +29,8 @@ class StoredMatrix:
     def write(cls, path: Path, columns: Iterable[npt.NDArray[np.float64]], *, rows: int) -> Self:
         """Write columns one after the other; OutputError if the file cannot be written."""
         with written_whole(path) as file:
-            number = sum(file.write(np.ascontiguousarray(each).data) > 0 for each in columns)
-        return cls(path, rows, np.arange(number))
+            sizes = [file.write(np.ascontiguousarray(each, np.float64).data) for each in columns]
+        return cls(path, rows, np.arange(len(sizes)))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -41,17 +41,18 @@ class StoredMatrix:
             return StoredMatrix(self._path, len(self), self._columns[column])
         numbers = np.arange(len(self))[rows]
         first, end = numbers.min(initial=len(self)), numbers.max(initial=-1) + 1
+        count, within = max(0, end - first), numbers - first
         columns = self._columns if column is None else self._columns[[column]]
         out = np.empty((numbers.size, columns.size), order="F")
         for place, each in enumerate(columns):
-            at, count = 8 * (len(self) * each + first), max(0, end - first)
-            out[:, place] = np.fromfile(self._path, count=count, offset=at)[numbers - first]
+            offset = 8 * (len(self) * each + first)
+            out[:, place] = np.fromfile(self._path, count=count, offset=offset)[within]
         return out if column is None else out[:, 0]
 
     def __setitem__(self, key: tuple[slice, int], values: npt.NDArray[np.float64]) -> None:
         with self._path.open("r+b") as file:
             file.seek(8 * len(self) * int(self._columns[key[1]]))
-            file.write(np.ascontiguousarray(values).data)
+            file.write(np.ascontiguousarray(values, np.float64).data)
 
     def parts(self, rows: npt.NDArray[np.int64] | None = None) -> Iterator[npt.NDArray[np.float64]]:
         """Yield all rows, or these, in arrays of bounded size."""

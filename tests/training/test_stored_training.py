@@ -8,12 +8,12 @@ import pytest
 
 import kyc_ml
 from kyc_ml.registry import save_bundle
-from kyc_ml.training import evidence
+from kyc_ml.training import api, evidence
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 AS_OF = pd.Timestamp("2024-12-15", tz="UTC")
 SHORT = {"early_stopping_days": 35, "calibration_days": 35, "test_days": 35}
-SHORT |= {"embargo_days": 10, "inner_embargo_days": 30}
+SHORT |= {"method": "out_of_time", "embargo_days": 10, "inner_embargo_days": 30}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def settings(unit, **changes):
     content["model"] |= {"n_jobs": 1, "negative_share": 0.3}
     content["calibration"] |= {"candidates": ["platt"], "folds": 2}
     for section, values in changes.items():
-        content[section] |= values
+        content[section] = values if section == "splits" else content[section] | values
     return kyc_ml.RunConfig.model_validate(content)
 
 
@@ -75,3 +75,11 @@ def test_where_features_are_kept_changes_no_byte(source, unit, changes, tmp_path
     assert again.quality == trained.quality
     assert np.array_equal(again.evidence.margin, trained.evidence.margin)
     assert again.explained.features.to_arrow().equals(trained.explained.features.to_arrow())
+
+
+def test_cross_validation_by_customer_reads_stored_tables_whole(source, tmp_path, monkeypatch):
+    config = settings("fraud", splits={"method": "customer_folds"}, model={"refit": "none"})
+    monkeypatch.setattr(api, "train_customer_folds", lambda given, **_: given)
+    policy = kyc_ml.load_section(CONFIGS / "tiers" / "fraud.yaml", kyc_ml.TierPolicy)
+    given = kyc_ml.train(source.store(tmp_path), config=config, policy=policy)
+    assert given.tables == source.tables
