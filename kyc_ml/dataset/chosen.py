@@ -146,7 +146,7 @@ def store_rows(
 ) -> None:
     """Write the marked ones of all observations of a period as Parquet, with all their fields."""
     if source.stored is None or unit == "risk":
-        pq.write_table(observations.filter(pa.array(rows)), path)
+        _write(iter([observations.filter(pa.array(rows))]), path)
         return
     # their fields are in the file alone, of which they are a run: both are in order of time
     table = source.stored.columns()[TRANSACTIONS]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import kyc_ml
+from kyc_ml.features.buckets import build
 from kyc_ml.registry import save_bundle
 from kyc_ml.training import api, evidence
 
@@ -52,7 +53,15 @@ def files_of(source, config, folder):
     ("unit", "changes"),
     [
         ("fraud", {"model": {"refit": "all", "averaged": 2}}),
-        ("fraud", {"dataset": {"history_start": "2024-03-01"}, "model": {"refit": "none"}}),
+        (
+            "fraud",
+            {
+                "dataset": {"history_start": "2024-03-01"},
+                "model": {"refit": "none"},
+                "selection": {"method": "noise", "repetitions": 1, "n_estimators": 5},
+                "stability": {"seed_refits": 2, "explained_rows": 100},
+            },
+        ),
         (
             "risk",
             {
@@ -70,6 +79,7 @@ def test_where_features_are_kept_changes_no_byte(source, unit, changes, tmp_path
     stored = source.store(tmp_path / "tables")
     assert files_of(stored, config, tmp_path / "stored")[0] == memory
     monkeypatch.setattr(evidence, "_IN_MEMORY", 0)
+    monkeypatch.setattr(build, "BUCKET_ROWS", 10_000)
     files, again = files_of(source, config, tmp_path / "large")
     assert files == memory
     assert again.quality == trained.quality
