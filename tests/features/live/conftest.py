@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -62,11 +61,14 @@ class InMemory:
             return self.computation.compute(population, [known[n] for n in needed]).named(wanted)
 
         return compare_with_peers(
-            specs, observed=observed, own=own, customers=self.computation._tables["customers"],
+            specs,
+            observed=observed,
+            own=own,
+            customers=self.computation._tables["customers"],
             measure=measure,
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def in_memory():
     return InMemory
