@@ -27,6 +27,7 @@ from .kinds.row_function import RowFunction as RowFunction
 from .kinds.rows_of_key import Latest as Latest
 from .kinds.rows_of_key import LatestValue as LatestValue
 from .kinds.rows_of_key import Window as Window
+from .live.compute import LiveFeatures as LiveFeatures
 from .named import on_source as on_source
 from .named import require_named_features as require_named_features
 from .network.patterns import list_cycles as list_cycles
