@@ -6,6 +6,7 @@ only SQL reads exactly (a time in an unusual form, an identifier with blanks) is
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pyarrow as pa
 
 from kyc_ml.contract.checks import (
     ABBREVIATED,
@@ -213,3 +215,29 @@ def _microseconds(text: str, zone: ZoneInfo) -> int:
 
 _TIMES: Final = tuple(_microseconds(day, ZoneInfo("UTC")) for day in (FIRST, END))
 _DATES: Final = tuple(date.fromisoformat(day) for day in (FIRST_DATE, LAST_DATE))
+
+
+def row_to_json(row: Mapping[str, RowValue]) -> bytes:
+    """Write a typed row, in the order of its columns, without what is missing.
+
+    Examples
+    --------
+    >>> row_to_json({"event_time": 1_000_000, "amount": 2.5, "channel": None})
+    b'{"event_time":1000000,"amount":2.5}'
+    """
+    plain = {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in row.items()
+        if value is not None
+    }
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def rows_from_json(rows: Sequence[bytes], schema: pa.Schema) -> pa.Table:
+    """Read rows that `row_to_json` wrote as a table of contracted columns."""
+    read = [json.loads(row) for row in rows]
+    columns = []
+    for each in schema:
+        kind = pa.string() if each.type == pa.date32() else each.type
+        columns.append(pa.array([row.get(each.name) for row in read], kind).cast(each.type))
+    return pa.table(columns, schema=schema)

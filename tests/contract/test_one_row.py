@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kyc_ml.config import Attribute, IdentifierForm
 from kyc_ml.contract import CONTRACT, contract_tables
 from kyc_ml.contract.checks import ContractCheck, RowRules
-from kyc_ml.contract.one_row import OneRow
+from kyc_ml.contract.one_row import OneRow, row_to_json, rows_from_json
 
 TRANSACTIONS = CONTRACT["transactions"]
 LIMITS = [datetime.fromisoformat(day) for day in ("1899-12-31", "2200-01-02")]
@@ -135,6 +135,6 @@ def test_verdict_and_typed_row_are_those_of_a_table(rows, rules):
             assert [reason_of(each, contract) for each in broken] == refused[row["customer_id"]]
         else:
             assert broken == []
-            one = pa.Table.from_pylist([typed], table.schema)
+            one = rows_from_json([row_to_json(typed)], table.schema)
             assert one.to_pylist() == [accepted[row["customer_id"]]]
             assert one.column("amount").to_pylist()[0].hex() == (row["amount"] + 0.0).hex()
