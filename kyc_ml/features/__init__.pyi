@@ -54,4 +54,5 @@ from .table import FeatureTable as FeatureTable
 from .time_bound import find_time_bound as find_time_bound
 from .time_bound import find_time_bound_beyond_the_clock as find_time_bound_beyond_the_clock
 from .time_bound import grows_with_data as grows_with_data
+from .timed_rows import UNTIL as UNTIL
 from .timed_rows import microseconds as microseconds

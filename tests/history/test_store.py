@@ -1,0 +1,194 @@
+"""The store on disk: what is read is what was appended, to the bit, whole or not at all."""
+
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kyc_ml.errors import ConfigError, OutputError
+from kyc_ml.history import DAY, HistoryStore, KeptTable, Partition, Served
+
+UTC = pa.timestamp("us", tz="UTC")
+SCHEMA = pa.schema(
+    [
+        pa.field("transaction_id", pa.string(), nullable=False),
+        pa.field("customer_id", pa.string(), nullable=False),
+        pa.field("event_time", UTC, nullable=False),
+        pa.field("known_at", UTC, nullable=False),
+        pa.field("amount", pa.float64()),
+        pa.field("counterparty_id", pa.string()),
+        pa.field("day", pa.date32()),
+        pa.field("flag", pa.bool_()),
+        pa.field("number", pa.int64()),
+    ]
+)
+PARTITIONS = (
+    Partition(table="transactions", key="counterparty_id", columns=("amount", "customer_id")),
+    Partition(table="transactions", key=DAY, columns=("amount",)),
+)
+ABOUT = {"zone": "Asia/Shanghai", "features": "abc"}
+TIMES = st.integers(-(10**14), 10**15) | st.integers(0, 20).map(lambda each: each * 10**6)
+TEXTS = st.text(max_size=4) | st.sampled_from(["a", "é", "x" * 50, "nul\0", ""])
+ROW = st.tuples(
+    TEXTS,
+    TIMES,
+    st.integers(0, 3),
+    st.none() | st.floats() | st.sampled_from([-0.0, 0.1, 12.34, 1e300]),
+    st.none() | TEXTS,
+    st.none() | st.dates(date(1900, 1, 1)),
+    st.none() | st.booleans(),
+    st.none() | st.integers(-(2**63), 2**63 - 1),
+)
+ROWS = st.lists(ROW, max_size=12)
+
+
+def make(folder):
+    tables = {"transactions": KeptTable(schema=SCHEMA)}
+    return HistoryStore.create(folder, about=ABOUT, tables=tables, partitions=PARTITIONS)
+
+
+def table_of(rows, first=0):
+    columns = [list(each) for each in zip(*rows, strict=True)] or [[] for _ in range(8)]
+    customer, event, later, *others = columns
+    # ids shorter and longer than what is kept as bytes, in no order of the times
+    ids = [f"{'long' * 12 * (n % 2)}{97 * (first + n) % 1009:04}" for n in range(len(rows))]
+    known = [each + late for each, late in zip(event, later, strict=True)]
+    plain = [ids, customer, event, known, *others]
+    return pa.table(
+        [pa.array(each, field.type) for each, field in zip(plain, SCHEMA, strict=True)],
+        schema=SCHEMA,
+    )
+
+
+def in_order(rows):
+    return rows.sort_by(
+        [(name, "ascending") for name in ("event_time", "known_at", SCHEMA[0].name)]
+    )
+
+
+def same(left, right):
+    """Compare to the bit: NaN equals NaN, and -0.0 differs from 0.0."""
+    assert left.column_names == right.column_names
+    for name in left.column_names:
+        one, other = left[name].combine_chunks(), right[name].combine_chunks()
+        assert one.is_null().equals(other.is_null()), name
+        if name == "amount":
+            one, other = (
+                pa.array(np.asarray(each.fill_null(0)).view("i8")) for each in (one, other)
+            )
+        assert one.equals(other), name
+
+
+@given(appends=st.lists(ROWS, min_size=1, max_size=4))
+def test_every_reading_returns_what_was_appended(tmp_path_factory, appends):
+    folder = tmp_path_factory.mktemp("store") / "history"
+    parts = [table_of(rows, first=100 * n) for n, rows in enumerate(appends)]
+    with make(folder) as store:
+        for part in parts:
+            with store.writing({"rows": part.num_rows}) as batch:
+                batch.add("transactions", part)
+        whole = in_order(pa.concat_tables(parts))
+        for reader in (store, HistoryStore.open(folder, about=ABOUT)):
+            for key in ("customer_id", "counterparty_id"):
+                for some in (pa.array(["a", "unknown"]), whole[key].unique().drop_null()):
+                    columns = ["amount", "customer_id"]
+                    found = reader.rows("transactions", key, some, columns)
+                    wanted = whole.filter(pc.is_in(whole[key], value_set=some))
+                    same(found, wanted.select(["event_time", "known_at", *columns]))
+            every = pa.concat_tables(reader.scan("transactions", SCHEMA.names))
+            same(every.select(SCHEMA.names), whole)
+            found = reader.find("transactions", whole[SCHEMA[0].name][:3].combine_chunks())
+            assert found.num_rows == min(3, whole.num_rows)
+            days = reader.days("transactions")
+            assert pc.sum(days["rows"]).as_py() in {whole.num_rows, None}
+            for day in days["day"][:2].to_pylist():
+                rows = reader.day_rows("transactions", day, ["amount"])
+                spans = (rows["event_time"].cast(pa.int64()).to_numpy() // 86_400_000_000).tolist()
+                assert set(spans) == {day}
+        assert [note["rows"] for note in store.notes()] == [part.num_rows for part in parts]
+
+
+@given(rows=ROWS, cut=st.integers(0, 12))
+def test_the_digest_does_not_depend_on_how_rows_were_divided(tmp_path_factory, rows, cut):
+    digests = []
+    for pieces in ([rows], [rows[cut:], rows[:cut]]):
+        with make(tmp_path_factory.mktemp("store") / "history") as store:
+            first = {0: 0, 1: cut}
+            for n, piece in enumerate(pieces):
+                start = 0 if len(pieces) == 1 else first[1 - n]
+                with store.writing() as batch:
+                    batch.add("transactions", table_of(rows).slice(start, len(piece)))
+            digests.append(store.digest())
+    assert digests[0] == digests[1]
+
+
+ONE = table_of([("a", 5, 0, 1.5, "b", None, True, 3)])
+
+
+def test_what_fails_is_not_kept(tmp_path):
+    with make(tmp_path / "h") as store:
+        before = store.digest()
+
+        def fail():
+            with store.writing() as batch:
+                batch.add("transactions", ONE)
+                batch.keep("peers", b"1")
+                assert store.rows("transactions", "customer_id", pa.array(["a"]), []).num_rows == 1
+                raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            fail()
+        assert store.digest() == before
+        assert store.kept("peers") is None
+        with store.writing() as batch:
+            batch.add("transactions", ONE)
+            batch.keep("peers", b"1")
+        assert store.kept("peers") == b"1"
+        assert store.rows("transactions", "counterparty_id", pa.array(["b"]), []).num_rows == 1
+
+
+def test_rows_of_a_key_are_replaced_in_its_partition_alone(tmp_path):
+    with make(tmp_path / "h") as store:
+        with store.writing() as batch:
+            batch.add("transactions", ONE)
+        other = ONE.set_column(4, SCHEMA.field("amount"), pa.array([2.5]))
+        with store.writing() as batch:
+            batch.replace("transactions", "counterparty_id", pa.array(["b"]), other)
+        for key, value, amount in (("counterparty_id", "b", 2.5), ("customer_id", "a", 1.5)):
+            found = store.rows("transactions", key, pa.array([value]), ["amount"])
+            assert found["amount"].to_pylist() == [amount]
+
+
+def test_served_requests_are_kept_once_until_they_are_in_the_tables(tmp_path):
+    served = [Served(key=f"k{n}", request=b"q", answer=b"a", row=b"r") for n in range(3)]
+    with make(tmp_path / "h") as store:
+        assert store.log(served[:2]) == 2
+        with pytest.raises(KeyError):
+            store.log([served[2], served[1]])
+        assert store.served(["k0", "k2"]) == {"k0": served[0]}
+        with store.writing() as batch:
+            batch.fold(1)
+        assert store.pending() == [(2, served[1])]
+        assert store.log([served[2]]) == 3
+
+
+def test_a_store_is_refused_where_it_does_not_fit(tmp_path):
+    with pytest.raises(ConfigError, match="history append"):
+        HistoryStore.open(tmp_path / "none")
+    with make(tmp_path / "h") as store:
+        with pytest.raises(OutputError, match=r"\d+"):
+            HistoryStore.open(tmp_path / "h", write=True)
+        make(tmp_path / "h2").close()
+        with pytest.raises(ConfigError, match="new folder"):
+            make(tmp_path / "h2")
+        with pytest.raises(ConfigError, match="zone"):
+            HistoryStore.open(tmp_path / "h", about={"zone": "UTC"})
+        with pytest.raises(ConfigError, match="flag"):
+            store.rows("transactions", "counterparty_id", pa.array(["b"]), ["flag"])
+        reader = HistoryStore.open(tmp_path / "h")
+        with pytest.raises(ConfigError, match="write=True"):
+            reader.writing().__enter__()
