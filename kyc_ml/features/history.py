@@ -92,23 +92,11 @@ class History:
 
         `values`: float64 array, one value a row of the table; NaN is missing.
         """
-        times = (self.event_time, self.known_at)
-        tied = np.logical_and.reduce([time[1:] == time[:-1] for time in times])
-        key = np.repeat(np.arange(self.n_keys), np.diff(self.row_starts))
-        tied &= key[1:] == key[:-1]
-        if not tied.any():
-            return values
-        group = np.concatenate([[0], np.cumsum(~tied)])
-        own = values[self.rows]
-        known = ~np.isnan(own)
-        with np.errstate(invalid="ignore"):
-            # a group without any value is 0 / 0: it stays missing
-            means = np.bincount(group, np.where(known, own, 0.0)) / np.bincount(group, known)
         # a copy: the column belongs to the table and is read by others
         levelled = values.copy()
-        several = np.bincount(group)[group] > 1
-        # only tied rows: a mean of one value could change its last bit
-        levelled[self.rows[several]] = means[group][several]
+        levelled[self.rows] = timeline.level_ties(
+            self.row_starts, self.event_time, self.known_at, values[self.rows]
+        )
         return levelled
 
     def values(self, name: str) -> Floats:

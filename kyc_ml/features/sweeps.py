@@ -18,13 +18,13 @@ from kyc_ml.features.kinds.rows_of_key import RUNS, Statistic, Window
 from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats, Ints, Ints32
 
-_MOMENTS: Final[tuple[Statistic, ...]] = ("count", "sum", "mean", "std")
+MOMENTS: Final[tuple[Statistic, ...]] = ("count", "sum", "mean", "std")
 _EXTREMES: Final[tuple[Statistic, ...]] = ("max", "min")
-_SHARES: Final[tuple[Statistic, ...]] = ("first_share", "herfindahl", "entropy")
-_RANKS: Final[tuple[Statistic, ...]] = ("median", "rank")
-_GAPS: Final[tuple[Statistic, ...]] = ("gap_mean", "gap_std")
+SHARES: Final[tuple[Statistic, ...]] = ("first_share", "herfindahl", "entropy")
+RANKS: Final[tuple[Statistic, ...]] = ("median", "rank")
+GAPS: Final[tuple[Statistic, ...]] = ("gap_mean", "gap_std")
 
-_Pass = tuple[str, str | None, str | None, str | None, int | None]
+Pass = tuple[str, str | None, str | None, str | None, int | None]
 """What one kernel call serves: kind, value, weight, own, and half-life or age of good rows."""
 
 
@@ -91,6 +91,7 @@ class Sweep:
             history.row_starts,
             entries,
             lengths,
+            *timeline.ANEW,
         )
         starts = history.row_starts, history.observed_starts
         return timeline.Timeline(entries, lengths, *starts, history.observations)
@@ -130,17 +131,7 @@ class Sweep:
         `out`: float64 array of shape (n_observations, p), column-major, NaN.
         `observations`: where the own values of `rank` are; needed for it only.
         """
-        passes: dict[_Pass, dict[Statistic, int]] = defaultdict(dict)
-        # a kernel writes a statistic once: a second feature of the same one is a copy
-        repeated: list[tuple[int, int]] = []
-        for how, column in wanted:
-            served = passes[_pass_of(how)]
-            if how.statistic in served:
-                repeated.append((column, served[how.statistic]))
-            served.setdefault(how.statistic, column)
-        if self._in_order():
-            passes = _extremes_beside_moments(passes)
-        _count_beside_a_value(passes)
+        passes, repeated = passes_of(wanted, in_order=self._in_order())
         for each, asked in passes.items():
             self._run(each, asked, out, observations)
         # after all passes: the columns copied from are complete only now
@@ -149,11 +140,11 @@ class Sweep:
 
     def find_nearest(self, nearest: Ints32) -> None:
         """Write, for each observation that sees one, the table's row that happened last."""
-        moments.sweep_nearest(self._timeline, self._history.rows, nearest)
+        moments.sweep_nearest(self._timeline, self._history.rows, nearest, *timeline.ANEW)
 
     def _run(
         self,
-        served: _Pass,
+        served: Pass,
         columns: Mapping[Statistic, int],
         out: Floats,
         observations: TimedRows | None,
@@ -172,32 +163,35 @@ class Sweep:
                     history.observations,
                     values,
                     out,
-                    _columns(_MOMENTS + _EXTREMES, columns),
+                    _columns(MOMENTS + _EXTREMES, columns),
                 )
             case "moments" if name is None:
-                moments.sweep_count(self._timeline, out, columns["count"])
+                moments.sweep_count(self._timeline, out, columns["count"], timeline.ANEW[0])
             case "moments":
-                wanted = _columns(_MOMENTS, columns)
-                moments.sweep_moments(self._timeline, read.values(value), out, wanted)
+                wanted = _columns(MOMENTS, columns)
+                summed = read.values(value), out, wanted, timeline.ANEW[0]
+                moments.sweep_moments(self._timeline, *summed)
             case "shares":
                 weights = np.empty(0) if weight is None else read.values(weight)
                 codes, starts = read.pair_codes(value)
-                wanted = _columns(_SHARES, columns)
-                shares.sweep_shares(self._timeline, codes, starts, weights, out, wanted)
+                wanted = _columns(SHARES, columns)
+                held = (*timeline.ANEW, timeline.ANEW[0])
+                shares.sweep_shares(self._timeline, codes, starts, weights, out, wanted, *held)
             case "ranks":
                 owned = np.empty(0)
                 if own is not None:
                     assert observations is not None  # noqa: S101  the caller's promise
                     owned = observations.number(own)
                 ranked = (*read.ranked(value), owned)
-                ranks.sweep_ranks(self._timeline, *ranked, out, _columns(_RANKS, columns))
+                ranks.sweep_ranks(self._timeline, *ranked, out, _columns(RANKS, columns))
             case "gaps":
-                wanted = _columns(_GAPS, columns)
-                moments.sweep_gaps(self._timeline, history.event_time, out, wanted)
+                wanted = _columns(GAPS, columns)
+                timed = history.event_time, out, wanted
+                moments.sweep_gaps(self._timeline, *timed, *timeline.ANEW)
             case "distinct":
                 codes, starts = read.pair_codes(value)
-                column = columns["distinct"]
-                moments.sweep_distinct(self._timeline, codes, int(starts[-1]), out, column)
+                counted = codes, int(starts[-1]), out, columns["distinct"]
+                moments.sweep_distinct(self._timeline, *counted, *timeline.ANEW)
             case "decayed" | "runs" | "trend":
                 self._run_timed(served, columns, out)
             case "max" | "min":
@@ -205,9 +199,10 @@ class Sweep:
                 in_turn = history.until is None
                 sweep = moments.sweep_extremes if in_turn else trends.sweep_extremes_anew
                 sign = 1.0 if kind == "max" else -1.0
-                sweep(self._timeline, read.values(value), sign, out, columns[kind])
+                signed = read.values(value), sign, out, columns[kind]
+                sweep(self._timeline, *signed, *timeline.ANEW)
 
-    def _run_timed(self, served: _Pass, columns: Mapping[Statistic, int], out: Floats) -> None:
+    def _run_timed(self, served: Pass, columns: Mapping[Statistic, int], out: Floats) -> None:
         """Call the kernel of statistics that read the times of rows."""
         kind, name, _, _, span_us = served
         history = self._history
@@ -215,18 +210,43 @@ class Sweep:
         column = next(iter(columns.values()))
         if kind == "runs":
             timed = (values, history.event_time, history.observed_at, int(span_us or 0))
-            runs.sweep_runs(self._timeline, *timed, out, _columns(RUNS, columns))
+            wanted = _columns(RUNS, columns)
+            runs.sweep_runs(self._timeline, *timed, out, wanted, *timeline.ANEW)
         elif kind == "trend":
-            trends.sweep_trend(self._timeline, values, history.event_time, out, column)
+            timed_out = values, history.event_time, out, column
+            trends.sweep_trend(self._timeline, *timed_out, *timeline.ANEW)
         elif history.until is not None:
             msg = "decayed statistics cannot be declared over a table of superseded rows"
             raise ValueError(msg)
         else:
             aged = (values, history.event_time, history.observed_at, float(span_us or 0))
-            moments.sweep_decayed(self._timeline, *aged, out, column)
+            moments.sweep_decayed(self._timeline, *aged, out, column, timeline.ANEW[0])
 
 
-def _pass_of(how: Window) -> _Pass:
+def passes_of(
+    wanted: Sequence[tuple[Window, int]], *, in_order: bool
+) -> tuple[dict[Pass, dict[Statistic, int]], list[tuple[int, int]]]:
+    """Return the kernel calls that serve statistics, and columns to copy from others after them.
+
+    `wanted`: see `Sweep.fill`.
+    `in_order`: whether rows enter and leave in the order they happened in.
+    Returns mapping of pass to columns by statistic, and pairs of (column, column to copy).
+    """
+    passes: dict[Pass, dict[Statistic, int]] = defaultdict(dict)
+    # a kernel writes a statistic once: a second feature of the same one is a copy
+    repeated: list[tuple[int, int]] = []
+    for how, column in wanted:
+        served = passes[_pass_of(how)]
+        if how.statistic in served:
+            repeated.append((column, served[how.statistic]))
+        served.setdefault(how.statistic, column)
+    if in_order:
+        passes = _extremes_beside_moments(passes)
+    _count_beside_a_value(passes)
+    return passes, repeated
+
+
+def _pass_of(how: Window) -> Pass:
     """Return which kernel call computes a statistic."""
     value = None if how.value is None else name_of(how.value)
     weight = None if how.weight is None else name_of(how.weight)
@@ -247,18 +267,18 @@ def _pass_of(how: Window) -> _Pass:
 
 
 def _extremes_beside_moments(
-    passes: Mapping[_Pass, dict[Statistic, int]],
-) -> dict[_Pass, dict[Statistic, int]]:
+    passes: Mapping[Pass, dict[Statistic, int]],
+) -> dict[Pass, dict[Statistic, int]]:
     """Merge passes so that one finds both sums and extremes of a value."""
-    merged: dict[_Pass, dict[Statistic, int]] = defaultdict(dict)
+    merged: dict[Pass, dict[Statistic, int]] = defaultdict(dict)
     for key, columns in passes.items():
         merged[("moments", *key[1:]) if key[0] in _EXTREMES else key].update(columns)
     return merged
 
 
-def _count_beside_a_value(passes: dict[_Pass, dict[Statistic, int]]) -> None:
+def _count_beside_a_value(passes: dict[Pass, dict[Statistic, int]]) -> None:
     """Add the count to a pass that sums a value: both read the same rows."""
-    alone: _Pass = ("moments", None, None, None, None)
+    alone: Pass = ("moments", None, None, None, None)
     others = [key for key in passes if key[0] == "moments" and key != alone]
     if alone in passes and others:
         passes[others[0]].update(passes.pop(alone))

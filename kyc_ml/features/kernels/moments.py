@@ -8,6 +8,8 @@ out : float64 array of shape (n, p), column-major, written
     The feature matrix, filled with NaN. A kernel does not write missing values.
 columns : int64 array
     Where in `out` each of the kernel's statistics goes; negative if not wanted.
+kept, room
+    What a sweep of one key goes on with; see `timeline.begin_room`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.features.kernels.exact import mean_of, squared_distance, two_product, two_sum
-from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, most_rows
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, begin_room, most_rows
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
 
@@ -30,6 +32,7 @@ def sweep_moments(
     value: Floats,
     out: Floats,
     columns: Ints,
+    kept: Floats,
 ) -> None:
     """Count, sum, mean and sample standard deviation of the visible rows.
 
@@ -44,6 +47,9 @@ def sweep_moments(
         count = 0
         total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0
         steps, peak = 0, 0.0
+        if kept.size:
+            total, total_low, square, square_low, peak = kept[0], kept[1], kept[2], kept[3], kept[4]
+            count, steps = int(kept[5]), int(kept[6])
         # each key has room for two entries for a row and one for an observation
         first = 2 * laid.row_starts[key] + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
@@ -77,6 +83,9 @@ def sweep_moments(
                 square, square_low = two_sum(square, square_low, sign * below)
                 steps += 1
                 peak = max(peak, square)
+        if kept.size:
+            kept[0], kept[1], kept[2], kept[3], kept[4] = total, total_low, square, square_low, peak
+            kept[5], kept[6] = count, steps
 
 
 @kernel()
@@ -84,10 +93,11 @@ def sweep_count(
     laid: Timeline,
     out: Floats,
     column: int,
+    kept: Floats,
 ) -> None:
     """Count the visible rows."""
     for key in range(laid.row_starts.size - 1):
-        count = 0
+        count = int(kept[0]) if kept.size else 0
         first = 2 * laid.row_starts[key] + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
             kind = laid.entries[at] & 3
@@ -95,6 +105,8 @@ def sweep_count(
                 out[laid.place[laid.entries[at] >> 2], column] = count
             else:
                 count += 1 if kind == ENTER else -1
+        if kept.size:
+            kept[0] = count
 
 
 @kernel()
@@ -104,6 +116,8 @@ def sweep_extremes(
     sign: float,
     out: Floats,
     column: int,
+    kept: Floats,
+    room: Ints32,
 ) -> None:
     """Largest value of the visible rows, or smallest with `sign` -1; missing without rows.
 
@@ -111,10 +125,9 @@ def sweep_extremes(
     falling. Rows leave in order of event time, so a late row is put into its place.
     """
     # one buffer for the longest key, reused by all
-    widest = most_rows(laid.row_starts)
-    queue = np.empty(widest, np.int32)
+    queue = begin_room(room, most_rows(laid.row_starts))
     for key in range(laid.row_starts.size - 1):
-        head, tail = 0, 0
+        head, tail = (int(kept[0]), int(kept[1])) if kept.size else (0, 0)
         first = 2 * laid.row_starts[key] + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
             kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
@@ -150,6 +163,8 @@ def sweep_extremes(
                 head += 1
                 if head == tail:
                     head, tail = 0, 0
+        if kept.size:
+            kept[0], kept[1] = head, tail
 
 
 @kernel()
@@ -159,15 +174,17 @@ def sweep_distinct(
     n_codes: int,
     out: Floats,
     column: int,
+    kept: Floats,
+    room: Ints32,
 ) -> None:
     """Count the distinct codes of the visible rows.
 
     `codes`: int32 array; code of each row, unique to its (key, value) pair, below `n_codes`;
     negative is missing and is not counted.
     """
-    seen = np.zeros(n_codes, np.int32)
+    seen = begin_room(room, n_codes)
     for key in range(laid.row_starts.size - 1):
-        count = 0
+        count = int(kept[0]) if kept.size else 0
         first = 2 * laid.row_starts[key] + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
             kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
@@ -186,6 +203,8 @@ def sweep_distinct(
                 seen[code] -= 1
                 if seen[code] == 0:
                     count -= 1
+        if kept.size:
+            kept[0] = count
 
 
 @kernel()
@@ -193,6 +212,8 @@ def sweep_nearest(
     laid: Timeline,
     rows: Ints32,
     nearest: Ints32,
+    kept: Floats,
+    room: Ints32,
 ) -> None:
     """Find the visible row with the latest event time, into `nearest`.
 
@@ -203,14 +224,14 @@ def sweep_nearest(
     `rows`: int32 array; row number in the table of each position.
     `nearest`: int32 array, one an observation's row, written where a row is visible.
     """
-    widest = most_rows(laid.row_starts)
-    inside = np.zeros(widest, np.bool_)
+    inside = begin_room(room, most_rows(laid.row_starts))
     for key in range(laid.row_starts.size - 1):
         low = laid.row_starts[key]
-        # the buffer is shared: the last key may have left rows inside
-        for offset in range(laid.row_starts[key + 1] - low):
-            inside[offset] = False
         latest = -1
+        if kept.size:
+            latest = int(kept[0]) - 1
+        else:  # the buffer is shared: the last key may have left rows inside
+            inside[: laid.row_starts[key + 1] - low] = 0
         first = 2 * low + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
             kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
@@ -218,13 +239,15 @@ def sweep_nearest(
                 if latest >= 0:
                     nearest[laid.place[position]] = rows[low + latest]
             elif kind == ENTER:
-                inside[position - low] = True
+                inside[position - low] = 1
                 latest = max(latest, position - low)
             else:
-                inside[position - low] = False
+                inside[position - low] = 0
                 # the next latest is searched backwards: rows may leave in any order
                 while latest >= 0 and not inside[latest]:
                     latest -= 1
+        if kept.size:
+            kept[0] = latest + 1
 
 
 @kernel()
@@ -236,6 +259,7 @@ def sweep_decayed(
     half_life: float,
     out: Floats,
     column: int,
+    kept: Floats,
 ) -> None:
     """Sum of value * 2 ** -(age / half_life) over the visible rows; 0 without rows.
 
@@ -246,7 +270,10 @@ def sweep_decayed(
     `half_life`: float, microseconds.
     """
     for key in range(laid.row_starts.size - 1):
-        total, moment = 0.0, 0
+        total, last = 0.0, -1
+        if kept.size:
+            total, last = kept[0], int(kept[1]) - 1
+        moment = event_time[last] if last >= 0 else 0
         first = 2 * laid.row_starts[key] + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
             kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
@@ -261,9 +288,11 @@ def sweep_decayed(
             # exceeds 1
             if total == 0.0 or age >= 0:
                 total = total * 2.0 ** (-max(age, 0) / half_life) + new
-                moment = event_time[position]
+                moment, last = event_time[position], position
             else:
                 total += new * 2.0 ** (age / half_life)
+        if kept.size:
+            kept[0], kept[1] = total, last + 1
 
 
 @kernel()
@@ -272,6 +301,8 @@ def sweep_gaps(
     event_time: Ints,
     out: Floats,
     columns: Ints,
+    kept: Floats,
+    room: Ints32,
 ) -> None:
     """Mean and sample standard deviation of the hours between consecutive visible rows.
 
@@ -280,13 +311,21 @@ def sweep_gaps(
     below three.
     """
     widest = most_rows(laid.row_starts)
-    before = np.empty(widest, np.int32)
-    after = np.empty(widest, np.int32)
+    both = begin_room(room, 2 * widest)
+    before, after = both[:widest], both[widest:]
     at_mean, at_std = columns[0], columns[1]
     for key in range(laid.row_starts.size - 1):
         low = laid.row_starts[key]
         head, tail, count = -1, -1, 0
         square, square_low, steps, peak = 0.0, 0.0, 0, 0.0
+        if kept.size:
+            head, tail, count, steps = (
+                int(kept[0]) - 1,
+                int(kept[1]) - 1,
+                int(kept[2]),
+                int(kept[3]),
+            )
+            square, square_low, peak = kept[4], kept[5], kept[6]
         first = 2 * low + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
             kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
@@ -349,6 +388,9 @@ def sweep_gaps(
                 square, square_low = _add_square(square, square_low, gap, -sign)
             steps += 1
             peak = max(peak, square)
+        if kept.size:
+            kept[0], kept[1], kept[2], kept[3] = head + 1, tail + 1, count, steps
+            kept[4], kept[5], kept[6] = square, square_low, peak
 
 
 @kernel(inline="always")

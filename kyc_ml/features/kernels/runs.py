@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, most_rows
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, begin_room, most_rows
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
 
@@ -20,6 +20,8 @@ def sweep_runs(
     good_after: int,
     out: Floats,
     columns: Ints,
+    kept: Floats,
+    room: Ints32,
 ) -> None:
     """Where the adverse outcomes of the visible rows begin and end, in order of event time.
 
@@ -28,7 +30,7 @@ def sweep_runs(
     neither ends a run nor counts. Statistics of a run are missing without an adverse row, and
     the age of a good row without one; the number of rows in the run is then 0.
 
-    `laid`, `out`: see `kyc_ml.features.kernels.moments`.
+    `laid`, `out`, `kept`, `room`: see `kyc_ml.features.kernels.moments`.
     `value`: float64 array, one value a row; 1 is adverse, 0 is good.
     `event_time`, `observed_at`: int64 arrays, microseconds, ascending inside a key.
     `good_after`: microseconds.
@@ -43,16 +45,19 @@ def sweep_runs(
     Experience 24(3), 327-336.
     """
     widest = most_rows(laid.row_starts)
-    adverse = np.zeros(widest + 1, np.int32)
-    good = np.zeros(widest + 1, np.int32)
-    inside = np.zeros(widest, np.bool_)
+    all_three = begin_room(room, 3 * widest + 2)
+    adverse, good = all_three[: widest + 1], all_three[widest + 1 : 2 * widest + 2]
+    inside = all_three[2 * widest + 2 :]
     for key in range(laid.row_starts.size - 1):
         start = laid.row_starts[key]
         width = laid.row_starts[key + 1] - start
-        adverse[: width + 1] = 0
-        good[: width + 1] = 0
-        inside[:width] = False
         n_adverse, n_good, old = 0, 0, 0
+        if kept.size:
+            n_adverse, n_good, old = int(kept[0]), int(kept[1]), int(kept[2])
+        else:
+            adverse[: width + 1] = 0
+            good[: width + 1] = 0
+            inside[:width] = 0
         entry = 2 * start + laid.observed_starts[key]
         for at in range(entry, entry + laid.lengths[key]):
             kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
@@ -99,6 +104,8 @@ def sweep_runs(
             if columns[5] >= 0:
                 since = n_adverse + n_good - _count(good, first)
                 out[target, columns[5]] = n_adverse / since
+        if kept.size:
+            kept[0], kept[1], kept[2] = n_adverse, n_good, old
 
 
 @kernel(inline="always")

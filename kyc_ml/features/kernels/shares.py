@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kyc_ml.features.kernels.exact import EVEN, two_sum
-from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, begin_room
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
 
@@ -49,6 +49,9 @@ def sweep_shares(
     weight: Floats,
     out: Floats,
     columns: Ints,
+    kept: Floats,
+    room: Ints32,
+    sums: Floats,
 ) -> None:
     """Largest share, sum of squared shares and entropy (nats) of the values seen.
 
@@ -60,6 +63,7 @@ def sweep_shares(
     `codes`, `code_starts`: as `code_pairs` gives them.
     `weight`: float64 array, one weight >= 0 a row; empty to count rows.
     `columns`: int64 array of shape (3,); first share, Herfindahl index, entropy.
+    `kept`, `room`, `sums`: see `timeline.begin_room`; `sums` is float64, of ``4 * n + 2``.
 
     Notes
     -----
@@ -67,16 +71,19 @@ def sweep_shares(
     of all, entries ``n`` to ``2 n - 1`` are the values' own.
     """
     n_codes = code_starts[-1]
-    count = np.zeros(n_codes, np.int32)
-    high = np.zeros(n_codes, np.float64)
-    low = np.zeros(n_codes, np.float64)
-    tree = np.zeros(2 * n_codes + 2, np.float64)
+    count = begin_room(room, n_codes)
+    held = sums if sums.size > 0 else np.zeros(4 * n_codes + 2)
+    high, low, tree = held[:n_codes], held[n_codes : 2 * n_codes], held[2 * n_codes :]
     at_first, at_herfindahl, at_entropy = columns[0], columns[1], columns[2]
     for key in range(laid.row_starts.size - 1):
         code_low = code_starts[key]
         width = code_starts[key + 1] - code_low
         rows, different, total, total_low = 0, 0, 0.0, 0.0
         square, square_low, logged, logged_low = 0.0, 0.0, 0.0, 0.0
+        if kept.size:
+            rows, different = int(kept[0]), int(kept[1])
+            total, total_low, square, square_low = kept[2], kept[3], kept[4], kept[5]
+            logged, logged_low = kept[6], kept[7]
         first = 2 * laid.row_starts[key] + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
             kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
@@ -128,6 +135,9 @@ def sweep_shares(
                 logged, logged_low = two_sum(logged, logged_low, _log_part(now))
             if at_first >= 0:
                 _update_largest(tree, 2 * code_low, width, code - code_low, now)
+        if kept.size:
+            kept[0], kept[1], kept[2], kept[3] = rows, different, total, total_low
+            kept[4], kept[5], kept[6], kept[7] = square, square_low, logged, logged_low
 
 
 @kernel(inline="always")

@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from kyc_ml.metrics import AnyArray, Ints, Ints32, Mask
+from kyc_ml.metrics import AnyArray, Floats, Ints, Ints32, Mask
 from kyc_ml.storage import kernel
 
 OBSERVE: Final = 0
@@ -34,6 +34,9 @@ LEAVE: Final = 2
 
 FOREVER_US: Final = 2**61
 """A window without a left end, in microseconds: about 73,000 years."""
+
+ANEW: Final = np.empty(0), np.empty(0, np.int32)
+"""`kept` and `room` of a sweep that begins anew; see `begin_room`."""
 
 MOST_ROWS: Final = 2**29 - 1
 """Rows, or observations, that a timeline can number: two bits of 31 hold the kind of entry."""
@@ -102,6 +105,17 @@ def most_rows(starts: Ints) -> int:
     for key in range(starts.size - 1):
         most = max(most, starts[key + 1] - starts[key])
     return most
+
+
+@kernel(inline="always")
+def begin_room(room: Ints32, size: int) -> Ints32:
+    """Return working memory of zeros, or that which a sweep of one key left and now goes on with.
+
+    A kernel that is given `kept`, float64 array of shape (8,), and `room`, int32 array, begins with
+    what they hold and leaves there what the next sweep of that key goes on with; zeros are a
+    beginning. Without them, each an array of no length, every key begins anew.
+    """
+    return room if room.size > 0 else np.zeros(size, np.int32)
 
 
 @kernel()
@@ -207,6 +221,8 @@ def build_timeline(
     row_starts: Ints,
     timeline: Ints32,
     lengths: Ints,
+    kept: Floats,
+    room: Ints32,
 ) -> None:
     """Write each key's timeline of entering rows, leaving rows and observations.
 
@@ -221,19 +237,19 @@ def build_timeline(
     of the sweep, not of the key.
     `lengths`: int64 array of shape (n_keys,), written; how many entries the timeline of each key
     has.
+    `kept`, `room`: see `begin_room`; which rows are inside.
     """
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
-    inside = np.zeros(widest, np.bool_)
+    inside = begin_room(room, most_rows(row_starts))
     in_order, out_order = by_entry.size == 0, by_leave.size == 0
     for key in range(row_starts.size - 1):
         low, high = row_starts[key], row_starts[key + 1]
         first = 2 * low + observed_starts[key]
         at = first
         entering, leaving = low, low
-        for position in range(high - low):
-            inside[position] = False
+        if kept.size:
+            entering, leaving = int(kept[0]), int(kept[1])
+        else:
+            inside[: high - low] = 0
         for observation in range(observed_starts[key], observed_starts[key + 1]):
             now = observed_at[observation]
             # rows leave before others enter, so that no kernel sees both at one observation
@@ -243,7 +259,7 @@ def build_timeline(
                     break
                 # a row that never entered must not leave
                 if inside[row - low]:
-                    inside[row - low] = False
+                    inside[row - low] = 0
                     timeline[at] = 4 * row + LEAVE
                     at += 1
                 leaving += 1
@@ -253,13 +269,44 @@ def build_timeline(
                     break
                 # a row that left before any observation saw it would only add rounding
                 if now < leaves[row] + delay:
-                    inside[row - low] = True
+                    inside[row - low] = 1
                     timeline[at] = 4 * row + ENTER
                     at += 1
                 entering += 1
             timeline[at] = 4 * observation + OBSERVE
             at += 1
         lengths[key] = at - first
+        if kept.size:
+            kept[0], kept[1] = entering, leaving
+
+
+@kernel()
+def level_ties(row_starts: Ints, event_time: Ints, known_at: Ints, value: Floats) -> Floats:
+    """Replace values of rows of one key with equal event and known times by their mean.
+
+    `value`: float64 array, one value a row by position; NaN is missing.
+    Returns float64 array: a mean of one value could change its last bit, so others stay as they
+    are.
+    """
+    levelled = value.copy()
+    for key in range(row_starts.size - 1):
+        first, end = row_starts[key], row_starts[key + 1]
+        while first < end:
+            last, total, known = first, 0.0, 0
+            while (
+                last < end
+                and event_time[last] == event_time[first]
+                and known_at[last] == known_at[first]
+            ):
+                if not np.isnan(value[last]):
+                    total += value[last]
+                    known += 1
+                last += 1
+            if last - first > 1:
+                # without any value it stays missing
+                levelled[first:last] = total / known if known else np.nan
+            first = last
+    return levelled
 
 
 @kernel()

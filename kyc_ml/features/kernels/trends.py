@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, most_rows
-from kyc_ml.metrics import Floats, Ints
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, begin_room, most_rows
+from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
 
 _MONTH_US: Final = 30 * 86_400e6
@@ -24,6 +24,8 @@ def sweep_trend(
     event_time: Ints,
     out: Floats,
     column: int,
+    kept: Floats,
+    room: Ints32,
 ) -> None:
     """Least-squares slope of the visible rows' values over their event times, in 30 days.
 
@@ -34,17 +36,19 @@ def sweep_trend(
     Source: the simple linear regression of Draper and Smith 1998, Applied Regression Analysis,
     section 1.2; the centred form of Chan, Golub and LeVeque 1983, The American Statistician 37.
 
-    `laid`, `out`: see `kyc_ml.features.kernels.moments`.
+    `laid`, `out`, `kept`, `room`: see `kyc_ml.features.kernels.moments`.
     `value`: float64 array, one value a row, finite.
     `event_time`: int64 array, one a row, microseconds, ascending inside a key.
     `column`: where in `out` the slope goes.
     """
-    widest = most_rows(laid.row_starts)
-    inside = np.zeros(widest, np.bool_)
+    inside = begin_room(room, most_rows(laid.row_starts))
     for key in range(laid.row_starts.size - 1):
         start = laid.row_starts[key]
-        inside[: laid.row_starts[key + 1] - start] = False
         low, high = 0, -1  # where the visible rows begin and end, counted from the key's first
+        if kept.size:
+            low, high = int(kept[0]), int(kept[1]) - 1
+        else:
+            inside[: laid.row_starts[key + 1] - start] = 0
         entry = 2 * start + laid.observed_starts[key]
         for at in range(entry, entry + laid.lengths[key]):
             kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
@@ -78,6 +82,8 @@ def sweep_trend(
                     spread += when * when
                     together += when * (value[start + row] - first_value - value_mean)
             out[laid.place[position], column] = together / spread
+        if kept.size:
+            kept[0], kept[1] = low, high + 1
 
 
 @kernel()
@@ -87,15 +93,16 @@ def sweep_extremes_anew(
     sign: float,
     out: Floats,
     column: int,
+    kept: Floats,
+    room: Ints32,
 ) -> None:
     """Largest value of the visible rows, or smallest with `sign` -1; missing without rows.
 
     As `kyc_ml.features.kernels.moments.sweep_extremes`, for rows that leave in any order.
     """
-    widest = most_rows(laid.row_starts)
-    visible = np.empty(widest, np.int32)
+    visible = begin_room(room, most_rows(laid.row_starts))
     for key in range(laid.row_starts.size - 1):
-        count = 0
+        count = int(kept[0]) if kept.size else 0
         first = 2 * laid.row_starts[key] + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
             kind, position = laid.entries[at] & 3, laid.entries[at] >> 2
@@ -116,3 +123,5 @@ def sweep_extremes_anew(
                         count -= 1
                         visible[each] = visible[count]
                         break
+        if kept.size:
+            kept[0] = count

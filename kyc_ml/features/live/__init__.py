@@ -1,1 +1,1 @@
-"""Features of one observation at a time, with rows that stay in memory by key."""
+"""Features of one observation at a time, from rows of its keys that are held in memory."""
