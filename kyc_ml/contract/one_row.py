@@ -235,9 +235,14 @@ def row_to_json(row: Mapping[str, RowValue]) -> bytes:
 
 def rows_from_json(rows: Sequence[bytes], schema: pa.Schema) -> pa.Table:
     """Read rows that `row_to_json` wrote as a table of contracted columns."""
+    dates = [each.name for each in schema if each.type == pa.date32()]
     read = [json.loads(row) for row in rows]
-    columns = []
-    for each in schema:
-        kind = pa.string() if each.type == pa.date32() else each.type
-        columns.append(pa.array([row.get(each.name) for row in read], kind).cast(each.type))
+    for row in read:
+        row |= {name: date.fromisoformat(row[name]) for name in dates if name in row}
+    return rows_as_table(read, schema)
+
+
+def rows_as_table(rows: Sequence[Mapping[str, RowValue]], schema: pa.Schema) -> pa.Table:
+    """Return typed rows as a table of contracted columns."""
+    columns = [pa.array([row.get(each.name) for row in rows], each.type) for each in schema]
     return pa.table(columns, schema=schema)

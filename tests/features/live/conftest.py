@@ -62,7 +62,10 @@ class InMemory:
             return self.computation.compute(population, [known[n] for n in needed]).named(wanted)
 
         return compare_with_peers(
-            specs, observed=observed, own=own, customers=self.computation._tables["customers"],
+            specs,
+            observed=observed,
+            own=own,
+            customers=self.computation._tables["customers"],
             measure=measure,
         )
 
