@@ -45,9 +45,11 @@ from .packing import stranger as stranger
 from .plain import make_plain as make_plain
 from .plain import say_os_error as say_os_error
 from .quality import DataQualityReport as DataQualityReport
+from .quality import RuleFinding as RuleFinding
 from .quality import TableQuality as TableQuality
 from .quality import read_quality as read_quality
 from .quality import write_quality as write_quality
+from .quarantine import QUARANTINE_SCHEMA as QUARANTINE_SCHEMA
 from .reading import end_of_data as end_of_data
 from .reading import known_until as known_until
 from .reading import read_tables as read_tables

@@ -54,6 +54,19 @@ MADE_FROM: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 }
 """Tables made here: the contracted tables, and their optional columns, that each needs."""
 
+PATTERN_SCHEMA: Final = pa.schema(
+    [
+        pa.field(CUSTOMER_ID, pa.string()),
+        pa.field(EVENT_TIME, pa.timestamp("us", tz="UTC")),
+        pa.field(KNOWN_AT, pa.timestamp("us", tz="UTC")),
+        pa.field(AMOUNT, pa.float64()),
+        pa.field(PATTERN, pa.string()),
+        pa.field(ROLE, pa.string()),
+        pa.field(LENGTH, pa.float64()),
+        pa.field(WIDTH, pa.float64()),
+    ]
+)
+
 _PAID: Final = (CUSTOMER_ID, COUNTERPARTY_ID, EVENT_TIME, KNOWN_AT, DIRECTION, AMOUNT)
 
 _UTC: Final = pa.timestamp("us", tz="UTC")
@@ -174,7 +187,7 @@ def known_labels(cases: pa.Table, transactions: pa.Table) -> pa.Table:
     adverse = pc.is_in(ordered[OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
     found = ordered.append_column(UNTIL, until).filter(adverse)
     columns: dict[str, pa.ChunkedArray] = {
-        name: found[name] for name in (CUSTOMER_ID, EVENT_TIME, KNOWN_AT, UNTIL)
+        name: found[name] for name in (CUSTOMER_ID, EVENT_TIME, KNOWN_AT, UNTIL, CASE_ID)
     }
     if TRANSACTION_ID in found.column_names:
         columns[TRANSACTION_ID] = found[TRANSACTION_ID]
@@ -182,7 +195,7 @@ def known_labels(cases: pa.Table, transactions: pa.Table) -> pa.Table:
         at = pc.index_in(found[TRANSACTION_ID], value_set=transactions[TRANSACTION_ID])
         taken = transactions.take(at)
         for name in transactions.column_names:
-            if name not in {TRANSACTION_ID, EVENT_TIME, KNOWN_AT, CUSTOMER_ID}:
+            if name not in columns:
                 columns[name] = taken[name]
         columns[EVENT_TIME] = pc.coalesce(taken[EVENT_TIME], found[EVENT_TIME])
         booked = pc.coalesce(taken[KNOWN_AT], found[KNOWN_AT])

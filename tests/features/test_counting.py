@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.features import EVER, FeatureSpec, RowColumn, RowFunction, Where, Window
-from kyc_ml.features.buckets.counting import WholeCount, adds_up
+from kyc_ml.features.buckets.counting import GroupsOfFile, WholeCount, adds_up
 from kyc_ml.features.build import Computed, FeatureComputation
 from kyc_ml.features.kernels.timeline import Span
 from kyc_ml.features.periods import period_of
@@ -87,7 +87,7 @@ def test_counts_by_runs_are_those_of_all_rows_at_once(
     spec = count(**how)
     path = tmp_path_factory.mktemp("counting") / "rows.parquet"
     pq.write_table(rows, path, row_group_size=group_rows)
-    counts = WholeCount(path, spec, timezone="Asia/Shanghai", threads=1)
+    counts = WholeCount(GroupsOfFile(path, spec.how), spec, timezone="Asia/Shanghai", threads=1)
     got = [
         counts.count(TimedRows(observed[at : at + batch_rows], time="decision_time"))
         for at in range(0, len(observed), batch_rows)

@@ -29,10 +29,10 @@ from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT, FileCo
 from kyc_ml.display import Progress
 from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.buckets.anchors import Pass, Plan, plan_passes
+from kyc_ml.features.buckets.anchors import Pass, Plan
 from kyc_ml.features.buckets.exchange import scan, scratch_folder
 from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only_new_objects
-from kyc_ml.features.buckets.populations import Populations, peer_rounds
+from kyc_ml.features.buckets.populations import Populations, peer_rounds, plan_everything
 from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
 from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.peer_distance import month_starts
@@ -150,9 +150,7 @@ class _Work:
         self._specs = specs
         self._folder = folder
         rounds = peer_rounds(specs)
-        self._plan = plan_passes(
-            {**{place: each.measured for place, each in rounds.items()}, OBSERVED: specs}
-        )
+        self._plan = plan_everything(specs)
         contracted = {name: FileColumns(path) for name, path in stored.items()}
         needed = _made(self._plan)
         made = {name: folder / f"{name}.parquet" for name in needed}

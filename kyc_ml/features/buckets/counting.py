@@ -6,10 +6,10 @@ even be read for an observation, because all of their rows, or none, are visible
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +24,13 @@ from kyc_ml.features.kinds.row_function import RowFunction
 from kyc_ml.features.kinds.rows_of_key import Window
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.timed_rows import NEVER_US, UNTIL, TimedRows
-from kyc_ml.metrics import Floats
+from kyc_ml.metrics import Floats, Ints
 
 _HELD: Final = 2
 """Runs kept in memory: observations in order of time need the same ones again."""
+
+_JOINED_ROWS: Final = 1 << 17
+"""Rows of runs that are read together."""
 
 
 def adds_up(spec: FeatureSpec) -> bool:
@@ -50,37 +53,75 @@ def adds_up(spec: FeatureSpec) -> bool:
     )
 
 
-class WholeCount:
-    """Counts the rows of a stored table for observations, a row group at a time.
+class Runs(Protocol):
+    """Runs of a table's rows that follow each other in time."""
+
+    @property
+    def spans(self) -> Mapping[int, Span]:
+        """The outermost times of each run, by its number."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Times, and the key of a count where it is of a field."""
+
+    def load(self, run: int) -> pa.Table:
+        """Read the rows of a run."""
+
+    def counted(self, run: int) -> Mapping[str | None, float] | None:
+        """Return the rows of a run by key, None for all of them; None if that is not kept."""
+
+
+class GroupsOfFile:
+    """Row groups of a Parquet file as `Runs`.
 
     Parameters
     ----------
     path : Path
-        Parquet file of the table: sorted by time, its row groups follow each other in time,
-        and few of them hold rows that only some of the observations at hand may see.
-    spec : FeatureSpec
-        One of those that `adds_up` accepts.
+        File of a table: sorted by time, its row groups follow each other in time, and few of them
+        hold rows that only some of the observations at hand may see.
     """
 
-    def __init__(self, path: Path, spec: FeatureSpec, *, timezone: str, threads: int) -> None:
-        assert isinstance(spec.how, Window)  # noqa: S101  checked by adds_up
+    def __init__(self, path: Path, how: Window) -> None:
         self._path = path
-        self._spec = spec
-        self._how = spec.how
-        self._timezone = timezone
-        self._threads = threads
-        read = (EVENT_TIME, KNOWN_AT, UNTIL, *map(name_of, spec.how.key))
-        self._columns = [name for name in read if name in pq.read_schema(path).names]
-        self._held: OrderedDict[int, TimedRows] = OrderedDict()
+        read = (EVENT_TIME, KNOWN_AT, UNTIL, *map(name_of, how.key))
         stored = pq.read_metadata(path)
+        schema = pq.read_schema(path)
+        self.schema = pa.schema([schema.field(name) for name in read if name in schema.names])
         # read once: groups that every or no observation sees are then not read again
-        self._spans = {
-            group: _span_of(self._load(group))
+        self.spans = {
+            group: span_of(TimedRows(self.load(group)))
             for group in range(stored.num_row_groups)
             # a group without rows has no first and last time
             if stored.row_group(group).num_rows
         }
-        self._counts: dict[int, dict[str | None, float]] = {group: {} for group in self._spans}
+
+    def load(self, run: int) -> pa.Table:
+        """Read the rows of a row group."""
+        with pq.ParquetFile(self._path) as file:
+            return file.read_row_group(run, columns=self.schema.names)
+
+    def counted(self, run: int) -> None:
+        """Return None: a file keeps no counts."""
+
+
+class WholeCount:
+    """Counts the rows of a table for observations, a run of rows at a time.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        One of those that `adds_up` accepts.
+    """
+
+    def __init__(self, runs: Runs, spec: FeatureSpec, *, timezone: str, threads: int) -> None:
+        assert isinstance(spec.how, Window)  # noqa: S101  checked by adds_up
+        self._runs = runs
+        self._spec = spec
+        self._how = spec.how
+        self._timezone = timezone
+        self._threads = threads
+        self._held: OrderedDict[int, pa.Table] = OrderedDict()
+        self._counts: dict[int, dict[str | None, float]] = defaultdict(dict)
 
     def count(self, observed: TimedRows) -> Floats:
         """Count the rows that each observation sees.
@@ -93,22 +134,33 @@ class WholeCount:
         first, last = int(observed.event_time.min()), int(observed.event_time.max())
         seen = {"lag_us": self._how.lag_us, "window_us": window_us}
         # the engine's answer for no rows: 0, or missing where the key is missing
-        total = self._read(observed, self._nothing())
-        settled = []
-        for group, span in self._spans.items():
-            if span.is_hidden(first, last, **seen):
-                continue
-            if span.is_visible(first, last, **seen):
-                settled.append(group)
-            else:
-                total += self._read(observed, self._hold(group))
-        return total + self._read_settled(observed, settled)
+        total = self._read(observed, self._runs.schema.empty_table())
+        settled: list[int] = []
+        partial: list[int] = []
+        for run, span in self._runs.spans.items():
+            if not span.is_hidden(first, last, **seen):
+                (settled if span.is_visible(first, last, **seen) else partial).append(run)
+        for rows in self._together(partial):
+            total += self._read(observed, rows)
+        total += self._read_settled(observed, settled)
+        return total
 
-    def _read(self, observed: TimedRows, rows: TimedRows) -> Floats:
+    def _together(self, runs: Sequence[int]) -> Iterator[pa.Table]:
+        """Load runs, short ones joined: each call of the engine has its price."""
+        waiting: list[pa.Table] = []
+        for rows in map(self._hold, runs):
+            if waiting and sum(map(len, waiting)) + len(rows) > _JOINED_ROWS:
+                yield pa.concat_tables(waiting)
+                waiting = []
+            waiting.append(rows)
+        if waiting:
+            yield pa.concat_tables(waiting)
+
+    def _read(self, observed: TimedRows, rows: pa.Table) -> Floats:
         """Compute the counts in some of the rows with the engine."""
         computed = Computed([self._spec], len(observed))
         computation = FeatureComputation(
-            {self._how.table: rows}, timezone=self._timezone, threads=self._threads
+            {self._how.table: TimedRows(rows)}, timezone=self._timezone, threads=self._threads
         )
         computation.read(observed, [self._spec], computed)
         return computed.column(self._spec.name)
@@ -116,7 +168,7 @@ class WholeCount:
     def _read_settled(self, observed: TimedRows, groups: Sequence[int]) -> Floats:
         """Count rows that all observations see: one count for each key."""
         if self._how.key:
-            # reading an empty table (`_nothing`) has added the key to the observations
+            # reading an empty table has added the key to the observations
             key = name_of((self._how.key if self._how.at is None else self._how.at)[0])
             keys = observed.encoded(key).dictionary.to_pylist()
             codes, _ = observed.codes(key)
@@ -125,37 +177,41 @@ class WholeCount:
         found_codes, at = np.unique(codes, return_index=True)
         firsts = at[found_codes >= 0]
         of_key = np.zeros(len(keys) + 1)
-        for group in groups:
-            counts = self._counts[group]
-            new = [code for code, each in enumerate(keys) if each not in counts]
-            if new:
-                # all of a key's observations see the same rows: one of them is enough
-                some = TimedRows(observed.table.take(pa.array(firsts[new])), time=observed.time)
-                found = self._read(some, self._hold(group)).tolist()
-                counts |= dict(zip([keys[code] for code in new], found, strict=True))
-            of_key[:-1] += [counts[each] for each in keys]
+        for run in groups:
+            kept = self._runs.counted(run)
+            of_key[:-1] += (
+                self._count_keys(run, keys, observed, firsts)
+                if kept is None
+                else [kept.get(each, 0.0) for each in keys]
+            )
         of_key[-1] = np.nan  # of code -1: without a key
         return of_key[codes]
 
-    def _hold(self, group: int) -> TimedRows:
-        if group not in self._held:
-            self._held[group] = self._load(group)
+    def _count_keys(
+        self, run: int, keys: Sequence[str | None], observed: TimedRows, firsts: Ints
+    ) -> list[float]:
+        """Count the rows of a run by key; all of a key's observations see the same ones."""
+        counts = self._counts[run]
+        new = [code for code, each in enumerate(keys) if each not in counts]
+        if new:
+            # one of a key's observations is enough
+            some = TimedRows(observed.table.take(pa.array(firsts[new])), time=observed.time)
+            found = self._read(some, self._hold(run)).tolist()
+            counts |= dict(zip([keys[code] for code in new], found, strict=True))
+        return [counts[each] for each in keys]
+
+    def _hold(self, run: int) -> pa.Table:
+        if run not in self._held:
+            self._held[run] = self._runs.load(run)
         # the least recently used run is dropped first
-        self._held.move_to_end(group)
+        self._held.move_to_end(run)
         while len(self._held) > _HELD:
             self._held.popitem(last=False)
-        return self._held[group]
-
-    def _load(self, group: int) -> TimedRows:
-        with pq.ParquetFile(self._path) as file:
-            return TimedRows(file.read_row_group(group, columns=self._columns))
-
-    def _nothing(self) -> TimedRows:
-        schema = pq.read_schema(self._path)
-        return TimedRows(pa.schema([schema.field(name) for name in self._columns]).empty_table())
+        return self._held[run]
 
 
-def _span_of(rows: TimedRows) -> Span:
+def span_of(rows: TimedRows) -> Span:
+    """Return the outermost times of some rows, at least one."""
     until = rows.until
     return Span(
         first_event=int(rows.event_time.min()),

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
 from kyc_ml.features.buckets.anchors import Pass, Place, Plan, as_pass, own_match, replace_columns
-from kyc_ml.features.buckets.counting import WholeCount, adds_up
+from kyc_ml.features.buckets.counting import GroupsOfFile, WholeCount, adds_up
 from kyc_ml.features.buckets.exchange import (
     ROW,
     BucketWriter,
@@ -193,7 +193,9 @@ class BucketParts:
         rows, observed = self.load(place, column, bucket, wanted)
         if not rows.size:
             return
-        plain = self._match(place, each.specs, observed)
+        plain = match_own(
+            place, each.specs, observed, timezone=self._timezone, threads=self._threads
+        )
         computed = Computed(plain, rows.size)
         self._computation(each, bucket, observed).read(observed, plain, computed)
         self._hand(rows, observed, computed, writers)
@@ -201,8 +203,8 @@ class BucketParts:
     def _count(self, place: Place, spec: FeatureSpec, writers: _Writers) -> None:
         """Count rows of a whole table for a place, some of its rows after the other."""
         assert isinstance(spec.how, Window)  # noqa: S101  checked by adds_up
-        table = self._stored.files[spec.how.table]
-        counts = WholeCount(table, spec, timezone=self._timezone, threads=self._threads)
+        runs = GroupsOfFile(self._stored.files[spec.how.table], spec.how)
+        counts = WholeCount(runs, spec, timezone=self._timezone, threads=self._threads)
         time = self._stored.time_of(place)
         targets = [target for target, _ in writers if target is not None]
         plain = [column for column in spec.how.key if isinstance(column, str)]
@@ -223,20 +225,6 @@ class BucketParts:
                 if target is not None:
                     numbers = bucket_of(observed.table[target][here], self._n_buckets)
                 writer.write(pa.table({ROW: rows[here], **values}), numbers)
-
-    def _match(
-        self, place: Place, specs: Sequence[FeatureSpec], observed: TimedRows
-    ) -> list[FeatureSpec]:
-        """Match the money of a place's own rows, where its other readers cannot."""
-        columns = frozenset(filter(None, (own_match(spec.how) for spec in specs)))
-        add_row_columns(
-            [[Need(table=place, column=column) for column in columns]],
-            tables={place: observed},
-            observed=observed,
-            timezone=self._timezone,
-            threads=self._threads,
-        )
-        return [replace(spec, how=replace_columns(spec.how, columns)) for spec in specs]
 
     def _computation(self, each: Pass, bucket: int, observed: TimedRows) -> FeatureComputation:
         """Load the tables of a bucket; a place that looks back on itself is loaded once."""
@@ -285,6 +273,26 @@ class BucketParts:
     def _handed(self, place: Place, column: str | None, *, carried: bool) -> Path:
         what = "columns" if carried else "features"
         return self._folder / f"{what} of {place or 'observations'} by {column}"
+
+
+def match_own(
+    place: Place,
+    specs: Sequence[FeatureSpec],
+    observed: TimedRows,
+    *,
+    timezone: str,
+    threads: int,
+) -> list[FeatureSpec]:
+    """Match the money of a place's own rows, where its other readers cannot."""
+    columns = frozenset(filter(None, (own_match(spec.how) for spec in specs)))
+    add_row_columns(
+        [[Need(table=place, column=column) for column in columns]],
+        tables={place: observed},
+        observed=observed,
+        timezone=timezone,
+        threads=threads,
+    )
+    return [replace(spec, how=replace_columns(spec.how, columns)) for spec in specs]
 
 
 @contextmanager

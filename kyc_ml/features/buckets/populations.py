@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
-from kyc_ml.features.buckets.anchors import Pass, Place
+from kyc_ml.features.buckets.anchors import Pass, Place, Plan, plan_passes
 from kyc_ml.features.buckets.exchange import BucketWriter, read_bucket
 from kyc_ml.features.buckets.parts import BucketParts, free_memory
 from kyc_ml.features.build import Computed, combine
+from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.kinds.peer import Peer
 from kyc_ml.features.peer_distance import (
     MEASURED_AT,
@@ -70,6 +71,14 @@ def peer_rounds(specs: Sequence[FeatureSpec]) -> dict[Place, PeerRound]:
         measured = tuple(spec for spec in specs if spec.name in needed)
         rounds[f"peers {number}"] = PeerRound(compared=compared, measured=measured)
     return rounds
+
+
+def plan_everything(specs: Sequence[FeatureSpec]) -> Plan:
+    """Plan the passes of a feature set, those that measure peers included."""
+    rounds = peer_rounds(specs)
+    return plan_passes(
+        {**{place: each.measured for place, each in rounds.items()}, OBSERVED: specs}
+    )
 
 
 class Populations:

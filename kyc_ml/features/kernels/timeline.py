@@ -63,6 +63,15 @@ class Span:
     last_known: int
     first_until: int
 
+    def joined(self, other: Span) -> Span:
+        """Return the outermost times of these rows and of others."""
+        return Span(
+            first_event=min(self.first_event, other.first_event),
+            last_event=max(self.last_event, other.last_event),
+            last_known=max(self.last_known, other.last_known),
+            first_until=min(self.first_until, other.first_until),
+        )
+
     def is_hidden(self, first: int, last: int, *, lag_us: int, window_us: int) -> bool:
         """Return whether no decision from `first` to `last` sees any of the rows."""
         # + 1: an event at the instant of a decision is not yet visible

@@ -1,0 +1,259 @@
+"""What a store keeps for some feature sets: which columns of which rows, by which keys."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from kyc_ml.contract import (
+    ACCOUNT_ID,
+    ACCOUNTS,
+    AMOUNT,
+    CASE_ID,
+    CASES,
+    CONTRACT,
+    COUNTERPARTY_ID,
+    CUSTOMER_ID,
+    DIRECTION,
+    EVENT_TIME,
+    KNOWN_AT,
+    STATUS,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
+from kyc_ml.errors import ConfigError
+from kyc_ml.features import (
+    ADVERSE,
+    CURRENT_ACCOUNTS,
+    LABELS,
+    MADE_FROM,
+    OBSERVED,
+    OUTCOMES,
+    PATTERN_SCHEMA,
+    PATTERNS,
+    UNTIL,
+    FeatureSpec,
+    Pass,
+    RowColumn,
+    adds_up,
+    as_pass,
+    from_plain,
+    plan_everything,
+    split_available,
+    with_made,
+)
+from kyc_ml.history.partitions import DAY, Partition
+from kyc_ml.history.store import HistoryStore
+
+TIMES: Final = (EVENT_TIME, KNOWN_AT)
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    **{name: table.key for name, table in CONTRACT.items()},
+    LABELS: (CASE_ID, KNOWN_AT),
+    PATTERNS: (),
+}
+"""Columns that name a row of each stored table."""
+
+_Column = tuple[str, str]
+"""Table and name."""
+_Kept = dict[tuple[str, str], set[str]]
+"""Columns by table and key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What a store keeps of a bank's tables.
+
+    Attributes
+    ----------
+    schemas : mapping of table to Arrow schema
+        Contracted columns, then those that are carried to the rows; also of labels and patterns.
+    carrying : tuple of Pass
+        What computes carried columns, in an order in which each finds what it reads.
+    counted : mapping of table to the columns by which all its rows are counted
+    """
+
+    schemas: Mapping[str, pa.Schema]
+    partitions: tuple[Partition, ...]
+    carrying: tuple[Pass, ...]
+    counted: Mapping[str, tuple[str | RowColumn, ...]]
+
+    def keys_of(self, table: str) -> list[str]:
+        """List the keys by which rows of a table are found."""
+        return [each.key for each in self.partitions if each.table == table]
+
+    def columns_of(self, table: str, key: str) -> tuple[str, ...]:
+        """Return all columns of a partition, in the order of the table's schema."""
+        own = {c for p in self.partitions if (p.table, p.key) == (table, key) for c in p.columns}
+        names = {*own, *TIMES, UNTIL, *KEYS[table], key}
+        return tuple(name for name in self.schemas[table].names if name in names)
+
+    def lacks(self, other: Layout) -> list[str]:
+        """List what another layout keeps and this one does not."""
+        missing = [
+            f"{name} of {each.table} by {each.key}"
+            for each in other.partitions
+            for name in other.columns_of(each.table, each.key)
+            if each.key not in self.keys_of(each.table)
+            or name not in self.columns_of(each.table, each.key)
+        ]
+        ours, theirs = _carried(self.carrying), _carried(other.carrying)
+        return missing + [
+            f"{name} of {place} as it is defined now"
+            for (place, name), spec in theirs.items()
+            if ours.get((place, name)) != spec
+        ]
+
+
+def layout_of(
+    feature_sets: Sequence[Sequence[FeatureSpec]], schemas: Mapping[str, pa.Schema]
+) -> Layout:
+    """Derive what a store must keep to compute features of any of the sets by key.
+
+    Parameters
+    ----------
+    schemas : mapping of contracted table to Arrow schema
+        Of the bank's tables; features of what it does not have are left out.
+
+    Raises
+    ------
+    ConfigError
+        If two sets define a column of rows in different ways, or one carries a column to rows of a
+        made table.
+    """
+    columns = with_made({name: schema.names for name, schema in schemas.items()})
+    # an observation may have any field: a feature of one that it lacks is left out later
+    anything = {name for names in columns.values() for name in names}
+    kept: _Kept = defaultdict(set)
+    kept |= {(name, CUSTOMER_ID): set(schema.names) for name, schema in schemas.items()}
+    carried: dict[_Column, FeatureSpec] = {}
+    counted: dict[str, dict[str | RowColumn, None]] = {name: {} for name in schemas}
+    passes: list[Pass] = []
+    for specs in feature_sets:
+        available, _ = split_available(specs, columns, anything)
+        for each in plan_everything(available).passes:
+            _keep(each, kept, counted, columns)
+            if each.site.carries and each.site.place != OBSERVED:
+                new = [spec for spec in each.specs if _is_new(each.site.place, spec, carried)]
+                passes += [as_pass(each.level, each.site, new)] if new else []
+    if any(table == LABELS for table, _ in kept):
+        joined = {name for (table, _), names in kept.items() if table == LABELS for name in names}
+        kept[LABELS, CUSTOMER_ID] |= {TRANSACTION_ID} & {*columns[LABELS]}
+        kept[LABELS, CASE_ID] |= joined | {CUSTOMER_ID, *kept[LABELS, CUSTOMER_ID]}
+        kept[CASES, CASE_ID] |= {*columns[CASES]}
+        if TRANSACTION_ID in columns[CASES]:
+            kept[CASES, TRANSACTION_ID] |= {CASE_ID}
+    if any(table == PATTERNS for table, _ in kept):
+        kept[TRANSACTIONS, DAY] |= {CUSTOMER_ID, COUNTERPARTY_ID, DIRECTION, AMOUNT}
+    for place, name in carried:
+        kept[place, CUSTOMER_ID].add(name)
+    return Layout(
+        schemas=_kept_schemas(schemas, kept, carried),
+        partitions=tuple(
+            Partition(table=table, key=key, columns=tuple(sorted(own)))
+            for (table, key), names in sorted(kept.items())
+            for own in [names - {*TIMES, UNTIL, *KEYS[table], key}]
+        ),
+        carrying=tuple(sorted(passes, key=lambda each: each.level)),
+        counted={name: tuple(fields) for name, fields in counted.items()},
+    )
+
+
+def contracted_schemas(store: HistoryStore) -> dict[str, pa.Schema]:
+    """Return the columns that sources of a store have, by table."""
+    columns: Mapping[str, Sequence[str]] = store.about["columns"]
+    return {
+        name: pa.schema([store.tables[name].schema.field(column) for column in names])
+        for name, names in columns.items()
+    }
+
+
+def layout_of_store(store: HistoryStore) -> Layout:
+    """Return the layout that a store was made with."""
+    sets = [[from_plain(each) for each in specs] for specs in store.about["feature_sets"]]
+    return layout_of(sets, contracted_schemas(store))
+
+
+def _keep(
+    each: Pass,
+    kept: _Kept,
+    counted: Mapping[str, dict[str | RowColumn, None]],
+    columns: Mapping[str, Collection[str]],
+) -> None:
+    """Note what a pass reads, and by which key."""
+    anchor = each.site.anchor
+    if each.site.carries and each.site.place in CONTRACT:
+        # rows whose carried columns a late row changes are found by the same key
+        kept[each.site.place, DAY if anchor is None else anchor.observed] |= each.observed
+    if anchor is not None:
+        for table, names in each.rows.items():
+            for stored, key, read in _stored(table, anchor.rows, {*names}, columns):
+                kept[stored, key] |= read
+        return
+    for spec in each.specs:
+        for table, names in as_pass(0, each.site, [spec]).rows.items():
+            if table in CONTRACT and adds_up(spec):
+                kept[table, DAY] |= names
+                counted[table].update(dict.fromkeys(key_of_count(spec)))
+            else:
+                for stored, key, read in _stored(table, CUSTOMER_ID, {*names}, columns):
+                    kept[stored, key] |= read
+
+
+def key_of_count(spec: FeatureSpec) -> list[str | RowColumn]:
+    """Return the field by which `adds_up` counts rows; none where it counts all."""
+    return list(getattr(spec.how, "key", ()))
+
+
+def _stored(
+    table: str, key: str, names: set[str], columns: Mapping[str, Collection[str]]
+) -> Iterator[tuple[str, str, set[str]]]:
+    """List what is kept to read a table by a key; see `features.MadeOnReading`."""
+    if table == OUTCOMES:
+        yield TRANSACTIONS, key, {*names, TRANSACTION_ID} - {ADVERSE, UNTIL}
+        yield LABELS, TRANSACTION_ID if key == CUSTOMER_ID else key, {TRANSACTION_ID}
+    elif table == CURRENT_ACCOUNTS:
+        read = {*names, key, ACCOUNT_ID, *({STATUS} & {*columns[ACCOUNTS]})} - {UNTIL}
+        yield ACCOUNTS, key, read
+        yield ACCOUNTS, ACCOUNT_ID, read
+    else:
+        yield table, key, names
+
+
+def _is_new(place: str, spec: FeatureSpec, known: dict[_Column, FeatureSpec]) -> bool:
+    """Add a carried column to those known; return whether it was not."""
+    if place in MADE_FROM:
+        msg = f"a feature reads {spec.name} of {place} by another key, which no store keeps"
+        raise ConfigError(msg)
+    before = known.setdefault((place, spec.name), spec)
+    if before != spec:
+        msg = f"two feature sets define {spec.name} of {place} in two ways: make a store for each"
+        raise ConfigError(msg)
+    return before is spec
+
+
+def _kept_schemas(
+    schemas: Mapping[str, pa.Schema],
+    kept: Mapping[tuple[str, str], Collection[str]],
+    carried: Mapping[_Column, FeatureSpec],
+) -> dict[str, pa.Schema]:
+    found = dict(schemas)
+    for (place, name), spec in carried.items():
+        kind = pa.string() if spec.kind == "category" else pa.float64()
+        found[place] = found[place].append(pa.field(name, kind))
+    if (LABELS, CASE_ID) in kept:
+        names = kept[LABELS, CASE_ID]
+        until = pa.field(UNTIL, pa.timestamp("us", tz="UTC"))
+        fields = [*schemas[TRANSACTIONS], schemas[CASES].field(CASE_ID), until]
+        wanted = {*names, *TIMES, UNTIL, CASE_ID}
+        found[LABELS] = pa.schema([each for each in fields if each.name in wanted])
+    if (PATTERNS, CUSTOMER_ID) in kept:
+        found[PATTERNS] = PATTERN_SCHEMA
+    return found
+
+
+def _carried(passes: Sequence[Pass]) -> dict[_Column, FeatureSpec]:
+    return {(each.site.place, spec.name): spec for each in passes for spec in each.specs}
