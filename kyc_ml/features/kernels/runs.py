@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, begin_room, most_rows
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel

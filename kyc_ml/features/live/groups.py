@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.features.how import Where, name_of
+from kyc_ml.features.kernels import observe
 from kyc_ml.features.kernels.timeline import FOREVER_US
 from kyc_ml.features.kinds.rows_of_key import RUNS, Latest, Statistic, Window
-from kyc_ml.features.live import sweep
 from kyc_ml.features.live.rows import Wanted, place_of
 from kyc_ml.features.made import CURRENT_ACCOUNTS, LABELS, OUTCOMES
 from kyc_ml.features.reading import Request
@@ -22,16 +22,16 @@ from kyc_ml.metrics import Floats, Ints, Ints32
 
 _TIMES: Final = frozenset({"years_since", "days_since", "days_until"})
 _KINDS: Final[Mapping[str, tuple[int, tuple[Statistic, ...]]]] = {
-    "moments": (sweep.MOMENTS, MOMENTS),
-    "shares": (sweep.SHARES, SHARES),
-    "ranks": (sweep.RANKS, RANKS),
-    "gaps": (sweep.GAPS, GAPS),
-    "distinct": (sweep.DISTINCT, ("distinct",)),
-    "decayed": (sweep.DECAYED, ("decayed_count", "decayed_sum")),
-    "runs": (sweep.RUNS, RUNS),
-    "trend": (sweep.TREND, ("trend",)),
-    "max": (sweep.EXTREME, ("max",)),
-    "min": (sweep.EXTREME, ("min",)),
+    "moments": (observe.MOMENTS, MOMENTS),
+    "shares": (observe.SHARES, SHARES),
+    "ranks": (observe.RANKS, RANKS),
+    "gaps": (observe.GAPS, GAPS),
+    "distinct": (observe.DISTINCT, ("distinct",)),
+    "decayed": (observe.DECAYED, ("decayed_count", "decayed_sum")),
+    "runs": (observe.RUNS, RUNS),
+    "trend": (observe.TREND, ("trend",)),
+    "max": (observe.EXTREME, ("max",)),
+    "min": (observe.EXTREME, ("min",)),
 }
 
 
@@ -46,7 +46,7 @@ class Group:
     windows : int64 array of shape (n, 5)
         Reach, number of the lag, first and last call, 1 where the window always begins anew.
     calls : int64 array of shape (m, 8 + 7)
-        See `sweep.OP`.
+        See `observe.OP`.
     own : tuple of str
         Columns of the observation that ranks are asked for.
     repeated : tuple of (column, column to copy)
@@ -80,7 +80,9 @@ class Program:
     `features.reading`: the groups are made when a key with such columns is met.
     """
 
-    def __init__(self, table: str, requests: Sequence[Request], wanted: Wanted, *, anchor: str) -> None:
+    def __init__(
+        self, table: str, requests: Sequence[Request], wanted: Wanted, *, anchor: str
+    ) -> None:
         self._table = table
         self._requests = requests
         self.wanted = wanted
@@ -136,7 +138,9 @@ class Program:
             by_rows[(*rows, how.where, having if having in nulls else None)].append(request)
         first = sum(map(len, self._groups.values()))
         return [
-            _Builder(self.wanted, supersedes=self.supersedes).build(first + number, self._table, rows, asked)
+            _Builder(self.wanted, supersedes=self.supersedes).build(
+                first + number, self._table, rows, asked
+            )
             for number, (rows, asked) in enumerate(by_rows.items())
         ]
 
@@ -166,7 +170,9 @@ class _Builder:
         windows: dict[tuple[int | None, int], list[Request]] = defaultdict(list)
         for each in requests:
             how = each.how
-            windows[(how.period.us, how.lag_us) if isinstance(how, Window) else (None, 0)].append(each)
+            windows[(how.period.us, how.lag_us) if isinstance(how, Window) else (None, 0)].append(
+                each
+            )
         self._room = len(windows)
         for (window_us, lag_us), asked in windows.items():
             self._add_window(window_us, lag_us, asked)
@@ -200,18 +206,18 @@ class _Builder:
         # rows are in order or not: the kernels of a timeline give the same
         passes, repeated = passes_of(windowed, in_order=False)
         self._repeated += repeated
-        for each, columns in passes.items():
-            self._add_pass(each, columns)
+        for served, columns in passes.items():
+            self._add_pass(served, columns)
         latest = [each for each in asked if isinstance(each.how, Latest)]
         if latest:
             nearest = len(self._calls)
-            self._call(sweep.NEAREST, ())
+            self._call(observe.NEAREST, ())
             for each in latest:
                 column = each.how.column
                 if each.how.reading == "value" and column is not None:
                     place = self._wanted.numbers.index(name_of(column))
-                    self._call(sweep.LEVEL, (each.column, nearest), value=place)
-        anew = any(call[0] == sweep.RANKS for call in self._calls[begin:])
+                    self._call(observe.LEVEL, (each.column, nearest), value=place)
+        anew = any(call[0] == observe.RANKS for call in self._calls[begin:])
         reach = FOREVER_US if window_us is None else lag_us + window_us
         lag = place_of(self._lags, lag_us)
         self._windows.append([reach, lag, begin, len(self._calls), int(anew)])
@@ -221,16 +227,16 @@ class _Builder:
         kind, statistics = _KINDS[name]
         coded = name in {"shares", "distinct"}
         number = weight if coded else value
-        if kind == sweep.MOMENTS and value is None:
-            kind, statistics = sweep.COUNT, ("count",)
+        if kind == observe.MOMENTS and value is None:
+            kind, statistics = observe.COUNT, ("count",)
         if name == "decayed":
             statistics = tuple(columns)
             if self._supersedes:
                 msg = "decayed statistics cannot be declared over a table of superseded rows"
                 raise ValueError(msg)
-        if kind == sweep.EXTREME and self._supersedes:
+        if kind == observe.EXTREME and self._supersedes:
             # superseded rows do not leave in the order in which they came
-            kind = sweep.EXTREME_ANEW
+            kind = observe.EXTREME_ANEW
         self._call(
             kind,
             tuple(columns.get(each, -1) for each in statistics),
@@ -254,8 +260,8 @@ class _Builder:
     ) -> None:
         padded = (*columns, *[-1] * (7 - len(columns)))
         self._calls.append([kind, value, code, own, span, sign, self._room, self._sums, *padded])
-        self._room += int(sweep.ROOM[kind])
-        self._sums += 4 if kind == sweep.SHARES else 0
+        self._room += int(observe.ROOM[kind])
+        self._sums += 4 if kind == observe.SHARES else 0
 
 
 class Held:
@@ -265,10 +271,16 @@ class Held:
         def most(lengths: Sequence[int]) -> int:
             return max(lengths, default=0)
 
-        lags, windows = most([each.lags.size for each in groups]), most([len(each.windows) for each in groups])
-        calls, units = most([len(each.calls) for each in groups]), most([each.room for each in groups])
+        lags, windows = (
+            most([each.lags.size for each in groups]),
+            most([len(each.windows) for each in groups]),
+        )
+        calls, units = (
+            most([len(each.calls) for each in groups]),
+            most([each.room for each in groups]),
+        )
         self.room = room
-        self.marks = np.array([0, 0, sweep.NEVER_AT])
+        self.marks = np.array([0, 0, observe.NEVER_AT])
         self.taken = np.zeros(room, np.int32)
         self.orders = np.empty((lags + windows, room), np.int32)
         self.orders[:] = np.arange(room)
@@ -285,7 +297,7 @@ class Held:
 
     def begin(self, n_codes: int) -> None:
         """Forget the rows of the key before."""
-        self.marks[:] = (0, 0, sweep.NEVER_AT)
+        self.marks[:] = (0, 0, observe.NEVER_AT)
         self.different[:] = 0
         if self.recoded.shape[1] < n_codes:
             self.recoded = np.full((self.recoded.shape[0], 2 * n_codes), -1, np.int32)

@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from kyc_ml.features.buckets.anchors import AnchorRows, Pass
 from kyc_ml.features.how import OBSERVED, name_of
+from kyc_ml.features.kernels.observe import TAKEN, observe, select_rows
 from kyc_ml.features.keyed import KeyedRows
 from kyc_ml.features.kinds.matched import Matched
 from kyc_ml.features.kinds.rows_of_key import Latest, LatestValue, Window
 from kyc_ml.features.live.groups import Group, Held, Program
 from kyc_ml.features.live.rows import NO_MOMENT, KeyRows, Wanted
-from kyc_ml.features.live.sweep import ROWS, TAKEN, observe, select_rows
 from kyc_ml.features.reading import Request
 from kyc_ml.features.row_columns import Need, add_row_columns, needed_columns
 from kyc_ml.features.timed_rows import TimedRows, as_column
@@ -74,7 +74,9 @@ class LivePass:
         A pass of the plan that has an anchor, of the observations.
     """
 
-    def __init__(self, each: Pass, keyed: KeyedRows, *, timezone: str, looking: Sequence[str]) -> None:
+    def __init__(
+        self, each: Pass, keyed: KeyedRows, *, timezone: str, looking: Sequence[str]
+    ) -> None:
         assert each.site.anchor is not None  # noqa: S101  the caller's promise
         self.anchor: AnchorRows = each.site.anchor
         self.tables = each.rows
@@ -129,9 +131,7 @@ class LivePass:
         levels = [[need for need in level if need.table != OBSERVED] for level in self.levels]
         nobody = next(iter(tables.values()))
         add_row_columns(levels, tables=tables, observed=nobody, timezone=self._timezone, threads=1)
-        return RowsOfKey(
-            {name: KeyRows(self._wanted[name], rows) for name, rows in tables.items()}
-        )
+        return RowsOfKey({name: KeyRows(self._wanted[name], rows) for name, rows in tables.items()})
 
     def add_columns(self, looking: Looking, found: RowsOfKey | None, place: str = OBSERVED) -> None:
         """Add the columns that an observation gets, or a row of a table, before it is read."""
@@ -205,13 +205,20 @@ class LivePass:
     ) -> int:
         """Run a group; return the row of the source that is the latest it sees, -1 without."""
         codes = np.array(
-            [source.code(at, key) for at, key in zip(group.key_columns, keys, strict=True)], np.int32
+            [source.code(at, key) for at, key in zip(group.key_columns, keys, strict=True)],
+            np.int32,
         )
         goes_on = source.size > FEW_ROWS and bool((codes >= 0).all())
         held = self._held(group, found, source, codes) if goes_on else self._shared(program, source)
         last = select_rows(
-            source.masks, source.codes, source.size, group.condition, group.key_columns, codes,
-            held.taken, held.marks,
+            source.masks,
+            source.codes,
+            source.size,
+            group.condition,
+            group.key_columns,
+            codes,
+            held.taken,
+            held.marks,
         )
         if last > held.room:
             held = Held([group], self._wanted[group.table], last + last // 2)
@@ -221,17 +228,35 @@ class LivePass:
         own = np.array([looking.rows.number(name)[0] for name in group.own])
         nearest = np.full(1, -1)
         observe(
-            source.times, source.numbers, source.codes, last, looking.now, own,
-            group.lags, group.windows, group.calls, group.reads,
-            held.marks, held.taken, held.orders, held.times, held.values, held.codes,
-            held.kept, held.memory, held.sums, held.recoded, held.different, held.entries,
-            goes_on, out, nearest,
+            source.times,
+            source.numbers,
+            source.codes,
+            last,
+            looking.now,
+            own,
+            group.lags,
+            group.windows,
+            group.calls,
+            group.reads,
+            held.marks,
+            held.taken,
+            held.orders,
+            held.times,
+            held.values,
+            held.codes,
+            held.kept,
+            held.memory,
+            held.sums,
+            held.recoded,
+            held.different,
+            held.entries,
+            goes_on,
+            out,
+            nearest,
         )
         return int(nearest[0])
 
-    def _held(
-        self, group: Group, found: RowsOfKey, source: KeyRows, codes: Ints32
-    ) -> Held:
+    def _held(self, group: Group, found: RowsOfKey, source: KeyRows, codes: Ints32) -> Held:
         key = (group, tuple(codes))
         if key not in found.held:
             found.held[key] = Held([group], self._wanted[group.table], FEW_ROWS)

@@ -119,9 +119,9 @@ class KeyRows:
 
     def _find_nulls(self, numbers: Floats, codes: Ints32) -> frozenset[str]:
         wanted = self._wanted
-        missing = [*zip(wanted.numbers, np.isnan(numbers).any(axis=1), strict=True)]
-        missing += zip(wanted.texts, (codes < 0).any(axis=1), strict=True)
-        return frozenset(name for name, some in missing if some)
+        names = [*wanted.numbers, *wanted.texts]
+        missing = [*np.isnan(numbers).any(axis=1).tolist(), *(codes < 0).any(axis=1).tolist()]
+        return frozenset(name for name, some in zip(names, missing, strict=True) if some)
 
     def _read(self, rows: TimedRows) -> tuple[Ints, Floats, Ints32, Ints, Mask]:
         wanted, n = self._wanted, len(rows)
@@ -152,7 +152,7 @@ class KeyRows:
         return np.array(times, np.int64), numbers, codes, moments, masks
 
     def _encode(self, column: int, rows: TimedRows, name: str) -> Ints32:
-        """Number the values of a column in the order in which they came."""
+        """Return the codes of a column, whose values are numbered in the order they came in."""
         codes, _ = rows.codes(name)
         numbering, values = self._numbering[column], self._values[column]
         found = rows.encoded(name).dictionary.to_pylist()
@@ -165,5 +165,7 @@ class KeyRows:
         return np.asarray(places[codes])
 
     def _is_any_of(self, column: int, codes: Ints32, values: Sequence[str]) -> Mask:
-        known = [self._numbering[column][value] for value in values if value in self._numbering[column]]
+        known = [
+            self._numbering[column][value] for value in values if value in self._numbering[column]
+        ]
         return np.isin(codes, known)

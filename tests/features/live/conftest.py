@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -70,6 +69,6 @@ class InMemory:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def in_memory():
     return InMemory

@@ -55,7 +55,7 @@ def select_rows(
 
     Returns how many rows there are; not all are appended if `taken` is shorter.
     """
-    count = marks[ROWS]
+    count = int(marks[ROWS])
     for row in range(marks[TAKEN], last):
         wanted = condition < 0 or masks[condition, row]
         for column in range(key_columns.size):
@@ -119,7 +119,7 @@ def observe(
     superseded, until when. `numbers`, `codes`: columns of the key's rows.
     `last`: rows of the group, `taken` their numbers; `marks` says how many are in `held_...` and
     when the last observation was.
-    `lags`, `windows`, `calls`, `reads`: the program; see `groups.Group`.
+    `lags`, `windows`, `calls`, `reads`: the program; see `live.groups.Group`.
     `recoded`, `different`: the group's numbers of codes, -1 without, and how many it has.
     `kept`, `room`, `sums`: what kernels go on with where `goes_on`; otherwise they begin anew.
     """
