@@ -44,6 +44,7 @@ from .kinds.row_function import RowFunction as RowFunction
 from .kinds.rows_of_key import Latest as Latest
 from .kinds.rows_of_key import LatestValue as LatestValue
 from .kinds.rows_of_key import Window as Window
+from .live.compute import LiveFeatures as LiveFeatures
 from .made import ADVERSE as ADVERSE
 from .made import CURRENT_ACCOUNTS as CURRENT_ACCOUNTS
 from .made import LABELS as LABELS

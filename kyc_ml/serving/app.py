@@ -142,7 +142,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _transactions(given: object, most: int) -> list[dict[str, Any]]:
-    rows = given if isinstance(given, list) else [given]
+    rows: list[Any] = given if isinstance(given, list) else [given]
     if not all(isinstance(each, dict) for each in rows):
         raise RefusedBodyError(HTTPStatus.BAD_REQUEST, "not_json")
     if not 1 <= len(rows) <= most:

@@ -26,7 +26,7 @@ class Figures:
         self.reloads: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
         self._buckets: dict[str, list[int]] = defaultdict(lambda: [0] * (len(_SECONDS) + 1))
-        self._total: Counter[str] = Counter()
+        self._total: dict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
 
     def observe(self, stage: str, seconds: float) -> None:
