@@ -1,7 +1,15 @@
+from .append import Appended as Appended
+from .append import append_tables as append_tables
 from .kept_tables import KeptTable as KeptTable
+from .layout import Layout as Layout
+from .layout import contracted_schemas as contracted_schemas
+from .layout import layout_of as layout_of
 from .partitions import DAY as DAY
 from .partitions import Content as Content
 from .partitions import Partition as Partition
+from .reading import History as History
+from .reading import create_history as create_history
+from .rows import StoredRows as StoredRows
 from .served import Served as Served
 from .store import Batch as Batch
 from .store import HistoryStore as HistoryStore

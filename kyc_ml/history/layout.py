@@ -249,7 +249,10 @@ def _kept_schemas(
         until = pa.field(UNTIL, pa.timestamp("us", tz="UTC"))
         fields = [*schemas[TRANSACTIONS], schemas[CASES].field(CASE_ID), until]
         wanted = {*names, *TIMES, UNTIL, CASE_ID}
-        found[LABELS] = pa.schema([each for each in fields if each.name in wanted])
+        found[LABELS] = pa.schema(
+            # a case may name no payment
+            [each.with_nullable(True) for each in fields if each.name in wanted]
+        )
     if (PATTERNS, CUSTOMER_ID) in kept:
         found[PATTERNS] = PATTERN_SCHEMA
     return found

@@ -25,7 +25,7 @@ from kyc_ml.features import (
     with_made,
 )
 from kyc_ml.history.append import PEERS
-from kyc_ml.history.layout import KEYS, layout_of
+from kyc_ml.history.layout import KEYS, contracted_schemas, layout_of, layout_of_store
 from kyc_ml.history.rows import StoredRows, WholeDays
 from kyc_ml.history.store import HistoryStore, KeptTable
 
@@ -51,6 +51,7 @@ def create_history(
         "timezone": tables.timezone,
         "base_currency": tables.base_currency,
         "columns": {name: schema.names for name, schema in schemas.items()},
+        "attributes": [each.model_dump(mode="json") for each in tables.attributes],
         "features": [definitions_digest(specs) for specs in feature_sets],
         "feature_sets": [[to_plain(spec) for spec in specs] for specs in feature_sets],
     }
@@ -120,9 +121,9 @@ class History:
         self._timezone: str = store.about["timezone"]
         self._columns: dict[str, list[str]] = store.about["columns"]
         self.layout = layout_of_store(store)
-        self._stored = StoredRows(store, self.layout)
-        self.keyed = MadeOnReading(self._stored, self.columns)
-        self.whole = WholeDays(self._stored, timezone=self._timezone, threads=threads)
+        self.stored = StoredRows(store, self.layout)
+        self.keyed = MadeOnReading(self.stored, self.columns)
+        self.whole = WholeDays(self.stored, timezone=self._timezone, threads=threads)
         self._known: set[str] = set()
 
     @property
@@ -153,7 +154,7 @@ class History:
         peers = MonthlyPeers(
             specs=specs,
             by_key=lambda: found,
-            customers=lambda: TimedRows(self._stored.all_rows(CUSTOMERS, {CUSTOMER_ID})),
+            customers=lambda: TimedRows(self.stored.all_rows(CUSTOMERS, {CUSTOMER_ID})),
             kept=self._peers,
         )
         found = ByKey(

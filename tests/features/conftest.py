@@ -99,7 +99,9 @@ def _disturbed(source, seed):
                 gone = pc.if_else(pa.array(rng.random(len(kept)) < 0.3), None, kept[column])
                 kept = kept.set_column(kept.column_names.index(column), column, gone)
         order = dict.fromkeys(("event_time", "known_at", *CONTRACT[name].key))
-        tables[name] = kept.sort_by([(each, "ascending") for each in order])
+        kept = kept.sort_by([(each, "ascending") for each in order])
+        keys = kept.select(CONTRACT[name].key).to_pandas()
+        tables[name] = kept.filter(pa.array(~keys.duplicated().to_numpy()))
     return replace(source, tables=tables)
 
 
