@@ -24,6 +24,7 @@ from .by_key import build_features_by_key as build_features_by_key
 from .catalog import FAMILIES as FAMILIES
 from .catalog import choose_features as choose_features
 from .catalog import declare_features as declare_features
+from .catalog import not_in_time as not_in_time
 from .cataloguing import run_list as run_list
 from .cataloguing import run_page as run_page
 from .cataloguing import run_show as run_show

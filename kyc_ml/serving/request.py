@@ -36,6 +36,7 @@ class ServeRequest:
     allow_unpromoted: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "model", str(self.model))
         for name in ("history", "audit_log", "overrides"):
             given: FilePath | None = getattr(self, name)
             if given is not None:

@@ -14,7 +14,7 @@ from kyc_ml.contract import CONTRACT, TRANSACTIONS, Column, RowRules
 from kyc_ml.decision import load_overrides
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, ContractError, NotReadyError, OutputError, some_of
-from kyc_ml.features import PATTERNS, FeatureSpec
+from kyc_ml.features import FeatureSpec, not_in_time
 from kyc_ml.history import HistoryStore
 from kyc_ml.registry import graded_specs, load_in_use
 from kyc_ml.serving.live import LiveHistory, fold
@@ -209,7 +209,7 @@ def _require_real_time(unit: str, specs: Sequence[FeatureSpec], *, model: str) -
     if unit != "fraud":
         msg = f"{model} is of unit {unit}: only models of unit fraud score transactions"
         raise ConfigError(msg)
-    late = [spec.name for spec in specs if PATTERNS in spec.how.tables()]
+    late = not_in_time({spec.name: spec for spec in specs})
     if late:
         msg = (
             f"{model} reads {len(late)} feature(s) of money-flow patterns, for which the whole "
