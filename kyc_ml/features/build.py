@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import Final
 
@@ -137,6 +138,13 @@ class Computed:
         # column-major: a kernel writes one column at a time
         self.numbers = np.full((n, len(order)), np.nan, order="F")
         self.categories: dict[str, pa.Array] = {}
+
+    def copy(self) -> Computed:
+        """Return the same features of other observations, as many and not yet computed."""
+        other = copy(self)
+        other.numbers = np.full_like(self.numbers, np.nan)
+        other.categories = {}
+        return other
 
     def column(self, name: str) -> Floats:
         """Return the column of a feature in the matrix."""

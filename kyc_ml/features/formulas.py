@@ -31,8 +31,13 @@ _ROUNDED: Final = 4 * float(np.finfo(np.float64).eps)
 """Numbers that differ by less, as a share of the larger, are equal: each was rounded before."""
 
 
-def evaluate(operation: Operation, inputs: Sequence[Floats], *, parameter: float = 0.0) -> Floats:
-    """Evaluate an operation on its inputs, each of shape (n,); see `spec.Formula`."""
+def evaluate(
+    operation: Operation, inputs: Sequence[Floats], *, parameter: float | Floats = 0.0
+) -> Floats:
+    """Evaluate an operation on its inputs, each of shape (n,); see `spec.Formula`.
+
+    `parameter`: one for all, or one for each of the n.
+    """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.asarray(_OPERATIONS[operation](inputs, parameter), dtype=np.float64)
 
@@ -43,7 +48,7 @@ def _flag(condition: Mask, *inputs: Floats) -> Floats:
     return np.where(missing, np.nan, condition.astype(np.float64))
 
 
-def _against(inputs: Sequence[Floats], parameter: float) -> Floats:
+def _against(inputs: Sequence[Floats], parameter: float | Floats) -> Floats:
     """Return the second input, or the parameter where there is one input."""
     return inputs[1] if len(inputs) > 1 else np.full_like(inputs[0], parameter)
 
@@ -53,32 +58,32 @@ def _equal(x: Floats, y: Floats) -> Mask:
     return np.asarray(np.abs(x - y) <= _ROUNDED * np.maximum(np.abs(x), np.abs(y)))
 
 
-def _difference(x: Sequence[Floats], _: float) -> Floats:
+def _difference(x: Sequence[Floats], _: float | Floats) -> Floats:
     return np.where(_equal(x[0], x[1]), 0.0, x[0] - x[1])
 
 
-def _ratio(x: Sequence[Floats], _: float) -> Floats:
+def _ratio(x: Sequence[Floats], _: float | Floats) -> Floats:
     return np.where(x[1] != 0, np.where(_equal(x[0], x[1]), 1.0, x[0] / x[1]), np.nan)
 
 
-def _at_least(x: Sequence[Floats], k: float) -> Floats:
+def _at_least(x: Sequence[Floats], k: float | Floats) -> Floats:
     bound = _against(x, k)
     return _flag(x[0] >= bound, x[0], bound)
 
 
-def _below(x: Sequence[Floats], k: float) -> Floats:
+def _below(x: Sequence[Floats], k: float | Floats) -> Floats:
     bound = _against(x, k)
     return _flag(x[0] < bound, x[0], bound)
 
 
-def _shrunk_share(x: Sequence[Floats], k: float) -> Floats:
+def _shrunk_share(x: Sequence[Floats], k: float | Floats) -> Floats:
     known, total, known_all, total_all = x
     prior = np.where(total_all > 0, known_all / total_all, np.nan)
     share = (known + k * prior) / (total + k)
     return np.where((total == 0) | _equal(known, total * prior), prior, share)
 
 
-_OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float], Floats]]] = {
+_OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float | Floats], Floats]]] = {
     "ratio": _ratio,
     "difference": _difference,
     "sum": lambda x, _: reduce(np.add, x),

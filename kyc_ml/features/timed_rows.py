@@ -68,6 +68,10 @@ class TimedRows:
             lambda: np.asarray(column.combine_chunks().cast(pa.int64()).fill_null(NEVER_US)),
         )
 
+    def column(self, name: str) -> pa.Array:
+        """Return a column as one array."""
+        return self.table[name].combine_chunks()
+
     def number(self, name: str) -> Floats:
         """Read a column as float64; NaN where it is missing."""
         return self._once("number", name, lambda: _as_floats(self.table[name]))

@@ -85,44 +85,40 @@ def put_in_order(order: Ints32, instants: Ints, first: int, last: int) -> None:
         order[at] = position
 
 
+Rows = tuple[Ints, Floats, Ints32]
+"""Times, numbers and codes of the rows of a key, each of shape (columns, rows)."""
+Program = tuple[Ints, Ints, Ints, Ints32]
+"""See `live.groups.Group`."""
+Held = tuple[
+    Ints, Ints32, Ints32, Ints, Floats, Ints32, Floats, Ints32, Floats, Ints32, Ints, Ints32
+]
+"""See `live.groups.Held`."""
+
+
 @kernel()
 def observe(
-    times: Ints,
-    numbers: Floats,
-    codes: Ints32,
+    rows: Rows,
+    program: Program,
+    held: Held,
     last: int,
     now: int,
     own: Floats,
-    lags: Ints,
-    windows: Ints,
-    calls: Ints,
-    reads: Ints32,
-    marks: Ints,
-    taken: Ints32,
-    orders: Ints32,
-    held_times: Ints,
-    held_values: Floats,
-    held_codes: Ints32,
-    kept: Floats,
-    room: Ints32,
-    sums: Floats,
-    recoded: Ints32,
-    different: Ints,
-    entries: Ints32,
-    goes_on: bool,
+    goes_on: int,
     out: Floats,
     nearest: Ints,
 ) -> None:
     """Write every statistic of a group's windows that one observation sees.
 
-    `times`: int64 array of shape (2 or 3, n); event time, known at and, of rows that are
-    superseded, until when. `numbers`, `codes`: columns of the key's rows.
-    `last`: rows of the group, `taken` their numbers; `marks` says how many are in `held_...` and
-    when the last observation was.
-    `lags`, `windows`, `calls`, `reads`: the program; see `live.groups.Group`.
-    `recoded`, `different`: the group's numbers of codes, -1 without, and how many it has.
-    `kept`, `room`, `sums`: what kernels go on with where `goes_on`; otherwise they begin anew.
+    `last`: rows of the group, of which `held` has the numbers in `taken`, and those that it knew at
+    the last observation in the order of positions.
+    `own`: the observation's values that ranks are asked for.
+    `goes_on`: 1 to go on where the last observation stopped, 0 to begin anew.
+    `nearest`: int64 array of shape (1,), written; the latest row, where a window asks for it.
     """
+    times, numbers, codes = rows
+    lags, windows, calls, reads = program
+    marks, taken, orders, held_times, held_values, held_codes = held[:6]
+    kept, room, sums, recoded, different, entries = held[6:]
     cap = taken.size
     supersedes = times.shape[0] == 3
     first = marks[ROWS]
@@ -209,11 +205,11 @@ def observe(
             elif kind == MOMENTS:
                 moments.sweep_moments(laid, value, out, columns, memory)
             elif kind == SHARES:
-                held = sums[call[7] * unit : call[7] * unit + 4 * several + 2]
+                flows = sums[call[7] * unit : call[7] * unit + 4 * several + 2]
                 if fresh:
-                    held[:] = 0.0
+                    flows[:] = 0.0
                 pairs = np.array([0, several])
-                shares.sweep_shares(laid, coded, pairs, value, out, columns, memory, here, held)
+                shares.sweep_shares(laid, coded, pairs, value, out, columns, memory, here, flows)
             elif kind == RANKS:
                 ranked, ordered = ranks.rank_values(full, value[:last])
                 whole = timeline.Timeline(entries, lengths, full, starts, place)

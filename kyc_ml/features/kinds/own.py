@@ -60,14 +60,10 @@ class Own(How):
     ) -> Floats | pa.Array:
         """Read a field of the observations, or the local clock at their times."""
         if self.column is None:
-            local = local_time(place.event_time, timezone=timezone)
-            clock = {
-                "hour": local.hour,
-                "weekday": local.day_of_week,
-                "night": local.hour < NIGHT_ENDS_HOUR,
-            }
+            hours, weekdays = local_time(place.event_time, timezone=timezone)
+            clock = {"hour": hours, "weekday": weekdays, "night": hours < NIGHT_ENDS_HOUR}
             return np.asarray(clock[self.reading], dtype=np.float64)
-        values = place.table[name_of(self.column)].combine_chunks()
+        values = place.column(name_of(self.column))
         if self.is_text():
             return values.cast(pa.string())
         return read_column(values, self.reading, decision=place.event_time)

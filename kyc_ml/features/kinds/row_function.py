@@ -86,14 +86,13 @@ class RowFunction(How):
         timezone: str,
     ) -> Floats | pa.Array:
         if self.is_of_the_clock:
-            local = local_time(place.event_time, timezone=timezone)
+            hours, weekdays = local_time(place.event_time, timezone=timezone)
             if self.operation == "night":
-                return pa.array((local.hour < NIGHT_ENDS_HOUR).astype(np.float64))
-            number = local.hour if self.operation == "hour" else local.day_of_week
-            return pa.array(np.asarray(number, dtype=np.int32)).cast(pa.string())
+                return pa.array((hours < NIGHT_ENDS_HOUR).astype(np.float64))
+            return pa.array(hours if self.operation == "hour" else weekdays).cast(pa.string())
         names = [name_of(each) for each in self.inputs]
         if self.operation in _ON_TEXT:
-            texts = [place.table[name].combine_chunks() for name in names]
+            texts = [place.column(name) for name in names]
             return _ON_TEXT[self.operation](self, texts, place.event_time)
         if self.operation == "text":
             cents = _cents(place.number(names[0]))

@@ -35,7 +35,7 @@ _KINDS: Final[Mapping[str, tuple[int, tuple[Statistic, ...]]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Group:
     """Readings of the same rows of a key: of one table, one rest of the key and one condition.
 
@@ -50,11 +50,10 @@ class Group:
     own : tuple of str
         Columns of the observation that ranks are asked for.
     repeated : tuple of (column, column to copy)
-    latest : tuple of Request
+    latest : tuple of (Request, Latest, column)
         Read from the latest row.
     """
 
-    number: int
     table: str
     condition: int
     key_columns: Ints32
@@ -65,9 +64,18 @@ class Group:
     reads: Ints32
     own: tuple[str, ...]
     repeated: tuple[tuple[int, int], ...]
-    latest: tuple[Request, ...]
+    latest: tuple[tuple[Request, Latest, str], ...]
     room: int
     sums: int
+
+    def __post_init__(self) -> None:
+        self.key_places = self.key_columns.tolist()
+        self.program: tuple[Ints, Ints, Ints, Ints32] = (
+            self.lags,
+            self.windows,
+            self.calls,
+            self.reads,
+        )
 
 
 _Rows = tuple[tuple[str, ...], tuple[str, ...], Where | None, str | None]
@@ -83,7 +91,7 @@ class Program:
     def __init__(
         self, table: str, requests: Sequence[Request], wanted: Wanted, *, anchor: str
     ) -> None:
-        self._table = table
+        self.table = table
         self._requests = requests
         self.wanted = wanted
         self._anchor = anchor
@@ -99,6 +107,11 @@ class Program:
         if nulls not in self._groups:
             self._groups[nulls] = self._make(nulls)
         return self._groups[nulls]
+
+    @property
+    def n_groups(self) -> int:
+        """How many groups were made so far."""
+        return sum(map(len, self._groups.values()))
 
     def all_groups(self) -> list[Group]:
         """Return the groups made so far."""
@@ -136,12 +149,9 @@ class Program:
             rest = [place for place, name in enumerate(key) if name != self._anchor]
             rows = tuple(key[place] for place in rest), tuple(at[place] for place in rest)
             by_rows[(*rows, how.where, having if having in nulls else None)].append(request)
-        first = sum(map(len, self._groups.values()))
         return [
-            _Builder(self.wanted, supersedes=self.supersedes).build(
-                first + number, self._table, rows, asked
-            )
-            for number, (rows, asked) in enumerate(by_rows.items())
+            _Builder(self.wanted, supersedes=self.supersedes).build(self.table, rows, asked)
+            for rows, asked in by_rows.items()
         ]
 
 
@@ -164,7 +174,7 @@ class _Builder:
         self._repeated: list[tuple[int, int]] = []
         self._room, self._sums = 0, 0
 
-    def build(self, number: int, table: str, rows: _Rows, requests: Sequence[Request]) -> Group:
+    def build(self, table: str, rows: _Rows, requests: Sequence[Request]) -> Group:
         """Make a group of requests for the same rows."""
         columns, at, where, having = rows
         windows: dict[tuple[int | None, int], list[Request]] = defaultdict(list)
@@ -179,7 +189,6 @@ class _Builder:
         calls = np.array(self._calls, np.int64)
         names = self._wanted.numbers, self._wanted.texts
         return Group(
-            number=number,
             table=table,
             condition=self._wanted.condition(where, having),
             key_columns=np.array([self._wanted.texts.index(name) for name in columns], np.int32),
@@ -195,7 +204,11 @@ class _Builder:
             ).astype(np.int32),
             own=tuple(self._own),
             repeated=tuple(self._repeated),
-            latest=tuple(each for each in requests if isinstance(each.how, Latest)),
+            latest=tuple(
+                (each, each.how, "" if each.how.column is None else name_of(each.how.column))
+                for each in requests
+                if isinstance(each.how, Latest)
+            ),
             room=self._room,
             sums=self._sums,
         )
@@ -208,14 +221,13 @@ class _Builder:
         self._repeated += repeated
         for served, columns in passes.items():
             self._add_pass(served, columns)
-        latest = [each for each in asked if isinstance(each.how, Latest)]
-        if latest:
+        if len(windowed) < len(asked):
             nearest = len(self._calls)
             self._call(observe.NEAREST, ())
-            for each in latest:
-                column = each.how.column
-                if each.how.reading == "value" and column is not None:
-                    place = self._wanted.numbers.index(name_of(column))
+            for each in asked:
+                how = each.how
+                if isinstance(how, Latest) and how.reading == "value" and how.column is not None:
+                    place = self._wanted.numbers.index(name_of(how.column))
                     self._call(observe.LEVEL, (each.column, nearest), value=place)
         anew = any(call[0] == observe.RANKS for call in self._calls[begin:])
         reach = FOREVER_US if window_us is None else lag_us + window_us
@@ -294,6 +306,17 @@ class Held:
         self.entries = np.empty(2 * room + 1, np.int32)
         self.recoded = np.full((len(wanted.texts), 0), -1, np.int32)
         self.different = np.zeros(len(wanted.texts), np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(each.nbytes for each in self.arrays())
+
+    def arrays(self) -> observe.Held:
+        """Return the arrays in the order in which `observe` takes them."""
+        rows = self.marks, self.taken, self.orders, self.times, self.values, self.codes
+        memory = self.kept, self.memory, self.sums, self.recoded, self.different, self.entries
+        return (*rows, *memory)
 
     def begin(self, n_codes: int) -> None:
         """Forget the rows of the key before."""

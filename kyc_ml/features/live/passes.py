@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from kyc_ml.features.buckets.anchors import AnchorRows, Pass
-from kyc_ml.features.how import OBSERVED, name_of
+from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.kernels.observe import TAKEN, observe, select_rows
 from kyc_ml.features.keyed import KeyedRows
 from kyc_ml.features.kinds.matched import Matched
@@ -28,8 +28,11 @@ FEW_ROWS: Final = 2_048
 """A key of more rows goes on where its last observation stopped; others begin anew, in memory
 that all share."""
 
-Readings = tuple[Floats, dict[str, pa.Array]]
-"""Numbers of shape (1, p), NaN where missing, and texts by name."""
+_WHOLE: Final = AnchorRows(observed="", rows="")
+"""Of a pass without an anchor, whose key, "", is that of every row."""
+
+_NO_KEY: Final = np.empty(0, np.int32)
+_NO_NUMBERS: Final = np.empty(0)
 
 
 class Looking:
@@ -38,13 +41,19 @@ class Looking:
     def __init__(self, rows: TimedRows) -> None:
         self.rows = rows
         self.now = int(rows.event_time[0])
-        self._texts: dict[str, object] = {}
+        self.names = set(rows.table.column_names)
+        self._fields: dict[str, Any] = {"": ""}
 
-    def field(self, name: str) -> object:
+    def field(self, name: str) -> Any:  # noqa: ANN401  a value of a row
         """Return a field of the observation; None where it is missing."""
-        if name not in self._texts:
-            self._texts[name] = self.rows.table[name][0].as_py()
-        return self._texts[name]
+        if name not in self._fields:
+            self._fields[name] = self.rows.table[name][0].as_py()
+        return self._fields[name]
+
+    def append(self, name: str, values: pa.Array) -> None:
+        """Add a field."""
+        self.rows.append(name, values)
+        self.names.add(name)
 
 
 class RowsOfKey:
@@ -56,9 +65,9 @@ class RowsOfKey:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows; what kernels go on with is about three times as much."""
-        n = sum(rows.nbytes for rows in self.tables.values())
-        return n * 4 if self.held else n
+        """Bytes of the rows, and of what kernels go on with."""
+        held = sum(each.nbytes for each in self.held.values())
+        return held + sum(rows.nbytes for rows in self.tables.values())
 
     def forget_positions(self, table: str) -> None:
         """Begin anew with every group of a table: a row has come between others."""
@@ -71,233 +80,223 @@ class LivePass:
     Parameters
     ----------
     each : Pass
-        A pass of the plan that has an anchor, of the observations.
+        A pass of the plan.
+    place : mapping of feature to its column in the matrix
+    looking : sequence of str
+        Tables whose rows are put in one after the other.
     """
 
     def __init__(
-        self, each: Pass, keyed: KeyedRows, *, timezone: str, looking: Sequence[str]
+        self,
+        each: Pass,
+        keyed: KeyedRows,
+        *,
+        timezone: str,
+        place: Mapping[str, int],
+        looking: Sequence[str],
     ) -> None:
-        assert each.site.anchor is not None  # noqa: S101  the caller's promise
-        self.anchor: AnchorRows = each.site.anchor
+        self.anchor = each.site.anchor or _WHOLE
         self.tables = each.rows
+        self.place = place
         self.levels = needed_columns(each.specs)
+        self._matches = any(isinstance(n.column.how, Matched) for n in chain(*self.levels))
         self._keyed = keyed
         self._timezone = timezone
         self._wanted = {table: Wanted() for table in each.rows}
-        self._scratch: dict[tuple[Program, int], Held] = {}
-        features = [
-            Request(name=spec.name, how=spec.how, column=column)
-            for column, spec in enumerate(each.specs)
-            if isinstance(spec.how, Window | Latest)
+        self._shared: dict[tuple[Program, int], Held] = {}
+        self._nearest = np.empty(1, np.int64)
+        self._features = self._compile(
+            [
+                Request(name=spec.name, how=spec.how, column=place[spec.name])
+                for spec in each.specs
+                if isinstance(spec.how, Window | Latest)
+            ]
+        )
+        self._own = [
+            (spec.name, spec.how, place[spec.name])
+            for spec in each.specs
+            if not isinstance(spec.how, Window | Latest)
         ]
-        self._n_features = len(each.specs)
-        self._features = self._compile(features)
         # the columns that the observation and rows of these tables get, level after level
         self._columns = {
-            place: [self._compile_level(level, place) for level in self.levels]
-            for place in (OBSERVED, *looking)
+            name: [self._compile_level(level, name) for level in self.levels]
+            for name in (OBSERVED, *looking)
         }
 
-    def _compile(self, requests: Sequence[Request]) -> list[tuple[str, Program]]:
+    def _compile(self, requests: Sequence[Request]) -> list[Program]:
         by_table: dict[str, list[Request]] = defaultdict(list)
         for request in requests:
             by_table[request.how.table].append(request)
         return [
-            (table, Program(table, asked, self._wanted[table], anchor=self.anchor.rows))
+            Program(table, asked, self._wanted[table], anchor=self.anchor.rows)
             for table, asked in by_table.items()
         ]
 
     def _compile_level(
         self, level: Sequence[Need], place: str
-    ) -> tuple[list[Need], list[Request], list[tuple[str, Program]]]:
+    ) -> tuple[list[Need], list[Request], list[Program]]:
         here = [need for need in level if need.table == place]
-        back = [need.column for need in here if isinstance(need.column.how, LatestValue)]
-        requests = [
-            Request(name=column.name, how=column.how.how, column=at)
-            for at, column in enumerate(back)
-            if isinstance(column.how, LatestValue)
+        back = [
+            (need.column.name, need.column.how.how)
+            for need in here
+            if isinstance(need.column.how, LatestValue)
         ]
+        requests = [Request(name=name, how=how, column=at) for at, (name, how) in enumerate(back)]
         alone = [need for need in here if not isinstance(need.column.how, LatestValue)]
         return alone, requests, self._compile(requests)
 
     def load(self, value: str) -> RowsOfKey:
         """Read the rows of a key, with the columns that rows get."""
+        values = pa.array([value], pa.string())
         tables = {
-            name: TimedRows(
-                self._keyed.rows(name, self.anchor.rows, pa.array([value]), sorted(columns))
-            )
+            name: TimedRows(self._keyed.rows(name, self.anchor.rows, values, sorted(columns)))
             for name, columns in self.tables.items()
         }
         levels = [[need for need in level if need.table != OBSERVED] for level in self.levels]
-        nobody = next(iter(tables.values()))
-        add_row_columns(levels, tables=tables, observed=nobody, timezone=self._timezone, threads=1)
+        for nobody in list(tables.values())[:1]:
+            add_row_columns(
+                levels, tables=tables, observed=nobody, timezone=self._timezone, threads=1
+            )
         return RowsOfKey({name: KeyRows(self._wanted[name], rows) for name, rows in tables.items()})
 
     def add_columns(self, looking: Looking, found: RowsOfKey | None, place: str = OBSERVED) -> None:
         """Add the columns that an observation gets, or a row of a table, before it is read."""
         for alone, requests, programs in self._columns[place]:
-            there = set(looking.rows.table.column_names)
-            add_row_columns(
-                [[need for need in alone if need.column.name not in there]],
-                tables={place: looking.rows},
-                observed=looking.rows,
-                timezone=self._timezone,
-                threads=1,
-            )
-            if all(request.name in there for request in requests):
+            for need in alone:
+                if need.column.name not in looking.names:
+                    looking.append(need.column.name, self._read_alone(need.column.how, looking))
+            if all(request.name in looking.names for request in requests):
                 continue
-            numbers, texts = self._read(programs, len(requests), looking, found)
+            numbers = np.full((1, len(requests)), np.nan, order="F")
+            texts: dict[str, pa.Array] = {}
+            self._read(programs, looking, found, numbers, texts)
             for request in requests:
-                if request.name not in there:
+                if request.name not in looking.names:
                     text = request.how.is_text()
                     column = texts[request.name] if text else as_column(numbers[:, request.column])
-                    looking.rows.append(request.name, column)
+                    looking.append(request.name, column)
 
-    def read(self, looking: Looking, found: RowsOfKey | None) -> Readings:
-        """Read the windows and latest rows of an observation; one without the key sees nothing."""
-        return self._read(self._features, self._n_features, looking, found)
+    def read(
+        self, looking: Looking, found: RowsOfKey | None, out: Floats, texts: dict[str, pa.Array]
+    ) -> None:
+        """Write what an observation reads of rows and of itself; without the key it sees nothing.
 
-    def insert(self, found: RowsOfKey, table: str, rows: TimedRows) -> bool:
+        `out`: float64 array of shape (1, p), NaN.
+        """
+        self._read(self._features, looking, found, out, texts)
+        for name, how, column in self._own:
+            value = self._read_alone(how, looking)
+            if how.is_text():
+                texts[name] = value
+            else:
+                out[0, column] = value[0]
+
+    def insert(self, found: RowsOfKey, table: str, row: TimedRows) -> bool:
         """Put a row into the rows of its key; return False if they must be read again."""
-        if any(isinstance(need.column.how, Matched) for need in chain(*self.levels)):
+        if self._matches:
             return False
-        self.add_columns(Looking(rows), found, table)
-        place = found.tables[table].insert(rows)
+        self.add_columns(Looking(row), found, table)
+        place = found.tables[table].insert(row)
         if place is not None and place < found.tables[table].size - 1:
             found.forget_positions(table)
         return place is not None
 
+    def _read_alone(self, how: Any, looking: Looking) -> Any:  # noqa: ANN401  of any kind
+        return how.read(looking.rows, tables={}, timezone=self._timezone)
+
     def _read(
         self,
-        programs: Sequence[tuple[str, Program]],
-        width: int,
+        programs: Sequence[Program],
         looking: Looking,
         found: RowsOfKey | None,
-    ) -> Readings:
-        out = np.full((1, width), np.nan, order="F")
-        texts: dict[str, pa.Array] = {}
-        for table, program in programs:
-            source = None if found is None else found.tables[table]
+        out: Floats,
+        texts: dict[str, pa.Array],
+    ) -> None:
+        for program in programs:
+            source = None if found is None else found.tables[program.table]
             for group in program.groups(frozenset() if source is None else source.nulls):
                 keys = [looking.field(name) for name in group.at]
-                if source is None or found is None or None in keys:
-                    nothing = {each.name: None for each in group.latest if each.how.is_text()}
-                    texts |= {name: pa.nulls(1, pa.string()) for name in nothing}
-                    continue
-                row = self._observe(program, group, found, source, keys, looking, out)
-                for column, copied in group.repeated:
-                    out[0, column] = out[0, copied]
-                for request in group.latest:
-                    value = self._read_latest(request, source, row, looking.now, out)
-                    if request.how.is_text():
+                row = -1
+                if source is not None and found is not None and None not in keys:
+                    row = self._observe(program, group, found, looking, keys=keys, out=out)
+                    for column, copied in group.repeated:
+                        out[0, column] = out[0, copied]
+                for request, how, name in group.latest:
+                    value = None
+                    if source is not None and row >= 0:
+                        value = self._read_latest(how, name, source, row, looking.now)
+                    if how.is_text():
                         texts[request.name] = pa.array([value], pa.string())
-        return out, texts
+                    elif value is not None:
+                        out[0, request.column] = value
 
     def _observe(
         self,
         program: Program,
         group: Group,
         found: RowsOfKey,
-        source: KeyRows,
-        keys: Sequence[object],
         looking: Looking,
+        *,
+        keys: Sequence[object],
         out: Floats,
     ) -> int:
         """Run a group; return the row of the source that is the latest it sees, -1 without."""
-        codes = np.array(
-            [source.code(at, key) for at, key in zip(group.key_columns, keys, strict=True)],
-            np.int32,
-        )
-        goes_on = source.size > FEW_ROWS and bool((codes >= 0).all())
-        held = self._held(group, found, source, codes) if goes_on else self._shared(program, source)
-        last = select_rows(
-            source.masks,
-            source.codes,
-            source.size,
-            group.condition,
-            group.key_columns,
-            codes,
-            held.taken,
-            held.marks,
-        )
+        source = found.tables[program.table]
+        codes = _NO_KEY
+        if keys:
+            places = zip(group.key_places, keys, strict=True)
+            codes = np.array([source.code(at, key) for at, key in places], np.int32)
+        goes_on = source.size > FEW_ROWS and not (codes < 0).any()
+        begin = self._held if goes_on else self._begin
+        held = begin(program, group, found, codes)
+        conditions = source.masks, source.codes, source.size, group.condition
+        last = select_rows(*conditions, group.key_columns, codes, held.taken, held.marks)
         if last > held.room:
-            held = Held([group], self._wanted[group.table], last + last // 2)
+            held = Held([group], program.wanted, last + last // 2)
             found.held[group, tuple(codes)] = held
-            return self._observe(program, group, found, source, keys, looking, out)
+            return self._observe(program, group, found, looking, keys=keys, out=out)
         held.marks[TAKEN] = source.size
-        own = np.array([looking.rows.number(name)[0] for name in group.own])
-        nearest = np.full(1, -1)
-        observe(
-            source.times,
-            source.numbers,
-            source.codes,
-            last,
-            looking.now,
-            own,
-            group.lags,
-            group.windows,
-            group.calls,
-            group.reads,
-            held.marks,
-            held.taken,
-            held.orders,
-            held.times,
-            held.values,
-            held.codes,
-            held.kept,
-            held.memory,
-            held.sums,
-            held.recoded,
-            held.different,
-            held.entries,
-            goes_on,
-            out,
-            nearest,
-        )
-        return int(nearest[0])
+        own = _NO_NUMBERS
+        if group.own:
+            own = np.array([looking.rows.number(name)[0] for name in group.own])
+        rows = source.times, source.numbers, source.codes
+        asked = last, looking.now, own, int(goes_on)
+        self._nearest[0] = -1
+        observe(rows, group.program, held.arrays(), *asked, out, self._nearest)
+        return int(self._nearest[0])
 
-    def _held(self, group: Group, found: RowsOfKey, source: KeyRows, codes: Ints32) -> Held:
+    def _held(self, program: Program, group: Group, found: RowsOfKey, codes: Ints32) -> Held:
+        """Return what a group goes on with for a key of many rows."""
         key = (group, tuple(codes))
         if key not in found.held:
-            found.held[key] = Held([group], self._wanted[group.table], FEW_ROWS)
-        found.held[key].reserve(source.n_codes())
+            found.held[key] = Held([group], program.wanted, FEW_ROWS)
+        found.held[key].reserve(found.tables[program.table].n_codes())
         return found.held[key]
 
-    def _shared(self, program: Program, source: KeyRows) -> Held:
+    def _begin(self, program: Program, _: Group, found: RowsOfKey, __: Ints32) -> Held:
         """Return the memory that keys of few rows share."""
-        groups = program.all_groups()
-        key = (program, len(groups))
-        if key not in self._scratch:
-            self._scratch[key] = Held(groups, program.wanted, FEW_ROWS)
-        held = self._scratch[key]
-        held.begin(source.n_codes())
-        return held
+        key = (program, program.n_groups)
+        if key not in self._shared:
+            self._shared[key] = Held(program.all_groups(), program.wanted, FEW_ROWS)
+        self._shared[key].begin(found.tables[program.table].n_codes())
+        return self._shared[key]
 
-    def _read_latest(
-        self, request: Request, source: KeyRows, row: int, now: int, out: Floats
-    ) -> object:
-        """Read the latest row, -1 without one, into `out`, or return its text."""
-        how, wanted = request.how, self._wanted[request.how.table]
-        assert isinstance(how, Latest)  # noqa: S101  the caller's filter
-        if row < 0:
-            return None
-        name = "" if how.column is None else name_of(how.column)
+    def _read_latest(self, how: Latest, name: str, source: KeyRows, row: int, now: int) -> Any:  # noqa: ANN401  a text or a number
+        """Read the latest row; a value is levelled with rows of the same times when it is found."""
+        wanted = source.wanted
         if how.reading in TEXT:
             return source.text(wanted.texts.index(name), row)
         decision = np.array([now])
         if how.reading == "listed":
             text = pa.array([source.text(wanted.texts.index(name), row)], pa.string())
-            value = read_column(text, "listed", decision=decision, listing=how.listing)[0]
-        elif how.column is None:
-            moment = source.times[0, row : row + 1]
-            value = read_time(how.reading, decision=decision, moment=moment, missing=np.zeros(1))[0]
+            return read_column(text, "listed", decision=decision, listing=how.listing)[0]
+        if how.column is None:
+            moment, missing = source.times[0, row : row + 1], np.zeros(1)
         elif name in wanted.numbers:
-            if how.reading == "value":
-                return None  # levelled with rows of the same times, when it was found
-            value = source.numbers[wanted.numbers.index(name), row]
+            return (
+                None if how.reading == "value" else source.numbers[wanted.numbers.index(name), row]
+            )
         else:
             moment = source.moments[wanted.moments.index(name), row : row + 1]
             missing = np.where(moment == NO_MOMENT, np.nan, 0.0)
-            value = read_time(how.reading, decision=decision, moment=moment, missing=missing)[0]
-        out[0, request.column] = value
-        return None
+        return read_time(how.reading, decision=decision, moment=moment, missing=missing)[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from kyc_ml.features.how import Where, name_of
@@ -62,7 +63,7 @@ class KeyRows:
     """
 
     def __init__(self, wanted: Wanted, rows: TimedRows) -> None:
-        self._wanted = wanted
+        self.wanted = wanted
         self._numbering: list[dict[object, int]] = [{} for _ in wanted.texts]
         self._values: list[list[Any]] = [[] for _ in wanted.texts]
         self.size = len(rows)
@@ -106,6 +107,7 @@ class KeyRows:
                 for each in self._arrays()
             ]
             self.times, self.numbers, self.codes, self.moments, self.masks = arrays
+        each: npt.NDArray[Any]
         for each, part in zip(self._arrays(), parts, strict=True):
             if at < self.size:
                 each[:, at + 1 : self.size + 1] = each[:, at : self.size].copy()
@@ -118,13 +120,13 @@ class KeyRows:
         return self.times, self.numbers, self.codes, self.moments, self.masks
 
     def _find_nulls(self, numbers: Floats, codes: Ints32) -> frozenset[str]:
-        wanted = self._wanted
+        wanted = self.wanted
         names = [*wanted.numbers, *wanted.texts]
-        missing = [*np.isnan(numbers).any(axis=1).tolist(), *(codes < 0).any(axis=1).tolist()]
+        missing = np.concatenate([np.isnan(numbers).any(axis=1), (codes < 0).any(axis=1)])
         return frozenset(name for name, some in zip(names, missing, strict=True) if some)
 
     def _read(self, rows: TimedRows) -> tuple[Ints, Floats, Ints32, Ints, Mask]:
-        wanted, n = self._wanted, len(rows)
+        wanted, n = self.wanted, len(rows)
         times = [rows.event_time, rows.known_at]
         if self._has_until:
             times.append(np.full(n, NEVER_US) if rows.until is None else rows.until)

@@ -251,8 +251,8 @@ def test_every_declared_feature_is_that_of_the_batch(in_memory, source, fraud_sp
 
 
 def test_keys_used_least_recently_are_read_again(in_memory):
-    source = bank_of([dict(customer_id=c, counterparty_id=c, amount=1.0, direction="in", at=0, late=0,
-                           adverse_after=None) for c in "abab"])  # fmt: skip
+    fields = {"amount": 1.0, "direction": "in", "at": 0, "late": 0, "adverse_after": None}
+    source = bank_of([{"customer_id": c, "counterparty_id": c, **fields} for c in "abab"])
     memory = in_memory(source, declare(["count over transactions by customer_id, ever"] * 2))
     ask = observation(source.tables["transactions"])
     live = live_over(memory, source, memory.specs, ask)
