@@ -44,11 +44,13 @@ class LiveHistory:
         self._count = 0
         self._places: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._keys = [name for name in history.layout.keys_of(TRANSACTIONS) if name.endswith("_id")]
+        peers = history.by_key(specs).peers
+        assert peers is not None  # noqa: S101  a store has them
         self._features = LiveFeatures(
             specs,
             keyed=MadeOnReading(self, history.columns),
             whole=None,
-            peers=history.by_key(specs).peers,
+            peers=peers,
             timezone=store.about["timezone"],
             columns=history.columns,
             observed=as_observations(self.schema.empty_table(), TRANSACTION_ID).column_names,
