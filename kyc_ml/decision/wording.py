@@ -45,9 +45,10 @@ def name_value(group: str, value: str, language: Language, *, otherwise: str | N
     return WORDING[group].get(value, {}).get(language, value if otherwise is None else otherwise)
 
 
-def name_both(group: str, value: str) -> Pair:
+def name_both(group: str, value: str, otherwise: str | None = None) -> Pair:
     """Return the name of a value in both languages, as `name_value`."""
-    return name_value(group, value, "en"), name_value(group, value, "zh")
+    english = name_value(group, value, "en", otherwise=otherwise)
+    return english, name_value(group, value, "zh", otherwise=otherwise)
 
 
 def say_entered(text: str, language: Language) -> str:

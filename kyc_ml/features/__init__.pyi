@@ -76,8 +76,10 @@ from .spec import all_made_of as all_made_of
 from .spec import columns_of_spec as columns_of_spec
 from .spec import incomplete as incomplete
 from .table import DECISION_TIME as DECISION_TIME
+from .table import FEW_ROWS as FEW_ROWS
 from .table import OBSERVATION_ID as OBSERVATION_ID
 from .table import FeatureTable as FeatureTable
+from .table import to_columns as to_columns
 from .time_bound import find_time_bound as find_time_bound
 from .time_bound import find_time_bound_beyond_the_clock as find_time_bound_beyond_the_clock
 from .time_bound import grows_with_data as grows_with_data

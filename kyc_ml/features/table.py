@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
@@ -16,10 +17,14 @@ from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.display import say_in_html, say_plainly, say_span
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.metrics import Floats, Ints, Mask, Names
+from kyc_ml.metrics import Floats, Ints, Mask, Names, Values
+from kyc_ml.storage import remember
 
 OBSERVATION_ID: Final = "observation_id"
 DECISION_TIME: Final = "decision_time"
+
+FEW_ROWS: Final = 16
+"""Rows up to which plain Python is faster than to start up Arrow or threads for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,17 @@ class FeatureTable:
     @property
     def names(self) -> tuple[str, ...]:
         """Column names, in the order of the model's input."""
-        return tuple(spec.name for spec in self.specs)
+        return _names(self.specs)
+
+    def place(self, name: str) -> int:
+        """Return the place of a column; KeyError if the table does not have it."""
+        return _places(self.specs)[name]
+
+    @property
+    def decided(self) -> pd.DatetimeIndex:
+        """Times of the decisions, UTC; NaT where there is none."""
+        times = self.keys[DECISION_TIME].to_numpy(zero_copy_only=False)
+        return pd.DatetimeIndex(times, tz="UTC")
 
     def __len__(self) -> int:
         return int(self.numbers.shape[0])
@@ -70,15 +85,10 @@ class FeatureTable:
 
     def reorder(self, names: Sequence[str]) -> FeatureTable:
         """Return a table with the columns of these names, in this order."""
-        place = {name: column for column, name in enumerate(self.names)}
-        order = [place[name] for name in names]
-        if order == list(range(len(self.specs))):
+        if self.names == tuple(names):
             return self
-        return replace(
-            self,
-            specs=tuple(self.specs[column] for column in order),
-            numbers=np.asfortranarray(self.numbers[:, order]),
-        )
+        order, specs = _in_order(self.specs, tuple(names))
+        return replace(self, specs=specs, numbers=np.asfortranarray(self.numbers[:, order]))
 
     def category(self, name: str) -> Names:
         """Return a category's value of each row, shape (n,); None where it is missing."""
@@ -121,17 +131,21 @@ class FeatureTable:
             How many values were not in the vocabulary; only names with any.
         """
         unknown: dict[str, int] = {}
-        for column, spec in enumerate(self.specs):
-            if spec.kind != "category":
-                continue
-            values = self.categories[spec.name]
-            known = pa.array(list(vocabularies[spec.name]), pa.string())
-            place = pc.index_in(values, value_set=known)
-            missing = place.null_count - values.null_count
-            if missing:
-                unknown[spec.name] = missing
+        for name in self.categories:
+            column = self.place(name)
+            values, words = self.categories[name], vocabularies[name]
             # LightGBM takes a category as a number: its place in the vocabulary of the training
-            codes = place.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            if len(values) <= FEW_ROWS:
+                found = [
+                    words.index(each) if each in words else None for each in values.to_pylist()
+                ]
+                codes = np.array(found, np.float64)
+            else:
+                place = pc.index_in(values, value_set=pa.array(list(words), pa.string()))
+                codes = place.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            missing = int(np.isnan(codes).sum()) - values.null_count
+            if missing:
+                unknown[name] = missing
             self.numbers[:, column] = codes
         return self.numbers, unknown
 
@@ -223,6 +237,39 @@ class FeatureTable:
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         categories = {spec.name: "category" for spec in self.specs if spec.kind == "category"}
         return frame.astype(categories)
+
+
+def to_columns(
+    columns: Mapping[str, Sequence[object] | Values], kind: pa.DataType
+) -> dict[str, pa.Array]:
+    """Convert columns of the same length to Arrow; those of few rows together, which is faster.
+
+    None and NaN are null.
+    """
+    n = len(next(iter(columns.values()), ()))
+    if n > FEW_ROWS:
+        return {name: pa.array(values, kind, from_pandas=True) for name, values in columns.items()}
+    flat = pa.array(chain.from_iterable(columns.values()), kind, from_pandas=True)
+    return {name: flat.slice(place * n, n) for place, name in enumerate(columns)}
+
+
+@remember
+def _names(specs: tuple[FeatureSpec, ...]) -> tuple[str, ...]:
+    return tuple(spec.name for spec in specs)
+
+
+@remember
+def _places(specs: tuple[FeatureSpec, ...]) -> dict[str, int]:
+    return {name: column for column, name in enumerate(_names(specs))}
+
+
+@remember
+def _in_order(
+    specs: tuple[FeatureSpec, ...], names: tuple[str, ...]
+) -> tuple[list[int], tuple[FeatureSpec, ...]]:
+    """Return the places of the columns of these names, and their specs."""
+    order = [_places(specs)[name] for name in names]
+    return order, tuple(specs[column] for column in order)
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:

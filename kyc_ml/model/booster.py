@@ -15,7 +15,7 @@ import numpy as np
 
 from kyc_ml.config import ModelConfig
 from kyc_ml.errors import BundleError, require_both_classes
-from kyc_ml.features import Direction, Kind
+from kyc_ml.features import FEW_ROWS, Direction, Kind
 from kyc_ml.metrics import Floats, Ints, sample_rows
 from kyc_ml.model.averaging import average_trees, change_leaves, join_trees, split_trees
 from kyc_ml.model.contributions.compiled import TreeContributions, compile_model
@@ -83,7 +83,7 @@ class Model:
     def __repr__(self) -> str:
         return f"Model({self.n_trees:,} trees, {len(self.feature_names):,} columns)"
 
-    @property
+    @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the input columns, in order."""
         return tuple(unquote(name) for name in self._booster.feature_name())
@@ -95,7 +95,9 @@ class Model:
 
     def margin(self, matrix: Floats, *, threads: int = 2) -> Floats:
         """Predict the log-odds of rows of shape (n, n_features); NaN is missing."""
-        out = self._booster.predict(matrix, raw_score=True, num_threads=threads)
+        # to start threads for a few rows takes longer than to predict them
+        used = threads if len(matrix) > FEW_ROWS else 1
+        out = self._booster.predict(matrix, raw_score=True, num_threads=used)
         return np.asarray(out, dtype=np.float64)
 
     def contributions(self, matrix: Floats, *, threads: int = 2) -> Contributions:

@@ -21,7 +21,7 @@ from kyc_ml.decision import (
     set_by_columns,
 )
 from kyc_ml.errors import DatasetError, some_of
-from kyc_ml.features import FeatureSpec, FeatureTable
+from kyc_ml.features import FeatureSpec, FeatureTable, to_columns
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.model import Contributions
 from kyc_ml.registry.bundle import Bundle
@@ -163,8 +163,10 @@ def score_and_grade(
         history=history,
         threads=threads,
     )
-    contributions = explain_rows(bundle, own, threads=threads, progress=progress)
+    # `own` was encoded to be predicted
+    contributions = _explain(bundle, own.numbers, threads=threads, progress=progress)
     n = len(features)
+    named = {"model_name": [bundle.config.name] * n, "model_digest": [bundle.digest] * n}
     table = pa.table(
         {
             **{name: features.keys[name] for name in features.keys.column_names},
@@ -174,8 +176,7 @@ def score_and_grade(
             **set_by_columns(scores.grades),
             "base_value": pa.array(contributions.base),
             **reasons_of(bundle, own, contributions, k=bundle.config.explain.reasons),
-            "model_name": pa.array([bundle.config.name] * n, pa.string()),
-            "model_digest": pa.array([bundle.digest] * n, pa.string()),
+            **to_columns(named, pa.string()),
         }
     )
     return Scored(table=table, scores=scores, contributions=contributions)
@@ -197,7 +198,10 @@ def model_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
 
     Raises DatasetError naming the columns of the model that the table does not have.
     """
-    wanted, there = bundle.model.feature_names, set(features.names)
+    wanted = bundle.model.feature_names
+    if features.names == wanted:
+        return features
+    there = set(features.names)
     absent = [name for name in wanted if name not in there]
     if absent:
         msg = (
@@ -222,6 +226,16 @@ def explain_rows(
     """
     # encoded here and not by the caller: two models may share the memory of one table
     matrix, _ = model_columns(bundle, features).encode(bundle.vocabularies)
+    return _explain(bundle, matrix, threads=threads, progress=progress)
+
+
+def _explain(
+    bundle: Bundle,
+    matrix: Floats,
+    *,
+    threads: int,
+    progress: Callable[[int, int], None] | None,
+) -> Contributions:
     n = matrix.shape[0]
     values, base = np.empty(matrix.shape), np.empty(n)
     for start in range(0, n, _PIECE):

@@ -14,6 +14,7 @@ from .local import quote_text as quote_text
 from .local import read_batches as read_batches
 from .prometheus import Sample as Sample
 from .prometheus import write_metrics as write_metrics
+from .remembering import remember as remember
 from .run_directory import MANIFEST as MANIFEST
 from .run_directory import RunDirectory as RunDirectory
 from .run_directory import hold as hold

@@ -271,7 +271,7 @@ def test_cells_are_nested_and_a_small_or_unknown_one_uses_the_cell_around_it(ban
         own = ways == cell[0]
         own &= channels == cell[1] if len(cell) > 1 else True
         assert usual.rows == own.sum() >= FEWEST_PEERS
-    names = reference.name_groups(bank)
+    names = reference.name_groups(bank, reference.group_of(bank))
     for row in range(len(bank)):
         cell = (ways[row], channels[row])
         cell = cell if cell in reference.groups else cell[:1]

@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.decision.explain.reference import RARE, PeerReference, Usual
-from kyc_ml.features import FeatureSpec, FeatureTable, grows_with_data
+from kyc_ml.features import FEW_ROWS, FeatureSpec, FeatureTable, grows_with_data
 from kyc_ml.metrics import Floats, Ints, Mask
+from kyc_ml.storage import kernel, remember
 
 SMALLEST: Final = 0.05
 """Share of a row's largest difference below which a group is not among its reasons. Convention:
@@ -46,7 +47,12 @@ class FoundReasons:
 
 
 def find_reasons(
-    features: FeatureTable, contributions: Floats, *, reference: PeerReference, k: int
+    features: FeatureTable,
+    contributions: Floats,
+    *,
+    reference: PeerReference,
+    k: int,
+    cells: Ints | None = None,
 ) -> FoundReasons:
     """Find the reasons of each row.
 
@@ -60,28 +66,58 @@ def find_reasons(
     `contributions`: float64 array of shape (n, p); exact contributions of the table's features,
     log-odds.
     `reference`: one that `contrasts`.
+    `cells`: what its `group_of` finds, where it is known already.
     """
-    specs = features.specs
-    cells = reference.group_of(features)
-    codes, sums = sum_by_reason(specs, contributions)
-    usual = np.array([[each.by_reason[code] for code in codes] for each in reference.usuals])
-    own = np.array([[each.contributions[spec.name] for spec in specs] for each in reference.usuals])
-    differences = sums - usual[cells]
-    place = {code: column for column, code in enumerate(codes)}
-    group = np.array([place[spec.reason_code] for spec in specs], np.int64)
-    along = (contributions - own[cells]) * np.sign(differences)[:, group]
-    along[~find_unusual(features, reference, cells)] = 0.0
-    most, members = np.zeros(sums.shape), np.full(sums.shape, -1, np.int64)
-    for column, code in enumerate(group):
-        better = along[:, column] > most[:, code]
-        most[better, code] = along[better, column]
-        members[better, code] = column
+    cells = reference.group_of(features) if cells is None else cells
+    codes, group, usual, own = _tabulate(reference, features.specs)
+    differences = np.zeros((len(features), len(codes)))
+    members = np.full(differences.shape, -1, np.int64)
+    unusual = find_unusual(features, reference, cells)
+    _contrast(contributions, cells, unusual.T, group, usual, own, differences, members)
     return FoundReasons(
         codes=codes,
         **_rank(differences, members, k=k),
         differences=differences,
         references=usual.sum(axis=1)[cells],
     )
+
+
+@remember
+def _tabulate(
+    reference: PeerReference, specs: tuple[FeatureSpec, ...]
+) -> tuple[tuple[str, ...], Ints, Floats, Floats]:
+    """Return the codes, the place of each feature's code, and what is usual by cell."""
+    codes = tuple(dict.fromkeys(spec.reason_code for spec in specs))
+    place = {code: column for column, code in enumerate(codes)}
+    group = np.array([place[spec.reason_code] for spec in specs], np.int64)
+    usual = np.array([[each.by_reason[code] for code in codes] for each in reference.usuals])
+    own = np.array([[each.contributions[spec.name] for spec in specs] for each in reference.usuals])
+    return codes, group, usual, own
+
+
+@kernel()
+def _contrast(  # noqa: PLR0917  numba calls are positional
+    contributions: Floats,
+    cells: Ints,
+    unusual: Mask,
+    group: Ints,
+    usual: Floats,
+    own: Floats,
+    differences: Floats,
+    members: Ints,
+) -> None:
+    """Write each row's differences by code, and the unusual feature that differs most along."""
+    for row in range(cells.size):
+        cell, most = cells[row], np.zeros(usual.shape[1])
+        for column in range(group.size):
+            differences[row, group[column]] += contributions[row, column]
+        differences[row] -= usual[cell]
+        for column in range(group.size):
+            code = group[column]
+            along = contributions[row, column] - own[cell, column]
+            along *= np.sign(differences[row, code])
+            if unusual[column, row] and along > most[code]:
+                most[code], members[row, code] = along, column
 
 
 def _rank(differences: Floats, found: Ints, *, k: int) -> dict[str, Ints]:
@@ -92,13 +128,10 @@ def _rank(differences: Floats, found: Ints, *, k: int) -> dict[str, Ints]:
     size = np.where(found >= 0, np.abs(differences), -1.0)
     # the last key sorts first; a stable sort keeps the order of the features
     order = np.lexsort((-size, np.sign(differences) != way, found < 0), axis=1)[:, :k]
-    members = np.take_along_axis(found, order, axis=1)
-    groups = np.where(members >= 0, order, -1)
-    short = ((0, 0), (0, k - groups.shape[1]))
-    return {
-        "groups": np.pad(groups, short, constant_values=-1),
-        "members": np.pad(members, short, constant_values=-1),
-    }
+    members, groups = (np.full((len(found), k), -1, np.int64) for _ in range(2))
+    members[:, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
+    groups[:, : order.shape[1]] = np.where(members[:, : order.shape[1]] >= 0, order, -1)
+    return {"groups": groups, "members": members}
 
 
 def find_unusual(
@@ -115,27 +148,49 @@ def find_unusual(
     `rare`: share for the range of numbers, one of `LEVELS`.
     Returns bool array of shape (n, p).
     """
-    found = np.zeros(features.numbers.shape, np.bool_)
-    usuals = reference.usuals
-    for column, spec in enumerate(features.specs):
-        missing = np.array([usual.missing[spec.name] for usual in usuals])
-        if spec.kind == "category":
-            found[:, column] = _rare_categories(features, spec.name, usuals, cells)
-            continue
-        ends = [usual.range_of(spec.name, rare=rare) or (np.nan, np.nan) for usual in usuals]
-        low, high = np.array(ends).T
-        if grows_with_data(spec):
-            high = np.full(high.shape, np.inf)
-        value = features.numbers[:, column]
-        outside = (value < low[cells]) | (value > high[cells]) | (missing[cells] > 1.0 - RARE)
-        found[:, column] = np.where(np.isnan(value), missing[cells] < RARE, outside)
-    return found
+    found = np.empty(features.numbers.shape[::-1], np.bool_)
+    _mark_unusual(
+        features.numbers.T, cells, *_tabulate_ends(reference, features.specs, rare), found
+    )
+    for name in features.categories:
+        found[features.place(name)] = _rare_categories(features, name, reference, cells)
+    return found.T
+
+
+@remember
+def _tabulate_ends(
+    reference: PeerReference, specs: tuple[FeatureSpec, ...], rare: float
+) -> tuple[Floats, Floats, Mask, Mask]:
+    """Return the ends of each feature in each cell, and where lacking or having one is unusual."""
+    ends, missing = np.full((2, len(reference.usuals), len(specs)), np.nan), []
+    for cell, usual in enumerate(reference.usuals):
+        missing.append([usual.missing[spec.name] for spec in specs])
+        for column, spec in enumerate(specs):
+            ends[:, cell, column] = usual.range_of(spec.name, rare=rare) or np.nan
+    ends[1][:, [grows_with_data(spec) for spec in specs]] = np.inf
+    return ends[0], ends[1], np.array(missing) < RARE, np.array(missing) > 1.0 - RARE
+
+
+@kernel()
+def _mark_unusual(  # noqa: PLR0917  numba calls are positional
+    numbers: Floats, cells: Ints, low: Floats, high: Floats, lacked: Mask, had: Mask, found: Mask
+) -> None:
+    """Mark unusual numbers; the first and the last array have shape (p, n)."""
+    for column in range(numbers.shape[0]):
+        for row in range(cells.size):
+            value, cell = numbers[column, row], cells[row]
+            outside = value < low[cell, column] or value > high[cell, column] or had[cell, column]
+            found[column, row] = lacked[cell, column] if np.isnan(value) else outside
 
 
 def _rare_categories(
-    features: FeatureTable, name: str, usuals: Sequence[Usual], cells: Ints
+    features: FeatureTable, name: str, reference: PeerReference, cells: Ints
 ) -> Mask:
-    coded = features.categories[name].dictionary_encode()
+    values, usuals = features.categories[name], reference.usuals
+    if len(values) <= FEW_ROWS:
+        listed = zip(cells.tolist(), values.to_pylist(), strict=True)
+        return np.array([_is_rare(usuals[cell], name, word) for cell, word in listed], np.bool_)
+    coded = values.dictionary_encode()
     words = [*coded.dictionary.to_pylist(), None]
     which = coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
     rare = np.array([[_is_rare(usual, name, word) for word in words] for usual in usuals])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -20,8 +19,9 @@ from kyc_ml.decision.explain.sentences import (
     say_usual,
 )
 from kyc_ml.decision.wording import Pair, write_both
-from kyc_ml.features import FeatureSpec, FeatureTable
-from kyc_ml.metrics import Floats, Ints, Names
+from kyc_ml.features import FeatureSpec, FeatureTable, to_columns
+from kyc_ml.metrics import AnyArray, Floats, Ints, Names
+from kyc_ml.storage import remember
 
 NOTHING_STANDS_OUT: Final = "nothing_stands_out"
 """Code of the first reason of a row that has none."""
@@ -81,9 +81,9 @@ def make_reasons(
         code is `NOTHING_STANDS_OUT`, with its sentence.
     """
     n = len(features)
-    margin = pa.nulls(n, pa.float64())
+    margin, cells = pa.nulls(n, pa.float64()), reference.group_of(features)
     if reference.contrasts:
-        found = find_reasons(features, contributions, reference=reference, k=k)
+        found = find_reasons(features, contributions, reference=reference, k=k, cells=cells)
         groups, chosen, sizes, codes = (
             found.groups,
             found.members,
@@ -98,147 +98,117 @@ def make_reasons(
     pushed = np.where(groups >= 0, np.take_along_axis(sizes, groups, axis=1), np.nan)
     total = np.abs(sizes).sum(axis=1, keepdims=True)
     share = np.divide(np.abs(pushed), total, out=pushed * 0.0, where=total > 0.0)
-    written = _write_all(
-        features, chosen, pushed, reference=reference, currency=currency, effects=effects
+    sentences, numbers = _write_all(
+        *(features, cells, chosen, pushed), reference=reference, currency=currency, effects=effects
     )
-    # the last one, None, is what place -1 takes
-    names = np.array([*features.names, None], dtype=object)
-    families = np.array([*(spec.family for spec in features.specs), None], dtype=object)
-    columns = {
-        "reference_margin": margin,
-        "reason_peers": pa.array(reference.name_groups(features), pa.string()),
+    names, families = _labels(features.specs)
+    named = np.array([*codes, None], dtype=object)[groups]
+    named[:, :1][groups[:, :1] < 0] = NOTHING_STANDS_OUT
+    texts: dict[str, Names] = {
+        "code": named,
+        "feature": names[chosen],
+        "family": families[chosen],
+        **sentences,
     }
-    for place in range(chosen.shape[1]):
-        stem, own = f"reason_{place + 1}", chosen[:, place]
-        known = np.array([*codes, NOTHING_STANDS_OUT if place == 0 else None], dtype=object)
-        for what, texts in (
-            ("code", known[groups[:, place]]),
-            ("feature", names[own]),
-            ("family", families[own]),
-            ("text", written.english[:, place]),
-            ("text_zh", written.chinese[:, place]),
-        ):
-            columns[f"{stem}_{what}"] = pa.array(texts, pa.string())
-        for what, values in (
-            ("value", written.value),
-            ("peer_median", written.median),
-            ("percentile", written.percentile),
-            ("contribution", pushed),
-            ("share", share),
-        ):
-            columns[f"{stem}_{what}"] = pa.array(values[:, place], pa.float64(), from_pandas=True)
-    return columns
+    numbers |= {"contribution": pushed, "share": share}
+    places = range(1, chosen.shape[1] + 1)
+    order = [f"reason_{place}_{what}" for place in places for what in (*texts, *numbers)]
+    columns = dict.fromkeys(["reference_margin", "reason_peers", *order], margin)
+    columns |= to_columns({"reason_peers": reference.name_groups(features, cells)}, pa.string())
+    columns |= to_columns(_by_place(texts), pa.string())
+    return columns | to_columns(_by_place(numbers), pa.float64())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sentences:
-    """Sentences and values of n rows' k reasons; every array has shape (n, k)."""
+def _by_place(values: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """Return the columns of each reason, from values of shape (n, k)."""
+    return {
+        f"reason_{place + 1}_{what}": each[:, place]
+        for what, each in values.items()
+        for place in range(each.shape[1])
+    }
 
-    english: Names
-    chinese: Names
-    value: Floats
-    median: Floats
-    percentile: Floats
+
+@remember
+def _labels(specs: tuple[FeatureSpec, ...]) -> tuple[Names, Names]:
+    """Return names and families of features; the last one, None, is what place -1 takes."""
+    names = np.array([*(spec.name for spec in specs), None], dtype=object)
+    return names, np.array([*(spec.family for spec in specs), None], dtype=object)
 
 
 def _write_all(
     features: FeatureTable,
+    cells: Ints,
     chosen: Ints,
     pushed: Floats,
     *,
     reference: PeerReference,
     currency: str,
     effects: Effects,
-) -> _Sentences:
-    """Write every reason; equal ones only once, because most rows of a bank share them."""
-    group, count = reference.group_of(features), len(reference.usuals)
+) -> tuple[dict[str, Names], dict[str, Floats]]:
+    """Write every reason; equal ones only once, because most rows of a bank share them.
+
+    Returns columns of texts and of numbers, each of shape (n, k).
+    """
     english, chinese = (np.empty(chosen.shape, object) for _ in range(2))
     value, median, percentile = (np.full(chosen.shape, np.nan) for _ in range(3))
-    if chosen.shape[1]:
-        alone = chosen[:, 0] < 0
-        english[alone, 0], chinese[alone, 0] = write_both("reason", "nothing")
-    for column in np.unique(chosen[chosen >= 0]):
-        spec = features.specs[column]
-        row, place = np.nonzero(chosen == column)
-        texts, which = _values(features, column, row)
-        sign = np.sign(pushed[row, place]).astype(np.int64)
-        # one sentence for each value, group and sign
-        key = (which * count + group[row]) * 3 + sign + 1
-        _, first, same = np.unique(key, return_index=True, return_inverse=True)
-        groups, places = group[row[first]], np.full(first.size, np.nan)
-        if spec.kind != "category":
-            own = features.numbers[row, column]
-            medians = np.array([usual.medians.get(spec.name, np.nan) for usual in reference.usuals])
-            for number, usual in enumerate(reference.usuals):
-                here = groups == number
-                places[here] = usual.percentile(spec.name, own[first[here]])
-            value[row, place], median[row, place] = own, medians[group[row]]
-            percentile[row, place] = places[same]
-        sentences = _say_each(
-            spec,
-            [texts[each] for each in which[first]],
-            groups=groups.tolist(),
-            percentiles=places.tolist(),
-            effects=[effects[float(each)] for each in sign[first]],
-            reference=reference,
-            currency=currency,
-        )
-        for into, said in zip((english, chinese), zip(*sentences, strict=True), strict=True):
-            into[row, place] = np.array(said, object)[same]
-    return _Sentences(
-        english=english, chinese=chinese, value=value, median=median, percentile=percentile
-    )
-
-
-def _say_each(
-    spec: FeatureSpec,
-    values: Sequence[Value],
-    *,
-    groups: Sequence[int],
-    percentiles: Sequence[float],
-    effects: Sequence[Pair],
-    reference: PeerReference,
-    currency: str,
-) -> list[Pair]:
-    """Write one feature's sentences, each with what is usual in the group of its row."""
-    figures = [
-        figures_beside(spec, value, reference.usuals[group], currency=currency)
-        for value, group in zip(values, groups, strict=True)
-    ]
-    normal = {
-        (group, more): say_usual(
-            spec,
-            reference.usuals[group],
-            group=(reference.name_cell(group, "en"), reference.name_cell(group, "zh"))
-            if group
-            else None,
-            currency=currency,
-            more=more,
-        )
-        for group, more in set(zip(groups, figures, strict=True))
+    alone = chosen[:, :1] < 0
+    if alone.any():
+        english[:, :1][alone], chinese[:, :1][alone] = write_both("reason", "nothing")
+    at = np.nonzero(chosen >= 0)
+    columns = chosen[at].tolist()
+    words = {
+        column: features.categories[spec.name].to_pylist()
+        for column in set(columns)
+        if (spec := features.specs[column]).kind == "category"
     }
-    return [
-        say_reason(
+    value[at] = features.numbers[at[0], columns]
+    if words:
+        value[np.isin(chosen, list(words))] = np.nan
+    own: list[Value] = [
+        words[column][row] if column in words else None if number != number else number  # noqa: PLR0124
+        for row, column, number in zip(at[0].tolist(), columns, value[at].tolist(), strict=True)
+    ]
+    signs = np.sign(pushed[at]).tolist()
+    keys = list(zip(columns, cells[at[0]].tolist(), own, signs, strict=True))
+    usuals, usual_texts = reference.usuals, _usual_texts(reference, features.specs, currency)
+    said: dict[tuple[int, int, Value, float], tuple[str, str, float, float]] = {}
+    for key in keys:
+        if key in said:
+            continue
+        column, cell, mine, sign = key
+        spec, usual, place, middle = features.specs[column], usuals[cell], np.nan, np.nan
+        if column not in words:
+            place = usual.percentile(spec.name, np.nan if mine is None else float(mine))
+            middle = usual.medians.get(spec.name, np.nan)
+        more = figures_beside(spec, mine, usual, currency=currency)
+        if (column, cell, more) not in usual_texts:
+            group = reference.name_cell(cell, "en"), reference.name_cell(cell, "zh")
+            usual_texts[column, cell, more] = say_usual(
+                spec, usual, group=group if cell else None, currency=currency, more=more
+            )
+        text = say_reason(
             spec,
-            value,
-            usual=normal[group, more],
-            percentile=percentile,
+            mine,
+            usual=usual_texts[column, cell, more],
+            percentile=place,
             currency=currency,
-            effect=effect,
+            effect=effects[sign],
             more=more,
         )
-        for value, group, percentile, effect, more in zip(
-            values, groups, percentiles, effects, figures, strict=True
-        )
-    ]
+        said[key] = *text, middle, place
+    for into, values in zip(
+        (english, chinese, median, percentile),
+        zip(*map(said.__getitem__, keys), strict=True),
+        strict=False,
+    ):  # without a reason there are no values
+        into[at] = np.array(values, into.dtype)
+    numbers = {"value": value, "peer_median": median, "percentile": percentile}
+    return {"text": english, "text_zh": chinese}, numbers
 
 
-def _values(features: FeatureTable, column: np.int64, row: Ints) -> tuple[list[Value], Ints]:
-    """List the different values that a feature takes in rows, and which each row has."""
-    spec = features.specs[column]
-    if spec.kind == "category":
-        coded = features.categories[spec.name].take(pa.array(row)).dictionary_encode()
-        which = coded.indices.fill_null(len(coded.dictionary))
-        return [*coded.dictionary.to_pylist(), None], which.to_numpy().astype(np.int64)
-    values, which = np.unique(features.numbers[row, column], return_inverse=True)
-    return values.tolist(), np.asarray(which, np.int64)
+@remember
+def _usual_texts(
+    reference: PeerReference, specs: tuple[FeatureSpec, ...], currency: str
+) -> dict[tuple[int, int, int], Pair]:
+    """Return where sentences of what is usual are kept: by feature, cell and figures."""
+    return {}

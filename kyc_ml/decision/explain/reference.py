@@ -7,18 +7,21 @@ compared with the smallest one that has enough training rows.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import reduce
+from itertools import takewhile
 from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.decision.wording import Language, name_value, write_text
+from kyc_ml.decision.wording import Language, Pair, name_both, write_both, write_text
 from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints
+from kyc_ml.storage import remember
 
 WHOLE_BANK: Final = "all"
 """Name of the peers of a row whose group is too small, unknown or not configured."""
@@ -62,15 +65,15 @@ class Usual:
     """Mapping of reason code to median of the summed contributions, log-odds; like the three above,
     empty in bundles of formats 1 to 3."""
 
-    def percentile(self, name: str, values: Floats) -> Floats:
-        """Return the places of values of shape (n,) among the group's.
+    def percentile(self, name: str, value: float) -> float:
+        """Return the place of a value among the group's; see `place_in`.
 
         NaN without quantiles, or where most of the group have no value to compare with.
         """
         grid = self.quantiles.get(name)
         if grid is None or self.is_rarely_known(name):
-            return np.full(values.shape, np.nan)
-        return place_in(grid, values)
+            return np.nan
+        return place_in(grid, value)
 
     def is_rarely_known(self, name: str) -> bool:
         """Return whether less than `RARE` of the group have a value."""
@@ -174,23 +177,16 @@ class PeerReference(Usual):
         It is the smallest cell that is known; 0, the whole bank, where none is.
         """
         found = np.zeros(len(features), np.int64)
-        places = {JOINT.join(cell): place for place, cell in enumerate(self.groups, start=1)}
-        known = pa.array(list(places), pa.string())
-        for joined in nested(features, self.peers):
-            place = pc.fill_null(pc.index_in(joined, value_set=known), -1)
-            place = place.to_numpy(zero_copy_only=False)
-            found = np.where(place >= 0, place + 1, found)
+        places = {cell: place for place, cell in enumerate(self.groups, start=1)}
+        fields = [each.to_pylist() for each in _present(features, self.peers)]
+        for row, values in enumerate(zip(*fields, strict=True)):
+            known = (places.get(values[:n]) for n in range(len(fields), 0, -1))
+            found[row] = next(filter(None, known), 0)
         return found
 
     def name_cell(self, place: int, language: Language) -> str:
         """Name a cell of `usuals`: its values in words."""
-        values = list(self.groups)[place - 1] if place else (WHOLE_BANK,)
-        if self.contrasts and place:
-            values = tuple(
-                name_value("values", each, language, otherwise=each.replace("_", " "))
-                for each in values
-            )
-        return reduce(lambda a, b: write_text("peers", "cell", language, around=a, own=b), values)
+        return _name_cells(self)[place][language == "zh"]
 
     def name_peers(self, features: FeatureTable, language: Language) -> str:
         """Name the peers of the first row for people: the cell, or the whole bank and why."""
@@ -206,17 +202,19 @@ class PeerReference(Usual):
             return write_text("peers", "unknown", language, feature=first)
         return write_text("peers", "small", language, group=own, rows=FEWEST_PEERS)
 
-    def name_groups(self, features: FeatureTable) -> list[str]:
-        """Name each row's peers as score files do: the cell, or 'all' and the reason."""
+    def name_groups(self, features: FeatureTable, cells: Ints) -> list[str]:
+        """Name each row's peers as score files do: the cell, or 'all' and the reason.
+
+        `cells`: int64 array of shape (n,), as `group_of` returns it.
+        """
         if not self.peers:
             return [WHOLE_BANK] * len(features)
-        first, cells = self.peers[0], self.group_of(features)
+        first = self.peers[0]
         if first not in features.categories:
             return [f"{WHOLE_BANK} ({first} not given)"] * len(features)
         own = features.categories[first].to_pylist()
-        names = [self.name_cell(place, "en") for place in range(len(self.usuals))]
         return [
-            names[cell] if cell else _say_borrowed(value, first)
+            _name_cells(self)[cell][0] if cell else _say_borrowed(value, first)
             for cell, value in zip(cells, own, strict=True)
         ]
 
@@ -259,30 +257,41 @@ class PeerReference(Usual):
         )
 
 
+@remember
+def _name_cells(reference: PeerReference) -> tuple[Pair, ...]:
+    """Name each of the usuals."""
+    names: list[Pair] = [(WHOLE_BANK, WHOLE_BANK)]
+    for cell in reference.groups:
+        words = [(each, each) for each in cell]
+        if reference.contrasts:
+            plain = (each.replace("_", " ") for each in cell)
+            words = [name_both("values", *each) for each in zip(cell, plain, strict=True)]
+        names.append(reduce(lambda a, b: write_both("peers", "cell", around=a, own=b), words))
+    return tuple(names)
+
+
 def list_peers(peers: Sequence[str] | str | None) -> tuple[str, ...]:
     """Return the fields of comparable rows; one field may be given by its name alone."""
     return (peers,) if isinstance(peers, str) else tuple(peers or ())
 
 
-def place_in(grid: Floats, values: Floats) -> Floats:
-    """Find the places of values among others of which only quantiles at `LEVELS` are known.
+def place_in(grid: Floats, value: float) -> float:
+    """Find the place of a value among others of which only quantiles at `LEVELS` are known.
 
-    Returns float64 array of the shape of `values`; share of the others below, ties counting half,
-    from 0 to 1; the error is at most about the step between two levels. It never falls as the value
-    rises. NaN for NaN.
+    Returns the share of the others below, ties counting half, from 0 to 1; the error is at most
+    about the step between two levels. It never falls as the value rises. NaN for NaN.
     """
-    levels = np.array(LEVELS)
-    left = np.searchsorted(grid, values, side="left")
-    right = np.searchsorted(grid, values, side="right")
-    low, high = np.clip(left, 0, grid.size - 1), np.clip(right - 1, 0, grid.size - 1)
-    tied = (levels[low] + levels[high]) / 2.0
-    before = np.clip(left - 1, 0, grid.size - 1)
-    step = grid[low] - grid[before]
-    part = np.divide(values - grid[before], step, out=np.zeros(values.shape), where=step > 0.0)
-    between = levels[before] + (levels[low] - levels[before]) * np.clip(part, 0.0, 1.0)
-    placed = np.where(right > left, tied, between)
-    placed = np.where(left == grid.size, 1.0, np.where(right == 0, 0.0, placed))
-    return np.where(np.isnan(values), np.nan, placed)
+    known = grid.tolist()
+    left, right = bisect_left(known, value), bisect_right(known, value)
+    if np.isnan(value):
+        return np.nan
+    if left == len(known) or right == 0:
+        return float(left > 0)
+    if right > left:
+        return (LEVELS[left] + LEVELS[right - 1]) / 2.0
+    below, above = known[left - 1 : left + 1]
+    part = min(max((value - below) / (above - below), 0.0), 1.0)
+    return float(LEVELS[left - 1] + (LEVELS[left] - LEVELS[left - 1]) * part)
 
 
 def nested(features: FeatureTable, peers: tuple[str, ...]) -> list[pa.Array]:
@@ -290,9 +299,12 @@ def nested(features: FeatureTable, peers: tuple[str, ...]) -> list[pa.Array]:
 
     Fields after one that the table does not have are left out.
     """
-    there = [features.categories.get(name) for name in peers]
-    there = there[: there.index(None)] if None in there else there
+    there = _present(features, peers)
     return [pc.binary_join_element_wise(*there[:n], JOINT) for n in range(1, len(there) + 1)]
+
+
+def _present(features: FeatureTable, peers: tuple[str, ...]) -> list[pa.Array]:
+    return list(takewhile(lambda each: each is not None, map(features.categories.get, peers)))
 
 
 def _fill(usual: Usual, other: Usual) -> Usual:

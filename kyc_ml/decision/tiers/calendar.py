@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,9 @@ import pyarrow as pa
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import CalendarPolicy
 from kyc_ml.errors import ConfigError
+from kyc_ml.features import DECISION_TIME, FEW_ROWS, FeatureTable
 from kyc_ml.metrics import Ints, Times
+from kyc_ml.storage import remember
 
 _SATURDAY: Final = 5
 
@@ -57,6 +61,7 @@ class Weekdays:
         return day not in self.holidays
 
 
+@remember
 def working_days_of(calendar: CalendarPolicy) -> WorkingDays:
     """Return the calendar that a policy describes."""
     if calendar.working_days == "every_day":
@@ -93,12 +98,16 @@ def decision_days(decision: pd.DatetimeIndex, calendar: CalendarPolicy) -> Times
     return np.asarray(local.to_numpy().astype("datetime64[D]"))
 
 
+def local_days(facts: FeatureTable, calendar: CalendarPolicy) -> Times:
+    """Return the local day of each row's decision, as `decision_days`."""
+    if len(facts) > FEW_ROWS:
+        return decision_days(facts.decided, calendar)
+    zone, moments = ZoneInfo(calendar.timezone), facts.keys[DECISION_TIME].to_pylist()
+    return np.array([each and each.astimezone(zone).date() for each in moments], "datetime64[D]")
+
+
 def due_days(
-    decision: pd.DatetimeIndex,
-    tier: Ints,
-    *,
-    policy: TierPolicy,
-    calendar: WorkingDays | None = None,
+    days: Times, tier: Ints, *, policy: TierPolicy, calendar: WorkingDays | None = None
 ) -> Times:
     """Return the day by which each customer must be reviewed again, as datetime64[D].
 
@@ -106,20 +115,25 @@ def due_days(
     day, the last one before it, so that no interval is longer than the policy allows. NaT
     where the decision has no time.
 
+    `days`: datetime64[D] array of shape (n,), as `decision_days` returns it.
     `calendar`: the bank's calendar instead of the policy's.
     """
     works = working_days_of(policy.calendar) if calendar is None else calendar
-    days = decision_days(decision, policy.calendar)
     due = np.full(days.size, np.datetime64("NaT"), dtype="datetime64[D]")
-    for place, rule in enumerate(policy.tiers):
+    for place in set(tier.tolist()):
+        months = policy.tiers[place].review_months
         here = (tier == place) & ~np.isnat(days)
         # a batch has few different days: the calendar is asked once for each
         distinct, back = np.unique(days[here], return_inverse=True)
-        later = pd.DatetimeIndex(distinct.astype("datetime64[s]"))
-        later = later + pd.DateOffset(months=rule.review_months)
-        worked = [last_working_day(day, works) for day in later.date]
+        worked = [last_working_day(_later(day, months), works) for day in distinct.tolist()]
         due[here] = np.array(worked, dtype="datetime64[D]")[back]
     return due
+
+
+def _later(day: date, months: int) -> date:
+    """Return the day so many calendar months later, at most the last one of its month."""
+    year, month = divmod(12 * day.year + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def count_beyond(due: Times, calendar: CalendarPolicy) -> int:
@@ -161,6 +175,12 @@ def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
             f"as of {day}: use a model with the policy in force then, or a later date"
         )
         raise ConfigError(msg)
+
+
+def count_not_yet_valid(policy: TierPolicy, days: Times) -> int:
+    """Count the decisions before the policy was valid; NaT is none of them."""
+    first = policy.valid_from
+    return 0 if first is None else int((days < np.datetime64(first, "D")).sum())
 
 
 def mark_in_force(policy: TierPolicy, days: Times) -> pa.Array:

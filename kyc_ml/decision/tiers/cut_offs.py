@@ -60,11 +60,9 @@ def name_segments(values: pa.Array, segments: SegmentPolicy) -> tuple[Names, dic
     because their value is missing, and because it belongs to no segment.
     """
     own = {value: each.name for each in segments.own for value in each.values}  # noqa: PD011
-    texts: pd.Series = values.to_pandas()
-    named = texts.map(own)
-    missing = int(texts.isna().sum())
-    without = {"missing": missing, "unlisted": int(named.isna().sum()) - missing}
-    return named.fillna(WHOLE).to_numpy(dtype=object), without
+    named = np.array([own.get(each, WHOLE) for each in values.to_pylist()], dtype=object)
+    missing = values.null_count
+    return named, {"missing": missing, "unlisted": int((named == WHOLE).sum()) - missing}
 
 
 def compute_tier_table(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision.rating.rate import Rating, rate
@@ -17,8 +15,9 @@ from kyc_ml.decision.tiers.calendar import (
     WorkingDays,
     count_announced,
     count_beyond,
-    decision_days,
+    count_not_yet_valid,
     due_days,
+    local_days,
     mark_in_force,
 )
 from kyc_ml.decision.tiers.cut_offs import assign_tiers, name_segments
@@ -27,7 +26,7 @@ from kyc_ml.decision.tiers.overrides import Found, InForce, explain_absence, fin
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, OverrideBook
 from kyc_ml.errors import ConfigError, Faults
-from kyc_ml.features import DECISION_TIME, FeatureTable
+from kyc_ml.features import FeatureTable, to_columns
 from kyc_ml.metrics import Floats, Ints, Names, Times
 
 NO_OVERRIDES: Final[OverrideBook] = OverrideBook()
@@ -88,29 +87,30 @@ class Grades:
 
     def columns(self) -> dict[str, pa.Array]:
         """Return the columns that a case system reads, each of length n."""
-        rules, n = self.policy.tiers, self.tier.size
-        names = np.array([rule.name for rule in rules], dtype=object)
-
-        def of_tier(attribute: str) -> pa.Array:
-            values = [getattr(rule, attribute) for rule in rules]
-            return pa.array(np.array(values, dtype=object)[self.tier], pa.string())
-
-        return {
-            "tier": of_tier("name"),
-            "tier_zh": of_tier("name_zh"),
-            "tier_before_overrides": pa.array(names[self.before], pa.string()),
-            "tier_of_score": pa.array(names[self.of_score], pa.string()),
-            "tier_of_model": pa.array(names[self.model], pa.string()),
-            "expert_grade": pa.array(self.grade, pa.string()),
-            "segment": pa.array(self.segment, pa.string()),
-            "override_code": pa.array([code or None for code in self.override_code], pa.string()),
-            "due_diligence": of_tier("due_diligence"),
-            "monitoring": of_tier("monitoring"),
+        n, tiers = self.tier.size, self.policy.tiers
+        names = np.array([rule.name for rule in tiers], dtype=object)
+        rules = [tiers[place] for place in self.tier.tolist()]
+        texts: dict[str, Sequence[object] | Names] = {
+            "tier": [rule.name for rule in rules],
+            "tier_zh": [rule.name_zh for rule in rules],
+            "tier_before_overrides": names[self.before],
+            "tier_of_score": names[self.of_score],
+            "tier_of_model": names[self.model],
+            "expert_grade": self.grade,
+            "segment": self.segment,
+            "override_code": [code or None for code in self.override_code],
+            "due_diligence": [rule.due_diligence for rule in rules],
+            "monitoring": [rule.monitoring for rule in rules],
+            "next_review": [None] * n,
+            "policy": [self.policy.label] * n,
+            "policy_in_force": [None] * n,
+            "policy_unchecked": ["; ".join(self.unchecked) or None] * n,
+            "disclosure": [self.policy.disclosure] * n,
+        }
+        # the two that are no texts keep their places
+        return to_columns(texts, pa.string()) | {
             "next_review": pa.array(self.next_review, pa.date32()),
-            "policy": pa.array([self.policy.label] * n, pa.string()),
             "policy_in_force": mark_in_force(self.policy, self.day),
-            "policy_unchecked": pa.array(["; ".join(self.unchecked) or None] * n, pa.string()),
-            "disclosure": pa.array([self.policy.disclosure] * n, pa.string()),
         }
 
     def notes(self) -> list[str]:
@@ -170,40 +170,40 @@ def grade(
     ValueError
         If a probability is NaN or outside [0, 1].
     """
-    decision = pd.DatetimeIndex(facts.keys[DECISION_TIME].to_pandas())
-    customers = customers_of(facts.keys)
     segment, counts, unchecked = tier_segments(facts, policy)
     rating, unrated = _rate_by_card(facts, policy)
 
     def tier_of(values: Floats) -> Ints:
-        model = assign_tiers(values, policy=policy, segment=segment)
+        return combine(assign_tiers(values, policy=policy, segment=segment))
+
+    def combine(model: Ints) -> Ints:
         if rating is None or policy.expert is None:
             return model
         return policy.expert.combine(policy.tier_names)[rating.grade, model]
 
-    of_score = before = tier_of(proba)
+    model = assign_tiers(proba, policy=policy, segment=segment)
+    of_score = before = combine(model)
     last = None
     if policy.hysteresis is not None and history is not None:
-        last = history.last_known(customers, decision, reviews=policy.hysteresis.reviews or 1)
+        reviews = policy.hysteresis.reviews or 1
+        last = history.last_known(customers_of(facts.keys), facts.decided, reviews=reviews)
         before = apply_hysteresis(
-            of_score, proba, last, decision, rule=policy.hysteresis, tier_of=tier_of
+            of_score, proba, last, facts.decided, rule=policy.hysteresis, tier_of=tier_of
         )
-    days = decision_days(decision, policy.calendar)
+    days = local_days(facts, policy.calendar)
     found, unruled = find_in_force(facts, days, policy=policy, book=book)
     in_force = InForce.of(days.size, found, policy.tier_names)
     tier = in_force.apply(before, timeless=np.isnat(days))
-    due = due_days(decision, tier, policy=policy, calendar=calendar)
-    valid = mark_in_force(policy, days)
+    due = due_days(days, tier, policy=policy, calendar=calendar)
     _refuse({**unchecked, **unruled}, policy)
     unchecked |= {**unrated, **unruled}
-    model = assign_tiers(proba, policy=policy, segment=segment)
     counts |= {
         RAISED_BY_RATING: int((of_score > model).sum()),
         "moved down by the expert rating": int((of_score < model).sum()),
         "held up by their history": int((before != of_score).sum()),
         "moved up by overrides or floors": int((tier > before).sum()),
         "moved down by overrides": int((tier < before).sum()),
-        "decided before the policy was valid": pc.sum(pc.invert(valid)).as_py() or 0,
+        "decided before the policy was valid": count_not_yet_valid(policy, days),
         _BEYOND: count_beyond(due, policy.calendar),
         f"{_BEYOND}, which have ended or end soon: list the next year": count_announced(
             days, due, policy.calendar

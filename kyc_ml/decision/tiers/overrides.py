@@ -9,7 +9,6 @@ from datetime import date
 from typing import Self
 
 import numpy as np
-import pandas as pd
 
 from kyc_ml.config import (
     FilePath,
@@ -19,13 +18,12 @@ from kyc_ml.config import (
     read_path,
 )
 from kyc_ml.contract import CUSTOMER_ID, TRIMMED, put_in_form
-from kyc_ml.dataset import customers_of
 from kyc_ml.decision.rating.rate import holds
-from kyc_ml.decision.tiers.calendar import decision_days
+from kyc_ml.decision.tiers.calendar import local_days
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import EnteredOverride, OverrideBook, OverrideRule
 from kyc_ml.errors import ConfigError, Faults
-from kyc_ml.features import DECISION_TIME, FeatureTable
+from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Ints, Mask, Names, Times
 
 Found = tuple[Ints, OverrideRule | EnteredOverride]
@@ -113,15 +111,14 @@ def find_in_force(
         for condition in rule.when:
             here &= holds(facts, condition)
         found.append((np.flatnonzero(here), rule))
-    return [*found, *_find_entered(book, customers_of(facts.keys), day)], unchecked
+    return [*found, *_find_entered(book, facts, day)], unchecked
 
 
 def list_in_force(
     facts: FeatureTable, *, policy: TierPolicy, book: OverrideBook
 ) -> list[OverrideRule | EnteredOverride]:
     """List the overrides in force in the one row of a table; see `find_in_force`."""
-    decided = pd.DatetimeIndex(facts.keys[DECISION_TIME].to_pandas())
-    days = decision_days(decided, policy.calendar)
+    days = local_days(facts, policy.calendar)
     found, _ = find_in_force(facts, days, policy=policy, book=book)
     return [override for rows, override in found if rows.size]
 
@@ -210,16 +207,16 @@ def _valid(day: Times, start: date, expiry: date) -> Mask:
     return np.asarray(np.isnat(day) | ((first <= day) & (day < end)))
 
 
-def _find_entered(book: OverrideBook, customers: Names, day: Times) -> Iterator[Found]:
+def _find_entered(book: OverrideBook, facts: FeatureTable, day: Times) -> Iterator[Found]:
     """Find the rows of its customer in which each entered override is in force."""
-    named = {entry.customer_id for entry in book.overrides}
-    # only the few rows of named customers are grouped: a bank has millions
-    rows = np.flatnonzero(pd.Series(customers, dtype=object).isin(named).to_numpy())
-    places = pd.Series(rows).groupby(customers[rows]).indices if rows.size else {}
+    rows: dict[str, list[int]] = {entry.customer_id: [] for entry in book.overrides}
+    for row, customer in enumerate(facts.keys[CUSTOMER_ID].to_pylist() if rows else ()):
+        if customer in rows:
+            rows[customer].append(row)
     for entry in book.overrides:
-        own = rows[places.get(entry.customer_id, np.zeros(0, np.int64))]
-        if not own.size:
+        if not rows[entry.customer_id]:
             continue
+        own = np.array(rows[entry.customer_id], np.int64)
         when = day[own]
         known = _valid(when, entry.start, entry.expiry)
         known &= np.isnat(when) | (when >= np.datetime64(entry.approved_on, "D"))

@@ -16,6 +16,7 @@ from kyc_ml.decision.tiers.grading import Grades
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import WHOLE, EnteredOverride
 from kyc_ml.decision.wording import Pair, name_both, name_grade, say_entered, write_both
+from kyc_ml.features import to_columns
 from kyc_ml.metrics import Ints
 
 STEPS: Final = ("model", "rating", "history", "override")
@@ -46,11 +47,12 @@ def set_by_columns(grades: Grades, *, rated: bool = False) -> dict[str, pa.Array
     alone = partial(_say_rating, alone=rated)
     says = (_say_model, alone, _say_history, _say_override)
     texts = [says[place](grades, row) for row, place in enumerate(step.tolist())]
-    return {
-        "tier_set_by": pa.array([STEPS[place] for place in step], pa.string()),
-        "tier_set_by_text": pa.array([english for english, _ in texts], pa.string()),
-        "tier_set_by_text_zh": pa.array([chinese for _, chinese in texts], pa.string()),
+    columns = {
+        "tier_set_by": [STEPS[place] for place in step],
+        "tier_set_by_text": [english for english, _ in texts],
+        "tier_set_by_text_zh": [chinese for _, chinese in texts],
     }
+    return to_columns(columns, pa.string())
 
 
 def tiers_set_table(scores: pa.Table, policy: TierPolicy) -> pd.DataFrame:

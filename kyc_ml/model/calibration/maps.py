@@ -12,6 +12,7 @@ from kyc_ml.config import CalibrationMethod
 from kyc_ml.metrics import Floats
 from kyc_ml.model.calibration.segments import Segments, Values
 from kyc_ml.model.calibration.venn_abers import apply_steps
+from kyc_ml.storage import remember
 
 Method = CalibrationMethod
 
@@ -19,6 +20,11 @@ _FARTHEST: Final = 36.0
 """Log-odds up to which a float64 probability differs from 1: ln(2^52) is 36.04."""
 _LEAST: Final = float(expit(-_FARTHEST))
 _MOST: Final = float(expit(_FARTHEST))
+
+
+@remember
+def _as_array(numbers: tuple[float, ...]) -> Floats:
+    return np.array(numbers, np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +79,9 @@ class Calibrator:
     def _of_the_whole(self, margin: Floats) -> Floats:
         """Map without segments, inside what `probability` lets pass."""
         if self.method == "isotonic":
-            proba = np.interp(margin, self.knots, self.levels)
+            proba = np.interp(margin, _as_array(self.knots), _as_array(self.levels))
         elif self.method == "venn_abers":
-            proba = apply_steps(margin, np.array(self.knots), np.array(self.levels))
+            proba = apply_steps(margin, _as_array(self.knots), _as_array(self.levels))
         elif self.method == "beta":
             # outside the fitted margins the log-odds continue with slope 1
             inside = np.clip(margin, self.knots[0], self.knots[-1])

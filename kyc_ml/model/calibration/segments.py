@@ -49,8 +49,8 @@ class Segments:
 
         Written so that rounding cannot change the order: every step is monotone in `proba`.
         """
-        known = pd.Index([each.name for each in self.shifts], dtype=object)
-        place = known.get_indexer(pd.Index(_as_objects(segment, n=proba.size), dtype=object))
+        known = {each.name: place for place, each in enumerate(self.shifts)}
+        place = [known.get(each, -1) for each in _as_objects(segment, n=proba.size)]
         # an unknown segment has place -1: the last factor, 1
         factor = np.append(np.exp([each.shift for each in self.shifts]), 1.0)[place]
         # rows with a factor of 1 keep their probability to the last bit

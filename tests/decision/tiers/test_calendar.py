@@ -13,6 +13,7 @@ from kyc_ml.decision.tiers.calendar import (
     Weekdays,
     count_announced,
     count_beyond,
+    decision_days,
     due_days,
     last_working_day,
     working_days_of,
@@ -31,6 +32,11 @@ CHINESE = {
 }
 
 
+def due_of(decision, tier, *, policy, calendar=None):
+    days = decision_days(decision, policy.calendar)
+    return due_days(days, tier, policy=policy, calendar=calendar)
+
+
 @pytest.mark.parametrize(
     ("decision", "tier", "due"),
     [
@@ -46,18 +52,18 @@ CHINESE = {
 def test_a_review_is_due_so_many_calendar_months_later(policy, decision, tier, due):
     place = [each.name for each in policy.tiers].index(tier)
     when = pd.DatetimeIndex([decision], tz="UTC")
-    got = due_days(when, np.array([place]), policy=policy)
+    got = due_of(when, np.array([place]), policy=policy)
     assert got.astype(str).tolist() == [due]
 
 
 def test_reviews_keep_the_order_of_the_rows_and_repeat_dates(policy):
     when = pd.DatetimeIndex(["2024-01-01", "2023-01-01", "2024-01-01"], tz="UTC")
-    got = due_days(when, np.array([4, 0, 2]), policy=policy)
+    got = due_of(when, np.array([4, 0, 2]), policy=policy)
     assert got.astype(str).tolist() == ["2024-07-01", "2026-01-01", "2025-01-01"]
 
 
 def test_no_rows_have_no_reviews(policy):
-    assert due_days(pd.DatetimeIndex([], tz="UTC"), np.array([], int), policy=policy).size == 0
+    assert due_of(pd.DatetimeIndex([], tz="UTC"), np.array([], int), policy=policy).size == 0
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,7 @@ def test_no_interval_is_longer_than_the_policy_says_and_every_review_is_on_a_wor
     policy = make_policy(calendar=CHINESE)
     place = [tier.review_months for tier in policy.tiers].index(months)
     when = pd.DatetimeIndex([pd.Timestamp(day, tz="Asia/Shanghai").tz_convert("UTC")])
-    due = due_days(when, np.array([place]), policy=policy)[0].astype(date)
+    due = due_of(when, np.array([place]), policy=policy)[0].astype(date)
     latest = (pd.Timestamp(day) + pd.DateOffset(months=months)).date()
     calendar = working_days_of(policy.calendar)
     assert latest - timedelta(days=9) <= due <= latest
@@ -95,9 +101,9 @@ def test_no_interval_is_longer_than_the_policy_says_and_every_review_is_on_a_wor
 
 def test_days_are_those_of_the_policy_s_zone(make_policy):
     when = pd.DatetimeIndex(["2026-01-14 16:30:00"], tz="UTC")  # already the 15th in Shanghai
-    there = due_days(when, np.array([2]), policy=make_policy(calendar=CHINESE))
+    there = due_of(when, np.array([2]), policy=make_policy(calendar=CHINESE))
     assert there[0] == np.datetime64("2026-07-15")
-    assert due_days(when, np.array([2]), policy=make_policy())[0] == np.datetime64("2026-07-14")
+    assert due_of(when, np.array([2]), policy=make_policy())[0] == np.datetime64("2026-07-14")
 
 
 def test_a_bank_s_own_calendar_is_used(make_policy):
@@ -106,7 +112,7 @@ def test_a_bank_s_own_calendar_is_used(make_policy):
             return day.day != 15
 
     when = pd.DatetimeIndex(["2026-01-15"], tz="UTC")
-    due = due_days(when, np.array([2]), policy=make_policy(), calendar=NeverOnTheFifteenth())
+    due = due_of(when, np.array([2]), policy=make_policy(), calendar=NeverOnTheFifteenth())
     assert due[0] == np.datetime64("2026-07-14")
 
 
@@ -121,7 +127,7 @@ def test_a_calendar_without_working_days_is_refused():
 
 def test_a_decision_without_a_time_has_no_review(make_policy):
     when = pd.DatetimeIndex([pd.NaT, "2026-01-15"]).tz_localize("UTC")
-    due = due_days(when, np.array([2, 2]), policy=make_policy())
+    due = due_of(when, np.array([2, 2]), policy=make_policy())
     assert np.isnat(due).tolist() == [True, False]
 
 
