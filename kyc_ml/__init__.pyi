@@ -36,6 +36,7 @@ from .registry import save_bundle as save_bundle
 from .registry import score_features as score_features
 from .scoring import Explained as Explained
 from .scoring import explain_one as explain_one
+from .serving import Scorer as Scorer
 from .training import FitResult as FitResult
 from .training import Trained as Trained
 from .training import Tuned as Tuned

@@ -108,3 +108,29 @@ def explain(
         else:
             explained = run_explain(request, reporter=terminal)
             show_explanation(terminal, explained, chinese=chinese)
+
+
+@app.command()
+def serve(
+    *,
+    history: RequiredPath,
+    model: ModelOption,
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535)] = 8080,
+    overrides: Path | None = None,
+    waiting: Annotated[int, typer.Option(min=1)] = 256,
+    most_transactions: Annotated[int, typer.Option(min=1)] = 100,
+    most_bytes: Annotated[int, typer.Option(min=1)] = 1_000_000,
+    ahead_seconds: Annotated[float, typer.Option(min=0.0)] = 5.0,
+    poll_seconds: Annotated[float, typer.Option(min=1.0)] = 60.0,
+    audit_log: AuditLogOption = AUDIT_LOG,
+    allow_unpromoted: AllowUnpromoted = False,
+    log_format: LogOption = "text",
+    quiet: Quiet = False,
+) -> None:
+    """Score transactions over HTTP, one at a time."""
+    given = locals()
+    with job(given, models=[model], reads=["--history", "--overrides"], name="serve") as terminal:
+        from kyc_ml.serving import ServeRequest, run_serve
+
+        run_serve(fill(ServeRequest, given), reporter=terminal)

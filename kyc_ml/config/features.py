@@ -78,6 +78,9 @@ class FeatureConfig(Section):
     country_lists: tuple[CountryList, ...] = ()
     """Lists of countries with their history; without lists their features are left out."""
     amounts: AmountsOfInterest = AmountsOfInterest()
+    real_time: bool = Field(default=False, exclude_if=lambda chosen: not chosen)
+    """Leave out what one request cannot wait for: money-flow patterns, for which the whole bank is
+    searched. `kyc-ml serve` refuses a model that has them."""
     attributes: tuple[TableAttribute, ...] = Field(
         default=(), exclude_if=lambda declared: not declared
     )

@@ -36,6 +36,12 @@ from .identifiers import put_in_form as put_in_form
 from .identifiers import seek_in as seek_in
 from .links import NOT_IN_CUSTOMERS as NOT_IN_CUSTOMERS
 from .memory import contract_tables as contract_tables
+from .one_row import BrokenRule as BrokenRule
+from .one_row import OneRow as OneRow
+from .one_row import RowValue as RowValue
+from .one_row import row_to_json as row_to_json
+from .one_row import rows_as_table as rows_as_table
+from .one_row import rows_from_json as rows_from_json
 from .packing import open_plain as open_plain
 from .packing import stranger as stranger
 from .plain import make_plain as make_plain

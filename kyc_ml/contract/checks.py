@@ -37,11 +37,11 @@ _DAY: Final = r"\s*\d{4,}[-/]\d{1,2}[-/]\d{1,2}"
 _CLOCK: Final = r"[T ]+\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?"
 _NAIVE: Final = rf"{_DAY}({_CLOCK})?\s*"
 _ZONED: Final = rf"{_DAY}{_CLOCK}\s*(Z|UTC|{REGION_AND_CITY}|{OFFSET})\s*"
-_ABBREVIATED: Final = rf"{_DAY}{_CLOCK}\s*{ABBREVIATION}\s*"
+ABBREVIATED: Final = rf"{_DAY}{_CLOCK}\s*{ABBREVIATION}\s*"
 # Nanosecond timestamps of pandas and Arrow end in 2262; a transaction before 1900 is a
 # unit error. Dates may be later: 9999-12-31 is the usual "no expiry".
-_FIRST, _END = "1900-01-01", "2200-01-01"
-_FIRST_DATE, _LAST_DATE = "1000-01-01", "9999-12-31"
+FIRST, END = "1900-01-01", "2200-01-01"
+FIRST_DATE, LAST_DATE = "1000-01-01", "9999-12-31"
 
 _MOST_BITS: Final = 62
 
@@ -316,15 +316,15 @@ def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Con
         # a value that does not convert, unlike an absent one, has a raw value and no typed one
         unread = f"{present} IS NOT NULL AND {typed} IS NULL"
         if column.type == "timestamp" and duck_type == "VARCHAR":
-            short = f"regexp_full_match({present}, {quote_text(_ABBREVIATED)})"
+            short = f"regexp_full_match({present}, {quote_text(ABBREVIATED)})"
             add("ambiguous zone", f"{unread} AND {short}")
             unread = f"{unread} AND NOT {short}"
         add(column.type, unread)
     if column.type == "timestamp":
-        inside = f"{typed} >= TIMESTAMPTZ '{_FIRST}' AND {typed} < TIMESTAMPTZ '{_END}'"
+        inside = f"{typed} >= TIMESTAMPTZ '{FIRST}' AND {typed} < TIMESTAMPTZ '{END}'"
         add("impossible timestamp", f"NOT ({inside})")
     if column.type == "date":
-        inside = f"{typed} BETWEEN DATE '{_FIRST_DATE}' AND DATE '{_LAST_DATE}'"
+        inside = f"{typed} BETWEEN DATE '{FIRST_DATE}' AND DATE '{LAST_DATE}'"
         add("impossible date", f"NOT {inside}")
     if column.type == "double":
         add("infinite", f"NOT isfinite({typed})")

@@ -28,9 +28,9 @@ _QUOTE: Final = "[\"'“”‘’„«»＂＇]"
 _FULL: Final = "".join(chr(code) for code in range(0xFF01, 0xFF5F))
 _HALF: Final = "".join(chr(code) for code in range(0x21, 0x7F))
 
-_SCIENTIFIC: Final = r"[+-]?\d+([.,]\d+)?[eE]\+\d+|[+-]?\d+[.,]\d+[eE]\d+"
+SCIENTIFIC: Final = r"[+-]?\d+([.,]\d+)?[eE]\+\d+|[+-]?\d+[.,]\d+[eE]\d+"
 """1.1E+17 of a spreadsheet, 1.1E17 of Java; 12E45 may be an identifier and is not one of them."""
-_FLOAT: Final = r"[+-]?\d+\.0+"
+FLOAT: Final = r"[+-]?\d+\.0+"
 """12345.0: a whole number that was a float, as in a pandas column with missing values."""
 _EXACT_DIGITS: Final = 15
 """A whole number of up to this many digits is exact as a float."""
@@ -124,12 +124,12 @@ def is_nothing_sql(value: str) -> str:
 def was_scientific_sql(value: str) -> str:
     """Write SQL that is true of a number in scientific notation."""
     marked = " OR ".join(f"contains({value}, '{mark}')" for mark in ".,+")
-    return f"({marked}) AND regexp_full_match({value}, {quote_text(_SCIENTIFIC)})"
+    return f"({marked}) AND regexp_full_match({value}, {quote_text(SCIENTIFIC)})"
 
 
 def was_float_sql(value: str) -> str:
     """Write SQL that is true of a whole number that is written as a float."""
-    return f"contains({value}, '.') AND regexp_full_match({value}, {quote_text(_FLOAT)})"
+    return f"contains({value}, '.') AND regexp_full_match({value}, {quote_text(FLOAT)})"
 
 
 def single_forms() -> Iterator[tuple[str, IdentifierForm]]:

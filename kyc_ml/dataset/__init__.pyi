@@ -16,6 +16,7 @@ from .labels import POSITIVE as POSITIVE
 from .labels import Labels as Labels
 from .labels import mature_labels as mature_labels
 from .labels import to_target as to_target
+from .observations import as_observations as as_observations
 from .observations import customers_of as customers_of
 from .observations import history_start as history_start
 from .observations import make_observations as make_observations

@@ -25,6 +25,7 @@ from .by_key import build_features_by_key as build_features_by_key
 from .catalog import FAMILIES as FAMILIES
 from .catalog import choose_features as choose_features
 from .catalog import declare_features as declare_features
+from .catalog import not_in_time as not_in_time
 from .cataloguing import run_list as run_list
 from .cataloguing import run_page as run_page
 from .cataloguing import run_show as run_show
@@ -45,6 +46,7 @@ from .kinds.row_function import RowFunction as RowFunction
 from .kinds.rows_of_key import Latest as Latest
 from .kinds.rows_of_key import LatestValue as LatestValue
 from .kinds.rows_of_key import Window as Window
+from .live.compute import LiveFeatures as LiveFeatures
 from .made import ADVERSE as ADVERSE
 from .made import CURRENT_ACCOUNTS as CURRENT_ACCOUNTS
 from .made import LABELS as LABELS

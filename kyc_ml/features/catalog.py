@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,6 +10,7 @@ from kyc_ml.config import FeatureConfig, TableAttribute
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features.families.attributes import ATTRIBUTES, declare, with_attributes
 from kyc_ml.features.families.tables import read_families
+from kyc_ml.features.made import PATTERNS
 from kyc_ml.features.spec import FeatureSpec, all_made_of
 
 _TABLES: Final = (
@@ -64,6 +65,7 @@ def choose_features(
         config = with_attributes(config, attributes)
     declared = declare_features(config)
     _check_names(config, declared, unit=unit)
+    late = not_in_time(declared) if config.real_time else ()
     chosen = {
         spec.name: spec
         for spec in declared.values()
@@ -71,6 +73,7 @@ def choose_features(
         or (
             spec.family in config.families
             and spec.name not in config.exclude
+            and spec.name not in late
             and unit in spec.observation_units
         )
     }
@@ -82,6 +85,15 @@ def choose_features(
         for name in all_made_of(spec, declared):
             chosen.setdefault(name, replace(declared[name], intermediate=True))
     return tuple(chosen.values())
+
+
+def not_in_time(known: Mapping[str, FeatureSpec]) -> list[str]:
+    """Return the names of features that no single request can wait for.
+
+    They read money-flow patterns, for which the whole bank is searched.
+    """
+    searched = {name for name, spec in known.items() if PATTERNS in spec.how.tables()}
+    return [n for n, spec in known.items() if searched & {n, *all_made_of(spec, known)}]
 
 
 def _check_names(config: FeatureConfig, declared: dict[str, FeatureSpec], *, unit: str) -> None:
@@ -103,6 +115,11 @@ def _check_names(config: FeatureConfig, declared: dict[str, FeatureSpec], *, uni
         f"observations, not of {unit}"
         for name in config.include
         if name in declared and unit not in declared[name].observation_units
+    )
+    late = set(config.include) & set(declared) if config.real_time else set()
+    faults.extend(
+        f"include: {name!r} with real_time: no request can wait for it; leave out one of them"
+        for name in sorted(late.intersection(not_in_time(declared)))
     )
     if config.third_party_items and "third_party" not in config.families:
         faults.add("third_party_items are listed, but families lacks third_party: add it")

@@ -2,6 +2,7 @@ from .append import Appended as Appended
 from .append import append_tables as append_tables
 from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout
+from .layout import contracted_schemas as contracted_schemas
 from .layout import layout_of as layout_of
 from .partitions import DAY as DAY
 from .partitions import Content as Content

@@ -333,6 +333,12 @@ class HistoryStore:
             found = connection.execute("SELECT note FROM appends ORDER BY number").fetchall()
         return [json.loads(note) for (note,) in found]
 
+    def appends(self) -> int:
+        """Return the number of the last append."""
+        with self._reads() as connection:
+            (number,) = connection.execute("SELECT max(number) FROM appends").fetchone()
+        return int(number or 0)
+
     def content(self) -> dict[str, Content]:
         """Return what each partition holds, by its name."""
         with self._reads() as connection:

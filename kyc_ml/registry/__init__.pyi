@@ -49,6 +49,7 @@ from .loading import features_of_bundle as features_of_bundle
 from .loading import load_model as load_model
 from .loading import require_currency as require_currency
 from .loading import require_own as require_own
+from .loading import version_of as version_of
 from .record import SOURCE as SOURCE
 from .record import TrainingRecord as TrainingRecord
 from .record import digest_each as digest_each

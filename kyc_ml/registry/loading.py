@@ -14,9 +14,9 @@ from kyc_ml.contract import ContractedTables
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import BundleError, ConfigError, DatasetError, RegistryError
 from kyc_ml.features import FeatureSpec, FeatureTable, build_features
-from kyc_ml.registry.bundle import Bundle, load_bundle
+from kyc_ml.registry.bundle import Bundle, digest_bundle, load_bundle
 from kyc_ml.registry.score import graded_specs
-from kyc_ml.registry.tracking.registry import FetchedBundle, fetch_bundle
+from kyc_ml.registry.tracking.registry import FetchedBundle, fetch_bundle, resolved
 
 _RESTORE: Final = (
     "what the registry stores is damaged: restore its artifacts (mlruns/) from the backup; "
@@ -153,3 +153,13 @@ def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
             f"on {stated}: map the amounts to that currency"
         )
         raise ConfigError(msg)
+
+
+def version_of(model: str) -> str:
+    """Return what a model's address means now: name and version, or the digest of a folder.
+
+    Raises RegistryError or BundleError if there is no such model.
+    """
+    if not model.startswith("models:/"):
+        return digest_bundle(Path(model))
+    return "/".join(resolved(model))

@@ -9,12 +9,17 @@ from typing import Final
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 """All that Prometheus reads in a label; another escape makes it refuse the whole file."""
 
+_SUFFIX: Final = "suffix"
 Sample = tuple[Mapping[str, str], float | None]
 """Labels and value of one time series; None is left out."""
 
 
-def write_metrics(families: Iterable[tuple[str, str, Sequence[Sample]]]) -> str:
-    """Write gauges: each family with its name, its help text and its samples.
+def write_metrics(
+    families: Iterable[tuple[str, str, Sequence[Sample]]], *, kind: str = "gauge"
+) -> str:
+    """Write families of one kind, each with its name, its help text and its samples.
+
+    The label ``suffix``, such as _bucket of a histogram, is added to the name.
 
     Examples
     --------
@@ -25,13 +30,16 @@ def write_metrics(families: Iterable[tuple[str, str, Sequence[Sample]]]) -> str:
     """
     lines = []
     for name, help_text, samples in families:
-        lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
+        lines += [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"]
         for labels, value in samples:
             if value is None:
                 continue
             shown = ",".join(
-                f'{each}="{text.translate(_ESCAPES)}"' for each, text in labels.items()
+                f'{each}="{text.translate(_ESCAPES)}"'
+                for each, text in labels.items()
+                if each != _SUFFIX
             )
             number = "NaN" if math.isnan(value) else value
-            lines.append(f"{name}{{{shown}}} {number}")
+            own = f"{name}{labels.get(_SUFFIX, '')}"
+            lines.append(f"{own}{{{shown}}} {number}")
     return "\n".join(lines) + "\n"

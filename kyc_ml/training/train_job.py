@@ -16,7 +16,7 @@ from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_lat
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
 from kyc_ml.display import PageStory, ProgressReporter, render_page
-from kyc_ml.features import report_unavailable
+from kyc_ml.features import declare_features, not_in_time, report_unavailable
 from kyc_ml.metrics import number_customers
 from kyc_ml.registry import (
     BUNDLE,
@@ -334,6 +334,11 @@ def _positives_of_evaluation(trained: Trained) -> dict[str, int]:
 
 def _tell(trained: Trained, reporter: ProgressReporter) -> None:
     reporter.show("parts", trained.parts)
+    features = trained.bundle.config.features
+    if features.real_time:
+        known = declare_features(features)
+        late = [name for name in not_in_time(known) if known[name].family in features.families]
+        report_unavailable(dict.fromkeys(late, "real_time leaves it out"), reporter)
     dropped = {} if trained.selection is None else trained.selection.dropped
     report_unavailable(
         {n: why for n, why in trained.left_out.items() if n not in dropped}, reporter

@@ -187,3 +187,12 @@ def _run_of(uri: str) -> str:
         msg = f"{uri} names no run that made it: name the id of a run of kyc-ml train"
         raise RegistryError(msg)
     return str(run_id)
+
+
+def resolved(uri: str) -> tuple[str, str]:
+    """Return name and version that a registry address means now.
+
+    Raises RegistryError if there is no such model, or the server cannot be reached.
+    """
+    with connected(uri=uri):
+        return resolve(uri)

@@ -1,0 +1,135 @@
+"""Features of one transaction at a time, from the store and from what is only in its log so far."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.contract import (
+    EVENT_TIME,
+    KNOWN_AT,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+    ContractedTables,
+    DataQualityReport,
+    rows_from_json,
+)
+from kyc_ml.dataset import as_observations
+from kyc_ml.features import FeatureSpec, FeatureTable, LiveFeatures, MadeOnReading, microseconds
+from kyc_ml.history import History, HistoryStore, StoredRows, append_tables, contracted_schemas
+
+_ORDER: Final = [(name, "ascending") for name in (EVENT_TIME, KNOWN_AT, TRANSACTION_ID)]
+_PACKED_ROWS: Final = 256
+"""Rows of a piece: tables of one row take many times its memory."""
+_WHOLE_BANK: Final = ""
+_SERVED_UNTIL: Final = "served until"
+
+
+class LiveHistory:
+    """What `LiveFeatures` reads: tables of the store, and payments that only the log has.
+
+    It is one state of the store: begin anew after another process has written.
+    """
+
+    def __init__(self, store: HistoryStore, specs: Sequence[FeatureSpec]) -> None:
+        history = History(store, threads=1)
+        self.schema = contracted_schemas(store)[TRANSACTIONS]
+        self._stored = StoredRows(store, history.layout)
+        self._new: list[pa.Table] = []
+        self._packed: list[pa.Table] = []
+        self._count = 0
+        self._places: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self._keys = [name for name in history.layout.keys_of(TRANSACTIONS) if name.endswith("_id")]
+        peers = history.by_key(specs).peers
+        assert peers is not None  # noqa: S101  a store has them
+        self._features = LiveFeatures(
+            specs,
+            keyed=MadeOnReading(self, history.columns),
+            whole=None,
+            peers=peers,
+            timezone=store.about["timezone"],
+            columns=history.columns,
+            observed=as_observations(self.schema.empty_table(), TRANSACTION_ID).column_names,
+        )
+        days = store.days(TRANSACTIONS)
+        self._visible_us: int = pc.max(days["known"]).as_py() or 0 if days.num_rows else 0
+        self.latest_us = int(store.kept(_SERVED_UNTIL) or 0)
+        """The greatest decision time that was served."""
+        entries = [entry.row for _, entry in store.pending(1 << 30) if entry.row]
+        rows = rows_from_json(entries, self.schema)
+        for place in range(rows.num_rows):
+            self.latest_us = max(self.latest_us, int(microseconds(rows[EVENT_TIME])[place]))
+            self.add(TRANSACTIONS, rows.slice(place, 1))
+
+    def compute(self, observation: pa.Table) -> FeatureTable:
+        """Return the features of one observation."""
+        return self._features.compute(observation)
+
+    def add(self, table: str, row: pa.Table) -> None:
+        """Take in one payment that no decision so far has seen."""
+        [event], [known] = (microseconds(row[name]) for name in (EVENT_TIME, KNOWN_AT))
+        visible = max(int(event) + 1, int(known))
+        if visible < self._visible_us:
+            self._features.forget()  # rows after it may have columns that it changes
+        self._visible_us = max(visible, self._visible_us)
+        carried = self._features.add(table, row)
+        for key in (*self._keys, _WHOLE_BANK):
+            value = row[key][0].as_py() if key else _WHOLE_BANK
+            if value is not None:
+                self._places[key, value].append(self._count)
+        self._count += 1
+        self._new.append(carried)
+        if len(self._new) == _PACKED_ROWS:
+            self._packed.append(pa.concat_tables(self._new).combine_chunks())
+            self._new = []
+
+    def rows(
+        self,
+        table: str,
+        key: str,
+        values: pa.Array,
+        columns: Collection[str],
+        *,
+        since_us: int | None = None,
+    ) -> pa.Table:
+        """Return the rows of some values of a key, '' for all rows; see `KeyedRows`."""
+        names = {*columns, TRANSACTION_ID} if table == TRANSACTIONS else columns
+        if key == _WHOLE_BANK:
+            kept = self._stored.all_rows(table, names)
+        else:
+            kept = self._stored.rows(table, key, values, names, since_us=since_us)
+        places = [at for value in values.to_pylist() for at in self._places.get((key, value), ())]
+        if table != TRANSACTIONS or not places:
+            return kept
+        new = pa.concat_tables([*self._packed, *self._new]).select(kept.column_names).take(places)
+        return pa.concat_tables([kept, new], promote_options="default").sort_by(_ORDER)
+
+
+def fold(store: HistoryStore) -> int:
+    """Move what was served into the tables of a store that is open for writing; count the rows."""
+    folded = 0
+    while entries := store.pending():
+        rows = rows_from_json(
+            [entry.row for _, entry in entries if entry.row],
+            contracted_schemas(store)[TRANSACTIONS],
+        )
+        if rows.num_rows:
+            tables = ContractedTables(
+                tables={TRANSACTIONS: rows.sort_by(_ORDER)},
+                timezone=store.about["timezone"],
+                base_currency=store.about["base_currency"],
+                digests={},
+                quality=DataQualityReport(tables=()),
+            )
+            append_tables(store, tables, note={"served": rows.num_rows})
+        until = max([int(store.kept(_SERVED_UNTIL) or 0), *microseconds(rows[EVENT_TIME]).tolist()])
+        # of rows that an interruption has left in the tables, the next start finds copies
+        with store.writing({"served": 0}) as batch:
+            batch.keep(_SERVED_UNTIL, str(until).encode())
+            batch.fold(entries[-1][0])
+        folded += rows.num_rows
+    return folded

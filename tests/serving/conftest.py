@@ -1,0 +1,97 @@
+"""A store with a few transactions, a small model, and features by the batch engine."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+
+from kyc_ml.contract import CONTRACT, RowRules, contract_tables
+from kyc_ml.features import build_features
+from kyc_ml.history import HistoryStore, KeptTable
+from kyc_ml.registry import graded_specs
+from kyc_ml.serving.scoring import ModelNow, Scoring
+
+BEFORE = {
+    "transaction_id": "t0",
+    "customer_id": "c",
+    "event_time": "2024-01-05T10:00:00Z",
+    "known_at": "2024-01-05T10:00:00Z",
+    "amount": 10.0,
+    "direction": "in",
+    "channel": "web",
+}
+REPORT = {
+    "report_id": "r",
+    "customer_id": "c",
+    "event_time": "2024-01-01",
+    "provider": "p",
+    "item": "score",
+    "value": 1.0,
+}
+
+
+@dataclass
+class BatchLive:
+    """Features by `build_features` of all rows there are: the reference, at any speed."""
+
+    specs: tuple
+    tables: object
+    broken: bool = False
+    added: list = field(default_factory=list)
+
+    def compute(self, observation):
+        if self.broken:
+            raise ZeroDivisionError
+        return build_features(self.tables, observation, specs=self.specs)
+
+    def add(self, table, row):
+        self.added.append(row)
+        rows = pa.concat_tables([self.tables[table], row])
+        order = [(name, "ascending") for name in ("event_time", "known_at", "transaction_id")]
+        self.tables = replace(
+            self.tables, tables={**self.tables.tables, table: rows.sort_by(order)}
+        )
+
+
+@pytest.fixture
+def tables():
+    frames = {"transactions": pa.Table.from_pylist([BEFORE]),
+              "third_party": pa.Table.from_pylist([REPORT])}  # fmt: skip
+    return contract_tables(frames, base_currency="CNY").accepted
+
+
+@pytest.fixture
+def store(tmp_path, tables):
+    rows = tables["transactions"]
+    kept = {"transactions": KeptTable(schema=rows.schema)}
+    with HistoryStore.create(tmp_path / "history", about={}, tables=kept, partitions=[]) as made:
+        with made.writing({}) as batch:
+            batch.add("transactions", rows)
+        yield made
+
+
+@pytest.fixture
+def begin(bundle, store, tables):
+    """Begin the state of scoring anew, as after a start."""
+
+    def begin(**changed):
+        live = BatchLive(graded_specs(bundle), tables)
+        options = {
+            "schema": tables["transactions"].schema,
+            "rules": RowRules(),
+            "latest_us": 0,
+            "ahead": timedelta(seconds=5),
+        }
+        return Scoring(ModelNow(bundle=bundle, label="small 1", live=live), store,
+                       **options | changed)  # fmt: skip
+
+    return begin
+
+
+@pytest.fixture
+def payment():
+    return dict(BEFORE, transaction_id="t1", event_time="2024-01-06T10:00:00Z", known_at=None)
+
+
+assert "transactions" in CONTRACT
