@@ -31,7 +31,6 @@ from kyc_ml.history.partitions import DAY
 from kyc_ml.history.store import HistoryStore
 from kyc_ml.metrics import Floats, Ints
 
-
 _DAYS: Final = 4
 """Days whose observations are counted together."""
 
@@ -140,7 +139,7 @@ class _Days:
     def counted(self, run: int) -> Mapping[str | None, float]:
         kept = self._rows.counted(self._table, run)
         counts: dict[str | None, float] = {None: kept[""][""]}
-        return counts | dict(kept[self._key or ""].items())
+        return counts | dict(kept.get(self._key or "", {}))
 
 
 class ArrivingRows(StoredRows):
