@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kyc_ml.config import SourceMapping, load_section, section_digest
-from kyc_ml.contract.contracted import StoredTables
+from kyc_ml.contract.contracted import KeptHistory, StoredTables
 from kyc_ml.contract.quality import read_quality, write_quality
 from kyc_ml.contract.reading import tell_quality, tell_refused
 from kyc_ml.contract.source import digest_source, store_source
@@ -32,6 +32,8 @@ class SourceOnDisk:
     """What DuckDB may use while it reads."""
     given: StoredTables | None = None
     """Tables that are on disk already; None reads the files."""
+    history: KeptHistory | None = None
+    """Where the rows that came earlier are, if the files hold new ones only."""
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of every file that a run depends on.
@@ -103,6 +105,7 @@ class SourceOnDisk:
                 quarantine=quarantine,
                 memory=self.memory,
                 scratch=place.scratch,
+                history=self.history,
             )
         except ContractError as error:
             tell_refused(error, reporter)
