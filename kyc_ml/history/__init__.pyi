@@ -1,6 +1,7 @@
 from .append import Appended as Appended
 from .append import append_tables as append_tables
 from .append import refused_rows as refused_rows
+from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout
 from .layout import layout_of as layout_of
 from .nights import KeptRows as KeptRows
@@ -18,4 +19,4 @@ from .rows import StoredRows as StoredRows
 from .served import Served as Served
 from .store import Batch as Batch
 from .store import HistoryStore as HistoryStore
-from .store import KeptTable as KeptTable
+from .store import StoreStatus as StoreStatus

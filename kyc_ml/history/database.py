@@ -14,16 +14,17 @@ from kyc_ml.errors import ConfigError, NotReadyError, OutputError, SourceError
 from kyc_ml.history.packing import CorruptChunkError
 from kyc_ml.storage import make_private
 
-HISTORY: Final = "history.db"
-SERVED: Final = "served.db"
-LOCK: Final = "writer.lock"
-
 _OURS: Final = 0x6B79636D
 """`application_id` of the files ("kycm")."""
-_PAGE: Final = 8192
-_CACHE_KIB: Final = 65_536
 _BUSY_S: Final = 30
 _BROKEN: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+_REFUSED: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full; free space",
+    sqlite3.SQLITE_IOERR: "the device refused; look at its space and its limits",
+    sqlite3.SQLITE_READONLY: "it may only be read; correct its permissions",
+    sqlite3.SQLITE_PERM: "it may only be read; correct its permissions",
+    sqlite3.SQLITE_CANTOPEN: "it, or its folder, may not be opened; correct its permissions",
+}
 
 
 def connect(path: Path, *, version: int, make: bool = False) -> sqlite3.Connection:
@@ -31,54 +32,46 @@ def connect(path: Path, *, version: int, make: bool = False) -> sqlite3.Connecti
 
     `version`: of the format; a file of another one is refused.
     `make`: whether a missing file is made.
-    Raises ConfigError if there is none, or it is of another format; SourceError if it is corrupt;
-    OutputError if it cannot be made.
+    Raises ConfigError if there is none, or it is of another format; otherwise as `translated`.
     """
     if not make and not path.is_file():
         msg = (
             f"history store {path.parent} does not exist: it has no {path.name}; name the folder "
-            "that `kyc-ml history append` made, or append to it first"
+            "of a store, or make one with `kyc-ml history append`"
         )
         raise ConfigError(msg)
+    wal = path.with_name(f"{path.name}-wal")
+    # without write access there is no place beside the file for what readers share
+    alone = not make and not os.access(path.parent, os.W_OK)
+    alone = alone and not (wal.exists() and wal.stat().st_size)
+    mode = "rwc" if make else "rw"
+    place = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if alone else ''}"
     with translated(path):
-        # a folder that this user cannot write has no place for the files of readers beside it
-        alone = not make and not os.access(path.parent, os.W_OK) and not _is_in_use(path)
-        place = f"{path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}" + (
-            "&immutable=1" if alone else ""
-        )
         connection = sqlite3.connect(
             place, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_S
         )
         try:
-            _prepare(connection, path, version=version, make=make)
+            if make and _pragma(connection, "schema_version") == 0:
+                for setting in (
+                    "page_size = 8192",
+                    f"application_id = {_OURS}",
+                    f"user_version = {version}",
+                    "journal_mode = WAL",
+                ):
+                    connection.execute(f"PRAGMA {setting}")
+            found = _pragma(connection, "user_version")
+            if _pragma(connection, "application_id") != _OURS or found != version:
+                msg = (
+                    f"{path} is not a history store of format {version}, got {found}: make the "
+                    "store again from its files with `kyc-ml history append`"
+                )
+                raise ConfigError(msg)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -65536")
         except BaseException:
             connection.close()
             raise
     return connection
-
-
-def _is_in_use(path: Path) -> bool:
-    beside = path.with_name(f"{path.name}-wal")
-    return beside.exists() and beside.stat().st_size > 0
-
-
-def _prepare(connection: sqlite3.Connection, path: Path, *, version: int, make: bool) -> None:
-    empty = _pragma(connection, "schema_version") == 0
-    if empty and make:
-        connection.execute(f"PRAGMA page_size = {_PAGE}")
-        connection.execute(f"PRAGMA application_id = {_OURS}")
-        connection.execute(f"PRAGMA user_version = {version}")
-        connection.execute("PRAGMA journal_mode = WAL")
-    ours, found = _pragma(connection, "application_id"), _pragma(connection, "user_version")
-    if ours != _OURS or found != version:
-        what = f"of format {found}" if ours == _OURS else "not a file of a history store"
-        msg = (
-            f"{path} is {what}, and this version of kyc_ml reads format {version}: build the "
-            "store again with `kyc-ml history append` into a new folder"
-        )
-        raise ConfigError(msg)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -109,60 +102,50 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except CorruptChunkError:
-        raise _corrupt(path, "rows are not those that were written") from None
+        raise corrupt(path, "rows are not those that were written") from None
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _BROKEN:
-            raise _corrupt(path, "pages are damaged, or the file was truncated") from None
-        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise corrupt(path, "a page is damaged, or the file was truncated") from None
+        if code == sqlite3.SQLITE_BUSY:
             msg = f"{path} is in use by another process for more than {_BUSY_S} s: start again"
             raise NotReadyError(msg) from None
-        if code in _REASONS:
-            msg = f"{path} cannot be written: {_REASONS[code]}; nothing of this append is kept"
+        if code in _REFUSED:
+            msg = f"{path} cannot be written: {_REFUSED[code]}; nothing of this append is kept"
             raise OutputError(msg) from None
         raise
 
 
-_REASONS: Final = {
-    sqlite3.SQLITE_FULL: "the disk is full: free space",
-    sqlite3.SQLITE_IOERR: "the device refused: look at its space and its limits",
-    sqlite3.SQLITE_READONLY: "it may only be read: correct its permissions",
-    sqlite3.SQLITE_CANTOPEN: "it or its folder may not be opened: correct their permissions",
-    sqlite3.SQLITE_PERM: "it may only be read: correct its permissions",
-}
-
-
-def _corrupt(path: Path, why: str) -> SourceError:
+def corrupt(path: Path, why: str) -> SourceError:
+    """Return the error of a file that is not what was written."""
     return SourceError(
-        f"history store {path} is corrupt: {why}; restore the folder from a backup, or build it "
-        "again from the files with `kyc-ml history append` into a new folder"
+        f"history store {path} is corrupt: {why}; restore its folder from a backup, or make it "
+        "again from its files with `kyc-ml history append`"
     )
 
 
-class WriterLock:
-    """The one writer of a store: a lock of the kernel, which ends with its process."""
+def lock_writer(folder: Path) -> int:
+    """Become the one writer of a store; return a descriptor: closing it ends that.
 
-    def __init__(self, folder: Path) -> None:
-        make_private(folder)
-        self._path = folder / LOCK
-        try:
-            self._number = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            msg = f"history store {folder} cannot be written: {error.strerror}"
-            raise OutputError(msg) from None
-        try:
-            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._number, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._number)
-            msg = (
-                f"history store {folder} is being written by another process ({holder}): wait "
-                "until it has ended, or stop it"
-            )
-            raise OutputError(msg) from None
-        os.ftruncate(self._number, 0)
-        os.pwrite(self._number, f"{os.getpid()}\n".encode("ascii"), 0)
-
-    def release(self) -> None:
-        """Let another process write."""
-        os.close(self._number)
+    The lock is one of the kernel: it cannot outlive the process.
+    Raises OutputError if another process writes, which the message names, or if it is refused.
+    """
+    make_private(folder)
+    try:
+        number = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        msg = f"history store {folder} cannot be written: {error.strerror}; correct that"
+        raise OutputError(msg) from None
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(number, 0)
+        os.pwrite(number, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        holder = os.pread(number, 20, 0).decode("ascii", "replace")
+        os.close(number)
+        why = f"process {holder} is writing it" if isinstance(error, BlockingIOError) else error
+        msg = (
+            f"history store {folder} cannot be written: {why}; wait until it has ended, or stop it"
+        )
+        raise OutputError(msg) from None
+    return number

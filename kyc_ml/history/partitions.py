@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -14,22 +13,22 @@ import pyarrow.compute as pc
 
 from kyc_ml.contract import EVENT_TIME, KNOWN_AT
 from kyc_ml.history.columns import RowForm, event_times, known_times
-from kyc_ml.history.packing import Counts, Words, pack_chunks, unpack_chunks
+from kyc_ml.history.packing import Counts, Words, digest_words, pack_chunks, unpack_chunks
 from kyc_ml.history.texts import Texts
 
 DAY: Final = "event_day"
 """Key of a partition by the day of event_time, in UTC: whole days since 1970."""
-
 DAY_US: Final = 86_400_000_000
 _SHIFT: Final = 20
 """Bits of a chunk's place that count the chunks of its key."""
 _FULL: Final = 128
 _FULL_DAY: Final = 8192
 """Rows of a full chunk: a key is read whole, a day too but has more rows."""
-_PARTS: Final = 100_000
+_PIECE: Final = 100_000
+"""Rows that are read at a time where all are."""
 
-Rows = Counts | None
-"""Positions of rows; None for all of them."""
+_Chunk = tuple[int, int, bytes]
+"""Place, number of rows and bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,66 +60,27 @@ class Content:
         self.digest = (self.digest + digest) % 2**64
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunks:
-    places: list[int]
-    rows: Counts
-    data: list[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """Rows as words, before the columns that are asked for are made of them."""
-
-    kept: KeptRows
-    connection: sqlite3.Connection
-    words: Words
-    keys: Counts
-    among: Collection[str]
-
-    def table(self, columns: Sequence[str], rows: Rows = None) -> pa.Table:
-        return self.kept.to_arrow(self.connection, self, columns, rows)
-
-    def order(self, ties: Sequence[str]) -> Rows:
-        """Return the rows by event_time, known_at and then `ties`; None if they are in order."""
-        event = event_times(self.words)
-        if (event[1:] > event[:-1]).all():
-            return None
-        known = known_times(self.words)
-        order = np.lexsort((known, event))
-        event, known = event[order], known[order]
-        same = (event[1:] == event[:-1]) & (known[1:] == known[:-1])
-        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-        if ties and tied.size:
-            names = {"e": event[tied], "k": known[tied]}
-            rows = self.table(ties, order[tied])
-            for name, values in names.items():
-                rows = rows.append_column(name, pa.array(values))
-            ascending = [(name, "ascending") for name in (*names, *ties)]
-            order[tied] = order[tied][pc.sort_indices(rows, ascending).to_numpy()]
-        return order
-
-
 class KeptRows:
-    """Reads and writes a partition in a connection that the caller gives."""
+    """Reads and writes a partition, in a connection that the caller gives.
+
+    `schema`: of the columns kept, the key among them; `order`: columns that order rows of equal
+    times.
+    """
 
     def __init__(
         self,
         partition: Partition,
         number: int,
         schema: pa.Schema,
-        order: tuple[str, ...],
+        order: Sequence[str],
         texts: Texts,
     ) -> None:
         self.partition = partition
-        self._order = tuple(name for name in order if name not in {EVENT_TIME, KNOWN_AT})
-        self._name = f"rows_{number}"
-        self._texts = texts
         self.schema = schema
-        kept = [field for field in schema if field.name != partition.key]
-        # the times come first: their words are always the first four
-        kept.sort(key=lambda field: (field.name != EVENT_TIME, field.name != KNOWN_AT))
-        self._form = RowForm(pa.schema(kept), texts)
+        self._name = f"rows_{number}"
+        self._order = [name for name in order if name not in {EVENT_TIME, KNOWN_AT}]
+        self._texts = texts
+        self.form = RowForm(pa.schema([f for f in schema if f.name != partition.key]), texts)
         self._full = _FULL_DAY if partition.key == DAY else _FULL
 
     def make(self, connection: sqlite3.Connection) -> None:
@@ -130,18 +90,15 @@ class KeptRows:
             "last INTEGER, data BLOB)"
         )
 
-    @cached_property
-    def _every(self) -> list[int]:
-        return list(range(self._form.words))
-
     # reading
 
-    def keys_of(self, connection: sqlite3.Connection, values: pa.Array) -> Counts:
-        """Return the numbers of key values that are known, each once."""
+    def keys_of(
+        self, connection: sqlite3.Connection, values: pa.Array, *, add: bool = False
+    ) -> Counts:
+        """Return the numbers of key values; 0 for a text that no row has."""
         if self.partition.key == DAY:
-            return np.unique(values.to_numpy(zero_copy_only=False).astype(np.int64))
-        found = self._texts.numbers(connection, values, add=False)
-        return np.unique(found[found > 0]).astype(np.int64)
+            return np.asarray(values.to_numpy(zero_copy_only=False), np.int64)
+        return self._texts.numbers(connection, values, add=add).view(np.int64)
 
     def has(self, connection: sqlite3.Connection, values: pa.Array) -> list[bool]:
         """Return which of some texts are the key of a row."""
@@ -161,112 +118,111 @@ class KeptRows:
         since_us: int | None = None,
     ) -> pa.Table:
         """Return columns of the rows of some keys, in the order of the table."""
-        since = None if since_us is None else since_us // 1_000_000
-        found = self._decode(connection, self._chunks_of(connection, keys, since), columns)
-        return found.table(columns, found.order(self._order))
+        recent = "" if since_us is None else f" AND last >= {since_us // 1_000_000}"
+        chunks = self._chunks(connection, map(_places, np.unique(keys).tolist()), recent)
+        return self._table(connection, chunks, columns, in_order=True)
 
     def read_all(
         self, connection: sqlite3.Connection, columns: Sequence[str]
     ) -> Iterator[pa.RecordBatch]:
         """Yield columns of all rows in pieces, one key after the other."""
-        for chunks in self._all_chunks(connection):
-            yield from self._decode(connection, chunks, columns).table(columns).to_batches()
+        for chunks in self.pieces(connection):
+            yield from self._table(connection, chunks, columns, in_order=False).to_batches()
 
-    def _all_chunks(self, connection: sqlite3.Connection) -> Iterator[_Chunks]:
-        cursor = connection.execute(f"SELECT place, rows, data FROM {self._name} ORDER BY place")
-        found: list[tuple[int, int, bytes]] = []
-        rows = 0
-        for each in cursor:
-            found.append(each)
-            rows += each[1]
-            if rows >= _PARTS:
-                yield _as_chunks(found)
-                found, rows = [], 0
-        yield _as_chunks(found)
+    def pieces(self, connection: sqlite3.Connection) -> Iterator[list[_Chunk]]:
+        """Yield all chunks in pieces of whole keys; at least one."""
+        sql = f"SELECT place >> {_SHIFT}, sum(rows) FROM {self._name} GROUP BY 1 ORDER BY 1"
+        keys, rows = np.array(connection.execute(sql).fetchall() or [(0, 0)], np.int64).T
+        firsts = np.unique(np.cumsum(rows) // _PIECE, return_index=True)[1]
+        ends = [*(keys[firsts[1:]] - 1).tolist(), int(keys[-1])]
+        for first, last in zip(keys[firsts].tolist(), ends, strict=True):
+            yield self._chunks(connection, [(_places(first)[0], _places(last)[1])])
 
-    def _chunks_of(
-        self, connection: sqlite3.Connection, keys: Counts, since: int | None = None
-    ) -> _Chunks:
-        recent = "" if since is None else f" AND last >= {int(since)}"
-        sql = (
-            f"SELECT place, rows, data FROM {self._name} WHERE place BETWEEN ? AND ?{recent} "
-            "ORDER BY place"
+    def _chunks(
+        self, connection: sqlite3.Connection, spans: Iterable[tuple[int, int]], where: str = ""
+    ) -> list[_Chunk]:
+        sql = f"SELECT place, rows, data FROM {self._name} WHERE place BETWEEN ? AND ?{where}"
+        return [chunk for span in spans for chunk in connection.execute(sql, span).fetchall()]
+
+    def words(
+        self, chunks: Sequence[_Chunk], wanted: Sequence[int] | None = None
+    ) -> tuple[Words, Counts]:
+        """Return words of chunks, and the key of each row."""
+        rows = np.array([chunk[1] for chunk in chunks], np.int64)
+        places = np.array([chunk[0] for chunk in chunks], np.int64)
+        words = unpack_chunks(
+            [chunk[2] for chunk in chunks],
+            _seeds(places, rows),
+            rows,
+            self.form.words,
+            range(self.form.words) if wanted is None else wanted,
         )
-        found: list[tuple[int, int, bytes]] = []
-        end = (1 << _SHIFT) - 1
-        for key in (keys << _SHIFT).tolist():
-            found += connection.execute(sql, (key, key + end)).fetchall()
-        return _as_chunks(found)
+        return words, np.repeat(places >> _SHIFT, rows)
 
-    def _words(self, chunks: _Chunks, wanted: Sequence[int]) -> Words:
-        seeds = _seeds(chunks.places, chunks.rows)
-        return unpack_chunks(chunks.data, seeds, chunks.rows, self._form.words, wanted)
-
-    def _decode(
-        self, connection: sqlite3.Connection, chunks: _Chunks, columns: Sequence[str]
-    ) -> _Decoded:
-        every = {EVENT_TIME, KNOWN_AT, *self._order, *columns} - {self.partition.key}
-        words = self._words(chunks, self._form.needed(every))
-        return _Decoded(self, connection, words, _keys_of_places(chunks), every)
-
-    def to_arrow(
-        self, connection: sqlite3.Connection, decoded: _Decoded, columns: Sequence[str], rows: Rows
+    def _table(
+        self,
+        connection: sqlite3.Connection,
+        chunks: Sequence[_Chunk],
+        columns: Sequence[str],
+        *,
+        in_order: bool,
     ) -> pa.Table:
-        """Return columns of some decoded rows."""
         key = self.partition.key
-        words = decoded.words if rows is None else decoded.words[:, rows]
-        kept = [name for name in columns if name != key]
-        found = self._form.read(connection, words, kept, among=decoded.among)
-        if key in columns:
-            keys = decoded.keys if rows is None else decoded.keys[rows]
-            found[key] = self._texts.texts(connection, keys.astype(np.uint64))
-        schema = pa.schema([self.schema.field(name) for name in columns])
-        return pa.table([found[name] for name in columns], schema=schema)
+        held = self.form.needed({*columns, *self._order})
+        words, keys = self.words(chunks, held)
+
+        def take(names: Sequence[str], rows: Counts | None) -> pa.Table:
+            some, of = (words, keys) if rows is None else (words[:, rows], keys[rows])
+            stored = [name for name in names if name != key]
+            found = dict(zip(stored, self.form.read(connection, some, held, stored), strict=True))
+            if key in names:
+                found[key] = self._texts.texts(connection, of.view(np.uint64))
+            schema = pa.schema([self.schema.field(name) for name in names])
+            return pa.table([found[name] for name in names], schema=schema)
+
+        return take(columns, _ordered(words, self._order, take) if in_order else None)
 
     # writing
 
-    def add(self, connection: sqlite3.Connection, rows: pa.Table, content: Content) -> None:
-        """Add rows; those without the key are left out."""
-        words = self._form.write(connection, rows)
-        if self.partition.key == DAY:
-            keys = event_times(words) // DAY_US
-        else:
-            column = rows[self.partition.key].combine_chunks()
-            keys = self._texts.numbers(connection, column, add=True).astype(np.int64)
-            if not keys.all():
-                words, keys = words[:, keys > 0], keys[keys > 0]
+    def add(
+        self, connection: sqlite3.Connection, words: Words, values: pa.Array, content: Content
+    ) -> None:
+        """Add rows, as words of `form`, and the value of the key of each; None: not found by it."""
+        keys = self.keys_of(connection, values, add=True)
+        if self.partition.key != DAY and not keys.all():
+            words, keys = words[:, keys > 0], keys[keys > 0]
         if keys.size:
             content.change(keys.size, self._digest(connection, words, keys))
             self._write(connection, words, keys)
 
-    def remove(self, connection: sqlite3.Connection, keys: Counts, content: Content) -> None:
-        """Remove all rows of some keys."""
-        chunks = self._chunks_of(connection, keys)
-        if chunks.places:
-            words, held = self._words(chunks, self._every), _keys_of_places(chunks)
-            content.change(-held.size, -self._digest(connection, words, held))
-            self._delete(connection, chunks.places)
+    def remove(self, connection: sqlite3.Connection, values: pa.Array, content: Content) -> None:
+        """Remove all rows of some values of the key."""
+        different = np.unique(self.keys_of(connection, values)).tolist()
+        chunks = self._chunks(connection, map(_places, different))
+        words, keys = self.words(chunks)
+        content.change(-keys.size, -self._digest(connection, words, keys))
+        self._delete(connection, chunks)
 
     def _digest(self, connection: sqlite3.Connection, words: Words, keys: Counts) -> int:
-        numbers = keys.view(np.uint64)
-        meant = numbers if self.partition.key == DAY else self._texts.hashes(numbers)
-        return self._form.digest(connection, words, meant)
+        meant = numbers = keys.view(np.uint64)
+        if self.partition.key != DAY:
+            meant = self._texts.hashes(connection, numbers)
+        return digest_words(np.vstack((self.form.meaning(connection, words), meant)))
 
-    def _delete(self, connection: sqlite3.Connection, places: Sequence[int]) -> None:
-        connection.executemany(
-            f"DELETE FROM {self._name} WHERE place = ?", ((place,) for place in places)
-        )
+    def _delete(self, connection: sqlite3.Connection, chunks: Sequence[_Chunk]) -> None:
+        places = ((chunk[0],) for chunk in chunks)
+        connection.executemany(f"DELETE FROM {self._name} WHERE place = ?", places)
 
     def _write(self, connection: sqlite3.Connection, words: Words, keys: Counts) -> None:
         """Write rows as chunks after those of their keys, some of which they are merged with."""
         different, counts = np.unique(keys, return_counts=True)
         nexts, merged = self._ends(connection, different, counts)
-        if merged.places:
-            held = _keys_of_places(merged)
-            words = np.concatenate((self._words(merged, self._every), words), axis=1)
-            keys = np.concatenate((held, keys))
-            counts += np.bincount(np.searchsorted(different, held), minlength=counts.size)
-            self._delete(connection, merged.places)
+        if merged:
+            held, held_keys = self.words(merged)
+            # earlier rows come first, in the stable order below
+            words, keys = np.hstack((held, words)), np.append(held_keys, keys)
+            _, counts = np.unique(keys, return_counts=True)
+            self._delete(connection, merged)
         words = np.ascontiguousarray(words[:, np.argsort(keys, kind="stable")])
         chunks = -(-counts // self._full)
         owner = np.repeat(np.arange(counts.size), chunks)
@@ -274,66 +230,95 @@ class KeptRows:
         places = (different[owner] << _SHIFT) + nexts[owner] + nth
         first = (np.cumsum(counts) - counts)[owner] + nth * self._full
         bounds = np.append(first, keys.size)
+        rows = np.diff(bounds)
         last = np.maximum.reduceat(event_times(words), first) // 1_000_000
-        seeds = _seeds(places.tolist(), np.diff(bounds))
-        data = pack_chunks(words, bounds, seeds)
+        data = pack_chunks(words, bounds, _seeds(places, rows))
         connection.executemany(
             f"INSERT INTO {self._name} VALUES (?, ?, ?, ?)",
-            zip(places.tolist(), np.diff(bounds).tolist(), last.tolist(), data, strict=True),
+            zip(places.tolist(), rows.tolist(), last.tolist(), data, strict=True),
         )
 
     def _ends(
         self, connection: sqlite3.Connection, keys: Counts, counts: Counts
-    ) -> tuple[Counts, _Chunks]:
+    ) -> tuple[Counts, list[_Chunk]]:
         """Return where to write next for each key, and the last chunks that are merged.
 
         A chunk is merged with at least half as many new rows: so a key never has many small
         chunks, and no row is written again more often than the logarithm of a full chunk.
         """
+        nexts = np.zeros(keys.size, np.int64)
+        merged: list[_Chunk] = []
         sql = (
             f"SELECT place, rows, data FROM {self._name} WHERE place BETWEEN ? AND ? "
             "ORDER BY place DESC"
         )
-        nexts = np.zeros(keys.size, np.int64)
-        merged: list[tuple[int, int, bytes]] = []
         if connection.execute(f"SELECT 1 FROM {self._name} LIMIT 1").fetchone() is None:
-            return nexts, _as_chunks(merged)
-        for at, (key, new) in enumerate(zip(keys.tolist(), counts.tolist(), strict=True)):
-            start, grown = key << _SHIFT, new
-            for chunk in connection.execute(sql, (start, start + (1 << _SHIFT) - 1)):
+            return nexts, merged
+        for at, (key, grown) in enumerate(zip(keys.tolist(), counts.tolist(), strict=True)):
+            for chunk in connection.execute(sql, _places(key)):
                 if chunk[1] >= self._full or chunk[1] > 2 * grown:
-                    nexts[at] = chunk[0] - start + 1
+                    nexts[at] = chunk[0] - (key << _SHIFT) + 1
                     break
-                grown += chunk[1]
+                grown += chunk[1]  # noqa: PLW2901  rows to merge with an earlier chunk
                 merged.append(chunk)
-        # the oldest rows first
-        return nexts, _as_chunks(sorted(merged))
+        return nexts, sorted(merged)
 
-    # checking
+    # the whole
 
     def measure(self, connection: sqlite3.Connection) -> Content:
         """Compute the content from all chunks."""
         found = Content()
-        for chunks in self._all_chunks(connection):
-            words, keys = self._words(chunks, self._every), _keys_of_places(chunks)
+        for chunks in self.pieces(connection):
+            words, keys = self.words(chunks)
             found.change(keys.size, self._digest(connection, words, keys))
         return found
 
-    def size(self, connection: sqlite3.Connection) -> tuple[int, int]:
-        """Return the number of chunks and their bytes."""
-        sql = f"SELECT count(*), coalesce(sum(length(data)), 0) FROM {self._name}"
-        return tuple(connection.execute(sql).fetchone())
+    def compact(
+        self, connection: sqlite3.Connection, *, since_us: int | None, content: Content
+    ) -> None:
+        """Merge the chunks of each key, and drop rows that happened before an instant."""
+        for chunks in self.pieces(connection):
+            words, keys = self.words(chunks)
+            old = np.zeros(keys.size, np.bool_)
+            if since_us is not None:
+                old = event_times(words) < since_us
+            if old.any():
+                dropped = self._digest(connection, words[:, old], keys[old])
+                content.change(-int(old.sum()), -dropped)
+            self._delete(connection, chunks)
+            if not old.all():
+                self._write(connection, words[:, ~old], keys[~old])
+
+    def size(self, connection: sqlite3.Connection) -> int:
+        """Return the bytes of all chunks."""
+        sql = f"SELECT coalesce(sum(length(data)), 0) FROM {self._name}"
+        return int(connection.execute(sql).fetchone()[0])
 
 
-def _as_chunks(found: Collection[tuple[int, int, bytes]]) -> _Chunks:
-    rows = np.fromiter((each[1] for each in found), np.int64, len(found))
-    return _Chunks([each[0] for each in found], rows, [each[2] for each in found])
+def _places(key: int) -> tuple[int, int]:
+    """Return the first and the last place that chunks of a key may have."""
+    return key << _SHIFT, ((key + 1) << _SHIFT) - 1
 
 
-def _keys_of_places(chunks: _Chunks) -> Counts:
-    return np.repeat(np.array(chunks.places, np.int64) >> _SHIFT, chunks.rows)
-
-
-def _seeds(places: Sequence[int], rows: Counts) -> list[int]:
+def _seeds(places: Counts, rows: Counts) -> list[int]:
     """Return what is sealed with each chunk: its place and the number of its rows."""
-    return [place * 31 + count for place, count in zip(places, rows.tolist(), strict=True)]
+    seeds: list[int] = (places * 31 + rows).tolist()
+    return seeds
+
+
+def _ordered(
+    words: Words, ties: Collection[str], take: Callable[[Sequence[str], Counts | None], pa.Table]
+) -> Counts | None:
+    """Return rows by event_time, known_at and then other columns; None if they are in order."""
+    event, known = event_times(words), known_times(words)
+    if (event[1:] > event[:-1]).all():
+        return None
+    order = np.lexsort((known, event))
+    event, known = event[order], known[order]
+    same = (event[1:] == event[:-1]) & (known[1:] == known[:-1])
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    if ties and tied.size:
+        rows = take([EVENT_TIME, KNOWN_AT, *ties], order[tied])
+        by = [(name, "ascending") for name in rows.column_names]
+        order[tied] = order[tied][pc.sort_indices(rows, by).to_numpy()]
+    return order

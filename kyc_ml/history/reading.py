@@ -25,9 +25,10 @@ from kyc_ml.features import (
     with_made,
 )
 from kyc_ml.history.append import PEERS
+from kyc_ml.history.kept_tables import KeptTable
 from kyc_ml.history.layout import KEYS, contracted_schemas, layout_of, layout_of_store
 from kyc_ml.history.rows import StoredRows, WholeDays
-from kyc_ml.history.store import HistoryStore, KeptTable
+from kyc_ml.history.store import HistoryStore
 
 
 def create_history(

@@ -1,17 +1,14 @@
-"""The log of served requests: durable before their answer, moved into the store afterwards."""
+"""The log of served requests: durable before their answer, moved into the tables afterwards."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Final
 
-from kyc_ml.history.database import SERVED, connect, transaction, translated
-
-_FORMAT: Final = 1
+from kyc_ml.history.database import connect, transaction, translated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,39 +25,29 @@ class Served:
 
 
 class ServedLog:
-    """Entries by number and by idempotency key, in a file beside the tables.
+    """Entries by number and by idempotency key, in a file of its own.
 
-    A file of its own: a long append to the tables must not make an answer wait.
+    So a long append to the tables does not make an answer wait.
     """
 
     def __init__(self, folder: Path, *, make: bool) -> None:
-        self._path = folder / SERVED
+        self._path = folder / "served.db"
         self._lock = threading.Lock()
-        self._connection = connect(self._path, version=_FORMAT, make=make)
+        self._connection = connect(self._path, version=1, make=make)
         if make:
             self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS served (number INTEGER PRIMARY KEY, key TEXT UNIQUE, "
-                "request BLOB, answer BLOB, row BLOB)"
+                "CREATE TABLE IF NOT EXISTS served (key TEXT UNIQUE, request BLOB, answer BLOB, "
+                "row BLOB, number INTEGER PRIMARY KEY)"
             )
 
     def add(self, entries: Sequence[Served], *, after: int) -> int:
-        """Add entries in one transaction that is on disk on return; return the last number.
-
-        `after`: a number that all are above: of the last entry that was moved into the tables.
-        Raises KeyError if an idempotency key is there already; OutputError if the entries cannot
-        be written. No entry is added then.
-        """
+        """Add entries in one commit; see `HistoryStore.log`. All numbers are above `after`."""
         with self._lock, translated(self._path), transaction(self._connection):
             (last,) = self._connection.execute("SELECT max(number) FROM served").fetchone()
             start = 1 + max(after, last or 0)
+            rows = [(*astuple(each), number) for number, each in enumerate(entries, start)]
             try:
-                self._connection.executemany(
-                    "INSERT INTO served VALUES (?, ?, ?, ?, ?)",
-                    (
-                        (number, each.key, each.request, each.answer, each.row)
-                        for number, each in enumerate(entries, start)
-                    ),
-                )
+                self._connection.executemany("INSERT INTO served VALUES (?, ?, ?, ?, ?)", rows)
             except sqlite3.IntegrityError:
                 msg = "an idempotency key of these entries is in the log already"
                 raise KeyError(msg) from None
@@ -68,20 +55,21 @@ class ServedLog:
 
     def find(self, keys: Collection[str]) -> dict[str, Served]:
         """Return the entries of idempotency keys that are there."""
-        sql = "SELECT key, request, answer, row FROM served WHERE key = ?"
-        with self._lock, translated(self._path):
-            found = [self._connection.execute(sql, (key,)).fetchone() for key in keys]
-        return {each[0]: _entry(each) for each in found if each}
+        found = [each for key in keys for each in self._read("key = ?", key)]
+        return {served.key: served for _, served in found}
 
     def after(self, number: int, *, most: int) -> list[tuple[int, Served]]:
         """Return the first entries above a number, in order, with their numbers."""
-        sql = (
-            "SELECT key, request, answer, row, number FROM served WHERE number > ? "
-            "ORDER BY number LIMIT ?"
-        )
+        return self._read("number > ? ORDER BY number LIMIT ?", number, most)
+
+    def _read(self, where: str, *values: str | int) -> list[tuple[int, Served]]:
+        sql = f"SELECT number, key, request, answer, row FROM served WHERE {where}"
         with self._lock, translated(self._path):
-            found = self._connection.execute(sql, (number, most)).fetchall()
-        return [(each[4], _entry(each)) for each in found]
+            found = self._connection.execute(sql, values).fetchall()
+        return [
+            (number, Served(key=key, request=request, answer=answer, row=row))
+            for number, key, request, answer, row in found
+        ]
 
     def count(self, *, after: int) -> int:
         """Count the entries above a number."""
@@ -89,11 +77,22 @@ class ServedLog:
         with self._lock, translated(self._path):
             return int(self._connection.execute(sql, (after,)).fetchone()[0])
 
+    def forget(self, *, until: int) -> None:
+        """Remove the entries up to a number."""
+        with self._lock, translated(self._path), transaction(self._connection):
+            self._connection.execute("DELETE FROM served WHERE number <= ?", (until,))
+
+    def faults(self) -> list[str]:
+        """Return what SQLite finds damaged in the file."""
+        with self._lock:
+            return integrity(self._connection)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
 
-def _entry(row: Sequence[object]) -> Served:
-    key, request, answer, contracted = row[:4]
-    return Served(key=key, request=request, answer=answer, row=contracted)  # type: ignore[arg-type]
+def integrity(connection: sqlite3.Connection) -> list[str]:
+    """Return what SQLite finds damaged in a file."""
+    found = connection.execute("PRAGMA integrity_check").fetchall()
+    return [text for (text,) in found if text != "ok"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import zlib
@@ -18,23 +19,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract import CONTRACT, CUSTOMER_ID, EVENT_TIME, KNOWN_AT
-from kyc_ml.errors import ConfigError, SourceError
+from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
+from kyc_ml.errors import ConfigError
 from kyc_ml.features import UNTIL, microseconds
-from kyc_ml.history.columns import IDS
-from kyc_ml.history.database import HISTORY, WriterLock, connect, transaction, translated
+from kyc_ml.history.columns import IDS, RowForm
+from kyc_ml.history.database import connect, corrupt, lock_writer, transaction, translated
+from kyc_ml.history.kept_tables import KeptTable, Tables
+from kyc_ml.history.packing import Counts
 from kyc_ml.history.partitions import DAY, DAY_US, Content, KeptRows, Partition
-from kyc_ml.history.served import Served, ServedLog
+from kyc_ml.history.served import Served, ServedLog, integrity
 from kyc_ml.history.texts import HashIndex, Texts, hash_texts
 from kyc_ml.storage import connect as connect_duckdb
 from kyc_ml.storage import quote_name, read_batches
 
-_FORMAT: Final = 1
-_PIECE: Final = 1 << 17
-_ABOUT, _LAYOUT, _CONTENTS, _FOLDED = (
-    f"store {name}" for name in ("about", "layout", "contents", "folded")
+FORMAT: Final = 1
+_ROWS: Final = 1 << 17
+"""Rows of a piece of a whole table."""
+_ABOUT, _LAYOUT, _CONTENT, _FOLDED = (
+    f"store {name}" for name in ("about", "layout", "content", "folded")
 )
-_TABLES: Final = (
+_SQL: Final = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB, seal INTEGER)",
     "CREATE TABLE appends (number INTEGER PRIMARY KEY, at TEXT, note TEXT)",
     "CREATE TABLE days (name TEXT, day INTEGER, rows INTEGER, first INTEGER, last INTEGER, "
@@ -43,13 +47,24 @@ _TABLES: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptTable:
-    """A table of the store: contracted, or made of contracted ones."""
+class StoreStatus:
+    """What a store holds."""
 
-    schema: pa.Schema
-    """All columns that partitions of it may hold, carried ones included."""
-    order: tuple[str, ...] = ()
-    """What orders rows of equal event_time and known_at; empty for the key of the contract."""
+    folder: str
+    format: int
+    appends: int
+    last_append: str | None
+    """In UTC."""
+    pending: int
+    """Served requests that are not in the tables yet."""
+    bytes: int
+    """Of all files."""
+    digest: str
+    about: Mapping[str, Any]
+    tables: Mapping[str, Mapping[str, Any]]
+    """Mapping of contracted table to rows, first and last event_time (UTC)."""
+    partitions: Mapping[str, Mapping[str, int]]
+    """Mapping of partition to rows and bytes."""
 
 
 class HistoryStore:
@@ -64,16 +79,22 @@ class HistoryStore:
 
     def __init__(self, folder: Path, *, write: bool, make: bool = False) -> None:
         self.folder = folder
-        self._path = folder / HISTORY
+        self._path = folder / "history.db"
         self._texts = Texts()
         self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._opened: list[sqlite3.Connection | ServedLog] = []
         self._writing = threading.RLock()
         self._owner: int | None = None
-        self._lock = WriterLock(folder) if write else None
+        self._lock = lock_writer(folder) if make or (write and folder.is_dir()) else None
+        self._writer: sqlite3.Connection | None = None
         try:
-            self._writer = connect(self._path, version=_FORMAT, make=make) if write else None
+            if write:
+                self._writer = connect(self._path, version=FORMAT, make=make)
+                self._opened.append(self._writer)
+            elif not self._path.is_file():
+                connect(self._path, version=FORMAT)
             self._served = ServedLog(folder, make=make)
+            self._opened.append(self._served)
         except BaseException:
             self.close()
             raise
@@ -105,10 +126,11 @@ class HistoryStore:
             If the folder holds a store already, or a partition names a column that its table
             lacks.
         """
-        layout = _Layout.plan(tables, partitions)
+        layout = Tables.plan(tables, partitions)
         store = cls(folder, write=True, make=True)
         try:
-            store._make(about, layout)
+            with store._transaction() as connection:
+                store._make(connection, about, layout)
             store._load()
         except BaseException:
             store.close()
@@ -119,7 +141,7 @@ class HistoryStore:
     def open(
         cls, folder: Path, *, write: bool = False, about: Mapping[str, Any] | None = None
     ) -> Self:
-        """Open a store, and check what costs little: format, seals, the last append.
+        """Open a store, and check what costs little: format, seals, size of the file.
 
         `about`: what the caller needs it to be about; other entries do not matter.
         Raises ConfigError if there is no store, or it is of another format or about something
@@ -128,7 +150,15 @@ class HistoryStore:
         store = cls(folder, write=write)
         try:
             store._load()
-            store._require_about(about or {})
+            wanted = (about or {}).items()
+            other = sorted(name for name, value in wanted if store.about.get(name) != value)
+            if other:
+                msg = (
+                    f"history store {folder} was made with other {', '.join(other)}: make it "
+                    "again for what is wanted now with `kyc-ml history compact --model ...`, or "
+                    "name the store that was made for it"
+                )
+                raise ConfigError(msg)
         except BaseException:
             store.close()
             raise
@@ -136,13 +166,10 @@ class HistoryStore:
 
     def close(self) -> None:
         """Close the files, and let another process write."""
-        for connection in [*self._opened, getattr(self, "_writer", None)]:
-            if connection is not None:
-                connection.close()
-        if hasattr(self, "_served"):
-            self._served.close()
+        while self._opened:
+            self._opened.pop().close()
         if self._lock is not None:
-            self._lock.release()
+            os.close(self._lock)
             self._lock = None
 
     def __enter__(self) -> Self:
@@ -151,53 +178,33 @@ class HistoryStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # opening
-
-    def _make(self, about: Mapping[str, Any], layout: _Layout) -> None:
-        with self._transaction() as connection:
-            if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
-                msg = f"{self.folder} holds a history store already: name a new folder"
-                raise ConfigError(msg)
-            for sql in _TABLES:
-                connection.execute(sql)
-            Texts.make(connection)
-            for index in _indexes(layout.tables).values():
-                index.make(connection)
-            for kept in layout.kept(self._texts).values():
-                kept.make(connection)
-            for name, value in ((_ABOUT, dict(about)), (_LAYOUT, layout.to_plain())):
-                _put_fact(connection, name, json.dumps(value).encode())
-            _put_fact(connection, _CONTENTS, b"{}")
+    def _make(
+        self, connection: sqlite3.Connection, about: Mapping[str, Any], layout: Tables
+    ) -> None:
+        if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+            msg = f"{self.folder} holds a history store already: name a new folder"
+            raise ConfigError(msg)
+        for sql in _SQL:
+            connection.execute(sql)
+        Texts.make(connection)
+        for index in _indexes(layout.tables).values():
+            index.make(connection)
+        for kept in layout.kept(self._texts).values():
+            kept.make(connection)
+        for name, plain in ((_ABOUT, dict(about)), (_LAYOUT, layout.to_plain()), (_CONTENT, {})):
+            _put_fact(connection, name, json.dumps(plain).encode())
 
     def _load(self) -> None:
         with self._reads() as connection:
             if not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
-                msg = (
-                    f"{self._path} is empty, as making it was interrupted: remove the folder, and "
-                    "run `kyc-ml history append` again"
-                )
+                msg = f"{self._path} is empty, as making it was interrupted: remove {self.folder}"
                 raise ConfigError(msg)
-            layout = _Layout.from_plain(json.loads(_fact(connection, _LAYOUT, self._path)))
-            self.about: dict[str, Any] = json.loads(_fact(connection, _ABOUT, self._path))
-            _fact(connection, _CONTENTS, self._path)
-        self.tables = layout.tables
-        self._kept = layout.kept(self._texts)
-        self._indexes = _indexes(layout.tables)
-
-    def _require_about(self, wanted: Mapping[str, Any]) -> None:
-        other = sorted(name for name, value in wanted.items() if self.about.get(name) != value)
-        if other:
-            msg = (
-                f"history store {self.folder} was made with other {', '.join(other)}: build it "
-                "again for what is wanted now with `kyc-ml history compact --model ...`, or name "
-                "the store that was made for it"
-            )
-            raise ConfigError(msg)
-
-    @property
-    def partitions(self) -> tuple[Partition, ...]:
-        """What is kept."""
-        return tuple(kept.partition for kept in self._kept.values())
+            self.about: dict[str, Any] = json.loads(self._fact(connection, _ABOUT))
+            self._layout = Tables.from_plain(json.loads(self._fact(connection, _LAYOUT)))
+        self.tables = self._layout.tables
+        self.kept_rows = self._layout.kept(self._texts)
+        self.indexes = _indexes(self.tables)
+        self.content()
 
     @contextmanager
     def _reads(self) -> Iterator[sqlite3.Connection]:
@@ -206,12 +213,10 @@ class HistoryStore:
             if self._owner == threading.get_ident() and self._writer is not None:
                 yield self._writer
                 return
-            connection = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = connect(self._path, version=_FORMAT)
-                self._local.connection = connection
-                self._opened.append(connection)
-            yield connection
+            if not hasattr(self._local, "connection"):
+                self._local.connection = connect(self._path, version=FORMAT)
+                self._opened.append(self._local.connection)
+            yield self._local.connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -260,9 +265,9 @@ class HistoryStore:
         Raises ConfigError if the store was not made for this key or these columns.
         """
         kept = self._partition(table, key, columns)
-        names = self._with_times(table, columns)
         with self._reads() as connection:
             keys = kept.keys_of(connection, values)
+            names = self._with_times(table, columns)
             return kept.read(connection, keys, names, since_us=since_us)
 
     def has(self, table: str, key: str, values: pa.Array) -> pa.Array:
@@ -279,30 +284,26 @@ class HistoryStore:
         """
         kept = self._partition(table, CUSTOMER_ID, columns)
         names = self._with_times(table, columns)
-        every = list(dict.fromkeys((*names, *self.order(table))))
-        schema = pa.schema([self.tables[table].schema.field(name) for name in every])
-        order = ", ".join(quote_name(name) for name in (EVENT_TIME, KNOWN_AT, *self.order(table)))
+        by = list(dict.fromkeys((EVENT_TIME, KNOWN_AT, *self._layout.order(table))))
+        every = list(dict.fromkeys((*names, *by)))
+        schema = pa.schema([kept.schema.field(name) for name in every])
+        wanted = pa.schema([kept.schema.field(name) for name in names])
+        chosen, order = (", ".join(map(quote_name, some)) for some in (names, by))
         with self._reads() as connection, self.reading():
-            pieces = kept.read_all(connection, every)
+            reader = pa.RecordBatchReader.from_batches(schema, kept.read_all(connection, every))
             engine = connect_duckdb(data=None)
-            engine.register("kept", pa.RecordBatchReader.from_batches(schema, pieces))
-            sql = f"SELECT {', '.join(map(quote_name, names))} FROM kept ORDER BY {order}"
-            wanted = pa.schema([schema.field(name) for name in names])
+            engine.register("kept", reader)
             yield wanted.empty_table()
-            for batch in read_batches(engine, sql, rows=_PIECE):
+            sql = f"SELECT {chosen} FROM kept ORDER BY {order}"
+            for batch in read_batches(engine, sql, rows=_ROWS):
                 yield pa.Table.from_batches([batch]).cast(wanted)
-
-    def order(self, table: str) -> tuple[str, ...]:
-        """Return what orders rows of equal event_time and known_at."""
-        own = self.tables[table].order
-        return own or (CONTRACT[table].key if table in CONTRACT else ())
 
     def day_rows(self, table: str, day: int, columns: Collection[str]) -> pa.Table:
         """Return the rows of one day of event_time (whole days since 1970, UTC), in order."""
         return self.rows(table, DAY, pa.array([day]), columns)
 
     def days(self, table: str) -> pa.Table:
-        """Return the days with rows of a contracted table.
+        """Return the days with rows of a table.
 
         Returns
         -------
@@ -317,26 +318,21 @@ class HistoryStore:
         return pa.table(dict(zip(names, found.reshape(-1, len(names)).T, strict=True)))
 
     def find(self, table: str, ids: pa.Array) -> pa.Table:
-        """Return all columns of the rows with some ids (transaction_id, case_id, ...).
+        """Return all columns of the rows with some ids (transaction_id, case_id, ...), in order.
 
-        Raises ConfigError if the table's rows have no id of their own.
+        `table`: one whose rows have an id of their own.
         """
-        if table not in self._indexes:
-            msg = f"rows of {table} have no id: read them by customer_id"
-            raise ConfigError(msg)
-        kept = self._kept[table, CUSTOMER_ID]
+        kept = self.kept_rows[table, CUSTOMER_ID]
         with self._reads() as connection:
-            hashes = hash_texts(ids.to_pylist())
-            pairs = self._indexes[table].find(connection, hashes)
-            customers = np.unique(np.array([number for _, number in pairs], np.int64))
+            pairs = self.indexes[table].find(connection, hash_texts(ids.to_pylist()))
+            customers = np.array([number for _, number in pairs], np.int64)
             rows = kept.read(connection, customers, kept.schema.names)
         return rows.filter(pc.is_in(rows[IDS[table]], value_set=ids))
 
     def kept(self, name: str) -> bytes | None:
         """Return a kept fact; None if there is none of this name."""
         with self._reads() as connection:
-            found: bytes | None = _fact(connection, name, self._path, missing_ok=True)
-        return found
+            return self._fact(connection, name, missing_ok=True) or None
 
     def notes(self) -> list[dict[str, Any]]:
         """Return the notes of all appends, the oldest first."""
@@ -347,43 +343,49 @@ class HistoryStore:
     def content(self) -> dict[str, Content]:
         """Return what each partition holds, by its name."""
         with self._reads() as connection:
-            plain = json.loads(_fact(connection, _CONTENTS, self._path))
-        return {
-            kept.partition.name: Content(*plain.get(kept.partition.name, (0, 0)))
-            for kept in self._kept.values()
-        }
+            plain = json.loads(self._fact(connection, _CONTENT))
+        names = [kept.partition.name for kept in self.kept_rows.values()]
+        return {name: Content(*plain.get(name, (0, 0))) for name in names}
 
     def digest(self) -> str:
         """Return a digest of all rows and kept facts.
 
         It does not depend on how the rows were divided into appends, nor on compaction.
         """
-        own = f"{_ABOUT[:6]}%"
         with self._reads() as connection:
-            sql = "SELECT name, value FROM facts WHERE name NOT LIKE ? ORDER BY name"
-            facts = connection.execute(sql, (own,)).fetchall()
-        plain = {name: (each.rows, each.digest) for name, each in self.content().items()}
-        state = blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16)
-        for name, value in facts:
-            state.update(f"{name} {len(value)} ".encode() + value)
-        return state.hexdigest()
+            sql = "SELECT name, value FROM facts WHERE name NOT LIKE 'store %' ORDER BY name"
+            facts = connection.execute(sql).fetchall()
+        rows = {name: (each.rows, each.digest) for name, each in self.content().items()}
+        facts = [(name, blake2b(value).hexdigest()) for name, value in facts]
+        return blake2b(json.dumps([rows, facts]).encode(), digest_size=16).hexdigest()
 
     def _partition(self, table: str, key: str, columns: Collection[str]) -> KeptRows:
-        kept = self._kept.get((table, key))
+        kept = self.kept_rows.get((table, key))
         absent = [] if kept is None else sorted(set(columns) - set(kept.schema.names))
         if kept is None or absent:
-            what = f"{table} by {key}" + (f" with {', '.join(absent)}" if absent else "")
             msg = (
-                f"history store {self.folder} does not keep {what}: build it again for the "
-                "features of now with `kyc-ml history compact --model ...`"
+                f"history store {self.folder} does not keep {', '.join([*absent, 'rows'])} of "
+                f"{table} by {key}: make it again for the features of now with `kyc-ml history "
+                "compact --model ...`"
             )
             raise ConfigError(msg)
         return kept
 
     def _with_times(self, table: str, columns: Collection[str]) -> list[str]:
-        schema = self.tables[table].schema
-        always = [name for name in (EVENT_TIME, KNOWN_AT, UNTIL) if name in schema.names]
+        names = self.tables[table].schema.names
+        always = [name for name in (EVENT_TIME, KNOWN_AT, UNTIL) if name in names]
         return list(dict.fromkeys((*always, *columns)))
+
+    def _fact(
+        self, connection: sqlite3.Connection, name: str, *, missing_ok: bool = False
+    ) -> bytes:
+        """Return a fact; empty bytes if it is missing."""
+        sql = "SELECT value, seal FROM facts WHERE name = ?"
+        value, seal = connection.execute(sql, (name,)).fetchone() or (b"", None)
+        if seal != _seal_of(name, value) and not (missing_ok and seal is None):
+            raise corrupt(self._path, f"{name!r} is not what was written")
+        found: bytes = value
+        return found
 
     # writing
 
@@ -395,9 +397,30 @@ class HistoryStore:
         Raises ConfigError if the store is not open for writing.
         """
         with self._transaction() as connection:
-            batch = Batch(self, connection)
+            batch = Batch(self, connection, self._texts)
             yield batch
             batch.finish(note or {})
+
+    def compact(self, *, since_us: int | None = None) -> None:
+        """Merge the chunks of all keys, and give free space back.
+
+        `since_us`: rows that happened before this instant are dropped.
+        What can be read stays the same to the bit. Needs the space of the store once more.
+        """
+        with self._transaction() as connection:
+            batch = Batch(self, connection, self._texts)
+            for kept in self.kept_rows.values():
+                content = batch.content[kept.partition.name]
+                kept.compact(connection, since_us=since_us, content=content)
+            if since_us is not None:
+                batch.forget_ids()
+                connection.execute("DELETE FROM days WHERE day < ?", (since_us // DAY_US,))
+            batch.finish({"compacted": True, "since_us": since_us})
+        with self._writing, translated(self._path):
+            assert self._writer is not None  # noqa: S101  the transaction has checked it
+            self._writer.execute("VACUUM")
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._served.forget(until=self._folded())
 
     # served requests
 
@@ -421,33 +444,102 @@ class HistoryStore:
 
     def _folded(self) -> int:
         with self._reads() as connection:
-            return int(_fact(connection, _FOLDED, self._path, missing_ok=True) or 0)
+            return int(self._fact(connection, _FOLDED, missing_ok=True) or 0)
+
+    # the whole
+
+    def status(self) -> StoreStatus:
+        """Return what the store holds."""
+        content = self.content()
+        with self._reads() as connection:
+            sql = "SELECT count(*), max(at) FROM appends"
+            appends, last = connection.execute(sql).fetchone()
+            sizes = {kept.partition.name: kept.size(connection) for kept in self.kept_rows.values()}
+            sql = "SELECT name, sum(rows), min(first), max(last) FROM days GROUP BY name"
+            days = {name: each for name, *each in connection.execute(sql)}
+        return StoreStatus(
+            folder=str(self.folder),
+            format=FORMAT,
+            appends=appends,
+            last_append=last,
+            pending=self._served.count(after=self._folded()),
+            bytes=sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()),
+            digest=self.digest(),
+            about=self.about,
+            tables={
+                name: {"rows": rows, "first": _moment(first), "last": _moment(end)}
+                for name, (rows, first, end) in days.items()
+            },
+            partitions={
+                name: {"rows": content[name].rows, "bytes": size} for name, size in sizes.items()
+            },
+        )
+
+    def verify(self) -> list[str]:
+        """Read everything, and list what differs from what the appends recorded."""
+        with translated(self._path), self.reading(), self._reads() as connection:
+            faults = [*integrity(connection), *self._served.faults()]
+            for name in [each for (each,) in connection.execute("SELECT name FROM facts")]:
+                self._fact(connection, name)
+            recorded = self.content()
+            for kept in self.kept_rows.values():
+                found, name = kept.measure(connection), kept.partition.name
+                if found != recorded[name]:
+                    rows = f"{found.rows} rows, recorded {recorded[name].rows}"
+                    faults.append(
+                        f"{name}: {rows}" + " or other values" * (found.rows == recorded[name].rows)
+                    )
+            for table, index in self.indexes.items():
+                lost = sum(
+                    len(
+                        {*_pairs(self._texts, connection, table, pa.Table.from_batches([rows]))}
+                        - {*index.find(connection, hash_texts(rows[IDS[table]].to_pylist()))}
+                    )
+                    for rows in self.kept_rows[table, CUSTOMER_ID].read_all(
+                        connection, [IDS[table], CUSTOMER_ID]
+                    )
+                )
+                if lost:
+                    faults.append(f"{table}: {lost} ids are not found")
+        return faults
 
 
 class Batch:
     """The rows of one append; see `HistoryStore.writing`."""
 
-    def __init__(self, store: HistoryStore, connection: sqlite3.Connection) -> None:
+    def __init__(self, store: HistoryStore, connection: sqlite3.Connection, texts: Texts) -> None:
         self._store = store
         self._connection = connection
-        self._content = store.content()
+        self._texts = texts
+        self.content = store.content()
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Add rows, with all columns of the table's schema, to every partition of the table."""
-        for (name, _), kept in self._store._kept.items():
+        if not rows.num_rows:
+            return
+        form = RowForm(self._store.tables[table].schema, self._texts)
+        words = form.write(self._connection, rows)
+        event, known = microseconds(rows[EVENT_TIME]), microseconds(rows[KNOWN_AT])
+        days = pa.array(event // DAY_US)
+        for (name, key), kept in self._store.kept_rows.items():
             if name == table:
-                kept.add(self._connection, rows, self._content[kept.partition.name])
-        if table in CONTRACT and rows.num_rows:
-            self._count_days(table, rows)
-            if table in self._store._indexes:
-                self._index_ids(table, rows)
+                own = words[form.needed(field.name for field in kept.schema if field.name != key)]
+                values = days if key == DAY else rows[key].combine_chunks()
+                kept.add(self._connection, own, values, self.content[kept.partition.name])
+        self._count_days(table, event, known)
+        if table in self._store.indexes:
+            pairs = np.array(_pairs(self._texts, self._connection, table, rows), np.int64).T
+            self._store.indexes[table].add(self._connection, *pairs)
 
     def replace(self, table: str, key: str, values: pa.Array, rows: pa.Table) -> None:
         """Replace all rows of some values of a key, in the partition by this key alone."""
-        kept = self._store._partition(table, key, ())
-        content = self._content[kept.partition.name]
-        kept.remove(self._connection, kept.keys_of(self._connection, values), content)
-        kept.add(self._connection, rows, content)
+        kept = self._store.kept_rows[table, key]
+        content = self.content[kept.partition.name]
+        kept.remove(self._connection, values, content)
+        if rows.num_rows:
+            days = pa.array(microseconds(rows[EVENT_TIME]) // DAY_US)
+            own = days if key == DAY else rows[key].combine_chunks()
+            kept.add(self._connection, kept.form.write(self._connection, rows), own, content)
 
     def keep(self, name: str, value: bytes) -> None:
         """Keep a small fact under a name, instead of an earlier one."""
@@ -459,117 +551,58 @@ class Batch:
 
     def finish(self, note: Mapping[str, Any]) -> None:
         """Record the append; `HistoryStore.writing` calls it."""
-        plain = {name: (each.rows, each.digest) for name, each in self._content.items()}
-        _put_fact(self._connection, _CONTENTS, json.dumps(plain).encode())
+        plain = {name: (each.rows, each.digest) for name, each in self.content.items()}
+        _put_fact(self._connection, _CONTENT, json.dumps(plain).encode())
         self._connection.execute(
             "INSERT INTO appends (at, note) VALUES (?, ?)",
             (datetime.now(UTC).isoformat(timespec="seconds"), json.dumps(dict(note))),
         )
 
-    def _index_ids(self, table: str, rows: pa.Table) -> None:
-        customers = self._store._texts.numbers(
-            self._connection, rows[CUSTOMER_ID].combine_chunks(), add=True
-        )
-        hashes = hash_texts(rows[IDS[table]].to_pylist())
-        self._store._indexes[table].add(self._connection, hashes, customers.astype(np.int64))
+    def forget_ids(self) -> None:
+        """Index only the ids of the rows that are there."""
+        for table, index in self._store.indexes.items():
+            self._connection.execute(f"DELETE FROM {index.name}")
+            kept = self._store.kept_rows[table, CUSTOMER_ID]
+            for rows in kept.read_all(self._connection, [IDS[table], CUSTOMER_ID]):
+                some = pa.Table.from_batches([rows])
+                pairs = np.array(_pairs(self._texts, self._connection, table, some), np.int64).T
+                index.add(self._connection, *pairs)
 
-    def _count_days(self, table: str, rows: pa.Table) -> None:
-        event, known = microseconds(rows[EVENT_TIME]), microseconds(rows[KNOWN_AT])
-        numbers = pa.table({"day": event // DAY_US, "event": event, "known": known})
-        wanted = [("event", "count"), ("event", "min"), ("event", "max"), ("known", "max")]
-        found = numbers.group_by("day").aggregate(wanted)
+    def _count_days(self, table: str, event: Counts, known: Counts) -> None:
+        order = np.argsort(event, kind="stable")
+        event, known = event[order], known[order]
+        days, firsts, rows = np.unique(event // DAY_US, return_index=True, return_counts=True)
+        lasts = event[firsts + rows - 1]
+        found = np.stack((days, rows, event[firsts], lasts, np.maximum.reduceat(known, firsts)))
         self._connection.executemany(
             "INSERT INTO days VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "rows = rows + excluded.rows, first = min(first, excluded.first), "
             "last = max(last, excluded.last), known = max(known, excluded.known)",
-            ((table, *each.values()) for each in found.to_pylist()),
+            ((table, *each) for each in found.T.tolist()),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Tables and partitions of a store, as they are written into it."""
-
-    tables: dict[str, KeptTable]
-    partitions: tuple[Partition, ...]
-
-    @classmethod
-    def plan(cls, tables: Mapping[str, KeptTable], partitions: Sequence[Partition]) -> Self:
-        """Join partitions of the same key; add the whole of each contracted table.
-
-        Raises ConfigError if a table lacks a column.
-        """
-        columns: dict[tuple[str, str], dict[str, None]] = {
-            (name, CUSTOMER_ID): dict.fromkeys(table.schema.names)
-            for name, table in tables.items()
-            if name in CONTRACT
-        }
-        for each in partitions:
-            columns.setdefault((each.table, each.key), {}).update(dict.fromkeys(each.columns))
-        joined = []
-        for (table, key), names in columns.items():
-            needed = {*names, key} - {DAY}
-            absent = sorted(needed - set(tables[table].schema.names)) if table in tables else [key]
-            if absent:
-                msg = f"history store: table {table} has no {', '.join(absent)} to keep by {key}"
-                raise ConfigError(msg)
-            joined.append(Partition(table=table, key=key, columns=tuple(names)))
-        return cls(dict(tables), tuple(joined))
-
-    def kept(self, texts: Texts) -> dict[tuple[str, str], KeptRows]:
-        found = {}
-        for number, each in enumerate(self.partitions):
-            table = self.tables[each.table]
-            order = table.order or (CONTRACT[each.table].key if each.table in CONTRACT else ())
-            always = {EVENT_TIME, KNOWN_AT, UNTIL, each.key, *order}
-            names = [name for name in table.schema.names if name in always | set(each.columns)]
-            schema = pa.schema([table.schema.field(name) for name in names])
-            found[each.table, each.key] = KeptRows(each, number, schema, order, texts)
-        return found
-
-    def to_plain(self) -> dict[str, Any]:
-        return {
-            "tables": {
-                name: [table.schema.serialize().to_pybytes().hex(), table.order]
-                for name, table in self.tables.items()
-            },
-            "partitions": [[each.table, each.key, each.columns] for each in self.partitions],
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        tables = {
-            name: KeptTable(
-                schema=pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(schema))), order=tuple(order)
-            )
-            for name, (schema, order) in plain["tables"].items()
-        }
-        partitions = tuple(
-            Partition(table=table, key=key, columns=tuple(columns))
-            for table, key, columns in plain["partitions"]
-        )
-        return cls(tables, partitions)
 
 
 def _indexes(tables: Collection[str]) -> dict[str, HashIndex]:
     return {name: HashIndex(f"ids_{name}") for name in tables if name in IDS}
 
 
+def _pairs(
+    texts: Texts, connection: sqlite3.Connection, table: str, rows: pa.Table
+) -> list[tuple[int, int]]:
+    """Return hash of the id and number of the customer of each row."""
+    numbers = texts.numbers(connection, rows[CUSTOMER_ID].combine_chunks(), add=False)
+    hashes = hash_texts(rows[IDS[table]].to_pylist())
+    return list(zip(hashes.tolist(), numbers.tolist(), strict=True))
+
+
 def _put_fact(connection: sqlite3.Connection, name: str, value: bytes) -> None:
     sql = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)"
-    connection.execute(sql, (name, value, zlib.crc32(name.encode() + value)))
+    connection.execute(sql, (name, value, _seal_of(name, value)))
 
 
-def _fact(
-    connection: sqlite3.Connection, name: str, path: Path, *, missing_ok: bool = False
-) -> Any:  # noqa: ANN401  None only where it may be missing
-    found = connection.execute("SELECT value, seal FROM facts WHERE name = ?", (name,)).fetchone()
-    if found is None and missing_ok:
-        return None
-    if found is None or zlib.crc32(name.encode() + found[0]) != found[1]:
-        msg = (
-            f"history store {path} is corrupt: {name!r} is not what was written; restore the "
-            "folder from a backup"
-        )
-        raise SourceError(msg)
-    return found[0]
+def _seal_of(name: str, value: bytes) -> int:
+    return zlib.crc32(value, zlib.crc32(name.encode()))
+
+
+def _moment(microseconds_: int) -> str:
+    return datetime.fromtimestamp(microseconds_ / 1e6, UTC).isoformat()

@@ -1,17 +1,23 @@
 """The store on disk: what is read is what was appended, to the bit, whole or not at all."""
 
+import os
+import resource
+import signal
+import time
 from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.errors import ConfigError, OutputError
+from kyc_ml.errors import ConfigError, KycMlError, OutputError, SourceError
 from kyc_ml.history import DAY, HistoryStore, KeptTable, Partition, Served
 
+FEW = max(3, settings.default.max_examples // 3)
+KILLS = 20
 UTC = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
     [
@@ -83,6 +89,7 @@ def same(left, right):
         assert one.equals(other), name
 
 
+@settings(max_examples=FEW)
 @given(appends=st.lists(ROWS, min_size=1, max_size=4))
 def test_every_reading_returns_what_was_appended(tmp_path_factory, appends):
     folder = tmp_path_factory.mktemp("store") / "history"
@@ -112,6 +119,7 @@ def test_every_reading_returns_what_was_appended(tmp_path_factory, appends):
         assert [note["rows"] for note in store.notes()] == [part.num_rows for part in parts]
 
 
+@settings(max_examples=FEW)
 @given(rows=ROWS, cut=st.integers(0, 12))
 def test_the_digest_does_not_depend_on_how_rows_were_divided(tmp_path_factory, rows, cut):
     digests = []
@@ -192,3 +200,148 @@ def test_a_store_is_refused_where_it_does_not_fit(tmp_path):
         reader = HistoryStore.open(tmp_path / "h")
         with pytest.raises(ConfigError, match="write=True"):
             reader.writing().__enter__()
+
+
+def rows_of(append):
+    """Thirty payments of four customers: some keys get many small chunks, some ids are long."""
+    each = [
+        (f"c{n % 4}", 10**6 * (append * 30 + n), n % 2, n / 7, f"p{n}", None, None, n)
+        for n in range(30)
+    ]
+    return table_of(each, first=30 * append)
+
+
+def fill(store, appends):
+    for append in appends:
+        with store.writing({"append": append}) as batch:
+            batch.add("transactions", rows_of(append))
+
+
+def write_until_killed(folder, first, entry, pipe):
+    """Append and log, and acknowledge each; in a process of its own that never returns."""
+    try:
+        with HistoryStore.open(folder, write=True) as store:
+            while True:
+                fill(store, [first])
+                os.write(pipe, b"a")
+                store.log([Served(key=str(entry), request=b"q", answer=b"a", row=b"r")])
+                os.write(pipe, b"s")
+                first, entry = first + 1, entry + 1
+    finally:
+        os._exit(1)
+
+
+def test_nothing_acknowledged_is_lost_or_doubled_when_the_writer_is_killed(tmp_path):
+    folder, draw = tmp_path / "h", np.random.default_rng(22)
+    with make(folder) as store:
+        fill(store, [0])  # compiled here, so that the children write at once
+    appends, entries = 1, 0
+    for _ in range(KILLS):
+        source, goal = os.pipe()
+        child = os.fork()
+        if not child:
+            write_until_killed(folder, appends, entries, goal)
+        os.close(goal)
+        acknowledged = os.read(source, 1)  # it has begun
+        time.sleep(draw.uniform(0, 0.05))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        while part := os.read(source, 1000):
+            acknowledged += part
+        os.close(source)
+        with HistoryStore.open(folder) as store:
+            kept = [note["append"] for note in store.notes()]
+            logged = [int(each.key) for _, each in store.pending()]
+        assert kept == list(range(len(kept)))
+        assert logged == list(range(len(logged)))
+        assert len(kept) - appends - acknowledged.count(b"a") in {0, 1}
+        assert len(logged) - entries - acknowledged.count(b"s") in {0, 1}
+        appends, entries = len(kept), len(logged)
+    with HistoryStore.open(folder) as store, make(tmp_path / "replayed") as replayed:
+        assert store.verify() == []
+        fill(replayed, [0])
+        with replayed.writing() as batch:
+            batch.add("transactions", pa.concat_tables([rows_of(n) for n in range(1, appends)]))
+        assert store.digest() == replayed.digest()
+
+
+def test_a_changed_byte_is_found_or_changes_nothing(tmp_path):
+    with make(tmp_path / "h") as store:
+        fill(store, range(4))
+        digest = store.digest()
+    path = tmp_path / "h" / "history.db"
+    whole = path.read_bytes()
+    wanted = in_order(pa.concat_tables([rows_of(n) for n in range(4)]))
+    found = 0
+    for place in range(0, len(whole), len(whole) // 60):
+        changed = bytearray(whole)
+        changed[place] ^= 0x55
+        path.write_bytes(changed)
+        try:
+            with HistoryStore.open(tmp_path / "h") as store:
+                faults = store.verify()
+                if not faults:
+                    every = pa.concat_tables(store.scan("transactions", SCHEMA.names))
+                    same(every.select(SCHEMA.names), wanted)
+                    assert store.digest() == digest
+                found += bool(faults)
+        except KycMlError as error:
+            assert error.exit_code == 2  # noqa: PT017  one of several endings
+            found += 1
+    assert found > 5
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match=r"history\.db"):
+        HistoryStore.open(tmp_path / "h").verify()
+
+
+def test_a_full_disk_ends_an_append_that_never_happened(tmp_path):
+    with make(tmp_path / "h") as store:
+        fill(store, [0])
+        before = store.digest()
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        size = (tmp_path / "h" / "history.db-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20_000, limits[1]))
+        try:
+            with pytest.raises(OutputError, match=r"history\.db"):
+                fill(store, [1])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert store.digest() == before
+        fill(store, [1])
+        assert store.verify() == []
+
+
+def test_a_store_in_a_folder_that_may_only_be_read_is_read(tmp_path, monkeypatch):
+    with make(tmp_path / "h") as store:
+        fill(store, [0])
+        digest = store.digest()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with HistoryStore.open(tmp_path / "h") as store:
+        assert store.digest() == digest
+    assert not list((tmp_path / "h").glob("*-shm"))
+
+
+def test_compaction_changes_nothing_that_is_read_but_what_is_too_old(tmp_path):
+    with make(tmp_path / "h") as store:
+        fill(store, range(6))
+        store.log([Served(key="k", request=b"q", answer=b"a", row=b"r")])
+        with store.writing() as batch:
+            batch.fold(1)
+        before, size = store.digest(), store.status().bytes
+        store.compact()
+        assert store.digest() == before
+        assert store.verify() == []
+        assert store.status().bytes < size
+        wanted = in_order(pa.concat_tables([rows_of(n) for n in range(2, 6)]))
+        store.compact(since_us=60 * 10**6)
+        same(
+            pa.concat_tables(store.scan("transactions", SCHEMA.names)).select(SCHEMA.names), wanted
+        )
+        assert (
+            store.find("transactions", rows_of(0)["transaction_id"].combine_chunks()).num_rows == 0
+        )
+        assert store.verify() == []
+        with make(tmp_path / "late") as late:
+            with late.writing() as batch:
+                batch.add("transactions", wanted)
+            assert late.content() == store.content()
