@@ -23,6 +23,7 @@ from kyc_ml.contract.quality import (
     RuleFinding,
     TableQuality,
     check_quarantined_share,
+    word_rule,
 )
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.sinks import MemorySink, TableSink
@@ -138,6 +139,9 @@ class BoundSource:
             attributes=mapping.attributes,
             base_currency=mapping.base_currency,
         )
+        if history is not None:  # a table to which nothing was added
+            no_row, _ = word_rule("no row")
+            followed = [each for each in followed if each.rule != no_row]
         readers = find_case_readers(self.connection, mapping, digests=self.digests)
         warnings = (*followed, *readers, *doubts, *noted, *crossed)
         quality = DataQualityReport(

@@ -180,19 +180,16 @@ class _Crossing:
             if table in {CUSTOMERS, ACCOUNTS} and self.has(table, column):
                 asked = f"kind = '{column}'"
             elif table in _POPULATION and CUSTOMERS not in self.views:
-                asked = (
-                    f"kind = '{column}' AND list_contains({quote_list((CASES, REVIEWS))}, holder)"
-                )
+                of = quote_list((CASES, REVIEWS))
+                asked = f"kind = '{column}' AND list_contains({of}, holder)"
             else:
                 continue
             here = f"SELECT id FROM {_COUNTS} WHERE kind = '{column}' AND holder = '{table}'"
             sql = f"SELECT DISTINCT id FROM {_COUNTS} WHERE {asked} AND id NOT IN ({here})"
             ids = pa.array([each for (each,) in self.rows(sql)], pa.string())
             found = history.known(table, column, ids).to_pylist()
-            self.connection.execute(
-                f"INSERT INTO {_COUNTS} SELECT {place}, '{table}', '{column}', unnest(?::VARCHAR[]), 0",
-                [found],
-            )
+            row = f"{place}, '{table}', '{column}', unnest(?::VARCHAR[]), 0"
+            self.connection.execute(f"INSERT INTO {_COUNTS} SELECT {row}", [found])
 
     def unmatched(self) -> Iterator[RuleFinding]:
         """Return the rows whose customer or account the table of these does not have."""

@@ -73,9 +73,9 @@ class NightHistory:
         note = note_of(self.store, self.files)
         if note is None:
             done = append_tables(self.store, tables, note={})
-            counts = {"appended": done.appended, "repeated": done.repeated, "refused": done.refused}
+            counts = {name: getattr(done, name) for name in ("appended", "repeated", "refused")}
         else:
-            counts = {name: note["rows"][name] for name in ("appended", "repeated", "refused")}
+            counts = note["rows"]
         said = {name: sum(rows.values()) for name, rows in counts.items()}
         reporter.info(
             f"history store: {say_count(said['appended'], 'row')} appended"
