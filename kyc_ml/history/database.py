@@ -47,6 +47,8 @@ def connect(path: Path, *, version: int, make: bool = False) -> sqlite3.Connecti
     mode = "rwc" if make else "rw"
     place = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if alone else ''}"
     with translated(path):
+        if make and not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds customers' data
         connection = sqlite3.connect(
             place, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_S
         )

@@ -76,7 +76,8 @@ class KeptRows:
         texts: Texts,
     ) -> None:
         self.partition = partition
-        self.schema = schema
+        # rows of a store are concatenated with others, which may lack what the contract requires
+        self.schema = pa.schema([field.with_nullable(True) for field in schema])
         self._name = f"rows_{number}"
         self._order = [name for name in order if name not in {EVENT_TIME, KNOWN_AT}]
         self._texts = texts

@@ -420,7 +420,7 @@ class HistoryStore:
             assert self._writer is not None  # noqa: S101  the transaction has checked it
             self._writer.execute("VACUUM")
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._served.forget(until=self._folded())
+        self._served.forget(until=self.folded())
 
     # served requests
 
@@ -429,7 +429,7 @@ class HistoryStore:
 
         Raises KeyError if one's idempotency key is there already. None is added after an error.
         """
-        return self._served.add(entries, after=self._folded())
+        return self._served.add(entries, after=self.folded())
 
     def served(self, keys: Collection[str]) -> dict[str, Served]:
         """Return the served requests of idempotency keys that are there."""
@@ -440,9 +440,10 @@ class HistoryStore:
 
         `Batch.fold` says that they are.
         """
-        return self._served.after(self._folded(), most=most)
+        return self._served.after(self.folded(), most=most)
 
-    def _folded(self) -> int:
+    def folded(self) -> int:
+        """Return the number of the last served request that is in the tables; 0 for none."""
         with self._reads() as connection:
             return int(self._fact(connection, _FOLDED, missing_ok=True) or 0)
 
@@ -462,7 +463,7 @@ class HistoryStore:
             format=FORMAT,
             appends=appends,
             last_append=last,
-            pending=self._served.count(after=self._folded()),
+            pending=self._served.count(after=self.folded()),
             bytes=sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()),
             digest=self.digest(),
             about=self.about,
