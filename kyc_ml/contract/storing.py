@@ -129,7 +129,13 @@ class SourceOnDisk:
 
 @contextmanager
 def read_once(
-    source: Path, data: Path, *, place: Path, reporter: ProgressReporter, memory: str = "512MB"
+    source: Path,
+    data: Path,
+    *,
+    place: Path,
+    reporter: ProgressReporter,
+    memory: str = "512MB",
+    history: KeptHistory | None = None,
 ) -> Iterator[StoredTables]:
     """Read a source for several runs; the next start continues one that was killed.
 
@@ -138,6 +144,8 @@ def read_once(
     place : Path
         Folder for the tables, which are removed at the end; refused rows stay in a folder
         ``quarantine`` next to it. A second job with the same folder fails.
+    history : KeptHistory, optional
+        Where the rows that came earlier are, if the files hold new ones only.
 
     Raises
     ------
@@ -147,7 +155,7 @@ def read_once(
     mapping = load_section(source, SourceMapping)
     with hold(place, known_as=place.parent) as held:
         steps = Checkpoints(held.work)
-        on_disk = SourceOnDisk(mapping=mapping, data=data, memory=memory)
+        on_disk = SourceOnDisk(mapping=mapping, data=data, memory=memory, history=history)
         digests = on_disk.digests()
         identity = {**digests, "source mapping": section_digest(mapping)}
         if steps.identity() != identity:  # of other files; they hold no result, so no error

@@ -77,10 +77,10 @@ class NightHistory:
         else:
             counts = note["rows"]
         said = {name: sum(rows.values()) for name, rows in counts.items()}
+        done_by = "" if note is None else " by an earlier start"
         reporter.info(
-            f"history store: {say_count(said['appended'], 'row')} appended"
-            f"{'' if note is None else ' by an earlier start'}, {said['repeated']:,} there already, "
-            f"{said['refused']:,} refused"
+            f"history store: {say_count(said['appended'], 'row')} appended{done_by}, "
+            f"{said['repeated']:,} there already, {said['refused']:,} refused"
         )
         if said["refused"]:
             refused = refused_rows(self.store, tables)
