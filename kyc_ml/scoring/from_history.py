@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kyc_ml.config import SourceMapping
+from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract import CUSTOMERS, QUARANTINE, TRANSACTIONS, KeptHistory, StoredTables
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.decision import EARLIEST_US
@@ -29,6 +29,7 @@ from kyc_ml.history import (
     tables_without_rows,
 )
 from kyc_ml.scoring.extract_profile import RECENT_DAYS
+from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.storage import RunDirectory, written_whole
 
 
@@ -45,6 +46,17 @@ def open_history(folder: Path, mapping: SourceMapping, *, write: bool) -> Iterat
     }
     with HistoryStore.open(folder, write=write, about=about) as store:
         yield store
+
+
+@contextmanager
+def rows_of_history(request: ScoringRequest) -> Iterator[KeptHistory | None]:
+    """Open what came before the arrivals of a request, to read them; None without a store."""
+    if request.history is None:
+        yield None
+        return
+    mapping = load_section(request.source, SourceMapping)
+    with open_history(request.history, mapping, write=False) as store:
+        yield KeptRows(store=store)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
