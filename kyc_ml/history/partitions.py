@@ -77,7 +77,7 @@ class KeptRows:
     ) -> None:
         self.partition = partition
         # rows of a store are concatenated with others, which may lack what the contract requires
-        self.schema = pa.schema([field.with_nullable(True) for field in schema])
+        self.schema = pa.schema([field.with_nullable(nullable=True) for field in schema])
         self._name = f"rows_{number}"
         self._order = [name for name in order if name not in {EVENT_TIME, KNOWN_AT}]
         self._texts = texts
@@ -125,10 +125,10 @@ class KeptRows:
 
     def read_all(
         self, connection: sqlite3.Connection, columns: Sequence[str]
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Iterator[pa.Table]:
         """Yield columns of all rows in pieces, one key after the other."""
         for chunks in self.pieces(connection):
-            yield from self._table(connection, chunks, columns, in_order=False).to_batches()
+            yield self._table(connection, chunks, columns, in_order=False)
 
     def pieces(self, connection: sqlite3.Connection) -> Iterator[list[_Chunk]]:
         """Yield all chunks in pieces of whole keys; at least one."""

@@ -44,7 +44,7 @@ def run_history_append(
 ) -> Appended:
     """Append the rows of a source to a store, which the first append makes.
 
-    Rows that are there already are skipped. Rows that break the contract go to the folder
+    Rows that the store has already are skipped. Rows that break the contract go to the folder
     ``quarantine`` of the store, those with the key of another to its ``refused.parquet``.
 
     Parameters
