@@ -234,7 +234,8 @@ def store_tables(store: HistoryStore, folder: Path, *, since_us: int | None = No
             since = since_us // QUARTER_US * QUARTER_US
             pieces = _recent(store, table, columns, since)
             whole[table] = _whole_of(store, table, since)
-        batches = (batch for rows in pieces for batch in rows.select(columns).to_batches())
+        parts = (rows.select(columns).cast(schema) for rows in pieces)
+        batches = (batch for rows in parts for batch in rows.to_batches())
         sink.put(table, schema, batches)
     return replace(tables_without_rows(store), files=sink.files, whole=whole)
 
