@@ -96,6 +96,11 @@ def test_columns_that_one_key_gives_to_another_are_computed_at_the_append(
         for some in divided(bank, 5, 3):
             append_tables(store, some, note={})
         banks.assert_equal_bits(History(store).features(rows, specs), expected)
+        digest = store.digest()
+    # not only features: every partition, made table and fact
+    with create_history(tmp_path / "at once", bank, [specs]) as store:
+        append_tables(store, bank, note={})
+        assert store.digest() == digest
 
 
 @pytest.fixture
