@@ -152,7 +152,7 @@ def test_rows_of_customers_and_payments_are_those_of_the_source(stored, source):
 
 
 def test_what_a_store_does_not_keep_is_named(stored, source, fraud_specs):
-    with pytest.raises(ConfigError, match=r"accounts by account_id\b"):
+    with pytest.raises(ConfigError, match=r"\baccount_id\b"):
         History(stored).features(source.tables["transactions"], fraud_specs)
     paid = source.tables["transactions"]
     strange = {
