@@ -90,8 +90,8 @@ class Appended:
 def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any]) -> Appended:
     """Append all rows of a source in one transaction: after an interruption it holds none of them.
 
-    A row that the store holds already is skipped, and so is a payment or an event that the store knows
-    from later on (it was served before its file came). Rows may come in any order of time.
+    A row that the store holds already is skipped; so is a payment or an event that it has known
+    only later (it was served before its file came). Rows may come in any order of time.
 
     Parameters
     ----------
