@@ -91,7 +91,11 @@ def run_reproduce(
         record = load_record(folder, subject=f"run {run_id}")
         require_same_files(record.mapping, data, files=record.files, subject=f"run {run_id}")
         tables, mapping = read_tables(
-            folder / SOURCE, data, quarantine=quarantine, reporter=reporter
+            folder / SOURCE,
+            data,
+            quarantine=quarantine,
+            reporter=reporter,
+            folder=Path(scratch),
         )
         seconds = {"reading": time.perf_counter() - clock}
         clock = time.perf_counter()

@@ -35,7 +35,7 @@ from kyc_ml.registry import (
     without_marks,
     write_record,
 )
-from kyc_ml.storage import require_place, write_whole
+from kyc_ml.storage import private_folder, require_place, write_whole
 from kyc_ml.training.api import train
 from kyc_ml.training.evidence import Trained
 from kyc_ml.training.model_card.card import ModelCard, make_model_card
@@ -108,19 +108,24 @@ def run_train(request: TrainRequest, *, reporter: ProgressReporter) -> TrainingR
         require_new(request.keep)
     reach_store(writes_to=files.run.name)
     start = time.perf_counter()
-    tables, mapping = read_tables(
-        request.source, request.data, quarantine=request.quarantine, reporter=reporter
-    )
-    result = train_tables(
-        tables,
-        mapping,
-        files=files,
-        as_of=request.as_of,
-        keep=request.keep,
-        reporter=reporter,
-        command=request.command,
-        spent={"reading": time.perf_counter() - start},
-    )
+    with private_folder(None) as folder:
+        tables, mapping = read_tables(
+            request.source,
+            request.data,
+            quarantine=request.quarantine,
+            reporter=reporter,
+            folder=folder,
+        )
+        result = train_tables(
+            tables,
+            mapping,
+            files=files,
+            as_of=request.as_of,
+            keep=request.keep,
+            reporter=reporter,
+            command=request.command,
+            spent={"reading": time.perf_counter() - start},
+        )
     card = result.card.render(result.registered.run_id)
     for place, text in ((request.page, result.page_text), (request.card, card)):
         if place is not None:
