@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -129,6 +129,24 @@ class Whole:
     known, rows, and first and last known_at in microseconds; ordered by quarter."""
 
 
+class KeptHistory(Protocol):
+    """A history whose rows are found by key."""
+
+    def rows(
+        self,
+        table: str,
+        key: str,
+        values: pa.Array,
+        columns: Collection[str],
+        *,
+        since_us: int | None = None,
+    ) -> pa.Table:
+        """Return the rows whose `key` has one of some values; see `features.KeyedRows`."""
+
+    def known(self, table: str, column: str, ids: pa.Array) -> pa.Array:
+        """Return those of some identifiers that a row of a table has in a column."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTables:
     """Tables that satisfy the contract, in files of any length."""
@@ -145,9 +163,8 @@ class StoredTables:
     `ContractedTables`."""
     whole: Mapping[str, Whole] = field(default_factory=dict)
     """Mapping of table name to Whole; of tables whose file holds their last rows alone."""
-    find_customers: Callable[[pa.Array], pa.Array] | None = None
-    """Returns those of some customers that a row names which no file holds; None if the files hold
-    every row."""
+    history: KeptHistory | None = None
+    """Where their other rows are found; None if the files hold every row."""
 
     def columns(self) -> dict[str, Columns]:
         """Return every table as columns that are read piece by piece."""
@@ -163,7 +180,8 @@ class StoredTables:
             some = [*CONTRACT[name].key, CUSTOMER_ID, EVENT_TIME, KNOWN_AT]
             columns = None if whole or name in {CASES, REVIEWS} else list(dict.fromkeys(some))
             tables[name] = pq.read_table(path, columns=columns)
-        given = {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        shared = {each.name for each in fields(ContractedTables)} - {"tables", "stored"}
+        given = {name: getattr(self, name) for name in shared}
         return ContractedTables(tables=tables, **given, stored=self)
 
 

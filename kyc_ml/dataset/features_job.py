@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
-from kyc_ml.contract import end_of_data, read_tables, require_fresh
+from kyc_ml.contract import end_of_data, require_fresh
 from kyc_ml.dataset.chosen import ChosenObservations, choose_observations
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import (
@@ -22,6 +22,7 @@ from kyc_ml.features import (
     choose_features,
     report_unavailable,
 )
+from kyc_ml.history import read_tables
 from kyc_ml.storage import private_folder, require_place, written_whole
 
 

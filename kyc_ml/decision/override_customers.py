@@ -40,8 +40,10 @@ def require_known_customers(
         if entry.is_in_force(first=first, last=last)
     }
     unknown = _find_unknown(asked, tables.files) if asked else {}
-    if unknown and tables.find_customers is not None:
-        there = tables.find_customers(pa.array(asked[place] for place in unknown)).to_pylist()
+    if unknown and tables.history is not None:
+        ids = pa.array([asked[place] for place in unknown], pa.string())
+        of = [name for name in tables.whole if CUSTOMER_ID in CONTRACT[name].names]
+        there = {each for n in of for each in tables.history.known(n, CUSTOMER_ID, ids).to_pylist()}
         unknown = {place: why for place, why in unknown.items() if asked[place] not in there}
     if not unknown:
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,7 @@ from kyc_ml.contract import (
     Frame,
 )
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.buckets.anchors import Pass, Site, as_pass, plan_passes
+from kyc_ml.features.buckets.anchors import Pass, Plan, Site, as_pass, plan_passes
 from kyc_ml.features.buckets.parts import match_own
 from kyc_ml.features.buckets.populations import PeerRound, peer_rounds
 from kyc_ml.features.build import (
@@ -70,20 +71,10 @@ def build_features_by_key(
 ) -> FeatureTable:
     """Compute declared features of observations from rows found by key, as `build_features` does.
 
-    Parameters
-    ----------
-    observations : table of pandas, Polars or pyarrow
-        As for `build_features`: in any order, which is kept.
-    by_key : ByKey
-        Where rows are found.
-    columns : mapping of table to its columns
-        Of the contracted tables and those made of them; see `prepare.with_made`.
-
-    Returns
-    -------
-    FeatureTable
-        Without notes: a search for patterns that was cut short was reported when its payments were
-        appended.
+    `observations`: as for `build_features`: in any order, which is kept.
+    `columns`: mapping of table to its columns, of contracted tables and those made of them.
+    Returns FeatureTable without notes: whether a cap cut searches for patterns short is counted
+    only where all payments are searched together.
     """
     rows = read_observations(observations)
     available, unavailable = split_available(specs, columns, rows.column_names)
@@ -113,12 +104,13 @@ class ByKey:
     def compute(self, observed: TimedRows, specs: Sequence[FeatureSpec]) -> Computed:
         """Compute features of observations; columns are added to `observed`."""
         computed = Computed(specs, len(observed))
-        for each in plan_passes({OBSERVED: specs}).passes:
+        for each in _plan(tuple(specs)).passes:
             if each.site.place != OBSERVED:
                 continue  # carried to the rows when they were appended
             if each.site.carries:
                 for name, values in self.carried(each, observed).items():
-                    observed.append(name, values)
+                    if name not in observed.table.column_names:
+                        observed.append(name, values)
             else:
                 self._read(each, observed, computed)
 
@@ -155,14 +147,17 @@ class ByKey:
         computation.read(place, each.specs, computed)
 
 
-class MadeOnReading:
-    """Rows by key of the tables that are made when they are read: outcomes and current accounts.
+@lru_cache(maxsize=8)
+def _plan(specs: tuple[FeatureSpec, ...]) -> Plan:
+    """Plan the passes of the observations; for few of them planning takes longest."""
+    return plan_passes({OBSERVED: specs})
 
-    Parameters
-    ----------
-    keyed : KeyedRows
-        Of the contracted tables, labels and patterns.
-    columns : mapping of table to its columns
+
+class MadeOnReading:
+    """Rows by key also of the tables that are made when they are read: outcomes, current accounts.
+
+    `keyed`: rows of the contracted tables, labels and patterns.
+    `columns`: mapping of table to its columns.
     """
 
     def __init__(self, keyed: KeyedRows, columns: Mapping[str, Collection[str]]) -> None:
@@ -208,10 +203,7 @@ class MadeOnReading:
 class WholeRows:
     """Readings of whole tables that are loaded for each of them; a `WholeBank`.
 
-    Parameters
-    ----------
-    load : callable
-        Returns all rows of a table, with some columns.
+    `load`: returns all rows of a table, with at least some columns.
     """
 
     def __init__(

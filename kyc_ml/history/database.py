@@ -32,7 +32,7 @@ def connect(path: Path, *, version: int, make: bool = False) -> sqlite3.Connecti
 
     `version`: of the format; a file of another one is refused.
     `make`: whether a missing file is made.
-    Raises ConfigError if there is none, or it is of another format; otherwise as `translated`.
+    Raises ConfigError if it is missing, or of another format; otherwise as `translated`.
     """
     if not make and not path.is_file():
         msg = (

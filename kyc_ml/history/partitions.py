@@ -77,7 +77,7 @@ class KeptRows:
     ) -> None:
         self.partition = partition
         # rows of a store are concatenated with others, which may lack what the contract requires
-        self.schema = pa.schema([field.with_nullable(True) for field in schema])
+        self.schema = pa.schema([field.with_nullable(nullable=True) for field in schema])
         self._name = f"rows_{number}"
         self._order = [name for name in order if name not in {EVENT_TIME, KNOWN_AT}]
         self._texts = texts
@@ -101,6 +101,15 @@ class KeptRows:
             return np.asarray(values.to_numpy(zero_copy_only=False), np.int64)
         return self._texts.numbers(connection, values, add=add).view(np.int64)
 
+    def has(self, connection: sqlite3.Connection, values: pa.Array) -> list[bool]:
+        """Return which of some texts are the key of a row."""
+        sql = f"SELECT 1 FROM {self._name} WHERE place BETWEEN ? AND ? LIMIT 1"
+        first = self._texts.numbers(connection, values, add=False).astype(np.int64) << _SHIFT
+        bounds = zip(first.tolist(), (first + (1 << _SHIFT) - 1).tolist(), strict=True)
+        return [
+            each[0] > 0 and connection.execute(sql, each).fetchone() is not None for each in bounds
+        ]
+
     def read(
         self,
         connection: sqlite3.Connection,
@@ -116,10 +125,10 @@ class KeptRows:
 
     def read_all(
         self, connection: sqlite3.Connection, columns: Sequence[str]
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Iterator[pa.Table]:
         """Yield columns of all rows in pieces, one key after the other."""
         for chunks in self.pieces(connection):
-            yield from self._table(connection, chunks, columns, in_order=False).to_batches()
+            yield self._table(connection, chunks, columns, in_order=False)
 
     def pieces(self, connection: sqlite3.Connection) -> Iterator[list[_Chunk]]:
         """Yield all chunks in pieces of whole keys; at least one."""

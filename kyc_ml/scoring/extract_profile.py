@@ -197,7 +197,8 @@ class _Reading:
             }
         )[last < self._until]
         both = pd.concat([hours, earlier]).groupby("hour", as_index=False)
-        return both.agg({"rows": "sum", "newest": "min", "first": "max"})
+        joined: pd.DataFrame = both.agg({"rows": "sum", "newest": "min", "first": "max"})
+        return joined
 
     def _frame(self, sql: str) -> pd.DataFrame:
         frame: pd.DataFrame = self._connection.sql(sql).to_arrow_table().to_pandas()

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from kyc_ml.config import SourceMapping
-from kyc_ml.contract import digest_files, find_files, read_tables
+from kyc_ml.contract import digest_files, find_files
 from kyc_ml.decision import RunFiles
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.features import compare_definitions
+from kyc_ml.history import read_tables
 from kyc_ml.registry import (
     FORMAT_VERSION,
     MANIFEST,

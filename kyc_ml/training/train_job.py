@@ -12,11 +12,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, section_digest
-from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_late_reviews
+from kyc_ml.contract import ContractedTables, known_until, tell_late_reviews
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
 from kyc_ml.display import PageStory, ProgressReporter, render_page
 from kyc_ml.features import declare_features, not_in_time, report_unavailable
+from kyc_ml.history import read_tables
 from kyc_ml.metrics import number_customers
 from kyc_ml.registry import (
     BUNDLE,
