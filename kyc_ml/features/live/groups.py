@@ -202,4 +202,5 @@ class Held:
             np.zeros(len(wanted.texts), np.int64),
             np.empty(2 * room + 1, np.int32),
         )
-        self.nbytes = sum(each.nbytes for each in self.arrays)
+        # of the memory of kernels, most is never touched
+        self.nbytes = 2 * sum(each.nbytes for each in self.arrays[:7])

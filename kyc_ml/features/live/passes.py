@@ -218,26 +218,30 @@ class LivePass:
         own = _NO_NUMBERS
         if group.own:
             own = np.array([looking.rows.number(name)[0] for name in group.own])
-        goes_on = rows.size > FEW_ROWS
-        key = group, tuple(codes.tolist())
+        size, chosen, key = rows.size, _NO_KEY, (group, tuple(codes.tolist()))
+        if size > FEW_ROWS and group.keys:
+            chosen = rows.rows_with(tuple(group.keys), key[1])
+            size = chosen.size
+        goes_on = size > FEW_ROWS
         latest, room = -2, FEW_ROWS
-        held = found.held.get(key) if goes_on else self._shared_by(program)
+        held = found.held.get(key) if goes_on else self._shared_by(program, rows.n_codes)
         while latest < -1:
             if held is None or held.codes < rows.n_codes:
                 held = Held([group], program.wanted, room, codes=rows.n_codes * 3 // 2)
                 found.held[key] = held
             asked = codes, held.arrays, looking.now, own, int(goes_on), out
-            latest = observe(rows.arrays, rows.size, group.program, *asked)
+            latest = observe(rows.arrays, size, chosen, group.program, *asked)
             if latest < -1:
                 room, held = max(room, (-2 - latest) * 3 // 2), None
         return latest
 
-    def _shared_by(self, program: Program) -> Held:
+    def _shared_by(self, program: Program, codes: int) -> Held:
         """Return the memory in which keys of few rows begin anew."""
         groups = list(chain(*program.made.values()))
         key = program, len(groups)
-        if key not in self._shared:
-            self._shared[key] = Held(groups, program.wanted, FEW_ROWS, codes=FEW_ROWS)
+        if key not in self._shared or self._shared[key].codes < codes:
+            codes = max(FEW_ROWS, 2 * codes)
+            self._shared[key] = Held(groups, program.wanted, FEW_ROWS, codes=codes)
         return self._shared[key]
 
 

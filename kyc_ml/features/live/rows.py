@@ -80,6 +80,7 @@ class KeyRows:
         self.latest = {name: rows.table[name].to_pylist() for name in wanted.latest}
         self.nulls: frozenset[str] = frozenset()
         self.numbering: list[dict[object, int]] = [{} for _ in wanted.texts]
+        self._by_codes: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
         self._superseded = UNTIL in rows.table.column_names
         self.arrays = self._read(rows)
 
@@ -92,6 +93,16 @@ class KeyRows:
     def n_codes(self) -> int:
         """Return the most different values that a column has."""
         return max(map(len, self.numbering), default=0)
+
+    def rows_with(self, columns: tuple[int, ...], codes: tuple[int, ...]) -> Ints32:
+        """Return the rows that have these codes in these columns."""
+        if columns not in self._by_codes:
+            found: dict[tuple[int, ...], list[int]] = {}
+            read = (self.arrays[2][each, : self.size].tolist() for each in columns)
+            for row, coded in enumerate(zip(*read, strict=True)):
+                found.setdefault(coded, []).append(row)
+            self._by_codes[columns] = found
+        return np.array(self._by_codes[columns].get(codes, ()), np.int32)
 
     def insert(self, rows: TimedRows) -> int | None:
         """Put in one row; return its place, None if that is not known here.
@@ -109,11 +120,16 @@ class KeyRows:
             self.arrays = np.pad(times, more), np.pad(numbers, more), *(
                 np.pad(codes, more), np.pad(masks, more)
             )  # fmt: skip
+        array: Any
         for array, part in zip(self.arrays, parts, strict=True):
             array[:, at + 1 : self.size + 1] = array[:, at : self.size].copy()
             array[:, at] = part[:, 0]
         for name, values in self.latest.items():
             values[at:at] = rows.table[name].to_pylist()
+        if at < self.size:  # between others, whose numbers change
+            self._by_codes.clear()
+        for columns, index in self._by_codes.items():
+            index.setdefault(tuple(parts[2][list(columns), 0].tolist()), []).append(at)
         self.size += 1
         return at
 
