@@ -9,11 +9,13 @@ from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from kyc_ml.contract import TRANSACTIONS
+from kyc_ml.contract import TRANSACTION_ID, TRANSACTIONS
 from kyc_ml.features.buckets.anchors import AnchorRows, Pass
 from kyc_ml.features.how import OBSERVED, How, name_of
 from kyc_ml.features.kernels.observe import observe
+from kyc_ml.features.kernels.timeline import group_rows
 from kyc_ml.features.keyed import KeyedRows
 from kyc_ml.features.kinds.matched import Matched
 from kyc_ml.features.kinds.rows_of_key import Latest, LatestValue, Window
@@ -22,7 +24,7 @@ from kyc_ml.features.live.rows import KeyRows, Wanted
 from kyc_ml.features.made import OUTCOMES
 from kyc_ml.features.reading import Request
 from kyc_ml.features.row_columns import Need, add_row_columns, needed_columns
-from kyc_ml.features.timed_rows import TimedRows, as_column
+from kyc_ml.features.timed_rows import TimedRows, as_codes, as_column
 from kyc_ml.features.values import read_column, read_time
 from kyc_ml.metrics import Floats
 
@@ -84,14 +86,23 @@ class LivePass:
         self, each: Pass, keyed: KeyedRows, *, timezone: str, place: Mapping[str, int]
     ) -> None:
         self.anchor = each.site.anchor or _WHOLE
-        self._tables = each.rows
+        self._tables = dict(each.rows)
         self._place = place
         self._keyed = keyed
+        # a count is the same in any order of rows of one time
+        hows = [spec.how for spec in each.specs]
+        self._in_order = not all(
+            isinstance(how, Window) and how.statistic in {"count", "distinct"} for how in hows
+        )
         self._timezone = timezone
         levels = needed_columns(each.specs)
         self._of_rows = [[need for need in each if need.table != OBSERVED] for each in levels]
         self._matches = any(isinstance(n.column.how, Matched) for n in chain(*levels))
         self._wanted = {table: Wanted() for table in each.rows}
+        if self._in_order and TRANSACTIONS in each.rows:
+            # rows of one time are in the order of their identifiers
+            self._wanted[TRANSACTIONS].latest.append(TRANSACTION_ID)
+            self._tables[TRANSACTIONS] |= {TRANSACTION_ID}
         self._shared: dict[tuple[Program, int], Held] = {}
         self._features, self._own = self._compile([(s.name, s.how) for s in each.specs], place)
         # the columns that the observation gets, and rows put in, level after level
@@ -122,16 +133,22 @@ class LivePass:
         place = {name: at for at, (name, _) in enumerate(inner)}
         return place, *self._compile(inner, place)
 
-    def load(self, value: str) -> RowsOfKey:
-        """Read the rows of a key, with the columns that rows get."""
-        values, zone = pa.array([value], pa.string()), self._timezone
+    def load(self, values: Sequence[str]) -> dict[str, RowsOfKey]:
+        """Read the rows of keys, with the columns that rows get."""
+        keys, by, zone = pa.array(values, pa.string()), self.anchor.rows, self._timezone
         tables = {
-            name: TimedRows(self._keyed.rows(name, self.anchor.rows, values, sorted(columns)))
+            name: TimedRows(self._keyed.rows(name, by, keys, sorted(columns)))
             for name, columns in self._tables.items()
         }
         for nobody in list(tables.values())[:1]:
             add_row_columns(self._of_rows, tables=tables, observed=nobody, timezone=zone, threads=1)
-        return RowsOfKey({name: KeyRows(self._wanted[name], each) for name, each in tables.items()})
+        divided = {name: _divide(rows, by, values) for name, rows in tables.items()}
+        return {
+            value: RowsOfKey(
+                {name: KeyRows(self._wanted[name], parts[at]) for name, parts in divided.items()}
+            )
+            for at, value in enumerate(values)
+        }
 
     def read(self, looking: Looking, found: RowsOfKey | None, out: Floats, texts: Texts) -> None:
         """Write what an observation reads of rows and of itself; without the key it sees nothing.
@@ -156,7 +173,7 @@ class LivePass:
             return False
         self._add_columns(Looking(row), found, table)
         rows = found.tables[table]
-        place = rows.insert(row)
+        place = rows.insert(row, in_order=self._in_order)
         if place is not None and place < rows.size - 1:  # between others: all begin anew
             found.held.clear()
         return place is not None
@@ -237,6 +254,17 @@ class LivePass:
             codes = max(FEW_ROWS, 2 * codes)
             self._shared[key] = Held(groups, program.wanted, FEW_ROWS, codes=codes)
         return self._shared[key]
+
+
+def _divide(rows: TimedRows, by: str, values: Sequence[str]) -> list[TimedRows]:
+    """Divide rows by the value of a column, in the order of the values."""
+    if len(values) == 1:
+        return [rows]
+    codes = pc.index_in(rows.table[by], value_set=pa.array(values, pa.string())).combine_chunks()
+    order, starts = group_rows(as_codes(codes), len(values))
+    ordered = rows.table.take(pa.array(order))
+    ends = zip(starts[:-1].tolist(), np.diff(starts).tolist(), strict=True)
+    return [TimedRows(ordered.slice(first, size)) for first, size in ends]
 
 
 def _latest_text(how: Latest, rows: KeyRows, row: int) -> Any:  # noqa: ANN401  a text or None

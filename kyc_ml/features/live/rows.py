@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kyc_ml.contract import TRANSACTION_ID
 from kyc_ml.features.how import Where, name_of
 from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.sweeps import SHARES
@@ -104,16 +105,25 @@ class KeyRows:
             self._by_codes[columns] = found
         return np.array(self._by_codes[columns].get(codes, ()), np.int32)
 
-    def insert(self, rows: TimedRows) -> int | None:
+    def insert(self, rows: TimedRows, *, in_order: bool) -> int | None:
         """Put in one row; return its place, None if that is not known here.
 
-        Rows of one time are in the order of their identifiers, which are not held.
+        `in_order`: whether the order of rows of one time matters to what is read.
         """
         event = self.arrays[0][0, : self.size]
-        at = int(np.searchsorted(event, rows.event_time[0], side="right"))
-        if at > 0 and event[at - 1] == rows.event_time[0]:
-            return None
+        first, at = (
+            int(np.searchsorted(event, rows.event_time[0], side=side)) for side in ("left", "right")
+        )
         parts: tuple[Any, ...] = self._read(rows)
+        if in_order and first < at and not self._is_alike(first, at, parts):
+            if TRANSACTION_ID not in self.latest:
+                return None
+            known = self.arrays[0][1, first:at].tolist()
+            tied = [*zip(known, self.latest[TRANSACTION_ID][first:at], strict=True)]
+            own = int(rows.known_at[0]), rows.table[TRANSACTION_ID][0].as_py()
+            if own in tied:  # it is there already
+                return None
+            at = first + sum(each < own for each in tied)
         if self.size == self.arrays[0].shape[1]:
             more = ((0, 0), (0, max(16, self.size // 2)))
             times, numbers, codes, masks = self.arrays
@@ -132,6 +142,15 @@ class KeyRows:
             index.setdefault(tuple(parts[2][list(columns), 0].tolist()), []).append(at)
         self.size += 1
         return at
+
+    def _is_alike(self, first: int, last: int, parts: Sequence[Any]) -> bool:
+        """Return whether some rows are equal to another one in everything that is read."""
+        for held, new in zip(self.arrays, parts, strict=True):
+            here = held[:, first:last]
+            alike = new.repeat(last - first, axis=1)
+            if not np.array_equal(here, alike, equal_nan=held is self.arrays[1]):
+                return False
+        return not self.latest
 
     def _read(self, rows: TimedRows) -> tuple[Ints, Floats, Ints32, Mask]:
         """Read the columns of some rows, and note those that have missing values."""

@@ -183,7 +183,7 @@ def few_rows(request):
 
 
 @pytest.mark.usefixtures("few_rows")
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     payments=st.lists(payment, min_size=3, max_size=14),
     known=st.integers(0, 12),
