@@ -19,9 +19,9 @@ from kyc_ml.storage import kernel
 
 Rows = tuple[Ints, Floats, Ints32, Mask]
 """Times, numbers, codes and conditions of the rows of a key, each of shape (columns, rows)."""
-Program = tuple[int, Ints32, Ints, Ints, Ints, Ints32]
+Program = tuple[int, Ints32, Ints, Ints, Ints, Ints32, int]
 """Condition, columns of the rest of the key, lags, windows (reach, lag, first and last call),
-calls, and which numbers and codes are read."""
+calls, which numbers and codes are read, and 1 where rows leave in any order."""
 Held = tuple[
     Ints, Ints32, Ints32, Ints, Floats, Ints32, Floats, Ints32, Floats, Ints32, Ints, Ints32
 ]  # fmt: skip
@@ -52,7 +52,7 @@ def observe(
     all must begin anew with room for n rows.
     """
     times, numbers, codes, masks = rows
-    condition, key_columns, lags, windows, calls, reads = program
+    condition, key_columns, lags, windows, calls, reads, any_order = program
     marks, taken, orders, held_times, held_values, held_codes = held[:6]
     kept, room, sums, recoded, different, entries = held[6:]
     if not goes_on:
@@ -109,11 +109,13 @@ def observe(
     for number in range(windows.shape[0]):
         reach, lag = windows[number, 0], windows[number, 1]
         leaves, by_leave, delay = event, orders[lag, :0], reach + 1
-        if times.shape[0] == 3:  # rows that are superseded leave in any order
+        if any_order:
             at = lags.size + number
             leaves, by_leave, delay = held_times[3 + at], orders[at, :width], 0
             for position in range(first, last):
-                leaves[position] = min(event[position] + reach + 1, held_times[2, position])
+                leaves[position] = event[position] + reach + 1
+                if times.shape[0] == 3:  # rows that are superseded
+                    leaves[position] = min(leaves[position], held_times[2, position])
             timeline.put_in_order(by_leave, leaves, first, last)
         enters, by_entry = held_times[3 + lag], orders[lag, :width]
         inside = room[number * unit : number * unit + width]

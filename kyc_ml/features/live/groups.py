@@ -44,10 +44,18 @@ class Program:
     """
 
     def __init__(
-        self, table: str, requests: Sequence[Request], wanted: Wanted, *, anchor: str
+        self,
+        table: str,
+        requests: Sequence[Request],
+        wanted: Wanted,
+        *,
+        anchor: str,
+        in_order: bool,
     ) -> None:
         self.table = table
         self.wanted = wanted
+        # rows that are superseded, or put in as they come, leave in any order
+        self.any_order = table in _SUPERSEDED or not in_order
         self.made: dict[frozenset[str], list[Group]] = {}
         self._requests = requests
         self._anchor = anchor
@@ -94,7 +102,8 @@ class Group:
     def __init__(self, program: Program, rows: _Rows, requests: Sequence[Request]) -> None:
         columns, self.at, where, having = rows
         self._wanted = wanted = program.wanted
-        self.superseded = program.table in _SUPERSEDED
+        self._superseded = program.table in _SUPERSEDED
+        self.any_order = program.any_order
         self._lags: list[int] = []
         self._calls: list[list[int]] = []
         self.own: list[str] = []
@@ -120,6 +129,7 @@ class Group:
             np.array(laid, np.int64),
             calls,
             np.concatenate(read).astype(np.int32),
+            int(program.any_order),
         )
 
     def _add_window(
@@ -149,10 +159,10 @@ class Group:
         number = weight if coded else value
         if name == "moments" and value is None:
             kind = observe.COUNT
-        if self.superseded and name == "decayed":
+        if self._superseded and name == "decayed":
             msg = "decayed statistics cannot be declared over a table of superseded rows"
             raise ValueError(msg)
-        if self.superseded and kind == observe.LARGEST:
+        if self._superseded and kind == observe.LARGEST:
             # superseded rows do not leave in the order in which they came
             kind = observe.LARGEST_ANEW
         self._call(
@@ -183,8 +193,7 @@ class Held:
     def __init__(self, groups: Sequence[Group], wanted: Wanted, room: int, *, codes: int) -> None:
         programs = [group.program for group in groups]
         lags, windows, calls = (max(len(each[at]) for each in programs) for at in (2, 3, 4))  # type: ignore[arg-type]
-        # only rows that are superseded leave in an order of their own
-        leaving = windows if any(group.superseded for group in groups) else 0
+        leaving = windows if any(group.any_order for group in groups) else 0
         orders = np.empty((lags + leaving, room), np.int32)
         orders[:] = np.arange(room)
         values: Floats = np.zeros((len(wanted.numbers), room))

@@ -89,7 +89,7 @@ class LivePass:
         self._tables = dict(each.rows)
         self._place = place
         self._keyed = keyed
-        # a count is the same in any order of rows of one time
+        # a count is the same in any order of rows
         hows = [spec.how for spec in each.specs]
         self._in_order = not all(
             isinstance(how, Window) and how.statistic in {"count", "distinct"} for how in hows
@@ -120,7 +120,13 @@ class LivePass:
             if isinstance(how, Window | Latest):
                 by_table[how.table].append(Request(name=name, how=how, column=place[name]))
         programs = [
-            Program(table, asked, self._wanted[table], anchor=self.anchor.rows)
+            Program(
+                table,
+                asked,
+                self._wanted[table],
+                anchor=self.anchor.rows,
+                in_order=self._in_order,
+            )
             for table, asked in by_table.items()
         ]
         return programs, [each for each in named if not isinstance(each[1], Window | Latest)]

@@ -108,14 +108,14 @@ class KeyRows:
     def insert(self, rows: TimedRows, *, in_order: bool) -> int | None:
         """Put in one row; return its place, None if that is not known here.
 
-        `in_order`: whether the order of rows of one time matters to what is read.
+        `in_order`: whether rows must be in order of time; otherwise it is put at the end.
         """
-        event = self.arrays[0][0, : self.size]
-        first, at = (
-            int(np.searchsorted(event, rows.event_time[0], side=side)) for side in ("left", "right")
-        )
+        event, now = self.arrays[0][0, : self.size], rows.event_time[0]
+        first = at = self.size
+        if in_order:
+            first, at = np.searchsorted(event, now), int(np.searchsorted(event, now, side="right"))
         parts: tuple[Any, ...] = self._read(rows)
-        if in_order and first < at and not self._is_alike(first, at, parts):
+        if first < at and not self._is_alike(first, at, parts):
             if TRANSACTION_ID not in self.latest:
                 return None
             known = self.arrays[0][1, first:at].tolist()
