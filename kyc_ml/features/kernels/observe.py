@@ -119,20 +119,8 @@ def observe(
             timeline.put_in_order(by_leave, leaves, first, last)
         enters, by_entry = held_times[3 + lag], orders[lag, :width]
         inside = room[number * unit : number * unit + width]
-        timeline.build_timeline(
-            observed_at,
-            starts,
-            enters,
-            by_entry,
-            leaves,
-            by_leave,
-            delay,
-            row_starts,
-            entries,
-            lengths,
-            kept[number],
-            inside,
-        )
+        seen = observed_at, starts, enters, by_entry, leaves, by_leave, delay, row_starts
+        timeline.build_timeline(*seen, entries, lengths, kept[number], inside)
         laid = timeline.Timeline(entries, lengths, row_starts, starts, place)
         for index in range(windows[number, 2], windows[number, 3]):
             call, here = calls[index], (windows.shape[0] + index) * unit

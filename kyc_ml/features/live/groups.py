@@ -43,24 +43,15 @@ class Program:
     `features.reading`: the groups are made when a key with such columns is met.
     """
 
-    def __init__(
-        self,
-        table: str,
-        requests: Sequence[Request],
-        wanted: Wanted,
-        *,
-        anchor: str,
-        in_order: bool,
-    ) -> None:
+    def __init__(self, table: str, requests: Sequence[Request], wanted: Wanted) -> None:
         self.table = table
         self.wanted = wanted
         # rows that are superseded, or put in as they come, leave in any order
-        self.any_order = table in _SUPERSEDED or not in_order
+        self.any_order = table in _SUPERSEDED or not wanted.in_order
         self.made: dict[frozenset[str], list[Group]] = {}
         self._requests = requests
-        self._anchor = anchor
         for request in requests:
-            wanted.add(request.how, anchor=anchor, having=_having(request.how))
+            wanted.add(request.how, having=_having(request.how))
         self._valued = frozenset(filter(None, (_having(each.how) for each in requests)))
 
     def groups(self, nulls: frozenset[str]) -> list[Group]:
@@ -72,7 +63,7 @@ class Program:
                 how, having = request.how, _having(request.how)
                 key = tuple(map(name_of, how.key))
                 pairs = zip(key, key if how.at is None else how.at, strict=True)
-                rest = [(name, at) for name, at in pairs if name != self._anchor]
+                rest = [(name, at) for name, at in pairs if name != self.wanted.anchor]
                 keys = tuple(name for name, _ in rest), tuple(at for _, at in rest)
                 by_rows[(*keys, how.where, having if having in nulls else None)].append(request)
             self.made[nulls] = [Group(self, rows, asked) for rows, asked in by_rows.items()]

@@ -89,17 +89,18 @@ class LivePass:
         self._tables = dict(each.rows)
         self._place = place
         self._keyed = keyed
-        # a count is the same in any order of rows
-        hows = [spec.how for spec in each.specs]
-        self._in_order = not all(
-            isinstance(how, Window) and how.statistic in {"count", "distinct"} for how in hows
-        )
         self._timezone = timezone
         levels = needed_columns(each.specs)
         self._of_rows = [[need for need in each if need.table != OBSERVED] for each in levels]
-        self._matches = any(isinstance(n.column.how, Matched) for n in chain(*levels))
-        self._wanted = {table: Wanted() for table in each.rows}
-        if self._in_order and TRANSACTIONS in each.rows:
+        hows = [need.column.how for need in chain(*levels)]
+        self._matches = any(isinstance(how, Matched) for how in hows)
+        # a count is the same in any order of rows
+        in_order = any(isinstance(how, LatestValue | Matched) for how in hows) or not all(
+            isinstance(spec.how, Window) and spec.how.statistic in {"count", "distinct"}
+            for spec in each.specs
+        )
+        self._wanted = {name: Wanted(self.anchor.rows, in_order=in_order) for name in each.rows}
+        if in_order and TRANSACTIONS in each.rows:
             # rows of one time are in the order of their identifiers
             self._wanted[TRANSACTIONS].latest.append(TRANSACTION_ID)
             self._tables[TRANSACTIONS] |= {TRANSACTION_ID}
@@ -119,16 +120,7 @@ class LivePass:
         for name, how in named:
             if isinstance(how, Window | Latest):
                 by_table[how.table].append(Request(name=name, how=how, column=place[name]))
-        programs = [
-            Program(
-                table,
-                asked,
-                self._wanted[table],
-                anchor=self.anchor.rows,
-                in_order=self._in_order,
-            )
-            for table, asked in by_table.items()
-        ]
+        programs = [Program(table, asked, self._wanted[table]) for table, asked in by_table.items()]
         return programs, [each for each in named if not isinstance(each[1], Window | Latest)]
 
     def _level(
@@ -179,7 +171,7 @@ class LivePass:
             return False
         self._add_columns(Looking(row), found, table)
         rows = found.tables[table]
-        place = rows.insert(row, in_order=self._in_order)
+        place = rows.insert(row)
         if place is not None and place < rows.size - 1:  # between others: all begin anew
             found.held.clear()
         return place is not None
