@@ -176,9 +176,9 @@ class Group:
 
 
 class Held:
-    """Memory of `observe`: rows of groups in their order, and what kernels go on with.
+    """Memory of `observe`: rows of groups in their order, and the state of kernels.
 
-    Keys of few rows begin anew in it one after the other; a key of many rows has its own.
+    Keys of few rows use it one after the other, with no state; a key of many rows has its own.
     """
 
     def __init__(self, groups: Sequence[Group], wanted: Wanted, room: int, *, codes: int) -> None:

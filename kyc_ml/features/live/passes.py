@@ -29,7 +29,7 @@ from kyc_ml.features.values import read_column, read_time
 from kyc_ml.metrics import Floats
 
 FEW_ROWS: Final = 2_048
-"""A key of more rows goes on where its last observation stopped; others begin anew."""
+"""A key of more rows continues where its last observation stopped; others have no state."""
 
 _WHOLE: Final = AnchorRows(observed="", rows="")
 """Of a pass without an anchor, whose key, "", is that of every row."""
@@ -56,14 +56,14 @@ class Looking:
         return self._fields[name]
 
     def append(self, name: str, values: pa.Array) -> None:
-        """Add a field that is not there."""
+        """Add a field that is absent."""
         if name not in self.names:
             self.rows.append(name, values)
             self.names.add(name)
 
 
 class RowsOfKey:
-    """The rows of one key in every table of a pass, and what groups go on with."""
+    """The rows of one key in every table of a pass, and the state of groups."""
 
     def __init__(self, tables: Mapping[str, KeyRows]) -> None:
         self.tables = tables
@@ -172,7 +172,7 @@ class LivePass:
         self._add_columns(Looking(row), found, table)
         rows = found.tables[table]
         place = rows.insert(row)
-        if place is not None and place < rows.size - 1:  # between others: all begin anew
+        if place is not None and place < rows.size - 1:  # between others: positions change
             found.held.clear()
         return place is not None
 
@@ -245,7 +245,7 @@ class LivePass:
         return latest
 
     def _shared_by(self, program: Program, codes: int) -> Held:
-        """Return the memory in which keys of few rows begin anew."""
+        """Return the memory that keys of few rows use in turn."""
         groups = list(chain(*program.made.values()))
         key = program, len(groups)
         if key not in self._shared or self._shared[key].codes < codes:

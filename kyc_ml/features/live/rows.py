@@ -124,7 +124,7 @@ class KeyRows:
             known = self.arrays[0][1, first:at].tolist()
             tied = [*zip(known, self.latest[TRANSACTION_ID][first:at], strict=True)]
             own = int(rows.known_at[0]), rows.table[TRANSACTION_ID][0].as_py()
-            if own in tied:  # it is there already
+            if own in tied:  # repeated
                 return None
             at = first + sum(each < own for each in tied)
         if self.size == self.arrays[0].shape[1]:
