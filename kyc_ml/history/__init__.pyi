@@ -1,11 +1,14 @@
 from .append import Appended as Appended
 from .append import append_tables as append_tables
 from .append import refused_rows as refused_rows
+from .around import tables_around as tables_around
+from .around import tables_of_customer as tables_of_customer
 from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout
 from .layout import layout_of as layout_of
 from .nights import KeptRows as KeptRows
 from .nights import files_of as files_of
+from .nights import is_history as is_history
 from .nights import note_of as note_of
 from .nights import open_history as open_history
 from .nights import quality_of as quality_of

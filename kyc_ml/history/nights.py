@@ -245,6 +245,11 @@ def store_tables(store: HistoryStore, folder: Path, *, since_us: int | None = No
     return replace(tables_without_rows(store), files=sink.files, whole=whole)
 
 
+def is_history(data: Path) -> bool:
+    """Return whether a folder is a history store, and not one of files."""
+    return (data / STORE).is_file()
+
+
 def read_tables(
     source: Path,
     data: Path,
@@ -262,7 +267,7 @@ def read_tables(
         Those of `kyc_ml.contract.read_tables`; the rows of a store were refused when they were
         appended.
     """
-    if not (data / STORE).is_file():
+    if not is_history(data):
         return read_files(source, data, reporter=reporter, **settings)
     mapping = load_section(source, SourceMapping)
     folder: Path | None = settings.get("folder")
