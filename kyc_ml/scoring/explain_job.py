@@ -16,6 +16,7 @@ from kyc_ml.config import SourceMapping, Unit, load_section
 from kyc_ml.contract import ContractedTables
 from kyc_ml.decision import (
     EARLIEST_US,
+    WEEKS,
     Counterfactual,
     Pattern,
     customer_safe,
@@ -25,7 +26,7 @@ from kyc_ml.decision import (
     say_value,
 )
 from kyc_ml.display import ProgressReporter, say_in_html, say_moment, say_plainly
-from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
+from kyc_ml.features import DAY_US, DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
 from kyc_ml.history import (
     History,
     is_history,
@@ -50,6 +51,8 @@ from kyc_ml.scoring.request import ExplainRequest
 from kyc_ml.scoring.sheet_content import make_sheet
 from kyc_ml.storage import require_place
 
+_REACH_US: Final = max(EARLIEST_US, WEEKS * 7 * DAY_US)
+"""How long before a decision the rows of other customers are shown or searched."""
 _SHOWN: Final = ("probability", "tier", "tier_zh", "margin", "base_value")
 
 
@@ -232,7 +235,7 @@ def _opened(
         history = History(store)
         asked = in_form(request.observation, mapping.identifiers)
         own = find_observation(tables_of_customer(history, asked), asked, unit=unit)
-        yield tables_around(history, own, specs, reach_us=EARLIEST_US), history
+        yield tables_around(history, own, specs, reach_us=_REACH_US), history
 
 
 def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts:
