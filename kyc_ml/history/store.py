@@ -460,7 +460,7 @@ class HistoryStore:
             pending=self._served.count(after=self.folded()),
             bytes=sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()),
             digest=self.digest(),
-            about=self.about,
+            about={name: each for name, each in self.about.items() if name != "feature_sets"},
             tables={
                 name: {"rows": rows, "first": _moment(first), "last": _moment(end)}
                 for name, (rows, first, end) in days.items()
