@@ -46,6 +46,7 @@ from kyc_ml.features import (
     split_available,
     with_made,
 )
+from kyc_ml.history.nights import LONG
 from kyc_ml.history.partitions import DAY, Partition
 from kyc_ml.history.store import HistoryStore
 
@@ -93,13 +94,13 @@ class Layout:
 
     def lacks(self, other: Layout) -> list[str]:
         """List what another layout keeps and this one does not."""
-        missing = [
-            f"{name} of {each.table} by {each.key}"
-            for each in other.partitions
-            for name in other.columns_of(each.table, each.key)
-            if each.key not in self.keys_of(each.table)
-            or name not in self.columns_of(each.table, each.key)
-        ]
+        kept = {(each.table, each.key): {*each.columns} for each in self.partitions}
+        missing = []
+        for each in other.partitions:
+            name = f"{each.table} by {each.key}"
+            own = kept.get((each.table, each.key))
+            absent = sorted({*each.columns} - (own or set()))
+            missing += [name] if own is None else [f"{column} of {name}" for column in absent]
         ours, theirs = _carried(self.carrying), _carried(other.carrying)
         return missing + [
             f"{name} of {place} as it is defined now"
@@ -150,6 +151,8 @@ def layout_of(
         kept[TRANSACTIONS, DAY] |= {CUSTOMER_ID, COUNTERPARTY_ID, DIRECTION, AMOUNT}
     for place, name in carried:
         kept[place, CUSTOMER_ID].add(name)
+    for name in {*LONG} & {*schemas}:
+        kept[name, DAY] |= {*schemas[name].names}
     return Layout(
         schemas=_kept_schemas(schemas, kept, carried),
         partitions=tuple(

@@ -270,6 +270,13 @@ class HistoryStore:
             names = self._with_times(table, columns)
             return kept.read(connection, keys, names, since_us=since_us)
 
+    def has(self, table: str, key: str, values: pa.Array) -> pa.Array:
+        """Return those of some values that a row has in the column `key`, each once."""
+        kept = self._partition(table, key, ())
+        different = values.unique()
+        with self._reads() as connection:
+            return different.filter(pa.array(kept.has(connection, different), pa.bool_()))
+
     def scan(self, table: str, columns: Collection[str]) -> Iterator[pa.Table]:
         """Yield all rows of a contracted table in its order, in pieces; at least one.
 
