@@ -144,7 +144,6 @@ def speed(folder, n):
             times.append(1e3 * (time.perf_counter() - began))
         print(f"one customer: p50 {np.median(times):.2f} ms, p99 {np.quantile(times, 0.99):.2f} ms")
 
-
     with HistoryStore.open(folder) as store:  # closing has written the log of SQLite into the file
         print(f"{store.status().bytes / 2 / n:.1f} bytes a payment")
 
