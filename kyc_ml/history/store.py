@@ -40,7 +40,7 @@ _ABOUT, _LAYOUT, _CONTENT, _FOLDED = (
 )
 _SQL: Final = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB, seal INTEGER)",
-    "CREATE TABLE appends (number INTEGER PRIMARY KEY, at TEXT, note TEXT)",
+    "CREATE TABLE appends (number INTEGER PRIMARY KEY, at TEXT, note BLOB)",
     "CREATE TABLE days (name TEXT, day INTEGER, rows INTEGER, first INTEGER, last INTEGER, "
     "known INTEGER, PRIMARY KEY (name, day)) WITHOUT ROWID",
 )
@@ -345,7 +345,7 @@ class HistoryStore:
         """Return the notes of all appends, the oldest first."""
         with self._reads() as connection:
             found = connection.execute("SELECT note FROM appends ORDER BY number").fetchall()
-        return [json.loads(note) for (note,) in found]
+        return [json.loads(zlib.decompress(note)) for (note,) in found]
 
     def content(self) -> dict[str, Content]:
         """Return what each partition holds, by its name."""
@@ -572,7 +572,10 @@ class Batch:
         self._store.put_fact(_CONTENT, json.dumps(plain).encode())
         self._texts.db().execute(
             "INSERT INTO appends (at, note) VALUES (?, ?)",
-            (datetime.now(UTC).isoformat(timespec="seconds"), json.dumps(dict(note))),
+            (
+                datetime.now(UTC).isoformat(timespec="seconds"),
+                zlib.compress(json.dumps(dict(note)).encode()),
+            ),
         )
 
     def forget_ids(self) -> None:
