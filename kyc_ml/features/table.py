@@ -34,7 +34,7 @@ class FeatureTable:
         The columns, numbers first, then categories.
     numbers : float64 array of shape (n, p), column-major
         Values of the numbers; NaN is missing. Columns of categories are room for the
-        codes that `encode` writes.
+        codes that `encode` writes. Of a table in files a StoredMatrix, read as an array is.
     categories : mapping of name to pyarrow string array of length n
     unavailable : mapping of name to reason
         Chosen features whose table or column the source does not have.
@@ -74,10 +74,11 @@ class FeatureTable:
         order = [place[name] for name in names]
         if order == list(range(len(self.specs))):
             return self
+        specs, numbers = tuple(self.specs[column] for column in order), self.numbers[:, order]
+        # a matrix in a file shows other columns without reading them
+        in_memory = isinstance(numbers, np.ndarray)
         return replace(
-            self,
-            specs=tuple(self.specs[column] for column in order),
-            numbers=np.asfortranarray(self.numbers[:, order]),
+            self, specs=specs, numbers=np.asfortranarray(numbers) if in_memory else numbers
         )
 
     def category(self, name: str) -> Names:

@@ -33,6 +33,7 @@ from kyc_ml.storage import connect as connect_duckdb
 from kyc_ml.storage import quote_name, read_batches
 
 FORMAT: Final = 1
+STORE: Final = "history.db"
 _ROWS: Final = 1 << 17
 """Rows of a piece of a whole table."""
 _ABOUT, _LAYOUT, _CONTENT, _FOLDED = (
@@ -79,7 +80,7 @@ class HistoryStore:
 
     def __init__(self, folder: Path, *, write: bool, make: bool = False) -> None:
         self.folder = folder
-        self._path = folder / "history.db"
+        self._path = folder / STORE
         self._texts = Texts(self._connection)
         self._local = threading.local()
         self._opened: list[sqlite3.Connection | ServedLog] = []
