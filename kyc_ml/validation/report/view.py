@@ -1,15 +1,13 @@
 """The content of the page of a report: texts of one language, and numbers as text."""
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from kyc_ml.validation.check import FAMILIES
 from kyc_ml.validation.report.arranging import describe, high_first, panels
 from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
@@ -81,16 +79,6 @@ class TableView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyView:
-    """A family with the results of its checks, and the number of checks by verdict."""
-
-    key: str
-    title: str
-    counts: Mapping[str, int]
-    results: tuple[CheckResult, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
     """A figure of the first screen."""
 
@@ -110,24 +98,6 @@ class Tile:
     """'red' or 'amber' if it is broken, else ''."""
     standing: str
     """Verdict of its check, if the figure alone does not show it."""
-
-
-def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
-    """Return the families in order, if at least one of their checks was run."""
-    found = []
-    for key, title in FAMILIES.items():
-        results = [result for result in report.results if result.check.family == key]
-        if results:
-            counts = Counter(result.verdict for result in results)
-            found.append(
-                FamilyView(
-                    key=key,
-                    title=say(title, language),
-                    counts={verdict: counts[verdict] for verdict in VERDICTS},
-                    results=tuple(results),
-                )
-            )
-    return tuple(found)
 
 
 def view_figure(figure: Figure, gates: Sequence[AppliedGate], naming: Naming) -> FigureView:
