@@ -1,6 +1,6 @@
 """A source mapping proposed from a folder of unknown files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -163,7 +163,12 @@ def propose_source(
             span=draft.span,
             snapshot=draft.snapshot,
             kind=draft.kind,
-            quoted=_are_quoted(accepted),
+            quoted=any(
+                pc.any(pc.starts_with(table[name], '="')).as_py()
+                for table in accepted.values()
+                for name in table.column_names
+                if name.endswith("_id")
+            ),
         )
     return proposal, accepted
 
@@ -387,15 +392,6 @@ def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
     nearest = min(lacking, key=lambda table: len(lacking[table]))
     missing = ", ".join(lacking[nearest])
     return note("lacks" if missing else "no_customers", table=nearest, missing=missing)
-
-
-def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
-    return any(
-        pc.any(pc.starts_with(table[name], '="')).as_py()
-        for table in accepted.values()
-        for name in table.column_names
-        if name.endswith("_id")
-    )
 
 
 def _times_held(sample: FileSample) -> str:

@@ -112,7 +112,11 @@ def run_promote(
         *refuse_policy(gates, approval),
         *_changed_sign_off(report.with_name(SIGN_OFF), entries, facts),
     )
-    verdicts = _verdicts(entries, candidate)
+    verdicts = tuple(
+        each.facts["verdict"]
+        for each in entries
+        if each.kind == "verdict" and each.facts["bundle_digest"] == candidate.digest
+    )
     agreed = (*facts.caveats, *(() if signed is None else signed[1].conditions), *conditions)
     evidence: dict[str, Any] = {
         "reason": reason,
@@ -275,14 +279,6 @@ def _refuse(
         refusals=refusals,
         verdicts=tuple(evidence.get("verdicts", ())),
         receipt=str(entry.anchor),
-    )
-
-
-def _verdicts(entries: Sequence[Entry], candidate: Candidate) -> tuple[str, ...]:
-    return tuple(
-        each.facts["verdict"]
-        for each in entries
-        if each.kind == "verdict" and each.facts["bundle_digest"] == candidate.digest
     )
 
 
