@@ -7,6 +7,8 @@ allows nothing but this script and style, by their hashes.
 from collections import Counter
 from collections.abc import Sequence
 
+import pandas as pd
+
 from kyc_ml.display import GLOSSARY, template_environment
 from kyc_ml.registry import Entry, SignOff, is_among
 from kyc_ml.validation.check import FAMILIES
@@ -20,11 +22,10 @@ from kyc_ml.validation.report.numbers import (
     write_minute,
     write_number,
 )
-from kyc_ml.validation.report.permission import say_asked, valid_until, view_permitted
 from kyc_ml.validation.report.portfolio import (
+    periods_of,
     say_finding,
     say_level,
-    view_periods,
     view_tiers,
 )
 from kyc_ml.validation.report.view import (
@@ -60,6 +61,7 @@ def render_report(
     )
     style += environment.get_template("report.css.j2").render()
     script = environment.get_template("report.js.j2").render()
+    until = pd.Timestamp(report.created_at) + pd.Timedelta(days=report.policy.report_valid_days)
     ran = {result.check.family for result in report.results}
     sign_off = None if signed is None else SignOff.from_facts(signed.facts)
     owned = {} if sign_off is None else {each.id: each for each in sign_off.findings}
@@ -84,16 +86,17 @@ def render_report(
         ],
         absent=[each for each in report.results if each.verdict == "not_applicable"],
         report=report,
-        valid_until=valid_until(report),
+        valid_until=write_day(until.isoformat(), report),
         families={key: title for key, title in FAMILIES.items() if key in ran},
         counts_of=lambda results: Counter(each.verdict for each in results),
         level=say_level(report, naming),
         shortened=_shortened,
         own_trainer=is_among(report.validator, model.trainer.split(", ")),
         tiers=view_tiers(report, naming),
-        periods=view_periods(report),
-        asked=say_asked(report, signed, language),
-        permitted=view_permitted(report, signed, naming),
+        periods=periods_of(report),
+        titles=lambda verdict: [
+            naming.say(each.check.title) for each in report.results if each.verdict == verdict
+        ],
         verdicts=VERDICTS,
         tiles=view_tiles(report, previous, naming),
         findings=[
