@@ -145,10 +145,7 @@ def run_concentration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApp
 
 
 def _in_force(rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame:
-    """Count each tier in force: what set it, and the outcomes expected and observed.
-
-    The last step that changed a row's tier has set it; the model where no step did.
-    """
+    """Count the tiers in force by the last step that set them, and the outcomes by tier."""
     grades, size = rows.grades, len(names)
     steps = {
         "by_override": grades.tier != grades.before,
