@@ -16,6 +16,7 @@ from kyc_ml.validation.report.changes import find_changes
 from kyc_ml.validation.report.inline import source_hash
 from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import (
+    write_bounds,
     write_change,
     write_day,
     write_interval,
@@ -31,7 +32,10 @@ from kyc_ml.validation.report.portfolio import (
 from kyc_ml.validation.report.view import (
     VERDICTS,
     anchor_of,
-    view_figure,
+    gates_of,
+    mark_of,
+    say_value,
+    severity_of,
     view_plots,
     view_table,
     view_tiles,
@@ -77,9 +81,11 @@ def render_report(
         number=write_number,
         interval=write_interval,
         difference=write_change,
-        figures_of=lambda result: [
-            view_figure(figure, result.gates, naming) for figure in result.figures
-        ],
+        gates_of=gates_of,
+        severity_of=severity_of,
+        mark_of=mark_of,
+        bounds=write_bounds,
+        value=lambda figure: say_value(figure, language),
         plots_of=lambda result: list(view_plots(result, naming)),
         tables_of=lambda result: [
             view_table(table, result.check.id, naming) for table in result.tables
