@@ -55,7 +55,6 @@ def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     rows = evidence.current
     drawn = _ranking(evidence, settings)
     prevalence = float(rows.target.mean())
-
     precision = drawn["average_precision"]
     curve = _thin_to_the_head(compute_precision_recall(rows.target, rows.evaluated_margin))
     return Outcome(
