@@ -60,7 +60,7 @@ def render_report(
     model = report.model
     label = f"v{model.version}" if model.version else model.digest[:12]
     style = environment.get_template("style.css.j2").render(
-        running=f"{word('internal_short', language)} · {model.name} {label}",
+        running=word("internal_short", language) + f" · {model.name} {label}",
         page=word("page", language),
     )
     style += environment.get_template("report.css.j2").render()
