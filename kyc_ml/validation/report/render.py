@@ -12,6 +12,7 @@ import pandas as pd
 from kyc_ml.display import GLOSSARY, template_environment
 from kyc_ml.registry import Entry, SignOff, is_among
 from kyc_ml.validation.check import FAMILIES
+from kyc_ml.validation.report import view
 from kyc_ml.validation.report.changes import find_changes
 from kyc_ml.validation.report.inline import source_hash
 from kyc_ml.validation.report.naming import Naming
@@ -28,17 +29,6 @@ from kyc_ml.validation.report.portfolio import (
     say_finding,
     say_level,
     view_tiers,
-)
-from kyc_ml.validation.report.view import (
-    VERDICTS,
-    anchor_of,
-    gates_of,
-    mark_of,
-    say_value,
-    severity_of,
-    view_plots,
-    view_table,
-    view_tiles,
 )
 from kyc_ml.validation.report.words import word
 from kyc_ml.validation.result import Report
@@ -76,19 +66,19 @@ def render_report(
         name=naming.value,
         day=lambda text: write_day(text, report),
         minute=lambda text: write_minute(text, report),
-        anchor_of=anchor_of,
+        anchor_of=view.anchor_of,
         plain=naming.say,
         number=write_number,
         interval=write_interval,
         difference=write_change,
-        gates_of=gates_of,
-        severity_of=severity_of,
-        mark_of=mark_of,
+        gates_of=view.gates_of,
+        severity_of=view.severity_of,
+        mark_of=view.mark_of,
         bounds=write_bounds,
-        value=lambda figure: say_value(figure, language),
-        plots_of=lambda result: list(view_plots(result, naming)),
+        value=lambda figure: view.say_value(figure, language),
+        plots_of=lambda result: list(view.view_plots(result, naming)),
         tables_of=lambda result: [
-            view_table(table, result.check.id, naming) for table in result.tables
+            view.view_table(table, result.check.id, naming) for table in result.tables
         ],
         absent=[each for each in report.results if each.verdict == "not_applicable"],
         report=report,
@@ -103,8 +93,8 @@ def render_report(
         titles=lambda verdict: [
             naming.say(each.check.title) for each in report.results if each.verdict == verdict
         ],
-        verdicts=VERDICTS,
-        tiles=view_tiles(report, previous, naming),
+        verdicts=view.VERDICTS,
+        tiles=view.view_tiles(report, previous, naming),
         findings=[
             (each, say_finding(each, report, naming), owned.get(each.id))
             for each in sorted(report.findings, key=lambda each: each.severity != "red")
