@@ -6,7 +6,6 @@ from typing import Final
 
 from kyc_ml.config import (
     AlertsConfig,
-    Key,
     LimitsConfig,
     RunConfig,
     Section,
@@ -14,6 +13,7 @@ from kyc_ml.config import (
     SourceMapping,
     list_keys,
 )
+from kyc_ml.display import template_environment
 from kyc_ml.errors import ConfigError, hint
 
 KINDS: Final = {
@@ -53,22 +53,10 @@ def run_keys(name: str | None, *, kind: str) -> list[SectionKeys]:
 
 def run_key_page() -> str:
     """Write all keys of all kinds of files as Markdown."""
-    lines = [
-        "# Keys of the configuration files",
-        "",
-        "Written by `kyc-ml config --markdown`; do not edit. `kyc-ml config selection` shows one",
-        "section, `kyc-ml config --file limits` those of another kind of file.",
-        "",
-        "A key that is left out takes its default; a section left out, the defaults of all its",
-        "keys, and so does `{}` where none is required. A key that is not here is an error.",
-        "`!include FILE` is replaced by the content of that file.",
-        "",
-    ]
-    for kind, title in KINDS.items():
-        lines += [f"## {title}", ""]
-        for table in _tables(kind):
-            lines += _page_of(table)
-    return "\n".join(lines)
+    environment = template_environment().overlay(autoescape=False)
+    chapters = {title: _tables(kind) for kind, title in KINDS.items()}
+    page = environment.get_template("keys.md.j2")
+    return page.render(chapters=chapters, say_places=say_places).removesuffix("\n")
 
 
 def say_places(table: SectionKeys) -> str:
@@ -139,21 +127,3 @@ def _near(name: str, known: list[str]) -> str:
     """Suggest a whole path, or where a bare name belongs."""
     full = [each for each in known if each.rpartition(".")[2] == name]
     return f" (did you mean {' or '.join(map(repr, full[:3]))}?)" if full else hint(name, known)
-
-
-def _page_of(table: SectionKeys) -> list[str]:
-    heading = [] if table.paths == ("",) else [f"### `{say_places(table)}`", ""]
-    return [
-        *heading,
-        table.summary,
-        "",
-        "| key | takes | range | default | meaning |",
-        "|---|---|---|---|---|",
-        *(_row(key) for key in table.keys),
-        "",
-    ]
-
-
-def _row(key: Key) -> str:
-    cells = (f"`{key.name}`", key.kind, key.bounds, key.default, key.meaning)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

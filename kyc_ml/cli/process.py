@@ -138,13 +138,7 @@ def _lasting(stream: TextIO | None, output: _Output) -> TextIO:
 
 
 class _Output(io.RawIOBase):
-    """A descriptor that accepts what is written even after its reader has gone.
-
-    Attributes
-    ----------
-    refused : str
-        Why the device did not take something; empty for a closed pipe, which is not a fault.
-    """
+    """A descriptor that accepts what is written even after its reader has gone."""
 
     def __init__(self, number: int) -> None:
         self._number = number

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
+from kyc_ml.config.text import read_packaged
 from kyc_ml.errors import hint
 
 REGION_AND_CITY: Final = (
@@ -15,46 +17,6 @@ OFFSET: Final = r"[+-](0\d|1[0-4])(:?[0-5]\d)?"
 """Regular expression of an offset from UTC; no clock on earth is further off than 14 hours."""
 ABBREVIATION: Final = r"([A-Z]{3,5}([+-]?\d[\d:]*)?|[A-Z]{3,4}\d[A-Z]{3,4}|Etc/\S+)"
 """Regular expression of a zone's short name, such as CST: each is the name of several zones."""
-_MEANT: Final = {
-    "CST": ("Asia/Shanghai", "America/Chicago"),
-    "BST": ("Europe/London", "Asia/Dhaka"),
-    "IST": ("Asia/Kolkata", "Europe/Dublin", "Asia/Jerusalem"),
-    "AST": ("Asia/Riyadh", "America/Halifax"),
-    "EST": ("America/New_York", "Australia/Sydney"),
-    "PST": ("America/Los_Angeles", "Asia/Manila"),
-    "MST": ("America/Denver", "Asia/Kuala_Lumpur"),
-    "SST": ("Asia/Singapore", "Pacific/Pago_Pago"),
-    "GMT": ("UTC", "Europe/London"),
-    "Z": ("UTC",),
-    "UTC": ("UTC",),
-    "ZULU": ("UTC",),
-    "CET": ("Europe/Berlin",),
-    "EET": ("Europe/Helsinki",),
-    "HKT": ("Asia/Hong_Kong",),
-    "HONGKONG": ("Asia/Hong_Kong",),
-    "JST": ("Asia/Tokyo",),
-    "PRC": ("Asia/Shanghai",),
-    "ROC": ("Asia/Taipei",),
-    "SINGAPORE": ("Asia/Singapore",),
-}
-_CITIES: Final = {
-    -8: "America/Los_Angeles",
-    -7: "America/Denver",
-    -6: "America/Chicago",
-    -5: "America/New_York",
-    -3: "America/Sao_Paulo",
-    0: "UTC",
-    1: "Europe/Berlin",
-    2: "Europe/Helsinki",
-    3: "Asia/Riyadh",
-    4: "Asia/Dubai",
-    5: "Asia/Tashkent",
-    7: "Asia/Bangkok",
-    8: "Asia/Shanghai",
-    9: "Asia/Tokyo",
-    10: "Australia/Brisbane",
-}
-"""A zone at a fixed number of hours from UTC, as an example."""
 
 
 def zone_fault(name: str, known: Collection[str]) -> str | None:
@@ -75,10 +37,11 @@ def zone_fault(name: str, known: Collection[str]) -> str | None:
     if name in {"UTC", "Etc/UTC"} or (listed and name in known):
         return None
     said = f"{name!r} is not an IANA time zone"
-    if name.upper() in _MEANT:
-        return f"{said}: write {' or '.join(_MEANT[name.upper()])}"
+    content = read_packaged(Path(__file__).with_suffix(".yaml"))
+    if name.upper() in content["meant"]:
+        return f"{said}: write {' or '.join(content['meant'][name.upper()])}"
     hours = _hours(name)
-    city = _CITIES.get(8 if hours is None else hours, "Asia/Shanghai")
+    city = content["cities"].get(8 if hours is None else hours, "Asia/Shanghai")
     sound = [each for each in known if re.fullmatch(REGION_AND_CITY, each)]
     near = hint(name, sound) if "/" in name and not name.startswith("Etc/") else ""
     return said + (near or f": write a region and city, such as {city}")

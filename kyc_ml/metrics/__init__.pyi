@@ -44,10 +44,8 @@ from .cost import compute_savings as compute_savings
 from .curves import compute_precision_recall as compute_precision_recall
 from .curves import compute_roc as compute_roc
 from .curves import compute_score_distribution as compute_score_distribution
-from .discrimination import PartialAuc as PartialAuc
 from .discrimination import average_precision_interval as average_precision_interval
 from .discrimination import ks_statistic as ks_statistic
-from .discrimination import partial_auc as partial_auc
 from .fairness import Fairness as Fairness
 from .fairness import compute_fairness as compute_fairness
 from .grades import binomial_p as binomial_p

@@ -1,7 +1,5 @@
 """How well a score separates positives from negatives."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn.metrics import roc_curve
 
@@ -57,43 +55,6 @@ def ks_statistic(target: Floats, score: Floats) -> float:
     Source: Kolmogorov 1933 and Smirnov 1948.
     """
     return ranking.ks(*_corners(target, score)) if _both(target) else np.nan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartialAuc:
-    """Area under the first piece of the ROC curve.
-
-    Attributes
-    ----------
-    raw : float
-        In [0, max_fpr].
-    standardised : float
-        McClish's: 0.5 by chance, 1 for a perfect score.
-    """
-
-    raw: float
-    standardised: float
-
-
-def partial_auc(target: Floats, score: Floats, *, max_fpr: float) -> PartialAuc:
-    """Compute the area under the ROC curve up to a false-positive rate.
-
-    Few institutions can review more than a few of a hundred rows: the rest of the curve says
-    nothing of use. NaN where a class has no rows.
-
-    Source: McClish 1989, Medical Decision Making 9, 190-195.
-
-    Parameters
-    ----------
-    max_fpr : float, in (0, 1]
-    """
-    if not 0.0 < max_fpr <= 1.0:
-        raise ValueError(f"partial_auc: max_fpr must be in (0, 1], got {max_fpr}")
-    if not _both(target):
-        return PartialAuc(raw=np.nan, standardised=np.nan)
-    raw = ranking.partial_auc_of_ranks(*_corners(target, score), max_fpr=max_fpr)
-    scaled = ranking.standardise_partial_auc(raw, max_fpr=max_fpr)
-    return PartialAuc(raw=raw, standardised=scaled)
 
 
 def _both(target: Floats) -> bool:

@@ -1,6 +1,5 @@
 """Fairness of flags and probabilities between groups of customers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,7 +52,6 @@ def compute_fairness(
     fewest: int = 1,
     draws: int = 500,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Fairness:
     """Compare selection, error rates and calibration of groups, with intervals.
 
@@ -105,9 +103,7 @@ def compute_fairness(
     value = rates(np.ones(target.size, np.int64))
     for rate, groups_of_it in enough.items():
         value[RATES.index(rate), ~groups_of_it] = np.nan
-    drawn = bootstrap(
-        lambda times: rates(times).ravel(), groups, draws=draws, seed=seed, progress=progress
-    )
+    drawn = bootstrap(lambda times: rates(times).ravel(), groups, draws=draws, seed=seed)
     low, high = percentile_interval(drawn)
     rows, positives = np.bincount(place, minlength=k), np.bincount(place[target == 1], minlength=k)
     table = pd.DataFrame(

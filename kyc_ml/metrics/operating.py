@@ -1,6 +1,5 @@
 """A score in use: at a frozen threshold, and at what can be reviewed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +11,7 @@ from kyc_ml.metrics.arrays import Floats, Ints, Mask
 from kyc_ml.metrics.capacity import CapturedPositives, ReviewQueue
 from kyc_ml.metrics.clustering import dependence
 from kyc_ml.metrics.intervals import jeffreys_interval
-from kyc_ml.metrics.resampling import Strata, bootstrap, percentile_interval
+from kyc_ml.metrics.resampling import bootstrap, percentile_interval
 
 RANKING_FIGURES: Final = ("auc", "gini", "ks", "average_precision", "recall_at_fpr", "partial_auc")
 """Figures of `compute_ranking_figures`."""
@@ -189,8 +188,6 @@ def compute_operating_points(
     end_day: int | None = None,
     draws: int = 500,
     seed: int = 0,
-    strata: Strata | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Compute precision and recall at many capacities, each day's highest scores first.
 
@@ -236,9 +233,7 @@ def compute_operating_points(
 
     whole = np.ones(target.size, np.int64)
     value = figures(whole)
-    drawn = bootstrap(
-        figures, groups[order], draws=draws, seed=seed, strata=strata, progress=progress
-    )
+    drawn = bootstrap(figures, groups[order], draws=draws, seed=seed)
     low, high = percentile_interval(drawn)
     k = per_day.size
     return pd.DataFrame(
@@ -263,8 +258,6 @@ def compute_ranking_figures(
     max_fpr: float = 0.05,
     draws: int = 500,
     seed: int = 0,
-    strata: Strata | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Compute ranking figures with percentile intervals at 95 % over draws of customers.
 
@@ -304,9 +297,7 @@ def compute_ranking_figures(
             ]
         )
 
-    drawn = bootstrap(
-        figures, groups[order], draws=draws, seed=seed, strata=strata, progress=progress
-    )
+    drawn = bootstrap(figures, groups[order], draws=draws, seed=seed)
     low, high = percentile_interval(drawn)
     return pd.DataFrame(
         {

@@ -1,8 +1,6 @@
 """The bootstrap over customers: whole customers are drawn, all their rows with them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,49 +9,12 @@ import pandas as pd
 from kyc_ml.metrics.arrays import Floats, Ints, Names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strata:
-    """Customers in the order of their strata, within which they are drawn."""
-
-    customers: Ints
-    """int64 array, one a customer."""
-    first: Ints
-    size: Ints
-    """`first` and `size`: int64 arrays, one a customer; of each place in `customers`: where its
-    stratum begins, and how many it holds."""
-
-    @classmethod
-    def of(cls, groups: Ints, labels: npt.ArrayLike) -> Self:
-        """Put customers in order.
-
-        `groups`: int64 array of shape (n,); the customer of each row; see `draw_customers`.
-        `labels`: array of shape (n,); the stratum of each row, such as its segment.
-        Raises ValueError if a customer is in two strata, or a number has no row.
-        """
-        stratum = np.asarray(pd.factorize(np.asarray(labels), use_na_sentinel=False)[0])
-        n = int(groups.max()) + 1 if groups.size else 0
-        found = np.full(n, -1, np.int64)
-        found[groups] = stratum
-        split = int(np.unique(groups[found[groups] != stratum]).size)
-        rowless = int((found < 0).sum())
-        if split or rowless:
-            raise ValueError(
-                f"strata: each customer must be in one stratum, got {split} in several and "
-                f"{rowless} without a row: use a label that is the customer's own, and numbers "
-                "of `number_customers`"
-            )
-        count = np.bincount(found)
-        first = np.cumsum(count) - count
-        order = np.argsort(found, kind="stable")
-        return cls(customers=order, first=first[found[order]], size=count[found[order]])
-
-
 def number_customers(customers: Names) -> Ints:
     """Assign each customer a number from 0, in the order of names, whatever the order of rows."""
     return np.asarray(pd.factorize(customers, sort=True)[0], dtype=np.int64)
 
 
-def draw_customers(groups: Ints, rng: np.random.Generator, strata: Strata | None = None) -> Ints:
+def draw_customers(groups: Ints, rng: np.random.Generator) -> Ints:
     """Draw as many customers as there are, with replacement.
 
     Rows of one customer are not independent: drawn apart, they would make intervals too narrow.
@@ -65,8 +26,6 @@ def draw_customers(groups: Ints, rng: np.random.Generator, strata: Strata | None
     groups : int64 array of shape (n,)
         The customer of each row, as a number from 0; each number up to the highest counts as
         a customer.
-    strata : Strata, optional
-        Each stratum then keeps its number of customers in every draw.
 
     Returns
     -------
@@ -81,13 +40,8 @@ def draw_customers(groups: Ints, rng: np.random.Generator, strata: Strata | None
     n = int(groups.max()) + 1 if groups.size else 0
     if not n:
         return np.zeros(0, np.int64)
-    if strata is None:
-        drawn = rng.integers(n, size=n)
-    else:
-        within = (rng.random(n) * strata.size).astype(np.int64)
-        drawn = strata.customers[strata.first + within]
     # looked up in half the memory: of a million customers, the look-up takes a third of the time
-    times = np.bincount(drawn, minlength=n).astype(np.int32)[groups]
+    times = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.int32)[groups]
     return times.astype(np.int64)
 
 
@@ -102,7 +56,6 @@ def bootstrap(
     *,
     draws: int,
     seed: int,
-    strata: Strata | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Floats:
     """Compute figures of many draws of customers, one draw in memory at a time.
@@ -132,7 +85,7 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     found = []
     for number in range(draws):
-        found.append(np.asarray(figures(draw_customers(groups, rng, strata)), dtype=np.float64))
+        found.append(np.asarray(figures(draw_customers(groups, rng)), dtype=np.float64))
         if progress is not None:
             progress(number + 1, draws)
     return np.array(found)

@@ -12,6 +12,7 @@ from kyc_ml.validation import Text, texts_of
 _CONTENT: Final[dict[str, Any]] = read_packaged(Path(__file__).with_name("nights.yaml"))
 TEXTS: Final = texts_of(_CONTENT["texts"])
 NAMES: Final = texts_of(_CONTENT["names"])
+OF_LIMITS: Final[Mapping[str, str]] = _CONTENT["limits"]
 GUARANTEE: Final = Text(**_CONTENT["guarantee"]).fill(measured=_CONTENT["measured"])
 
 

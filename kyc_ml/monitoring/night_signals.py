@@ -9,7 +9,7 @@ import pandas as pd
 
 from kyc_ml.contract import CASES
 from kyc_ml.monitoring.figures import day_shares
-from kyc_ml.monitoring.found import Finding
+from kyc_ml.monitoring.found import OF_LIMITS, Finding
 from kyc_ml.monitoring.nights import LATE, PUBLISHED, REFUSED, SERVED
 from kyc_ml.scoring import HOUR
 
@@ -19,21 +19,6 @@ _LINE: Final = re.compile(
     re.MULTILINE,
 )
 """How the line of a limit begins: its name, the table, and the column where there is one."""
-_CODES: Final[Mapping[str, str]] = {
-    "magnitude": "data.unit",
-    "missing": "data.empty",
-    "empty": "data.stale",
-    "stale": "data.stale",
-    "business_date": "data.stale",
-    "arrivals": "data.incomplete",
-    "lost_rows": "data.incomplete",
-    "repeated": "data.repeated",
-    "mixture": "data.recoded",
-    "late_share": "data.late",
-    "unknown_customers_share": "data.population",
-    "unknown_categories_share": "data.new_category",
-    "quarantined_share": "data.quarantine",
-}
 _OF_ROW: Final = {"mixture", "magnitude", "missing"}
 _FORM: Final = "form of customer_id"
 _NEW: Final = 0.01
@@ -79,7 +64,7 @@ def _named(
     """Return the line of each limit in a text, by code and subject."""
     found: dict[tuple[str, str], str] = {}
     for match in _LINE.finditer(text):
-        code = _CODES.get(match["limit"])
+        code = OF_LIMITS.get(match["limit"])
         if code is None:
             continue
         column = (match["column"] or match["other"] or "") if match["limit"] in _OF_ROW else ""

@@ -50,7 +50,13 @@ def make_run_record(
             "data_digest": digest_together(tables.digests),
         },
         tables={
-            "quality": _quality_of_parts(trained),
+            "quality": pd.DataFrame(
+                [
+                    {"who": who, "part": part, **quality.as_dict()}
+                    for who, parts in trained.quality.items()
+                    for part, quality in parts.items()
+                ]
+            ),
             "parts": trained.parts,
             "tiers": tiers,
             "importance": trained.importance,
@@ -110,16 +116,6 @@ def _metrics(trained: Trained, seconds: Mapping[str, float]) -> dict[str, float]
         "train/trees": trained.best_round,
         **{f"seconds/{stage}": spent for stage, spent in seconds.items()},
     }
-
-
-def _quality_of_parts(trained: Trained) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"who": who, "part": part, **quality.as_dict()}
-            for who, parts in trained.quality.items()
-            for part, quality in parts.items()
-        ]
-    )
 
 
 def _parts(trained: Trained, bundle: Bundle) -> tuple[LoggedPart, ...]:

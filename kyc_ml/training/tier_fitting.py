@@ -226,10 +226,7 @@ def mature_rows(
 def _out_of_fold_rows(
     bundle: Bundle, tables: ContractedTables, policy: TierPolicy, *, reporter: ProgressReporter
 ) -> tuple[FitRows, pd.Timestamp, pd.Timestamp]:
-    """Predict the rows of a cross-validated training by the models of its folds.
-
-    Returns `since, until`.
-    """
+    """Predict the rows of a cross-validated training by the models of its folds; since, until."""
     found = list_fold_rows(bundle, tables)
     if found.difference:
         reporter.warning(found.difference)

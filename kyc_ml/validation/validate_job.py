@@ -168,10 +168,7 @@ def _require_another(
 
 
 def _command(asked: ValidationRequest, rows: ChosenPart, as_of: pd.Timestamp, check: str) -> str:
-    """Return the command that makes the report again or, with the id of a check, that check alone.
-
-    Rows and dates are written out, so that it gives the same also when newer data has arrived.
-    """
+    """Return the command that makes the report, or one check, again; dates are written out."""
     options = {
         "--source": asked.source,
         "--data": asked.data,

@@ -17,7 +17,6 @@ from kyc_ml.metrics import (
     threshold_at_fpr,
 )
 from kyc_ml.metrics.discrimination import recall_at_fpr
-from kyc_ml.metrics.resampling import Strata
 
 
 @st.composite
@@ -158,8 +157,5 @@ def test_draws_of_one_class_are_left_out_and_counted():
     target, score = np.array([1.0, 0, 0, 0]), np.array([0.9, 0.1, 0.3, 0.2])
     table = compute_ranking_figures(target, score, groups=np.arange(4), draws=200)
     assert 100 < table["draws"][0] < 160  # a positive is drawn in 1 - (3/4)^4 of them
-    strata = Strata.of(np.arange(4), target)
-    table = compute_ranking_figures(target, score, groups=np.arange(4), draws=200, strata=strata)
-    assert (table["draws"] == 200).all()
     one_class = compute_ranking_figures(np.zeros(4), score, groups=np.arange(4), draws=5)
     assert one_class[["value", "low", "high"]].isna().all(axis=None)

@@ -12,7 +12,6 @@ from kyc_ml.metrics import (
     number_customers,
     percentile_interval,
 )
-from kyc_ml.metrics.resampling import Strata
 
 
 @given(names=st.lists(st.sampled_from("abcdef"), max_size=40), seed=st.integers(0, 99))
@@ -42,35 +41,6 @@ def test_customers_are_drawn_evenly():
     assert np.abs(mean - 1.0).max() < 5 * np.sqrt(1 / 2000)
 
 
-# --- strata -------------------------------------------------------------------------------
-
-
-@given(
-    names=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=40), seed=st.integers(0, 99)
-)
-def test_every_stratum_keeps_its_number_of_customers(names, seed):
-    groups = number_customers(np.array(names, dtype=object))
-    labels = np.where(np.isin(names, list("abc")), "x", "y")
-    strata = Strata.of(groups, labels)
-    times = draw_customers(groups, np.random.default_rng(seed), strata)
-    for label in ("x", "y"):
-        here = np.unique(groups[labels == label], return_index=True)[1]
-        assert times[labels == label][here].sum() == here.size
-
-
-def test_customers_of_a_stratum_are_drawn_evenly():
-    groups = np.arange(40)
-    strata = Strata.of(groups, np.repeat(["x", "y", None], [5, 5, 30]))
-    rng = np.random.default_rng(0)
-    mean = np.mean([draw_customers(groups, rng, strata) for _ in range(4000)], axis=0)
-    assert np.abs(mean - 1.0).max() < 5 * np.sqrt(1 / 4000)
-
-
-def test_a_customer_cannot_be_in_two_strata_nor_have_no_row():
-    with pytest.raises(ValueError, match=r"1 in .*\b1\b"):
-        Strata.of(np.array([0, 0, 2]), np.array(["x", "y", "y"]))
-
-
 # --- many draws ---------------------------------------------------------------------------
 
 
@@ -83,18 +53,6 @@ def test_draws_of_a_mean_spread_as_its_standard_error_does():
     assert drawn.std() == pytest.approx(values.std() / np.sqrt(400), rel=0.05)
     low, high = percentile_interval(drawn)
     assert (high - low)[0] == pytest.approx(2 * 1.96 * drawn.std(), rel=0.05)
-
-
-def test_strata_hold_what_they_fix():
-    groups, label = np.arange(60), np.repeat([0.0, 1.0], 30)
-    share = bootstrap(
-        lambda times: [(times * label).sum() / times.sum()],
-        groups,
-        draws=50,
-        seed=0,
-        strata=Strata.of(groups, label),
-    )
-    assert (share == 0.5).all()
 
 
 def test_a_seed_gives_the_same_draws_and_progress_is_told():

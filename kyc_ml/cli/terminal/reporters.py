@@ -61,8 +61,7 @@ def _console(*, stderr: bool = False, width: int | None = None) -> Console:
 
 
 def _translated(sheet: Sheet) -> Sheet:
-    """Return a sheet in the language of the terminal: title, headings, and facts of a summary."""
-    # cells under headings stay as they are: they hold data and names that users look up
+    """Return a sheet in the language of the terminal; cells under headings are data and stay."""
     return replace(
         sheet,
         title=translate(sheet.title),
@@ -114,9 +113,7 @@ class Terminal(ProgressReporter):
         self._tasks: dict[str, TaskID] = {}
 
     def _results(self) -> Console:
-        """Choose where results go."""
-        # where both streams are terminals it is the console of the progress: it alone knows how
-        # many lines to leave untouched when it draws the bar again
+        """Choose where results go: the console of the progress alone can draw its bar again."""
         if not sys.stdout.isatty():
             return _console(width=_WIDTH_WITHOUT_TERMINAL)
         return self._err if self._err.is_terminal else _console()

@@ -10,26 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import logit
 
-from kyc_ml.display.plots.style import (
-    GRID,
-    INK,
-    LOWERS,
-    MODEL,
-    MUTED,
-    OTHER,
-    PAPER,
-    RAISES,
-    SMALL,
-    finish,
-    legend_above,
-    log_odds_axis,
-    new_figure,
-    percent_axis,
-    scale_rates,
-)
+from kyc_ml.display.plots import style
 from kyc_ml.metrics import Floats
 
-_BOTH: Final = ((MODEL, "o"), (OTHER, "D"))
+_BOTH: Final = ((style.MODEL, "o"), (style.OTHER, "D"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +47,7 @@ def plot_reliabilities(bins: pd.DataFrame) -> Figure:
     `bins`: DataFrame[model, bin, n, mean_proba, event_rate, ci_low, ci_high]; of one model or two,
     the last the one to look at.
     """
-    figure, axes = new_figure()
+    figure, axes = style.new_figure()
     parts = list(bins.groupby("model", sort=False))
     layers = []
     for (name, part), (colour, marker) in zip(parts, _BOTH[len(parts) - 1 :: -1], strict=False):
@@ -78,8 +62,8 @@ def plot_reliabilities(bins: pd.DataFrame) -> Figure:
     axes.set_xlabel("mean predicted probability")
     axes.set_ylabel("observed rate, 95% interval")
     draw_reliability(axes, layers, equal="predicted = observed", none="bin without a positive")
-    legend_above(axes, coloured=False)
-    return finish(figure)
+    style.legend_above(axes, coloured=False)
+    return style.finish(figure)
 
 
 def draw_reliability(
@@ -89,14 +73,20 @@ def draw_reliability(
     across = np.concatenate([layer.at for layer in layers])
     up = np.concatenate([layer.heights for layer in layers])
     ends = [layer.whiskers or (layer.heights, layer.heights) for layer in layers]
-    left, floor = scale_rates(
+    left, floor = style.scale_rates(
         axes, across, np.concatenate([up, *(high for _, high in ends)]), zero=bool((up == 0).any())
     )
     if floor and (up == 0).any():  # a separate strip: its height is not a rate
-        axes.axhspan(axes.get_ylim()[0], floor * 1.5, color=GRID, alpha=0.5, linewidth=0)
+        axes.axhspan(axes.get_ylim()[0], floor * 1.5, color=style.GRID, alpha=0.5, linewidth=0)
     line = [max(axes.get_xlim()[0], axes.get_ylim()[0]), axes.get_xlim()[1]]
     axes.plot(
-        line, line, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1, label=equal or None
+        line,
+        line,
+        color=style.MUTED,
+        linewidth=0.8,
+        linestyle=(0, (2, 2)),
+        zorder=1,
+        label=equal or None,
     )
     for layer, (low, high) in zip(layers, ends, strict=True):
         x, y = np.maximum(layer.at, left), np.maximum(layer.heights, floor)
@@ -110,7 +100,7 @@ def draw_reliability(
         )  # fmt: skip
         if empty.any():
             axes.plot(
-                x[empty], y[empty], "v", markerfacecolor=PAPER, markeredgecolor=layer.colour,
+                x[empty], y[empty], "v", markerfacecolor=style.PAPER, markeredgecolor=layer.colour,
                 markersize=5.5, clip_on=False, label=none or None,
             )  # fmt: skip
             none = ""  # named once
@@ -128,13 +118,13 @@ def plot_score_distribution(
     `cut_offs`: mapping of tier to its lowest probability; each is marked with a line; tiers that
     start at 0 or 1 have none.
     """
-    figure, axes = new_figure()
+    figure, axes = style.new_figure()
     marks = {name: at for name, at in (cut_offs or {}).items() if 0.0 < at < 1.0}
-    colours = {"negative": LOWERS, "positive": RAISES}
+    colours = {"negative": style.LOWERS, "positive": style.RAISES}
     lines = {"negative": "--", "positive": "-"}
     for label, part in bins.groupby("label", sort=True):
         edges = logit(np.append(part["low"].to_numpy(), part["high"].to_numpy()[-1]))
-        colour = colours.get(str(label), MUTED)
+        colour = colours.get(str(label), style.MUTED)
         share = part["share"].to_numpy()
         axes.stairs(share, edges, fill=True, color=colour, alpha=0.18, linewidth=0)
         axes.stairs(
@@ -146,28 +136,28 @@ def plot_score_distribution(
             label=f"{label} rows",
         )
     places = logit(np.concatenate([bins["low"], bins["high"], list(marks.values())]))
-    log_odds_axis(axes, places)
+    style.log_odds_axis(axes, places)
     axes.set_ylim(0, 1.08 * float(bins["share"].max()) if len(bins) else 1.0)
     _mark_cut_offs(axes, marks)
     axes.set_xlabel("predicted probability (axis of log-odds)")
     axes.set_ylabel("share of the rows of a label")
-    percent_axis(axes, "y")
-    legend_above(axes, lift=26 if marks else 0)
-    return finish(figure)
+    style.percent_axis(axes, "y")
+    style.legend_above(axes, lift=26 if marks else 0)
+    return style.finish(figure)
 
 
 def _mark_cut_offs(axes: Axes, marks: Mapping[str, float]) -> None:
     """Draw a line where each tier begins, and its name above, in two lines by turns."""
     for number, (name, at) in enumerate(sorted(marks.items(), key=lambda mark: mark[1])):
         place = float(logit(at))
-        axes.axvline(place, color=INK, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+        axes.axvline(place, color=style.INK, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
         axes.annotate(
             str(name).replace("_", " "),
             (place, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(0, 2 + 11 * (number % 2)),
             textcoords="offset points",
-            fontsize=SMALL - 0.5,
+            fontsize=style.SMALL - 0.5,
             ha="center",
             va="bottom",
             annotation_clip=False,

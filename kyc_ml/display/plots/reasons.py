@@ -7,18 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from kyc_ml.display.plots.style import (
-    FAMILIES,
-    MUTED,
-    SIZE,
-    SMALL,
-    finish,
-    format_rate,
-    in_two_lines,
-    label_rows,
-    new_figure,
-    percent_axis,
-)
+from kyc_ml.display.plots import style
 
 _TOP_FEATURES: Final = 15
 
@@ -32,32 +21,32 @@ def plot_importance(table: pd.DataFrame) -> Figure:
         Share of the total contribution, of all features; the strongest 15 are drawn.
     """
     shown = table.nlargest(_TOP_FEATURES, "share").iloc[::-1]
-    figure, axes = new_figure(size=(SIZE[0], 0.9 + 0.34 * max(len(shown), 5)))
+    figure, axes = style.new_figure(size=(style.SIZE[0], 0.9 + 0.34 * max(len(shown), 5)))
     place = np.arange(len(shown))
     own = shown["family"].astype(str)
     # the strongest families have a colour each, and no two the same; further ones are grey
     strongest = own.iloc[::-1].drop_duplicates()
-    colour = dict.fromkeys(own, MUTED) | dict(zip(strongest, FAMILIES, strict=False))
+    colour = dict.fromkeys(own, style.MUTED) | dict(zip(strongest, style.FAMILIES, strict=False))
     axes.barh(place, shown["share"], height=0.68, color=[colour[name] for name in own])
-    label_rows(axes, place, [in_two_lines(str(name), 36) for name in shown["feature"]])
-    axes.tick_params(axis="y", labelsize=SMALL - 1)
+    style.label_rows(axes, place, [style.in_two_lines(str(name), 36) for name in shown["feature"]])
+    axes.tick_params(axis="y", labelsize=style.SMALL - 1)
     for y, share in zip(place, shown["share"], strict=True):
         axes.annotate(
-            format_rate(share),
+            style.format_rate(share),
             (share, y),
             xytext=(3, 0),
             textcoords="offset points",
-            fontsize=SMALL - 1,
-            color=MUTED,
+            fontsize=style.SMALL - 1,
+            color=style.MUTED,
             va="center",
         )
     axes.set_xlim(0, 1.22 * float(shown["share"].max()) if len(shown) else 1.0)
     axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("share of the total gain")
-    percent_axis(axes, "x")
+    style.percent_axis(axes, "x")
     handles = [Patch(color=colour[name], label=name.replace("_", " ")) for name in strongest]
     figure.legend(
-        handles=handles, loc="outside upper left", frameon=False, fontsize=SMALL - 0.5,
+        handles=handles, loc="outside upper left", frameon=False, fontsize=style.SMALL - 0.5,
         handlelength=1.0, ncols=3,
     )  # fmt: skip
-    return finish(figure)
+    return style.finish(figure)

@@ -6,22 +6,12 @@ from dataclasses import replace
 from typing import Final
 
 from kyc_ml.contract import ACCOUNTS, CUSTOMERS, REVIEWS, TRANSACTIONS
+from kyc_ml.onboarding.proposal import vocabulary as v
 from kyc_ml.onboarding.proposal.codes import positives
 from kyc_ml.onboarding.proposal.guesses import AttributeGuess, AttributeKind, TableProposal
 from kyc_ml.onboarding.proposal.numbers import read_number
 from kyc_ml.onboarding.proposal.samples import ColumnSample, Engine, FileSample
 from kyc_ml.onboarding.proposal.times import read_time
-from kyc_ml.onboarding.proposal.vocabulary import (
-    KINDS,
-    LABEL,
-    LABEL_TIME,
-    ROLES,
-    content,
-    means,
-    name_score,
-    note,
-    words,
-)
 from kyc_ml.storage import quote_name
 
 TAKING: Final = (TRANSACTIONS, CUSTOMERS, ACCOUNTS, REVIEWS)
@@ -33,7 +23,7 @@ _APART: Final = 0.8
 """Difference of filled shares between both labels above which a column reveals the label."""
 _FEW_LATER: Final = 0.01
 """Share of rows with a later date that may be wrong clocks (convention)."""
-_LABELS: Final = (LABEL, LABEL_TIME, "outcome", "typology")
+_LABELS: Final = (v.LABEL, v.LABEL_TIME, "outcome", "typology")
 
 
 def add_attributes(
@@ -109,7 +99,7 @@ def _kind(column: ColumnSample) -> tuple[AttributeKind, str] | None:
     when = read_time(column, named=0.3)
     if when is not None and not when.doubt:
         return "date", f"CAST({when.sql} AS DATE)"
-    code = words("attribute_codes") & {*column.normal.split("_")} or column.normal.endswith("码")
+    code = v.words("attribute_codes") & {*column.normal.split("_")} or column.normal.endswith("码")
     number = None if code else read_number(column)
     if number is not None and not number.doubt:
         return "number", number.sql
@@ -119,18 +109,18 @@ def _kind(column: ColumnSample) -> tuple[AttributeKind, str] | None:
 
 def _is_identifier(column: ColumnSample) -> bool:
     ids = any(
-        name_score(role, column.normal) >= 0.6
-        for role in (*(each for each in ROLES if each.endswith("_id")), "document_number")
+        v.name_score(role, column.normal) >= 0.6
+        for role in (*(each for each in v.ROLES if each.endswith("_id")), "document_number")
     )
     named = re.search(r"(^|_)(id|no|name|phone|address|email|uuid|key)$", column.normal)
     chinese = re.search(r"姓名|名称|地址|电话|手机|邮箱|编号$|号$|号码$", column.normal)
-    who = (ids and KINDS.search(column.normal) is None) or bool(named) or bool(chinese)
+    who = (ids and v.KINDS.search(column.normal) is None) or bool(named) or bool(chinese)
     return who and column.distinct > 2
 
 
 def _names(column: ColumnSample) -> tuple[str, str]:
     """Return a noun phrase in English, and one in Chinese where the words are known."""
-    known: dict[str, str] = content("words")["attribute_names"]
+    known: dict[str, str] = v.content("words")["attribute_names"]
     if column.normal.isascii():
         chinese = {english: word for word, english in known.items()}
         return column.normal, chinese.get(column.normal, "")
@@ -141,7 +131,7 @@ def _unit(column: ColumnSample, sql: str) -> str:
     parts = {*column.normal.split("_")}
 
     def named(key: str) -> bool:
-        known = words(f"attribute_{key}")
+        known = v.words(f"attribute_{key}")
         return any(w in parts or (not w.isascii() and w in column.normal) for w in known)
 
     if named("days"):
@@ -159,9 +149,9 @@ def _unit(column: ColumnSample, sql: str) -> str:
 
 def _doubt(sample: FileSample, column: ColumnSample, label: str) -> str:
     """Explain why a column may reveal the label: by its name or by its missing values."""
-    named = any(name_score(role, column.normal) >= 0.6 for role in _LABELS)
-    if named or any(means(word, words("known_later")) for word in column.normal.split("_")):
-        return note("later_by_name")
+    named = any(v.name_score(role, column.normal) >= 0.6 for role in _LABELS)
+    if named or any(v.means(word, v.words("known_later")) for word in column.normal.split("_")):
+        return v.note("later_by_name")
     if label:
         filled = f"nullif(trim({column.text}), '') IS NOT NULL"
         bad, good = sample.engine.one(
@@ -170,7 +160,7 @@ def _doubt(sample: FileSample, column: ColumnSample, label: str) -> str:
             f"FROM {quote_name(sample.name)}"
         )
         if abs(float(bad or 0.0) - float(good or 0.0)) >= _APART:  # type: ignore[arg-type]
-            return note("filled_with_label")
+            return v.note("filled_with_label")
     return ""
 
 
@@ -186,4 +176,4 @@ def _later(engine: Engine, made: TableProposal, sql: str) -> str:
     share = float(later or 0.0)  # type: ignore[arg-type]
     if share <= _FEW_LATER:
         return ""
-    return note("later_than_row", share=share)
+    return v.note("later_than_row", share=share)

@@ -83,11 +83,7 @@ def _first(reads: list[str]) -> str:
 def _choose(
     engine: Engine, rows: str, forms: list[Form], used: list[int]
 ) -> tuple[list[int], list[str], list[str]]:
-    """Choose between orders of day and month by the values that only one of them reads.
-
-    Returns `kept`: forms to read by.
-    Returns `doubts, torn`: orders that no value decides; orders that values decide both ways.
-    """
+    """Return forms to read by, orders that no value decides, and orders decided both ways."""
     kept = [n for n in used if not forms[n].order]
     doubts, torn, open_ = [], [], []
     orders = set()

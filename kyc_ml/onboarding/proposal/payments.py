@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from kyc_ml.contract import TRANSACTIONS
+from kyc_ml.onboarding.proposal import vocabulary as v
 from kyc_ml.onboarding.proposal.columns import guess_column, identifier_sql, time_guess
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.onboarding.proposal.money import PaymentColumns, add_money
@@ -13,18 +14,6 @@ from kyc_ml.onboarding.proposal.owners import BankOwners, find_owner, identify_c
 from kyc_ml.onboarding.proposal.roles import RolePart, RoleParts, cast_parts, missed_parts
 from kyc_ml.onboarding.proposal.samples import Engine, FileSample, contained
 from kyc_ml.onboarding.proposal.times import read_clock, with_clock
-from kyc_ml.onboarding.proposal.vocabulary import (
-    CLOCK,
-    CREDIT,
-    DEBIT,
-    DURATION,
-    PAYEE,
-    PAYER,
-    file_score,
-    name_score,
-    note,
-    words,
-)
 
 _OVERLAP: Final = 0.2
 """Share of payees that also pay, above which both sides are customers (convention)."""
@@ -36,15 +25,15 @@ def choose_payments(engine: Engine) -> tuple[FileSample, RoleParts] | None:
     best: tuple[float, FileSample, RoleParts] | None = None
     for sample in engine.samples:
         parts = cast_parts(sample, TRANSACTIONS)
-        money = parts.get("amount") or parts.get(DEBIT) or parts.get(CREDIT)
-        whose = parts.get("customer_id") or parts.get("account_id") or parts.get(PAYER)
+        money = parts.get("amount") or parts.get(v.DEBIT) or parts.get(v.CREDIT)
+        whose = parts.get("customer_id") or parts.get("account_id") or parts.get(v.PAYER)
         time = parts.get("event_time")
         if money is None or whose is None or time is None:
             continue
         each = sample.rows / max(whose.column.distinct, 1)
         score = money.score + whose.score + time.score + math.log10(max(each, 1.0))
-        score += file_score(TRANSACTIONS, sample.normal) + 0.2 * len(parts)
-        lends = any(name_score(DURATION, column.normal) >= 0.7 for column in sample.columns)
+        score += v.file_score(TRANSACTIONS, sample.normal) + 0.2 * len(parts)
+        lends = any(v.name_score(v.DURATION, column.normal) >= 0.7 for column in sample.columns)
         # one booking per customer is unusual, and a loan is not a booking
         score -= (1.0 if whose.column.unique else 0.0) + (3.0 if lends else 0.0)
         if best is None or score > best[0]:
@@ -58,7 +47,7 @@ def propose_payments(sample: FileSample, parts: RoleParts) -> PaymentColumns:
     """Write the transactions table."""
     parts = _with_identifier(sample, _with_counterparty(sample, _with_twin(sample, parts)))
     customer, account = parts.get("customer_id"), parts.get("account_id")
-    payer, payee = parts.get(PAYER), parts.get(PAYEE)
+    payer, payee = parts.get(v.PAYER), parts.get(v.PAYEE)
     two_sided = payer is not None and payee is not None and _both_ours(sample, payer, payee)
     accounts = [part.column for part in (account or payer,) if part is not None]
     if two_sided and payee is not None:
@@ -77,23 +66,23 @@ def propose_payments(sample: FileSample, parts: RoleParts) -> PaymentColumns:
 def _with_twin(sample: FileSample, parts: RoleParts) -> RoleParts:
     """Take two columns with the same name as the two sides of a payment, in the file's order."""
     account = parts.get("account_id")
-    if account is None or {PAYER, PAYEE, "counterparty_id"} & set(parts):
+    if account is None or {v.PAYER, v.PAYEE, "counterparty_id"} & set(parts):
         return parts
     twins = [c for c in sample.columns if c.normal == f"{account.column.normal}_1"]
     if not twins or "customer_id" in parts:
         return parts
     rest = {role: part for role, part in parts.items() if role != "account_id"}
     payee = RolePart(column=twins[0], score=account.score)
-    return {**rest, PAYER: account, PAYEE: payee}
+    return {**rest, v.PAYER: account, v.PAYEE: payee}
 
 
 def _with_counterparty(sample: FileSample, parts: RoleParts) -> RoleParts:
     """Take a second account column as the counterparty, if no other column fits."""
-    if {"counterparty_id", PAYEE} & set(parts) or not {"account_id", "customer_id"} & set(parts):
+    if {"counterparty_id", v.PAYEE} & set(parts) or not {"account_id", "customer_id"} & set(parts):
         return parts
     used = {part.column.name for part in parts.values()}
     for column in sample.columns:
-        if column.normal in words("weak_counterparties") and column.name not in used:
+        if column.normal in v.words("weak_counterparties") and column.name not in used:
             return {**parts, "counterparty_id": RolePart(column=column, score=0.5)}
     return parts
 
@@ -143,10 +132,10 @@ def _two_sided(
         )
         owner = payer_owner = "booking_customer"
         files = (sample.name, name)
-        notes.append(note("other_banks", file=name))
+        notes.append(v.note("other_banks", file=name))
     table = TableProposal(name=TRANSACTIONS, rows=rows, files=files, notes=notes)
-    table.notes.append(note("two_bookings"))
-    shown = note("payees_pay", payer=payer.column.name, payee=payee.column.name)
+    table.notes.append(v.note("two_bookings"))
+    shown = v.note("payees_pay", payer=payer.column.name, payee=payee.column.name)
     certainty = certainty_of(min(payer.score, payee.score))
     table.add(
         Guess("transaction_id", "booking_id", certainty, shown),
@@ -168,7 +157,7 @@ def _two_sided(
 
 def _one_sided(sample: FileSample, parts: RoleParts, bank: BankOwners) -> PaymentColumns:
     owned = find_owner(bank, sample, TRANSACTIONS)
-    payer = parts.get(PAYER)
+    payer = parts.get(v.PAYER)
     if owned is None and payer is not None:
         customer, rows, score = payer.column.sql, sample.sql, payer.score
         files: tuple[str, ...] = (sample.name,)
@@ -187,11 +176,11 @@ def _one_sided(sample: FileSample, parts: RoleParts, bank: BankOwners) -> Paymen
     if part is not None and key == identifier_sql(part.column):
         table.add(guess_column(sample, TRANSACTIONS, "transaction_id", part))
     else:
-        table.add(Guess("transaction_id", key, "guess", note("numbered")))
+        table.add(Guess("transaction_id", key, "guess", v.note("numbered")))
     table.add(Guess("customer_id", customer, certainty_of(score), evidence))
     if "account_id" in parts:
         table.add(guess_column(sample, TRANSACTIONS, "account_id", parts["account_id"]))
-    other = parts.get("counterparty_id") or parts.get(PAYEE)
+    other = parts.get("counterparty_id") or parts.get(v.PAYEE)
     if other is not None:
         table.add(guess_column(sample, TRANSACTIONS, "counterparty_id", other))
     return PaymentColumns(
@@ -209,20 +198,20 @@ def _identifier(sample: FileSample, parts: RoleParts) -> tuple[str, str, list[st
     part = parts.get("transaction_id")
     if part is not None and (part.column.unique or part.score >= 0.75):
         return identifier_sql(part.column), sample.sql, []
-    money = parts.get("amount") or parts.get(DEBIT) or parts[CREDIT]
+    money = parts.get("amount") or parts.get(v.DEBIT) or parts[v.CREDIT]
     # a customer that comes from a join is not a column of the file itself
     inner = ", ".join(
         dict.fromkeys(
             each.column.sql
             for role, each in parts.items()
-            if role in {"customer_id", "account_id", PAYER, PAYEE, "event_time"}
+            if role in {"customer_id", "account_id", v.PAYER, v.PAYEE, "event_time"}
         )
     )
     numbered = (
         f"(SELECT *, concat_ws('-', {inner},\nrow_number() OVER (PARTITION BY {inner} "
         f"ORDER BY {money.column.sql})) AS numbered_id FROM {sample.sql})"
     )
-    return "numbered_id", numbered, [note("numbered_note")]
+    return "numbered_id", numbered, [v.note("numbered_note")]
 
 
 def _common(engine: Engine, made: PaymentColumns) -> None:
@@ -242,14 +231,14 @@ def _common(engine: Engine, made: PaymentColumns) -> None:
 def _time(sample: FileSample, parts: RoleParts) -> Guess:
     part = parts["event_time"]
     guess = time_guess("event_time", part)
-    clock = parts.get(CLOCK)
+    clock = parts.get(v.CLOCK)
     if part.time is None or clock is None or not part.time.daily:
         return guess
     sql = read_clock(clock.column)
     both = None if sql is None else with_clock(part.column, part.time, sql)
     if both is None:
         return guess
-    shown = note("two_times", day=part.column.name, clock=clock.column.name, form=both.form)
+    shown = v.note("two_times", day=part.column.name, clock=clock.column.name, form=both.form)
     return Guess("event_time", both.sql, guess.certainty, shown, (part.time.sql,))
 
 

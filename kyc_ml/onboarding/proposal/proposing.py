@@ -1,6 +1,6 @@
 """A source mapping proposed from a folder of unknown files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -163,7 +163,12 @@ def propose_source(
             span=draft.span,
             snapshot=draft.snapshot,
             kind=draft.kind,
-            quoted=_are_quoted(accepted),
+            quoted=any(
+                pc.any(pc.starts_with(table[name], '="')).as_py()
+                for table in accepted.values()
+                for name in table.column_names
+                if name.endswith("_id")
+            ),
         )
     return proposal, accepted
 
@@ -307,7 +312,6 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
 
 def _profile_of_flagged(draft: _Draft, sample: FileSample, parts: RoleParts) -> None:
     """Take the other columns of a file of flags for profiles, where no file holds any."""
-    # customers are also scored on days without a review, on which a review's columns are missing
     if CUSTOMERS in draft.tables or draft.span is None:
         return
     rest = {role: part for role, part in parts.items() if role not in {LABEL, LABEL_TIME}}
@@ -385,15 +389,6 @@ def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
     nearest = min(lacking, key=lambda table: len(lacking[table]))
     missing = ", ".join(lacking[nearest])
     return note("lacks" if missing else "no_customers", table=nearest, missing=missing)
-
-
-def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
-    return any(
-        pc.any(pc.starts_with(table[name], '="')).as_py()
-        for table in accepted.values()
-        for name in table.column_names
-        if name.endswith("_id")
-    )
 
 
 def _times_held(sample: FileSample) -> str:

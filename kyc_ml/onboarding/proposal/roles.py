@@ -5,25 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kyc_ml.contract import CONTRACT
+from kyc_ml.onboarding.proposal import vocabulary as v
 from kyc_ml.onboarding.proposal.codes import positives, translate
 from kyc_ml.onboarding.proposal.numbers import read_number, why_no_number
 from kyc_ml.onboarding.proposal.samples import ColumnSample, FileSample, words_held
 from kyc_ml.onboarding.proposal.times import TimeReading, read_clock, read_time, why_no_time
-from kyc_ml.onboarding.proposal.vocabulary import (
-    ALSO,
-    COUNTRY_CODES,
-    CREDIT,
-    CURRENCY,
-    CURRENCY_CODES,
-    DEBIT,
-    HOLDS,
-    KINDS,
-    file_score,
-    helping_roles,
-    name_score,
-    names_key,
-    note,
-)
 
 _SPOKEN: Final = 0.6
 """Score from which a name is reported if its values cannot be read (convention)."""
@@ -56,7 +42,7 @@ def cast_parts(sample: FileSample, table: str) -> dict[str, RolePart]:
     """Assign the best column to each role of a contracted table; no column has two roles."""
     offers = []
     for place, column in enumerate(sample.columns):
-        for role in dict.fromkeys((*CONTRACT[table].names, *helping_roles(table))):
+        for role in dict.fromkeys((*CONTRACT[table].names, *v.helping_roles(table))):
             part = _try_role(sample, table, role, column)
             if part is not None:
                 offers.append((-part.score, place, role, part))
@@ -72,7 +58,7 @@ def cast_parts(sample: FileSample, table: str) -> dict[str, RolePart]:
             cast["event_time"] = only
     if table == "transactions":
         missed = missed_parts(sample, table, cast)
-        wanted = ["event_time", *([] if {DEBIT, CREDIT} & set(cast) else ["amount"])]
+        wanted = ["event_time", *([] if {v.DEBIT, v.CREDIT} & set(cast) else ["amount"])]
         cast |= {role: missed[role] for role in wanted if role in missed}
     return cast
 
@@ -82,10 +68,10 @@ def missed_parts(sample: FileSample, table: str, cast: RoleParts) -> dict[str, R
     taken = {part.column.name for part in cast.values()}
     found: dict[str, RolePart] = {}
     for role in CONTRACT[table].names:
-        if role in cast or HOLDS[role] not in {"time", "number"}:
+        if role in cast or v.HOLDS[role] not in {"time", "number"}:
             continue
-        why = why_no_time if HOLDS[role] == "time" else why_no_number
-        named = [(name_score(role, c.normal), c) for c in sample.columns if c.name not in taken]
+        why = why_no_time if v.HOLDS[role] == "time" else why_no_number
+        named = [(v.name_score(role, c.normal), c) for c in sample.columns if c.name not in taken]
         for score, column in sorted(named, key=lambda pair: -pair[0]):
             reason = why(column) if score >= _SPOKEN else ""
             if reason:
@@ -97,14 +83,14 @@ def missed_parts(sample: FileSample, table: str, cast: RoleParts) -> dict[str, R
 
 
 def _try_role(sample: FileSample, table: str, role: str, column: ColumnSample) -> RolePart | None:
-    roles = (role, *ALSO.get(table, {}).get(role, ()))
-    score = max(name_score(each, column.normal) for each in roles)
+    roles = (role, *v.ALSO.get(table, {}).get(role, ()))
+    score = max(v.name_score(each, column.normal) for each in roles)
     first = role == _FIRST_KEY[table]
     if column.normal in _BARE_KEYS and first and column.unique:
-        score = 0.7 if file_score(table, sample.normal) else 0.5
+        score = 0.7 if v.file_score(table, sample.normal) else 0.5
     if score < LEAST or not column.distinct:
         return None
-    holds = HOLDS[role]
+    holds = v.HOLDS[role]
     if holds == "time":
         reading = read_time(column, named=score, birth=role == "birth_date",
                             expiry=role == "document_expiry")  # fmt: skip
@@ -124,18 +110,18 @@ def _holds(column: ColumnSample, kind: str) -> bool:  # noqa: PLR0911
         case "identifier":
             return _is_identifier(column)
         case "number":
-            key = column.unique and names_key(column.normal)
+            key = column.unique and v.names_key(column.normal)
             return read_number(column) is not None and not key
         case "country":
             two = column.shortest == column.longest == 2
-            return column.family == "text" and (two or bool(words_held(column, COUNTRY_CODES)))
+            return column.family == "text" and (two or bool(words_held(column, v.COUNTRY_CODES)))
         case "clock":
             return read_clock(column) is not None
         case "currency":
             return _is_currency(column)
         case "direction":
             # "type" fits many roles, so that the codes decide
-            named = "type" not in column.normal and name_score("direction", column.normal) >= 0.7
+            named = "type" not in column.normal and v.name_score("direction", column.normal) >= 0.7
             known = bool(codes) and len(translate("direction", codes)) == len(codes)
             return (named and 0 < len(codes) <= 4) or known
         case "customer_type":
@@ -152,10 +138,10 @@ def _holds(column: ColumnSample, kind: str) -> bool:  # noqa: PLR0911
 
 def _only_time(sample: FileSample, taken: set[str]) -> RolePart | None:
     """Find the one column without a known word whose values are times; None if several are."""
-    others = [role for role, holds in HOLDS.items() if holds == "time" and role != "event_time"]
+    others = [role for role, holds in v.HOLDS.items() if holds == "time" and role != "event_time"]
     found = []
     for column in sample.columns:
-        other = any(name_score(role, column.normal) >= LEAST for role in (*others, "resolved"))
+        other = any(v.name_score(role, column.normal) >= LEAST for role in (*others, "resolved"))
         if column.name in taken or other or not column.distinct:
             continue
         reading = read_time(column, named=0.0)
@@ -164,7 +150,7 @@ def _only_time(sample: FileSample, taken: set[str]) -> RolePart | None:
     if len(found) != 1:
         return None
     column, reading = found[0]
-    doubt = "; ".join(filter(None, (note("unnamed_time"), reading.doubt)))
+    doubt = "; ".join(filter(None, (v.note("unnamed_time"), reading.doubt)))
     return RolePart(column=column, score=LEAST, time=replace(reading, doubt=doubt))
 
 
@@ -172,14 +158,14 @@ def _is_identifier(column: ColumnSample) -> bool:
     fractional = column.family in {"float", "decimal"} and column.whole < 1.0
     timed = column.family in {"date", "naive", "instant", "boolean"}
     distinct = column.distinct > 2 and positives(column) is None
-    return distinct and not (fractional or timed or KINDS.search(column.normal))
+    return distinct and not (fractional or timed or v.KINDS.search(column.normal))
 
 
 def _is_currency(column: ColumnSample) -> bool:
     if not column.codes:  # more of them than are named
-        named = name_score(CURRENCY, column.normal) >= _SPOKEN
+        named = v.name_score(v.CURRENCY, column.normal) >= _SPOKEN
         return named and column.family == "text" and 1 < column.distinct <= _MOST_CURRENCIES
     return all(
-        (len(code) == 3 and code.isalpha() and code.isascii()) or code.lower() in CURRENCY_CODES
+        (len(code) == 3 and code.isalpha() and code.isascii()) or code.lower() in v.CURRENCY_CODES
         for code in column.codes
     )

@@ -10,19 +10,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kyc_ml import contract as c
 from kyc_ml.config import SourceMapping, Unit
-from kyc_ml.contract import (
-    ADVERSE_OUTCOMES,
-    CASES,
-    CUSTOMER_ID,
-    CUSTOMERS,
-    EVENT_TIME,
-    KNOWN_AT,
-    OUTCOME,
-    REVIEWS,
-    TRANSACTION_ID,
-    TRANSACTIONS,
-)
 from kyc_ml.onboarding.proposal.dating import delay_days
 from kyc_ml.onboarding.proposal.families import ColumnFamily, items_of, weigh_families
 from kyc_ml.onboarding.proposal.guesses import MappingProposal
@@ -72,7 +61,7 @@ def run_files(
     files = []
     for unit in _units(columns, proposal):
         families = weigh_families(columns, unit=unit, items=items, attributes=mapping.attributes)
-        trainable = CASES in columns
+        trainable = c.CASES in columns
         text = _write(proposal, accepted, unit, families, items, trainable=trainable)
         files.append(
             RunFile(
@@ -106,24 +95,24 @@ def tiers_text(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> s
 
 
 def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
-    if CASES not in accepted:
+    if c.CASES not in accepted:
         return None
-    of_bookings = TRANSACTION_ID in accepted[CASES].column_names
-    order = (REVIEWS, TRANSACTIONS) if of_bookings else (REVIEWS, CUSTOMERS, TRANSACTIONS)
+    of_bookings = c.TRANSACTION_ID in accepted[c.CASES].column_names
+    order = (c.REVIEWS, c.TRANSACTIONS) if of_bookings else (c.REVIEWS, c.CUSTOMERS, c.TRANSACTIONS)
     name = next((each for each in order if each in accepted), None)
     if name is None:
         return None
     rows = accepted[name]
-    by_customer = name == TRANSACTIONS and not of_bookings
-    many = len(rows[CUSTOMER_ID].unique()) if by_customer else rows.num_rows
+    by_customer = name == c.TRANSACTIONS and not of_bookings
+    many = len(rows[c.CUSTOMER_ID].unique()) if by_customer else rows.num_rows
     found = _adverse(accepted)
     return found / many if 0 < found <= _MOST_ADVERSE * many else None
 
 
 def _adverse(accepted: Mapping[str, pa.Table]) -> int:
-    if CASES not in accepted:
+    if c.CASES not in accepted:
         return 0
-    found = pc.is_in(accepted[CASES][OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
+    found = pc.is_in(accepted[c.CASES][c.OUTCOME], value_set=pa.array(c.ADVERSE_OUTCOMES))
     return int(pc.sum(found).as_py() or 0)
 
 
@@ -134,14 +123,14 @@ def _rounded(rate: float) -> float:
 def _units(columns: Mapping[str, tuple[str, ...]], proposal: MappingProposal) -> list[Unit]:
     """Choose the units: fraud if payments have labels, risk if customers have labels."""
     units: list[Unit] = []
-    cases = columns.get(CASES, ())
-    if TRANSACTIONS in columns and (TRANSACTION_ID in cases or not cases):
+    cases = columns.get(c.CASES, ())
+    if c.TRANSACTIONS in columns and (c.TRANSACTION_ID in cases or not cases):
         units.append("fraud")
-    sound = {TRANSACTIONS, CUSTOMERS, REVIEWS} & set(columns)
+    sound = {c.TRANSACTIONS, c.CUSTOMERS, c.REVIEWS} & set(columns)
     if sound and cases:
-        outcome = proposal.tables[CASES].columns["outcome"].sql
+        outcome = proposal.tables[c.CASES].columns["outcome"].sql
         fraud_only = outcome == "'confirmed_fraud'"
-        if REVIEWS in columns or not (TRANSACTION_ID in cases and fraud_only):
+        if c.REVIEWS in columns or not (c.TRANSACTION_ID in cases and fraud_only):
             units.append("risk")
     return units
 
@@ -201,7 +190,7 @@ def _dataset(proposal: MappingProposal, accepted: Mapping[str, pa.Table], unit: 
         return _piece("horizon_of_cases", days=horizon)
     if _one_review_day(accepted):
         return _piece("one_review_day")
-    return _piece("horizon", days=365 if REVIEWS in proposal.tables else 60)
+    return _piece("horizon", days=365 if c.REVIEWS in proposal.tables else 60)
 
 
 def _as_of(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> str | None:
@@ -211,37 +200,37 @@ def _as_of(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> str |
             proposal.snapshot + timedelta(days=1), time(0, 0, 1), ZoneInfo(proposal.timezone)
         )
         return f"{known.astimezone(UTC) + timedelta(days=1):%Y-%m-%d}"
-    if REVIEWS not in accepted:
+    if c.REVIEWS not in accepted:
         return None
-    times = [pc.max(accepted[REVIEWS][EVENT_TIME]).as_py()]
-    times += [pc.max(accepted[CASES][KNOWN_AT]).as_py()] if CASES in accepted else []
+    times = [pc.max(accepted[c.REVIEWS][c.EVENT_TIME]).as_py()]
+    times += [pc.max(accepted[c.CASES][c.KNOWN_AT]).as_py()] if c.CASES in accepted else []
     last = max((time for time in times if time is not None), default=None)
     return None if last is None else f"{last + timedelta(days=1):%Y-%m-%d}"
 
 
 def _one_review_day(accepted: Mapping[str, pa.Table]) -> bool:
-    if REVIEWS not in accepted or not accepted[REVIEWS].num_rows:
+    if c.REVIEWS not in accepted or not accepted[c.REVIEWS].num_rows:
         return False
-    return len(accepted[REVIEWS][EVENT_TIME].unique()) == 1
+    return len(accepted[c.REVIEWS][c.EVENT_TIME].unique()) == 1
 
 
 def _teaches(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> bool:
     """Return whether a panel is so long that its training part has adverse outcomes."""
-    if proposal.span is None or CASES not in accepted:
+    if proposal.span is None or c.CASES not in accepted:
         return False
     begun, last = (each.date() for each in proposal.span)
     # each of the three later parts is preceded by a horizon, and so are the labels of training
     known = last - timedelta(days=_LATER_PARTS * (_PANEL_PART + _HORIZONS["panel"]))
-    cases = accepted[CASES]
-    adverse = cases.filter(pc.is_in(cases[OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES)))
+    cases = accepted[c.CASES]
+    adverse = cases.filter(pc.is_in(cases[c.OUTCOME], value_set=pa.array(c.ADVERSE_OUTCOMES)))
     # a customer whose outcome is known at the first review is left out
     first = begun + timedelta(days=2)
-    return any(first < each.date() <= known for each in adverse[KNOWN_AT].to_pylist() if each)
+    return any(first < each.date() <= known for each in adverse[c.KNOWN_AT].to_pylist() if each)
 
 
 def _splits(proposal: MappingProposal, accepted: Mapping[str, pa.Table], unit: Unit) -> str:
     days, fraud = _days(proposal), unit == "fraud"
-    few = REVIEWS in accepted and accepted[REVIEWS].num_rows < _FEW_REVIEWS
+    few = c.REVIEWS in accepted and accepted[c.REVIEWS].num_rows < _FEW_REVIEWS
     if proposal.kind == "panel" and not few and _teaches(proposal, accepted):
         part, inner = _PANEL_PART, _HORIZONS["panel"]
         return _piece("out_of_time", part=part, test=part, embargo=0, inner=inner)
@@ -249,5 +238,5 @@ def _splits(proposal: MappingProposal, accepted: Mapping[str, pa.Table], unit: U
     if days < _FEW_DAYS or (not fraud and (few or days < _FEW_DAYS_OF_RISK)):
         return _piece("folds")
     part, test = (14, 28) if fraud and days < 240 else (30, 30)
-    inner = 1 if fraud else 60 if REVIEWS not in accepted else 365
+    inner = 1 if fraud else 60 if c.REVIEWS not in accepted else 365
     return _piece("out_of_time", part=part, test=test, embargo=7 if fraud else 0, inner=inner)

@@ -9,17 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.random import Generator
 
-from kyc_ml.contract import (
-    ACCOUNTS,
-    CASES,
-    CUSTOMER_ID,
-    CUSTOMERS,
-    EVENTS,
-    THIRD_PARTY,
-    TRANSACTION_ID,
-    TRANSACTIONS,
-    TYPOLOGY,
-)
+from kyc_ml import contract
 from kyc_ml.metrics import Ints
 from kyc_ml.onboarding.synthetic import fraud, tables
 from kyc_ml.onboarding.synthetic import vocabulary as v
@@ -121,9 +111,11 @@ def make_bank(config: BankConfig) -> SyntheticBank:
         rng=rngs["cases"],
     )
     contracted = {
-        CUSTOMERS: tables.tabulate_profiles(make_profiles(config, customers, rng=rngs["profiles"])),
-        ACCOUNTS: tables.tabulate_accounts(customers, market),
-        TRANSACTIONS: tables.tabulate_transactions(
+        contract.CUSTOMERS: tables.tabulate_profiles(
+            make_profiles(config, customers, rng=rngs["profiles"])
+        ),
+        contract.ACCOUNTS: tables.tabulate_accounts(customers, market),
+        contract.TRANSACTIONS: tables.tabulate_transactions(
             ledger,
             market,
             known=known,
@@ -131,20 +123,19 @@ def make_bank(config: BankConfig) -> SyntheticBank:
             balance=balance,
             province=locate_payments(ledger, market, whereabouts),
         ),
-        EVENTS: tables.tabulate_events(log, market),
-        THIRD_PARTY: tables.tabulate_reports(reports),
-        CASES: tables.tabulate_cases(cases),
+        contract.EVENTS: tables.tabulate_events(log, market),
+        contract.THIRD_PARTY: tables.tabulate_reports(reports),
+        contract.CASES: tables.tabulate_cases(cases),
     }
     key = {
-        TRANSACTIONS: _answer_transactions(ledger),
-        CUSTOMERS: _answer_customers(len(customers), involvement),
+        contract.TRANSACTIONS: _answer_transactions(ledger),
+        contract.CUSTOMERS: _answer_customers(len(customers), involvement),
     }
     return SyntheticBank(tables=MappingProxyType(contracted), answer_key=MappingProxyType(key))
 
 
 def _make_flows(market: Market, rngs: dict[str, Generator]) -> tuple[Ledger, EventLog, Involvement]:
-    """Draw all payments and events, in order of time."""
-    # planted payments come first; honest ones fill up to the wanted number
+    """Draw all payments in order of time: honest ones fill the planted up to the wanted number."""
     scales = make_scales(market.config, market.people)
     schemes = plan_schemes(market.config, market.people, rng=rngs["laundering"])
     schemes += plan_scatter_gathers(schemes, market.config, market.people, rng=rngs["scattering"])
@@ -174,10 +165,10 @@ def _draw_arrival(config: BankConfig, time: Ints, rng: Generator) -> Ints:
 def _answer_transactions(ledger: Ledger) -> pa.Table:
     return pa.table(
         {
-            TRANSACTION_ID: tables.label_transactions(np.arange(len(ledger))),
+            contract.TRANSACTION_ID: tables.label_transactions(np.arange(len(ledger))),
             "true_fraud": pa.array(ledger.fraud),
             "true_probability": pa.array(ledger.probability),
-            TYPOLOGY: tables.texts_of(v.TYPOLOGIES, ledger.typology),
+            contract.TYPOLOGY: tables.texts_of(v.TYPOLOGIES, ledger.typology),
             "ring_id": tables.label_rings(np.where(ledger.typology >= 0, ledger.ring, NONE)),
             "look_alike": pa.array((ledger.ring >= 0) & (ledger.typology < 0)),
         }
@@ -187,20 +178,20 @@ def _answer_transactions(ledger: Ledger) -> pa.Table:
 def _answer_customers(n: int, involvement: Involvement) -> pa.Table:
     guilty = involvement.guilty
     who = involvement.customer[guilty]
-    columns = {name: np.full(n, -1) for name in (TYPOLOGY, "start", "end")}
-    columns[TYPOLOGY][who] = involvement.typology[guilty]
+    columns = {name: np.full(n, -1) for name in (contract.TYPOLOGY, "start", "end")}
+    columns[contract.TYPOLOGY][who] = involvement.typology[guilty]
     columns["start"][who] = involvement.start[guilty]
     columns["end"][who] = involvement.end[guilty]
     probability = np.zeros(n)
     probability[involvement.customer] = involvement.probability
-    innocent = columns[TYPOLOGY] < 0
+    innocent = columns[contract.TYPOLOGY] < 0
     moments = pa.timestamp("us", tz="UTC")
     return pa.table(
         {
-            CUSTOMER_ID: tables.label_customers(np.arange(n)),
+            contract.CUSTOMER_ID: tables.label_customers(np.arange(n)),
             "true_launderer": pa.array(~innocent),
             "true_probability": pa.array(probability),
-            TYPOLOGY: tables.texts_of(v.TYPOLOGIES, columns[TYPOLOGY]),
+            contract.TYPOLOGY: tables.texts_of(v.TYPOLOGIES, columns[contract.TYPOLOGY]),
             "look_alike": pa.array(np.isin(np.arange(n), involvement.customer) & innocent),
             "start": pa.array(columns["start"], mask=innocent).cast(moments),
             "end": pa.array(columns["end"], mask=innocent).cast(moments),

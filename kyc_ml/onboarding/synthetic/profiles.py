@@ -5,25 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator
 
-from kyc_ml.contract import (
-    BIRTH_DATE,
-    CUSTOMER_ID,
-    CUSTOMER_TYPE,
-    DECLARED_INCOME,
-    DOCUMENT_EXPIRY,
-    DOCUMENT_NUMBER,
-    DOCUMENT_TYPE,
-    EVENT_TIME,
-    INDUSTRY,
-    KNOWN_AT,
-    LIST_HIT,
-    NATIONALITY,
-    ONBOARDED_AT,
-    ONBOARDING_CHANNEL,
-    PEP_STATUS,
-    RESIDENCE_COUNTRY,
-    SEGMENT,
-)
+from kyc_ml import contract as c
 from kyc_ml.metrics import Floats, Ints, Texts, Values
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
@@ -61,9 +43,9 @@ def make_profiles(config: BankConfig, customers: Customers, *, rng: Generator) -
     newest[changed] = n + np.arange(changed.size)
     corrected_rows = _pick(versions, newest[corrected])
     start = config.start_us + customers.first_day[corrected] * DAY
-    known = np.maximum(corrected_rows[KNOWN_AT].astype(np.int64), start)
-    corrected_rows[KNOWN_AT] = known + rng.integers(DAY, 90 * DAY, corrected.size)
-    corrected_rows[DECLARED_INCOME] = _vary(corrected_rows[DECLARED_INCOME], 0.5, rng)
+    known = np.maximum(corrected_rows[c.KNOWN_AT].astype(np.int64), start)
+    corrected_rows[c.KNOWN_AT] = known + rng.integers(DAY, 90 * DAY, corrected.size)
+    corrected_rows[c.DECLARED_INCOME] = _vary(corrected_rows[c.DECLARED_INCOME], 0.5, rng)
     return _append(versions, corrected_rows)
 
 
@@ -74,21 +56,21 @@ def _change(later: Columns, config: BankConfig, first_day: Ints, rng: Generator)
     day = first_day + 1 + np.floor((config.days - first_day) * rng.uniform(0.1, 0.85, n))
     at = config.start_us + day.astype(np.int64) * DAY + rng.integers(0, DAY, n)
     lag = np.where(rng.random(n) < _LATE_SHARE, rng.integers(DAY, 60 * DAY, n), 0)
-    expiry = later[DOCUMENT_EXPIRY].astype(np.int64)
-    passport = later[DOCUMENT_TYPE] == v.PASSPORT
+    expiry = later[c.DOCUMENT_EXPIRY].astype(np.int64)
+    passport = later[c.DOCUMENT_TYPE] == v.PASSPORT
     renewed = what == 0
-    numbers = later[DOCUMENT_NUMBER]
+    numbers = later[c.DOCUMENT_NUMBER]
     reissued = np.array(make_passports(n, rng=rng), dtype="U18")
     changes: Columns = {
-        EVENT_TIME: at,
-        KNOWN_AT: at + lag,
-        DOCUMENT_EXPIRY: np.where(renewed, np.maximum(expiry, at // DAY) + 3650, expiry),
-        DOCUMENT_NUMBER: np.where(renewed & passport, reissued, numbers),
-        DECLARED_INCOME: np.where(
-            what == 1, _vary(later[DECLARED_INCOME], 0.4, rng), later[DECLARED_INCOME]
+        c.EVENT_TIME: at,
+        c.KNOWN_AT: at + lag,
+        c.DOCUMENT_EXPIRY: np.where(renewed, np.maximum(expiry, at // DAY) + 3650, expiry),
+        c.DOCUMENT_NUMBER: np.where(renewed & passport, reissued, numbers),
+        c.DECLARED_INCOME: np.where(
+            what == 1, _vary(later[c.DECLARED_INCOME], 0.4, rng), later[c.DECLARED_INCOME]
         ),
-        RESIDENCE_COUNTRY: np.where(
-            what == 2, rng.integers(0, len(v.COUNTRIES), n), later[RESIDENCE_COUNTRY]
+        c.RESIDENCE_COUNTRY: np.where(
+            what == 2, rng.integers(0, len(v.COUNTRIES), n), later[c.RESIDENCE_COUNTRY]
         ),
     }
     return {**later, **changes}
@@ -98,23 +80,23 @@ def _facts(customers: Customers, rng: Generator) -> Columns:
     kind = np.where(customers.person, v.RESIDENT_ID, v.COMPANY_CODE)
     kind = np.where(customers.person & customers.foreign, v.PASSPORT, kind)
     return {
-        CUSTOMER_ID: np.arange(len(customers)),
-        EVENT_TIME: customers.onboarded,
-        KNOWN_AT: customers.onboarded,
-        CUSTOMER_TYPE: np.where(customers.person, 0, 1),
-        SEGMENT: customers.segment,
-        INDUSTRY: customers.industry,
-        RESIDENCE_COUNTRY: customers.residence,
-        NATIONALITY: np.where(customers.person, customers.nationality, -1),
-        BIRTH_DATE: customers.birth,
-        ONBOARDED_AT: customers.onboarded,
-        ONBOARDING_CHANNEL: customers.onboarding,
-        DOCUMENT_TYPE: kind,
-        DOCUMENT_NUMBER: _number_documents(kind, customers.birth, rng),
-        DOCUMENT_EXPIRY: customers.expiry,
-        DECLARED_INCOME: customers.income,
-        PEP_STATUS: customers.pep,
-        LIST_HIT: customers.listed,
+        c.CUSTOMER_ID: np.arange(len(customers)),
+        c.EVENT_TIME: customers.onboarded,
+        c.KNOWN_AT: customers.onboarded,
+        c.CUSTOMER_TYPE: np.where(customers.person, 0, 1),
+        c.SEGMENT: customers.segment,
+        c.INDUSTRY: customers.industry,
+        c.RESIDENCE_COUNTRY: customers.residence,
+        c.NATIONALITY: np.where(customers.person, customers.nationality, -1),
+        c.BIRTH_DATE: customers.birth,
+        c.ONBOARDED_AT: customers.onboarded,
+        c.ONBOARDING_CHANNEL: customers.onboarding,
+        c.DOCUMENT_TYPE: kind,
+        c.DOCUMENT_NUMBER: _number_documents(kind, customers.birth, rng),
+        c.DOCUMENT_EXPIRY: customers.expiry,
+        c.DECLARED_INCOME: customers.income,
+        c.PEP_STATUS: customers.pep,
+        c.LIST_HIT: customers.listed,
     }
 
 

@@ -6,50 +6,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from kyc_ml.contract import (
-    ACCOUNT_ID,
-    ACCOUNT_TYPE,
-    ACCOUNTS,
-    AMOUNT,
-    BALANCE,
-    BIRTH_DATE,
-    CASE_ID,
-    CASES,
-    CHANNEL,
-    CONTRACT,
-    COUNTERPARTY_ID,
-    COUNTRY,
-    CUSTOMER_ID,
-    CUSTOMER_TYPE,
-    CUSTOMERS,
-    DEVICE_ID,
-    DIRECTION,
-    DOCUMENT_EXPIRY,
-    DOCUMENT_TYPE,
-    EVENT_ID,
-    EVENT_TIME,
-    EVENT_TYPE,
-    EVENTS,
-    INDUSTRY,
-    INSTRUMENT,
-    ITEM,
-    KNOWN_AT,
-    NATIONALITY,
-    ONBOARDING_CHANNEL,
-    OUTCOME,
-    PEP_STATUS,
-    PROVIDER,
-    REGION,
-    REPORT_ID,
-    RESIDENCE_COUNTRY,
-    SEGMENT,
-    STATUS,
-    THIRD_PARTY,
-    TRANSACTION_ID,
-    TRANSACTIONS,
-    TYPOLOGY,
-    VALUE,
-)
+from kyc_ml import contract as c
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.cases import Cases
@@ -61,32 +18,32 @@ from kyc_ml.onboarding.synthetic.records import EventLog, Ledger
 from kyc_ml.onboarding.synthetic.reports import ITEMS, PROVIDERS, Reports
 
 _WORDS: Final[dict[str, tuple[str, ...]]] = {
-    CUSTOMER_TYPE: ("person", "entity"),
-    SEGMENT: v.SEGMENTS,
-    INDUSTRY: v.INDUSTRIES,
-    RESIDENCE_COUNTRY: v.COUNTRIES,
-    NATIONALITY: v.COUNTRIES,
-    ONBOARDING_CHANNEL: v.ONBOARDING_CHANNELS,
-    DOCUMENT_TYPE: v.DOCUMENT_TYPES,
-    PEP_STATUS: v.PEP_STATUSES,
+    c.CUSTOMER_TYPE: ("person", "entity"),
+    c.SEGMENT: v.SEGMENTS,
+    c.INDUSTRY: v.INDUSTRIES,
+    c.RESIDENCE_COUNTRY: v.COUNTRIES,
+    c.NATIONALITY: v.COUNTRIES,
+    c.ONBOARDING_CHANNEL: v.ONBOARDING_CHANNELS,
+    c.DOCUMENT_TYPE: v.DOCUMENT_TYPES,
+    c.PEP_STATUS: v.PEP_STATUSES,
 }
 
 
 def tabulate_profiles(profiles: Columns) -> pa.Table:
     """Write the customers table, by customer and time."""
-    order = np.lexsort([profiles[key] for key in (KNOWN_AT, EVENT_TIME, CUSTOMER_ID)])
+    order = np.lexsort([profiles[key] for key in (c.KNOWN_AT, c.EVENT_TIME, c.CUSTOMER_ID)])
     columns: dict[str, Any] = {}
     for name, column in profiles.items():
         ordered = column[order]
-        if name == CUSTOMER_ID:
+        if name == c.CUSTOMER_ID:
             columns[name] = label_customers(ordered.astype(np.int64))
         elif name in _WORDS:
             columns[name] = texts_of(_WORDS[name], ordered.astype(np.int64))
-        elif name in (BIRTH_DATE, DOCUMENT_EXPIRY):
+        elif name in (c.BIRTH_DATE, c.DOCUMENT_EXPIRY):
             columns[name] = pa.array(ordered.astype(np.int32)).cast(pa.date32())
         else:
             columns[name] = ordered
-    return _contracted(CUSTOMERS, columns)
+    return _contracted(c.CUSTOMERS, columns)
 
 
 def tabulate_accounts(customers: Customers, market: Market) -> pa.Table:
@@ -99,14 +56,14 @@ def tabulate_accounts(customers: Customers, market: Market) -> pa.Table:
     time = np.concatenate([customers.onboarded, opened, closed[shut]])
     status = np.concatenate([np.zeros(n + owner.size, dtype=np.int64), np.ones(shut.size, int)])
     columns = {
-        ACCOUNT_ID: label_accounts(account),
-        CUSTOMER_ID: label_customers(np.concatenate([np.arange(n), owner, owner[shut]])),
-        EVENT_TIME: time,
-        KNOWN_AT: time,
-        ACCOUNT_TYPE: texts_of(("current", "savings"), (account >= n).astype(np.int64)),
-        STATUS: texts_of(("open", "closed"), status),
+        c.ACCOUNT_ID: label_accounts(account),
+        c.CUSTOMER_ID: label_customers(np.concatenate([np.arange(n), owner, owner[shut]])),
+        c.EVENT_TIME: time,
+        c.KNOWN_AT: time,
+        c.ACCOUNT_TYPE: texts_of(("current", "savings"), (account >= n).astype(np.int64)),
+        c.STATUS: texts_of(("open", "closed"), status),
     }
-    return _contracted(ACCOUNTS, columns)
+    return _contracted(c.ACCOUNTS, columns)
 
 
 def tabulate_transactions(
@@ -114,37 +71,37 @@ def tabulate_transactions(
 ) -> pa.Table:
     """Write the transactions table in the order of `ledger`."""
     columns = {
-        TRANSACTION_ID: label_transactions(np.arange(len(ledger))),
-        CUSTOMER_ID: label_customers(ledger.customer),
-        EVENT_TIME: ledger.time,
-        KNOWN_AT: known,
-        AMOUNT: ledger.amount,
-        DIRECTION: texts_of(("out", "in"), ledger.incoming.astype(np.int64)),
-        BALANCE: balance,
-        ACCOUNT_ID: label_accounts(account),
-        COUNTERPARTY_ID: _label_counterparties(market, ledger.counterparty),
-        INSTRUMENT: texts_of(v.INSTRUMENTS, ledger.instrument),
-        CHANNEL: texts_of(v.CHANNELS, ledger.channel),
-        COUNTRY: texts_of(v.COUNTRIES, ledger.country),
-        REGION: texts_of(v.PROVINCES, province),
-        DEVICE_ID: _label_devices(market, ledger.device),
+        c.TRANSACTION_ID: label_transactions(np.arange(len(ledger))),
+        c.CUSTOMER_ID: label_customers(ledger.customer),
+        c.EVENT_TIME: ledger.time,
+        c.KNOWN_AT: known,
+        c.AMOUNT: ledger.amount,
+        c.DIRECTION: texts_of(("out", "in"), ledger.incoming.astype(np.int64)),
+        c.BALANCE: balance,
+        c.ACCOUNT_ID: label_accounts(account),
+        c.COUNTERPARTY_ID: _label_counterparties(market, ledger.counterparty),
+        c.INSTRUMENT: texts_of(v.INSTRUMENTS, ledger.instrument),
+        c.CHANNEL: texts_of(v.CHANNELS, ledger.channel),
+        c.COUNTRY: texts_of(v.COUNTRIES, ledger.country),
+        c.REGION: texts_of(v.PROVINCES, province),
+        c.DEVICE_ID: _label_devices(market, ledger.device),
     }
-    return _contracted(TRANSACTIONS, columns)
+    return _contracted(c.TRANSACTIONS, columns)
 
 
 def tabulate_events(log: EventLog, market: Market) -> pa.Table:
     """Write the events table in the order of `log`; events are known immediately."""
     columns = {
-        EVENT_ID: make_labels("E", np.arange(len(log)), width=9),
-        CUSTOMER_ID: label_customers(log.customer),
-        EVENT_TIME: log.time,
-        KNOWN_AT: log.time,
-        EVENT_TYPE: texts_of(v.EVENT_TYPES, log.kind),
-        DEVICE_ID: _label_devices(market, log.device),
-        CHANNEL: texts_of(v.CHANNELS, log.channel),
-        COUNTRY: texts_of(v.COUNTRIES, log.country),
+        c.EVENT_ID: make_labels("E", np.arange(len(log)), width=9),
+        c.CUSTOMER_ID: label_customers(log.customer),
+        c.EVENT_TIME: log.time,
+        c.KNOWN_AT: log.time,
+        c.EVENT_TYPE: texts_of(v.EVENT_TYPES, log.kind),
+        c.DEVICE_ID: _label_devices(market, log.device),
+        c.CHANNEL: texts_of(v.CHANNELS, log.channel),
+        c.COUNTRY: texts_of(v.COUNTRIES, log.country),
     }
-    return _contracted(EVENTS, columns)
+    return _contracted(c.EVENTS, columns)
 
 
 def tabulate_reports(reports: Reports) -> pa.Table:
@@ -152,15 +109,15 @@ def tabulate_reports(reports: Reports) -> pa.Table:
     # stable: reports of one instant keep their order
     order = np.argsort(reports.time, kind="stable")
     columns = {
-        REPORT_ID: make_labels("Q", np.arange(order.size), width=7),
-        CUSTOMER_ID: label_customers(reports.customer[order]),
-        EVENT_TIME: reports.time[order],
-        KNOWN_AT: reports.known[order],
-        PROVIDER: texts_of(PROVIDERS, reports.item[order]),
-        ITEM: texts_of(ITEMS, reports.item[order]),
-        VALUE: reports.value[order],
+        c.REPORT_ID: make_labels("Q", np.arange(order.size), width=7),
+        c.CUSTOMER_ID: label_customers(reports.customer[order]),
+        c.EVENT_TIME: reports.time[order],
+        c.KNOWN_AT: reports.known[order],
+        c.PROVIDER: texts_of(PROVIDERS, reports.item[order]),
+        c.ITEM: texts_of(ITEMS, reports.item[order]),
+        c.VALUE: reports.value[order],
     }
-    return _contracted(THIRD_PARTY, columns)
+    return _contracted(c.THIRD_PARTY, columns)
 
 
 def tabulate_cases(cases: Cases) -> pa.Table:
@@ -179,15 +136,15 @@ def tabulate_cases(cases: Cases) -> pa.Table:
     order = np.lexsort([number[row], known])
     row, known, final = row[order], known[order], final[order]
     columns = {
-        CASE_ID: make_labels("K", number[row], width=7),
-        CUSTOMER_ID: label_customers(cases.customer[row]),
-        EVENT_TIME: cases.time[row],
-        KNOWN_AT: known,
-        OUTCOME: texts_of(v.OUTCOMES, np.where(final, cases.outcome[row], v.OPEN_OUTCOME)),
-        TRANSACTION_ID: _or_none(label_transactions, cases.transaction[row]),
-        TYPOLOGY: texts_of(v.TYPOLOGIES, np.where(final, cases.typology[row], -1)),
+        c.CASE_ID: make_labels("K", number[row], width=7),
+        c.CUSTOMER_ID: label_customers(cases.customer[row]),
+        c.EVENT_TIME: cases.time[row],
+        c.KNOWN_AT: known,
+        c.OUTCOME: texts_of(v.OUTCOMES, np.where(final, cases.outcome[row], v.OPEN_OUTCOME)),
+        c.TRANSACTION_ID: _or_none(label_transactions, cases.transaction[row]),
+        c.TYPOLOGY: texts_of(v.TYPOLOGIES, np.where(final, cases.typology[row], -1)),
     }
-    return _contracted(CASES, columns)
+    return _contracted(c.CASES, columns)
 
 
 def label_customers(position: Ints) -> pa.Array:
@@ -239,7 +196,7 @@ def _or_none(label: Callable[[Ints], pa.Array], position: Ints) -> pa.Array:
 
 def _contracted(name: str, columns: Mapping[str, Any]) -> pa.Table:
     """Make a table of the contracted columns that there are, in contract order and type."""
-    contract = CONTRACT[name]
+    contract = c.CONTRACT[name]
     fields = [column.arrow for column in contract.columns if column.name in columns]
     given = (columns[field.name] for field in fields)
     arrays = [pa.array(each) if isinstance(each, np.ndarray) else each for each in given]

@@ -6,21 +6,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.metrics import (
-    Floats,
-    Ints,
-    Ranking,
-    ReviewQueue,
-    auc,
-    average_precision,
-    compare_aucs,
-    compute_costs,
-    log_losses,
-    number_customers,
-    paired_differences,
-    pays,
-    recall_at_fpr_of_ranks,
-)
+from kyc_ml import metrics
 from kyc_ml.registry import Scores
 from kyc_ml.validation.comparison.rows import LaterRows
 from kyc_ml.validation.comparison.settings import ComparisonSettings
@@ -61,19 +47,21 @@ class Figures:
         margin, proba = (values[rows.evaluated] for values in (scores.margin, scores.probability))
         target = rows.target
         self._target = target
-        self._ranking = Ranking.of(target, margin)
-        self._queue = ReviewQueue.of(margin, rows.day, end_day=rows.end_day)
+        self._ranking = metrics.Ranking.of(target, margin)
+        self._queue = metrics.ReviewQueue.of(margin, rows.day, end_day=rows.end_day)
         self._capacities = settings.capacities
-        reviewed = pays(proba, review_cost=settings.review_cost, miss_cost=settings.miss_cost)
+        reviewed = metrics.pays(
+            proba, review_cost=settings.review_cost, miss_cost=settings.miss_cost
+        )
         self._means = {
-            "log_loss": log_losses(target, proba),
+            "log_loss": metrics.log_losses(target, proba),
             "brier": (proba - target) ** 2,
-            "expected_cost": compute_costs(
+            "expected_cost": metrics.compute_costs(
                 target, reviewed, review_cost=settings.review_cost, miss_cost=settings.miss_cost
             ),
         }
 
-    def of(self, times: Ints) -> dict[str, float]:
+    def of(self, times: metrics.Ints) -> dict[str, float]:
         """Compute every figure.
 
         `times` is how often the sample contains each evaluated row; it must contain both classes.
@@ -81,9 +69,9 @@ class Figures:
         hits, false = self._ranking.found(times)
         positives = times * self._target
         return {
-            "auc": auc(hits, false),
-            "average_precision": average_precision(hits, false),
-            "recall_at_5_percent_fpr": recall_at_fpr_of_ranks(hits, false, fpr=0.05),
+            "auc": metrics.auc(hits, false),
+            "average_precision": metrics.average_precision(hits, false),
+            "recall_at_5_percent_fpr": metrics.recall_at_fpr_of_ranks(hits, false, fpr=0.05),
             **{
                 recall_name(per_day): _mean(self._queue.reviewed(per_day, times), positives)
                 for per_day in self._capacities
@@ -92,7 +80,7 @@ class Figures:
         }
 
 
-def _mean(values: Floats, weight: Floats | Ints) -> float:
+def _mean(values: metrics.Floats, weight: metrics.Floats | metrics.Ints) -> float:
     """Return a weighted mean, without BLAS: its threads cost time and may change the last bit."""
     return float((values * weight).sum() / weight.sum())
 
@@ -116,11 +104,11 @@ def compute_differences(
     everything = np.ones(rows.target.size, np.int64)
     found, before = one.of(everything), other.of(everything)
 
-    def differences(times: Ints) -> dict[str, float]:
+    def differences(times: metrics.Ints) -> dict[str, float]:
         first, second = one.of(times), other.of(times)
         return {name: first[name] - second[name] for name in first}
 
-    paired = paired_differences(
+    paired = metrics.paired_differences(
         differences,
         target=rows.target,
         customers=rows.customers,
@@ -132,11 +120,11 @@ def compute_differences(
         _line(name, before[name], value, paired.low[name], paired.high[name], method=BOOTSTRAP)
         for name, value in found.items()
     ]
-    delong = compare_aucs(
+    delong = metrics.compare_aucs(
         rows.target,
         challenger.margin[rows.evaluated],
         champion.margin[rows.evaluated],
-        number_customers(rows.customers),
+        metrics.number_customers(rows.customers),
     )
     lines.insert(
         1, _line("auc", before["auc"], found["auc"], delong.low, delong.high, method=DELONG)

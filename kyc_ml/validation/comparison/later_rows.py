@@ -109,9 +109,7 @@ def _rows_out_of_fold(
     as_of: pd.Timestamp,
     reporter: ProgressReporter,
 ) -> LaterRows:
-    """Predict the rows that both models were cross-validated on, each with its own folds."""
-    # every row is new to the model of its fold, also where the two models have different folds.
-    # Equal folds only make the paired differences less random
+    """Predict the rows both were cross-validated on, each by the fold that did not learn it."""
     found = [list_fold_rows(bundle, tables) for bundle in (challenger, champion)]
     ids = [rows.observations[OBSERVATION_ID].to_numpy(zero_copy_only=False) for rows in found]
     _, mine, theirs = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)

@@ -184,8 +184,7 @@ def _contributions(
 
 
 def _union(one: FeatureTable, other: FeatureTable) -> FeatureTable:
-    """Return the columns of `one`, then those that only `other` has."""
-    # a feature that both declare differently under one name counts once, with the value of `one`
+    """Return the columns of `one`, then those of `other` alone; under one name `one` counts."""
     mine = set(one.names)
     added = [column for column, name in enumerate(other.names) if name not in mine]
     return FeatureTable(
@@ -206,9 +205,7 @@ def _explain(
     currency: str,
     k: int,
 ) -> pd.DataFrame:
-    """Return the k features that contribute most to each move, with both models' contributions."""
-    # a feature that contributes in the other direction is not a reason: where fewer than k
-    # contribute to the move, the rest is missing
+    """Return the features that push each move most; missing where fewer than k push its way."""
     difference = added[0] - added[1]
     pushing = np.where((difference > 0) == up[:, None], difference, 0.0)
     reasons = make_reasons(

@@ -5,21 +5,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.metrics import (
-    Floats,
-    Ints,
-    bootstrap,
-    calibration_error,
-    compute_grade_calibration,
-    compute_reliability,
-    decompose_brier,
-    fit_calibration_line,
-    holm,
-    hosmer_lemeshow,
-    largest_calibration_error,
-    percentile_interval,
-    spiegelhalter,
-)
+from kyc_ml import metrics
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import (
@@ -48,7 +34,9 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
     rows = evidence.current
     whole = compare_parts(rows, [("", np.ones(rows.target.size, np.bool_))])
     ratio = whole.iloc[0]
-    line = fit_calibration_line(rows.target, rows.evaluated_probability, rows.evaluated_customers)
+    line = metrics.fit_calibration_line(
+        rows.target, rows.evaluated_probability, rows.evaluated_customers
+    )
     return Outcome(
         values={
             "o_e": Value(ratio["o_e"], ratio["low"], ratio["high"]),
@@ -69,16 +57,16 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute the reliability table and its distances."""
     rows = evidence.current
     proba = rows.evaluated_probability
-    ece = calibration_error(rows.target, proba, n_bins=settings.bins)
+    ece = metrics.calibration_error(rows.target, proba, n_bins=settings.bins)
     prevalence = float(rows.target.mean())
     return Outcome(
         values={
             "ece": ece,
-            "mce": largest_calibration_error(rows.target, proba, n_bins=settings.bins),
+            "mce": metrics.largest_calibration_error(rows.target, proba, n_bins=settings.bins),
             "ece_over_prevalence": ece / prevalence if prevalence else np.nan,
         },
         tables={
-            "reliability": compute_reliability(
+            "reliability": metrics.compute_reliability(
                 rows.target, proba, n_bins=settings.bins, groups=rows.evaluated_customers
             )
         },
@@ -88,19 +76,19 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome:
 def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Decompose the Brier score."""
     rows = evidence.current
-    parts = decompose_brier(rows.target, rows.evaluated_probability, n_bins=settings.bins)
+    parts = metrics.decompose_brier(rows.target, rows.evaluated_probability, n_bins=settings.bins)
     loss = (rows.target - rows.evaluated_probability) ** 2
 
-    def skill(times: Ints) -> Floats:
+    def skill(times: metrics.Ints) -> metrics.Floats:
         rate = float((times * rows.target).sum()) / float(times.sum())
         least = rate * (1.0 - rate)
         mean = float((times * loss).sum()) / float(times.sum())
         return np.array([1.0 - mean / least if least else np.nan])
 
-    drawn = bootstrap(
+    drawn = metrics.bootstrap(
         skill, rows.evaluated_customers, draws=draws_of(rows, settings), seed=settings.seed
     )
-    low, high = (float(end[0]) for end in percentile_interval(drawn))
+    low, high = (float(end[0]) for end in metrics.percentile_interval(drawn))
     return Outcome(
         values={
             "brier": parts.score,
@@ -117,14 +105,16 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome:
 def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test whether the Brier score is as expected of correct probabilities."""
     rows = evidence.current
-    found = spiegelhalter(rows.target, rows.evaluated_probability, rows.evaluated_customers)
+    found = metrics.spiegelhalter(rows.target, rows.evaluated_probability, rows.evaluated_customers)
     return Outcome(values={"z": found.statistic, "p_value": found.p_value})
 
 
 def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test observed against expected counts by groups of probability."""
     rows = evidence.current
-    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, rows.evaluated_customers)
+    found = metrics.hosmer_lemeshow(
+        rows.target, rows.evaluated_probability, rows.evaluated_customers
+    )
     degrees = np.nan if found.degrees is None else float(found.degrees)
     return Outcome(
         values={"statistic": found.statistic, "degrees": degrees, "p_value": found.p_value}
@@ -155,8 +145,8 @@ def run_binomial(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test the level of each tier with the binomial distribution."""
     table = _grades(evidence)
     table = table.assign(
-        binomial_under_holm=holm(table["binomial_under"].to_numpy()),
-        binomial_over_holm=holm(table["binomial_over"].to_numpy()),
+        binomial_under_holm=metrics.holm(table["binomial_under"].to_numpy()),
+        binomial_over_holm=metrics.holm(table["binomial_over"].to_numpy()),
     )
     return Outcome(
         values={
@@ -195,7 +185,7 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
 def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
     """Tabulate the tiers of the probability alone: overrides are not predictions of the model."""
     rows = evidence.current
-    return compute_grade_calibration(
+    return metrics.compute_grade_calibration(
         rows.grades.model[rows.evaluated],
         rows.target,
         rows.evaluated_probability,

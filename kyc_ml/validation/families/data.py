@@ -1,6 +1,7 @@
 """Data: quality, completeness and leakage of the data behind the figures."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -230,9 +231,7 @@ def run_point_in_time(evidence: ReviewEvidence, settings: Settings) -> Outcome |
         seed=settings.seed,
         build=build_features,
         threads=evidence.threads,
-        progress=lambda done, total: evidence.reporter.progress(
-            "tampering and rebuilding", done, total
-        ),
+        progress=partial(evidence.reporter.progress, "tampering and rebuilding"),
     )
     moved = found.moved
     return Outcome(

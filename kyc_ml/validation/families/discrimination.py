@@ -5,20 +5,8 @@ from typing import Final, cast
 import numpy as np
 import pandas as pd
 
+from kyc_ml import metrics
 from kyc_ml.dataset import customers_of
-from kyc_ml.metrics import (
-    ThresholdRates,
-    auc_decline,
-    auc_interval,
-    compute_operating_points,
-    compute_precision_recall,
-    compute_ranking_figures,
-    compute_roc,
-    number_customers,
-    rates_at_threshold,
-    threshold_at_fpr,
-    threshold_error,
-)
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.families import discrimination_by_part as parts
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
@@ -34,8 +22,10 @@ _POINTS: Final = 200
 def run_auc(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compute the AUC with its interval by customer, and the curves."""
     rows = evidence.current
-    auc, low, high = auc_interval(rows.target, rows.evaluated_margin, rows.evaluated_customers)
-    roc = _thin(compute_roc(rows.target, rows.evaluated_margin))
+    auc, low, high = metrics.auc_interval(
+        rows.target, rows.evaluated_margin, rows.evaluated_customers
+    )
+    roc = _thin(metrics.compute_roc(rows.target, rows.evaluated_margin))
     given = rows.evaluated_probability
     return Outcome(
         values={
@@ -55,9 +45,8 @@ def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     rows = evidence.current
     drawn = _ranking(evidence, settings)
     prevalence = float(rows.target.mean())
-
     precision = drawn["average_precision"]
-    curve = _thin_to_the_head(compute_precision_recall(rows.target, rows.evaluated_margin))
+    curve = _thin_to_the_head(metrics.compute_precision_recall(rows.target, rows.evaluated_margin))
     return Outcome(
         values={
             "average_precision": precision,
@@ -81,7 +70,7 @@ def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     own = evidence.bundle.config.tuning.capacity_per_day
     day = rows.day[rows.evaluated]
     steps = np.arange(1, settings.operating_points + 1) / settings.operating_points
-    points = compute_operating_points(
+    points = metrics.compute_operating_points(
         rows.target,
         rows.evaluated_margin,
         per_day=np.unique(np.append(steps * 2 * own, own)),
@@ -134,16 +123,16 @@ def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome:
     return Outcome(values=values, notes=tuple(notes))
 
 
-def _at_fpr(rows: ScoredRows, chosen_on: ScoredRows) -> ThresholdRates:
+def _at_fpr(rows: ScoredRows, chosen_on: ScoredRows) -> metrics.ThresholdRates:
     """Compute the rates of some rows at the threshold chosen on others, or on themselves."""
     chosen = chosen_on.target, chosen_on.evaluated_margin
-    threshold = threshold_at_fpr(*chosen, fpr=FPR)
-    return rates_at_threshold(
+    threshold = metrics.threshold_at_fpr(*chosen, fpr=FPR)
+    return metrics.rates_at_threshold(
         rows.target,
         rows.evaluated_margin,
         rows.evaluated_customers,
         threshold=threshold,
-        error=threshold_error(*chosen, chosen_on.evaluated_customers, threshold=threshold),
+        error=metrics.threshold_error(*chosen, chosen_on.evaluated_customers, threshold=threshold),
     )
 
 
@@ -156,10 +145,10 @@ def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAppli
         return not_applicable("no_initial_auc")
     # numbered together: errors of customers with rows in both periods are not independent
     names = [customers_of(each.features.keys)[each.evaluated] for each in (first, now)]
-    found = auc_decline(
+    found = metrics.auc_decline(
         np.concatenate([first.target, now.target]),
         np.concatenate([first.evaluated_margin, now.evaluated_margin]),
-        number_customers(np.concatenate(names)),
+        metrics.number_customers(np.concatenate(names)),
         later=np.repeat([False, True], [first.target.size, now.target.size]),
     )
     return Outcome(
@@ -179,7 +168,7 @@ def _ranking(evidence: ReviewEvidence, settings: Settings) -> dict[str, Value]:
     key, rows = ("ranking", settings), evidence.current
     if key in evidence.memory:
         return cast("dict[str, Value]", evidence.memory[key])
-    table = compute_ranking_figures(
+    table = metrics.compute_ranking_figures(
         rows.target,
         rows.evaluated_margin,
         groups=rows.evaluated_customers,
@@ -204,9 +193,7 @@ def _thin(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
-    """Keep the last points of a curve, and fewer and fewer of the points before them."""
-    # alerts are raised at the head: most of evenly spaced points would belong to rows that are
-    # never reviewed
+    """Keep fewer points of a curve the farther they are from its head, where alerts are raised."""
     if len(curve) <= _POINTS:
         return curve
     # denser towards the head of the ranking, which people read

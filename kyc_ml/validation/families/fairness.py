@@ -150,7 +150,7 @@ def _compare_groups(evidence: ReviewEvidence, settings: Settings) -> _Groups | N
         kept = names[rows.evaluated]
         here = kept != UNKNOWN
         if not here.all():
-            notes.append(_without_value(group, int((~here).sum())))
+            notes.append(notice("without_value", feature=group.feature, rows=int((~here).sum())))
         if len(set(kept[here])) < 2:
             continue
         # numbered again: a group may not hold every customer
@@ -180,10 +180,6 @@ def _each(names: Names) -> Iterator[tuple[str, Mask]]:
     """Yield each group with its rows; rows without a value are not a group."""
     for name in sorted(set(names) - {UNKNOWN}):
         yield str(name), names == name
-
-
-def _without_value(group: Group, rows: int) -> Text:
-    return notice("without_value", feature=group.feature, rows=rows)
 
 
 def _absent(evidence: ReviewEvidence, group: Group) -> Text:

@@ -5,18 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from kyc_ml import metrics
 from kyc_ml.dataset import POSITIVE, customers_of
-from kyc_ml.metrics import (
-    Ints,
-    compute_ordering,
-    concentration_change,
-    design_effect,
-    holm,
-    jeffreys_interval,
-    matrix_weighted_bandwidth,
-    migration_z,
-    observed_over_expected,
-)
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
@@ -61,12 +51,12 @@ def run_ordering(evidence: ReviewEvidence, _: Settings) -> Outcome:
 def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     """Compare neighbours; p-values are those of counts divided by the pair's design effect."""
     hits, rows = (rates[name].to_numpy(dtype=np.int64) for name in ("positives", "rows"))
-    table = compute_ordering(hits, rows, names=names)
+    table = metrics.compute_ordering(hits, rows, names=names)
     present = np.flatnonzero(rows > 0)
     p_value = np.array([_clustered_p(rates.iloc[np.array(pair)]) for pair in pairwise(present)])
     return table.assign(
         p_value=p_value,
-        p_holm=holm(p_value),
+        p_holm=metrics.holm(p_value),
         # a list, because pandas cannot add text columns of a table without rows
         pair=[
             f"{high} below {low}" for high, low in zip(table["higher"], table["lower"], strict=True)
@@ -84,20 +74,20 @@ def _clustered_p(pair: pd.DataFrame) -> float:
     effect = float(within @ effects / within.sum()) if within.sum() > 0.0 else 1.0
     # a table of Fisher's test has whole counts: the nearest ones favour neither tier
     fewer, of = np.rint(hits / effect), np.maximum(np.rint(rows / effect), 1.0)
-    found = compute_ordering(
+    found = metrics.compute_ordering(
         np.minimum(fewer, of).astype(np.int64), of.astype(np.int64), names=pair["tier"].tolist()
     )
     return float(found["p_value"].iloc[0])
 
 
-def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame:
+def _rates(tier: metrics.Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame:
     size = np.bincount(tier, minlength=len(names))
     hits = np.bincount(tier, weights=rows.target, minlength=len(names)).astype(np.int64)
     rate = hits / np.maximum(size, 1)
-    effect = design_effect(
+    effect = metrics.design_effect(
         rows.target - rate[tier], rows.evaluated_customers, part=tier, parts=len(names)
     )
-    low, high = jeffreys_interval(hits / effect, size / effect)
+    low, high = metrics.jeffreys_interval(hits / effect, size / effect)
     some = size > 0
     return pd.DataFrame(
         {
@@ -116,7 +106,7 @@ def run_concentration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApp
     """Measure how evenly rows spread over tiers, now and before."""
     names = evidence.bundle.policy.tier_names
     now, before = (_counts(rows, len(names)) for rows in (evidence.current, evidence.reference))
-    change = concentration_change(before, now)
+    change = metrics.concentration_change(before, now)
     share = now / now.sum()
     at = 1 + int(np.argmax(share[1:])) if len(names) > 1 else 0
     reached = np.bincount(evidence.current.grades.model, minlength=len(names)) > 0
@@ -143,8 +133,7 @@ def run_concentration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApp
 
 
 def _in_force(rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame:
-    """Count each tier in force: what set it, and the outcomes expected and observed."""
-    # the last step that changed a row's tier has set it; the model where no step did
+    """Count the tiers in force by the last step that set them, and the outcomes by tier."""
     grades, size = rows.grades, len(names)
     steps = {
         "by_override": grades.tier != grades.before,
@@ -182,8 +171,8 @@ def run_migration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplica
         return not_applicable("no_customer_in_both")
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (both["before"].to_numpy(), both["after"].to_numpy()), 1)
-    upward, downward = matrix_weighted_bandwidth(counts)
-    z, p = migration_z(counts)
+    upward, downward = metrics.matrix_weighted_bandwidth(counts)
+    z, p = metrics.migration_z(counts)
     size = counts.sum(axis=1, keepdims=True)
     cells = pd.DataFrame(
         {
@@ -216,7 +205,9 @@ def run_overrides(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplica
     raised = grades.tier > grades.before
     here = moved & rows.evaluated
     target, proba = rows.target[moved[rows.evaluated]], rows.probability[here]
-    ratio = observed_over_expected(target, proba, rows.customers[here]) if target.size else None
+    ratio = (
+        metrics.observed_over_expected(target, proba, rows.customers[here]) if target.size else None
+    )
     table = (
         pd.DataFrame(
             {
@@ -253,7 +244,7 @@ def run_overrides(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplica
     )
 
 
-def _counts(rows: ScoredRows, size: int) -> Ints:
+def _counts(rows: ScoredRows, size: int) -> metrics.Ints:
     return np.bincount(rows.tier, minlength=size).astype(np.int64)
 
 

@@ -148,31 +148,11 @@ def _unreached(counts: pd.DataFrame | None, naming: Naming) -> Iterator[str]:
         )
 
 
-def view_periods(report: Report) -> list[dict[str, str]]:
-    """Return a line for each period of back-testing; none if the rows are of one period."""
+def periods_of(report: Report) -> list[dict[Any, Any]]:
+    """Return the rows of each period of back-testing; none if the rows are of one period."""
     table = report.find_table("discrimination.periods", "auc")
-    if table is None or len(table) < 2 or "expected" not in table:
-        return []
-    found = []
-    for line in table.to_dict("records"):
-        expected, observed = float(line["expected"]), int(line["positives"])
-        found.append(
-            {
-                "period": str(line["period"]),
-                "rows": f"{int(line['rows']):,}",
-                "expected": f"{expected:,.1f}",
-                "observed": f"{observed:,}",
-                "ratio": write_number(observed / expected, "ratio") if expected else DASH,
-                "auc": _with_ends(line),
-            }
-        )
-    return found
-
-
-def _with_ends(line: dict[Any, Any]) -> str:
-    if pd.isna(line["auc"]):
-        return DASH
-    return f"{line['auc']:.3f} ({line['low']:.3f}{DASH}{line['high']:.3f})"
+    several = table is not None and len(table) > 1 and "expected" in table
+    return table.to_dict("records") if several and table is not None else []
 
 
 def say_finding(finding: Finding, report: Report, naming: Naming) -> str:

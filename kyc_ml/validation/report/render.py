@@ -4,38 +4,34 @@ The page needs no network. Its few lines of script only sort tables. Its content
 allows nothing but this script and style, by their hashes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
 
 from kyc_ml.display import GLOSSARY, template_environment
 from kyc_ml.registry import Entry, SignOff, is_among
+from kyc_ml.validation.check import FAMILIES
+from kyc_ml.validation.report import view
 from kyc_ml.validation.report.changes import find_changes
 from kyc_ml.validation.report.inline import source_hash
 from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import (
+    write_bounds,
     write_change,
     write_day,
     write_interval,
     write_minute,
     write_number,
 )
-from kyc_ml.validation.report.permission import say_asked, valid_until, view_permitted
 from kyc_ml.validation.report.portfolio import (
+    periods_of,
     say_finding,
     say_level,
-    view_periods,
     view_tiers,
 )
-from kyc_ml.validation.report.view import (
-    VERDICTS,
-    anchor_of,
-    view_families,
-    view_figure,
-    view_plots,
-    view_table,
-    view_tiles,
-)
 from kyc_ml.validation.report.words import word
-from kyc_ml.validation.result import Report, Verdict
+from kyc_ml.validation.result import Report
 from kyc_ml.validation.text import Language
 
 _TEMPLATE = "report.html.j2"
@@ -51,13 +47,16 @@ def render_report(
 ) -> str:
     """Write a report as HTML; every value in it is escaped."""
     environment, naming = template_environment(), Naming.of(report, language)
+    model = report.model
+    label = f"v{model.version}" if model.version else model.digest[:12]
     style = environment.get_template("style.css.j2").render(
-        running=_running(report, language), page=word("page", language)
+        running=word("internal_short", language) + f" · {model.name} {label}",
+        page=word("page", language),
     )
     style += environment.get_template("report.css.j2").render()
     script = environment.get_template("report.js.j2").render()
-    families = view_families(report, language)
-    counts = {verdict: sum(each.counts[verdict] for each in families) for verdict in VERDICTS}
+    until = pd.Timestamp(report.created_at) + pd.Timedelta(days=report.policy.report_valid_days)
+    ran = {result.check.family for result in report.results}
     sign_off = None if signed is None else SignOff.from_facts(signed.facts)
     owned = {} if sign_off is None else {each.id: each for each in sign_off.findings}
     return environment.get_template(_TEMPLATE).render(
@@ -67,32 +66,35 @@ def render_report(
         name=naming.value,
         day=lambda text: write_day(text, report),
         minute=lambda text: write_minute(text, report),
-        anchor_of=anchor_of,
+        anchor_of=view.anchor_of,
         plain=naming.say,
         number=write_number,
         interval=write_interval,
         difference=write_change,
-        figures_of=lambda result: [
-            view_figure(figure, result.gates, naming) for figure in result.figures
-        ],
-        plots_of=lambda result: list(view_plots(result, naming)),
+        gates_of=view.gates_of,
+        severity_of=view.severity_of,
+        mark_of=view.mark_of,
+        bounds=write_bounds,
+        value=lambda figure: view.say_value(figure, language),
+        plots_of=lambda result: list(view.view_plots(result, naming)),
         tables_of=lambda result: [
-            view_table(table, result.check.id, naming) for table in result.tables
+            view.view_table(table, result.check.id, naming) for table in result.tables
         ],
         absent=[each for each in report.results if each.verdict == "not_applicable"],
         report=report,
-        valid_until=valid_until(report),
-        families=families,
-        counts=counts,
+        valid_until=write_day(until.isoformat(), report),
+        families={key: title for key, title in FAMILIES.items() if key in ran},
+        counts_of=lambda results: Counter(each.verdict for each in results),
         level=say_level(report, naming),
-        summary=_summary(report, counts, language),
-        warnings=_warnings(report, language),
+        shortened=_shortened,
+        own_trainer=is_among(report.validator, model.trainer.split(", ")),
         tiers=view_tiers(report, naming),
-        periods=view_periods(report),
-        asked=say_asked(report, signed, language),
-        permitted=view_permitted(report, signed, naming),
-        verdicts=VERDICTS,
-        tiles=view_tiles(report, previous, naming),
+        periods=periods_of(report),
+        titles=lambda verdict: [
+            naming.say(each.check.title) for each in report.results if each.verdict == verdict
+        ],
+        verdicts=view.VERDICTS,
+        tiles=view.view_tiles(report, previous, naming),
         findings=[
             (each, say_finding(each, report, naming), owned.get(each.id))
             for each in sorted(report.findings, key=lambda each: each.severity != "red")
@@ -109,62 +111,7 @@ def render_report(
     )
 
 
-def _summary(report: Report, counts: Mapping[Verdict, int], language: Language) -> list[str]:
-    listed = word("comma", language).join(
-        word(f"count_{verdict}", language).format(n=counts[verdict])
-        for verdict in VERDICTS
-        if counts[verdict]
-    )
-    lines = [word("said_checks", language).format(count=sum(counts.values()), counts=listed)]
-    rows = report.current
-    lines.append(
-        word("said_rows", language).format(
-            evaluated=f"{rows.judged:,}",
-            positives=f"{rows.positives:,}",
-            customers=f"{rows.customers:,}",
-            since=write_day(rows.since, report),
-            until=write_day(rows.until, report),
-        )
-    )
-    return lines
-
-
 def _shortened(names: Sequence[str]) -> list[str]:
     """Return the first names, those of critical gates before others."""
     ordered = sorted(names, key=lambda each: not each.endswith("/red"))
     return [*ordered[:_NAMED], *(["…"] if len(names) > _NAMED else [])]
-
-
-def _warnings(report: Report, language: Language) -> list[str]:
-    """Write what a reader must know of policy and people before the figures."""
-    policy, trainers = report.policy, report.model.trainer.split(", ")
-    listed = word("comma", language).join
-    facts = {
-        "changed": policy.changed,
-        "left_out": policy.left_out,
-        "weaker": policy.weaker,
-        "relaxed": policy.relaxed,
-    }
-    found = [
-        word(f"warned_policy_{key}", language).format(
-            name=policy.name,
-            version=policy.version,
-            count=len(policy.left_out),
-            total=policy.default_gates,
-            critical=len(policy.critical_left_out),
-            names=listed(_shortened(value)) if isinstance(value, tuple) else "",
-        )
-        for key, value in facts.items()
-        if value
-    ]
-    if is_among(report.validator, trainers):
-        warned = word("warned_validator_trained", language)
-        found.append(warned.format(validator=report.validator))
-    return found
-
-
-def _running(report: Report, language: Language) -> str:
-    """Return the line at the top of each printed page."""
-    model = report.model
-    version = f" v{model.version}" if model.version else f" {model.digest[:12]}"
-    return word("internal_short", language) + f" · {model.name}{version}"

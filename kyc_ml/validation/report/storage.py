@@ -92,8 +92,7 @@ def write_report(report: Report, folder: Path) -> Path:
 
 
 def _arrow(frame: pd.DataFrame) -> pa.Table:
-    """Turn a data frame into Arrow."""
-    # times are converted without their zone: Arrow's own reading of pandas zones raises a warning
+    """Turn a data frame into Arrow; Arrow's own reading of pandas zones raises a warning."""
     columns = {}
     for name in frame.columns:
         values = frame[name]
@@ -165,10 +164,7 @@ def _cell(value: Any, kind: str) -> Any:  # noqa: ANN401  a cell of any column
 
 
 def _read(kind: type[Any], content: Any) -> Any:  # noqa: ANN401  a record of this kind
-    """Read what `_plain` wrote, by the types of the fields.
-
-    Raises KeyError, TypeError if a field is missing, unknown or of another shape.
-    """
+    """Read what `_plain` wrote, by the types of the fields; KeyError or TypeError if not so."""
     if not isinstance(content, Mapping):
         raise TypeError
     types, given = get_type_hints(kind), dict(content)

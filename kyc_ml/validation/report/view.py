@@ -1,22 +1,19 @@
 """The content of the page of a report: texts of one language, and numbers as text."""
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from kyc_ml.validation.check import FAMILIES
 from kyc_ml.validation.report.arranging import describe, high_first, panels
 from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
 from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import (
     sort_key,
-    write_bounds,
     write_cell,
     write_interval,
     write_number,
@@ -39,35 +36,6 @@ _STATES: Final = {"pass": "kept", **dict.fromkeys(_BROKEN, "broken")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateView:
-    """A bound in words, and whether the figure meets it.
-
-    `mark` is ✓ for a figure within its bound, ✕ for a broken gate, and – for a figure that is
-    undefined, or outside where the gate does not apply.
-    """
-
-    text: str
-    severity: str
-    source: str
-    broken: bool
-    mark: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FigureView:
-    """A figure with its interval and gates; `state` is 'broken', 'kept' or 'free'."""
-
-    label: str
-    about: str
-    value: str
-    interval: str
-    gates: tuple[GateView, ...]
-    state: str
-    severity: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TableView:
     """A table with cells as (text, key to sort by, name of a feature that the text describes).
 
@@ -81,23 +49,14 @@ class TableView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyView:
-    """A family with the results of its checks, and the number of checks by verdict."""
-
-    key: str
-    title: str
-    counts: Mapping[str, int]
-    results: tuple[CheckResult, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
     """A figure of the first screen."""
 
     label: str
     check: str
     anchor: str
-    figure: FigureView
+    figure: Figure
+    gates: tuple[AppliedGate, ...]
     value: str
     detail: str
     """`value` and `detail`: the figure with its interval; of a p-value whether it is significant,
@@ -112,58 +71,23 @@ class Tile:
     """Verdict of its check, if the figure alone does not show it."""
 
 
-def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
-    """Return the families in order, if at least one of their checks was run."""
-    found = []
-    for key, title in FAMILIES.items():
-        results = [result for result in report.results if result.check.family == key]
-        if results:
-            counts = Counter(result.verdict for result in results)
-            found.append(
-                FamilyView(
-                    key=key,
-                    title=say(title, language),
-                    counts={verdict: counts[verdict] for verdict in VERDICTS},
-                    results=tuple(results),
-                )
-            )
-    return tuple(found)
+def gates_of(result: CheckResult, figure: Figure) -> tuple[AppliedGate, ...]:
+    """Return the gates of a figure."""
+    return tuple(gate for gate in result.gates if gate.figure == figure.name)
 
 
-def view_figure(figure: Figure, gates: Sequence[AppliedGate], naming: Naming) -> FigureView:
-    """Return the view of a figure with its gates."""
-    language = naming.language
-    own = [gate for gate in gates if gate.figure == figure.name]
-    broken = [gate for gate in own if gate.broken]
-    severity = "red" if any(gate.severity == "red" for gate in broken) else "amber"
-    undefined = figure.value is None
-    return FigureView(
-        label=say(figure.measure.label, language),
-        about=naming.value(figure.about),
-        value=word("undefined", language)
-        if undefined
-        else write_number(figure.value, figure.measure.unit),
-        interval=write_interval(figure),
-        gates=tuple(
-            GateView(
-                text=write_bounds(gate, figure.measure.unit),
-                severity=word(gate.severity, language),
-                source=(language == "zh" and gate.source_zh) or naming.value(gate.source),
-                broken=gate.broken,
-                mark="✕" if gate.broken else "✓" if _is_within(gate) else "–",
-                note=say(gate.note, language),
-            )
-            for gate in own
-        ),
-        state="broken" if broken else "kept" if own and not undefined else "free",
-        severity=severity if broken else "",
-    )
+def severity_of(gates: Sequence[AppliedGate]) -> str:
+    """Return the severity of the worst broken gate; '' if none is broken."""
+    broken = {gate.severity for gate in gates if gate.broken}
+    return "red" if "red" in broken else "amber" if broken else ""
 
 
-def _is_within(gate: AppliedGate) -> bool:
+def mark_of(gate: AppliedGate) -> str:
+    """Return ✓ for a figure within its bound, ✕ for a broken gate, – for any other."""
     low = -math.inf if gate.at_least is None else gate.at_least
     high = math.inf if gate.at_most is None else gate.at_most
-    return gate.value is not None and low <= gate.value <= high
+    within = gate.value is not None and low <= gate.value <= high
+    return "✕" if gate.broken else "✓" if within else "–"
 
 
 def view_tiles(report: Report, before: Report | None, naming: Naming) -> tuple[Tile, ...]:
@@ -182,29 +106,39 @@ def view_tiles(report: Report, before: Report | None, naming: Naming) -> tuple[T
         result = results[check]
         figure = _decisive(result, figure)
         name = figure.name
-        shown = view_figure(figure, result.gates, naming)
+        gates = gates_of(result, figure)
+        severity = severity_of(gates)
+        kept = "kept" if gates and figure.value is not None else "free"
+        state = "broken" if severity else kept
         # another figure of the check may be outside its threshold: a green tile would hide that
-        speaks = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
+        speaks = bool(gates) and (bool(severity) or result.verdict not in _BROKEN)
         tiles[check, name] = Tile(
             label=say(figure.measure.label, language),
             check=say(result.check.title, language),
             anchor=anchor_of(check),
-            figure=shown,
-            **_say_first(figure, shown, language),
+            figure=figure,
+            gates=gates,
+            **_say_first(figure, language),
             before=_value_before(before, check, name),
-            state=shown.state if speaks else _STATES.get(result.verdict, "free"),
-            severity=shown.severity or _BROKEN.get(result.verdict, ""),
+            state=state if speaks else _STATES.get(result.verdict, "free"),
+            severity=severity or _BROKEN.get(result.verdict, ""),
             standing="" if speaks else word(f"standing_{result.verdict}", language),
         )
     return tuple(tiles.values())
 
 
-def _say_first(figure: Figure, shown: FigureView, language: Language) -> dict[str, str]:
+def say_value(figure: Figure, language: Language) -> str:
+    """Write a figure; a word where it is undefined."""
+    unit = figure.measure.unit
+    return word("undefined", language) if figure.value is None else write_number(figure.value, unit)
+
+
+def _say_first(figure: Figure, language: Language) -> dict[str, str]:
     """Return value and detail of a tile: words come before a p-value."""
     if figure.measure.unit != "p-value" or figure.value is None:
-        return {"value": shown.value, "detail": shown.interval}
+        return {"value": say_value(figure, language), "detail": write_interval(figure)}
     significant = "significant" if figure.value < SIGNIFICANT else "not_significant"
-    return {"value": word(significant, language), "detail": f"p {shown.value}"}
+    return {"value": word(significant, language), "detail": f"p {say_value(figure, language)}"}
 
 
 def _decisive(result: CheckResult, figure: Figure) -> Figure:

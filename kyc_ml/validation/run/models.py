@@ -5,22 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from kyc_ml import registry
 from kyc_ml.contract import ContractedTables
 from kyc_ml.decision import Scorecard
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.metrics import Floats
-from kyc_ml.registry import (
-    Bundle,
-    Candidate,
-    fetch_candidate,
-    fetch_record,
-    load_model,
-    load_record,
-    require_comparable,
-    trained_until,
-)
 from kyc_ml.training import is_cross_validated, list_fold_rows, run_reproduce
 from kyc_ml.validation.evidence import ChampionScores, Retrained, ReviewEvidence
 from kyc_ml.validation.result import ModelIdentity
@@ -32,8 +23,8 @@ class ReviewedModel:
     """A model to validate."""
 
     address: str
-    bundle: Bundle
-    candidate: Candidate | None
+    bundle: registry.Bundle
+    candidate: registry.Candidate | None
     """Its version in the registry; None for a bundle's folder."""
     card: Scorecard | None
     """Scorecard that its training run recorded; of a folder, that of the tier policy."""
@@ -49,7 +40,7 @@ class ReviewedModel:
             unit=bundle.config.unit,
             trainer="" if candidate is None else ", ".join(candidate.trainers),
             trained_at="" if candidate is None else candidate.trained_at,
-            known_until=trained_until(bundle).isoformat(),
+            known_until=registry.trained_until(bundle).isoformat(),
             policy=bundle.policy.label,
             features=len(bundle.inputs),
             trees=bundle.model.n_trees,
@@ -59,11 +50,11 @@ class ReviewedModel:
 class Champion(NamedTuple):
     """A model to compare with, and its name and version for people."""
 
-    bundle: Bundle
+    bundle: registry.Bundle
     label: str
 
 
-def card_of_policy(bundle: Bundle) -> Scorecard | None:
+def card_of_policy(bundle: registry.Bundle) -> Scorecard | None:
     """Return the scorecard of the tier policy; None if it has none."""
     return None if bundle.policy.expert is None else bundle.policy.expert.card
 
@@ -73,12 +64,12 @@ def load_reviewed(model: str, reporter: ProgressReporter) -> ReviewedModel:
 
     Raises BundleError, RegistryError if it does not exist or was changed.
     """
-    bundle, _ = load_model(model)
+    bundle, _ = registry.load_model(model)
     if not model.startswith("models:/"):
         return ReviewedModel(
             address=model, bundle=bundle, candidate=None, card=card_of_policy(bundle)
         )
-    candidate = fetch_candidate(model)
+    candidate = registry.fetch_candidate(model)
     return ReviewedModel(
         address=model, bundle=bundle, candidate=candidate, card=_recorded_card(model, reporter)
     )
@@ -87,8 +78,8 @@ def load_reviewed(model: str, reporter: ProgressReporter) -> ReviewedModel:
 def _recorded_card(model: str, reporter: ProgressReporter) -> Scorecard | None:
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            run_id, folder = fetch_record(model, Path(scratch))
-            return load_record(folder, subject=f"run {run_id}").card
+            run_id, folder = registry.fetch_record(model, Path(scratch))
+            return registry.load_record(folder, subject=f"run {run_id}").card
         except UnreachableError:  # a server that is down does not mean that there is no record
             raise
         except RegistryError as error:
@@ -113,8 +104,8 @@ def load_champion(
         champion = f"models:/{candidate.name}/{candidate.champion}"
     if champion is None:
         return None
-    bundle, label = load_model(champion)
-    require_comparable(reviewed.bundle, bundle)
+    bundle, label = registry.load_model(champion)
+    registry.require_comparable(reviewed.bundle, bundle)
     return Champion(bundle, label)
 
 
@@ -126,13 +117,14 @@ def score_champion(
     Raises ConfigError if the two do not predict the same outcome.
     """
     bundle, label = champion
-    require_comparable(evidence.bundle, bundle)
+    registry.require_comparable(evidence.bundle, bundle)
     learned = _learned_out_of_fold(bundle, tables, evidence)
     current, reporter = evidence.current, evidence.reporter
-    if learned is None and trained_until(bundle) > current.since:
+    if learned is None and registry.trained_until(bundle) > current.since:
         reporter.info(
-            f"{label} is not compared with: it was trained until {trained_until(bundle):%Y-%m-%d} "
-            "and may have learned from the rows evaluated here"
+            f"{label} is not compared with: it was trained until "
+            f"{registry.trained_until(bundle):%Y-%m-%d} and may have learned from the rows "
+            "evaluated here"
         )
         return None
     scored = score_with(
@@ -142,7 +134,7 @@ def score_champion(
 
 
 def _learned_out_of_fold(
-    bundle: Bundle, tables: ContractedTables, evidence: ReviewEvidence
+    bundle: registry.Bundle, tables: ContractedTables, evidence: ReviewEvidence
 ) -> Floats | None:
     """Return the outcomes that a champion learned, if these rows are its out-of-fold rows too."""
     ours = evidence.observations

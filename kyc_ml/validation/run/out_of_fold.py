@@ -15,45 +15,29 @@ from kyc_ml.registry import OUT_OF_FOLD
 from kyc_ml.validation.result import Finding
 from kyc_ml.validation.text import notice
 
-_NO_OTHER_TIME: Final = notice("no_other_time")
-_NO_FOLD_MODELS: Final = notice("no_fold_models")
-_SAME_ROWS: Final = notice("same_rows")
-
+_COMPARED: Final = (
+    *("data.representativeness", "data.missingness", "tiers.migration", "benchmarks.rating"),
+    *("stability.score_psi", "stability.feature_csi", "stability.importance", "stability.reasons"),
+)
+"""Checks that compare with earlier rows, or with those of the scorecard."""
 NOT_APPLICABLE: Final = MappingProxyType(
-    {
-        "data.representativeness": _NO_OTHER_TIME,
-        "data.missingness": _NO_OTHER_TIME,
-        "tiers.migration": _NO_OTHER_TIME,
-        "stability.score_psi": _NO_OTHER_TIME,
-        "stability.feature_csi": _NO_OTHER_TIME,
-        "stability.importance": _NO_OTHER_TIME,
-        "stability.reasons": _NO_OTHER_TIME,
-        "robustness.training_range": _NO_OTHER_TIME,
-        "robustness.noise": _NO_FOLD_MODELS,
-        "robustness.missing_columns": _NO_FOLD_MODELS,
-        "benchmarks.rating": _SAME_ROWS,
-    }
+    dict.fromkeys((*_COMPARED, "robustness.training_range"), notice("no_other_time"))
+    | dict.fromkeys(("robustness.noise", "robustness.missing_columns"), notice("no_fold_models"))
+    | {"benchmarks.rating": notice("same_rows")}
 )
 """Reason why a check does not apply to out-of-fold rows, by its id."""
 
-NEEDS_REFERENCE: Final = frozenset(
-    check
-    for check, why in NOT_APPLICABLE.items()
-    if why is not _NO_FOLD_MODELS and check != "robustness.training_range"
-)
+NEEDS_REFERENCE: Final = frozenset(_COMPARED)
 """Checks that compare with earlier rows: a test has none if the model learned from all of them."""
 
 WITHOUT_REFERENCE: Final = notice("no_unseen_reference")
 """Reason why they do not apply then."""
 
 OF_THE_MODEL: Final = frozenset(
-    {
-        "explanation.additivity",
-        "explanation.shap_agreement",
-        "explanation.monotone",
-        "explanation.reasons",
-        "implementation.parity",
-    }
+    (
+        *("explanation.additivity", "explanation.shap_agreement", "explanation.monotone"),
+        *("explanation.reasons", "implementation.parity"),
+    )
 )
 """Checks of the computation: they use the final model's scores, also of rows it learned from."""
 

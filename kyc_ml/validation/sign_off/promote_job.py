@@ -6,28 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kyc_ml import registry
 from kyc_ml.config import load_section
 from kyc_ml.errors import RegistryError
-from kyc_ml.registry import (
-    AuditLog,
-    Candidate,
-    Entry,
-    ReportFacts,
-    champions,
-    current_account,
-    digest_registered,
-    fetch_anchors,
-    fetch_candidate,
-    fetch_champion,
-    find_refusals,
-    latest_sign_off,
-    promotion_of,
-    record_entry,
-    say_no_rollback,
-    say_other_bundle,
-    set_champion,
-    withdraw_champion,
-)
 from kyc_ml.validation.policy import ValidationPolicy, default_policy
 from kyc_ml.validation.report.files import read_report
 from kyc_ml.validation.sign_off.policy_job import find_approval, refuse_policy, say_absent
@@ -83,25 +64,25 @@ def run_promote(
     version cannot be read.
     """
     in_force = load_section(policy, ValidationPolicy)
-    candidate = fetch_candidate(model_address(model))
+    candidate = registry.fetch_candidate(model_address(model))
     # from the files: whoever may write to the registry can change the tag
-    digest = digest_registered(candidate.name, candidate.version)
+    digest = registry.digest_registered(candidate.name, candidate.version)
     candidate = replace(candidate, digest=digest)
     content, facts = read_report(report)
-    entries = AuditLog(log).require_sound(fetch_anchors())
+    entries = registry.AuditLog(log).require_sound(registry.fetch_anchors())
     gates = in_force.identity()
-    signed = latest_sign_off(entries, report=facts.digest)
+    signed = registry.latest_sign_off(entries, report=facts.digest)
     signer = () if signed is None else (signed[0].actor,)
     involved = (approver, facts.validator, *signer, *candidate.trainers, *facts.trainers)
     approval = find_approval(gates, entries, involved=involved)
     refusals = (
         *say_absent(approver=approver, reason=reason),
-        *find_refusals(
+        *registry.find_refusals(
             candidate,
             facts,
             entries,
             approver=approver,
-            account=current_account(),
+            account=registry.current_account(),
             policy=in_force.promotion,
             policy_digest=gates.digest,
             valid_days=in_force.report_valid_days,
@@ -112,7 +93,11 @@ def run_promote(
         *refuse_policy(gates, approval),
         *_changed_sign_off(report.with_name(SIGN_OFF), entries, facts),
     )
-    verdicts = _verdicts(entries, candidate)
+    verdicts = tuple(
+        each.facts["verdict"]
+        for each in entries
+        if each.kind == "verdict" and each.facts["bundle_digest"] == candidate.digest
+    )
     agreed = (*facts.caveats, *(() if signed is None else signed[1].conditions), *conditions)
     evidence: dict[str, Any] = {
         "reason": reason,
@@ -123,7 +108,7 @@ def run_promote(
     }
     if refusals:
         return _refuse("promote", candidate, approver, evidence, refusals, log=log)
-    entry = record_entry(
+    entry = registry.record_entry(
         "promotion",
         actor=approver,
         model=candidate.name,
@@ -142,7 +127,7 @@ def run_promote(
                 "approval": "" if approval is None else str(approval.anchor),
             },
             "rows": [asdict(rows) for rows in content.rows if rows.role == "current"],
-            "accounts": sorted({current_account(), *_accounts(entries, facts)}),
+            "accounts": sorted({registry.current_account(), *_accounts(entries, facts)}),
             "sign_off": "" if signed is None else signed[0].hash,
             "findings": [] if signed is None else [asdict(each) for each in signed[1].findings],
             "conditions": list(agreed),
@@ -150,9 +135,9 @@ def run_promote(
         },
         log=log,
     )
-    stack = champions([*entries, entry], model=candidate.name)
+    stack = registry.champions([*entries, entry], model=candidate.name)
     previous = stack[-2] if len(stack) > 1 else ""
-    set_champion(candidate.name, candidate.version, previous=previous)
+    registry.set_champion(candidate.name, candidate.version, previous=previous)
     return PromotionResult(
         model=candidate.name,
         version=candidate.version,
@@ -175,11 +160,11 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
     Raises AuditError if the log is not sound; ConfigError if there is no approver; RegistryError if
     there is no such model, or it has no champion.
     """
-    now = fetch_champion(model)
-    entries = AuditLog(log).require_sound(fetch_anchors())
+    now = registry.fetch_champion(model)
+    entries = registry.AuditLog(log).require_sound(registry.fetch_anchors())
     if now is None:
-        raise RegistryError(say_no_rollback(entries, model=model))
-    stack = champions(entries, model=model)
+        raise RegistryError(registry.say_no_rollback(entries, model=model))
+    stack = registry.champions(entries, model=model)
     target = stack[-2] if len(stack) > 1 else ""
     refusals = say_absent(approver=approver, reason=reason)
     if not stack or stack[-1] != now.version:
@@ -198,10 +183,10 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
     evidence: dict[str, Any] = {"reason": reason, "from": now.version}
     if refusals:
         return _refuse("rollback", now, approver, evidence, tuple(refusals), log=log)
-    entry = record_entry(
+    entry = registry.record_entry(
         "rollback", actor=approver, model=model, version=target, facts=evidence, log=log
     )
-    set_champion(model, target, previous=stack[-3] if len(stack) > 2 else "")
+    registry.set_champion(model, target, previous=stack[-3] if len(stack) > 2 else "")
     return PromotionResult(
         model=model, version=target, previous=now.version, receipt=str(entry.anchor)
     )
@@ -217,20 +202,20 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
     Raises AuditError if the log is not sound; RegistryError if there is no such model, or it has no
     champion.
     """
-    now = fetch_champion(model)
+    now = registry.fetch_champion(model)
     if now is None:
         raise RegistryError(
             f"{model} has no champion to withdraw; scoring runs that ask for one are refused "
             "already; if you meant another model, name it"
         )
-    AuditLog(log).require_sound(fetch_anchors())
+    registry.AuditLog(log).require_sound(registry.fetch_anchors())
     evidence = {"reason": reason}
     if refusals := tuple(say_absent(approver=approver, reason=reason)):
         return _refuse("withdraw", now, approver, evidence, refusals, log=log)
-    entry = record_entry(
+    entry = registry.record_entry(
         "withdrawal", actor=approver, model=model, version=now.version, facts=evidence, log=log
     )
-    withdraw_champion(model)
+    registry.withdraw_champion(model)
     return PromotionResult(
         model=model, version=now.version, previous=now.version, receipt=str(entry.anchor)
     )
@@ -253,14 +238,14 @@ def model_address(model: str) -> str:
 
 def _refuse(
     command: str,
-    candidate: Candidate,
+    candidate: registry.Candidate,
     approver: str,
     evidence: Mapping[str, Any],
     refusals: tuple[str, ...],
     *,
     log: Path,
 ) -> PromotionResult:
-    entry = record_entry(
+    entry = registry.record_entry(
         "refusal",
         actor=approver,
         model=candidate.name,
@@ -278,15 +263,7 @@ def _refuse(
     )
 
 
-def _verdicts(entries: Sequence[Entry], candidate: Candidate) -> tuple[str, ...]:
-    return tuple(
-        each.facts["verdict"]
-        for each in entries
-        if each.kind == "verdict" and each.facts["bundle_digest"] == candidate.digest
-    )
-
-
-def _accounts(entries: Sequence[Entry], report: ReportFacts) -> set[str]:
+def _accounts(entries: Sequence[registry.Entry], report: registry.ReportFacts) -> set[str]:
     """Return the accounts from which a report was made and signed off."""
     return {
         each.account for each in entries
@@ -294,9 +271,11 @@ def _accounts(entries: Sequence[Entry], report: ReportFacts) -> set[str]:
     }  # fmt: skip
 
 
-def _changed_sign_off(path: Path, entries: Sequence[Entry], report: ReportFacts) -> list[str]:
+def _changed_sign_off(
+    path: Path, entries: Sequence[registry.Entry], report: registry.ReportFacts
+) -> list[str]:
     """Refuse a signoff.json that differs from the last sign-off of the report in the log."""
-    signed = latest_sign_off(entries, report=report.digest)
+    signed = registry.latest_sign_off(entries, report=report.digest)
     if not path.exists():
         return []
     if signed is None or path.read_bytes() != readable_entry(signed[0]).encode():
@@ -306,10 +285,10 @@ def _changed_sign_off(path: Path, entries: Sequence[Entry], report: ReportFacts)
     return []
 
 
-def _other_bundle(entries: Sequence[Entry], *, model: str, version: str) -> list[str]:
+def _other_bundle(entries: Sequence[registry.Entry], *, model: str, version: str) -> list[str]:
     """Refuse a version that was never promoted, or whose bundle is not what was promoted."""
-    promotion = promotion_of(entries, model=model, version=version)
+    promotion = registry.promotion_of(entries, model=model, version=version)
     if promotion is None:
         return [f"v{version} was never promoted: promote a version instead"]
-    fault = say_other_bundle(promotion, found=digest_registered(model, version))
+    fault = registry.say_other_bundle(promotion, found=registry.digest_registered(model, version))
     return [fault] if fault else []

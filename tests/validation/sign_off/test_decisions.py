@@ -401,7 +401,7 @@ def test_a_champion_set_by_hand_is_found(desk):
 def test_a_crash_between_log_and_alias_is_found_and_can_be_run_again(desk, monkeypatch):
     path = desk.validated("1")
     with monkeypatch.context() as patch:
-        patch.setattr("kyc_ml.validation.sign_off.promote_job.set_champion", lambda *_, **__: 1 / 0)
+        patch.setattr("kyc_ml.registry.set_champion", lambda *_, **__: 1 / 0)
         with pytest.raises(AssertionError):  # a defect, exit code 3
             desk.promote("1", path)
     assert desk.aliases == {}

@@ -20,7 +20,7 @@ from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.report.numbers import write_cell, write_number
 from kyc_ml.validation.report.page import write_page
 from kyc_ml.validation.report.render import render_report
-from kyc_ml.validation.report.view import MOST_ROWS, view_figure, view_tiles
+from kyc_ml.validation.report.view import MOST_ROWS, mark_of, view_tiles
 from kyc_ml.validation.report.words import COLUMNS, WORDS
 from kyc_ml.validation.result import Figure
 
@@ -82,8 +82,7 @@ def test_nobody_is_kept_out_of_the_report(base_report, language, find_barriers):
 def test_a_figure_within_its_bound_has_the_mark_of_success(undrawn, value, broken, mark):
     psi = next(each for each in undrawn.results if each.gates)
     gate = replace(psi.gates[0], value=value, at_most=0.1, broken=broken, note=psi.check.title)
-    figure = replace(psi.figures[0], value=value)
-    assert view_figure(figure, [gate], ENGLISH).gates[0].mark == mark
+    assert mark_of(gate) == mark
 
 
 def text_of(read):
@@ -342,7 +341,7 @@ def test_a_tile_is_not_green_where_another_figure_of_its_check_is_broken(undrawn
     computed = replace(changed, figures=(*changed.figures, Figure(measure=measure, value=0.7)))
     shown = tuple(computed if each is changed else each for each in results)
     (tile,) = view_tiles(replace(report, results=shown), None, ENGLISH)
-    assert (tile.figure.value, tile.state, tile.standing) == ("0.700", "broken", "")
+    assert (tile.value, tile.state, tile.standing) == ("0.700", "broken", "")
     (tile,) = view_tiles(replace(report, results=undrawn.results), None, ENGLISH)
     assert (tile.state, tile.severity, tile.standing) == ("broken", "amber", "")
 
