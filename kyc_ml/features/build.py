@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
@@ -13,7 +14,9 @@ import pyarrow as pa
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables, Frame
 from kyc_ml.display import Progress
 from kyc_ml.features.availability import split_available
+from kyc_ml.features.formulas import Operation, evaluate
 from kyc_ml.features.how import OBSERVED, columns_read, tables_read
+from kyc_ml.features.kinds.formula import Formula
 from kyc_ml.features.kinds.peer import Peer
 from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.observed import read_observations
@@ -24,10 +27,16 @@ from kyc_ml.features.row_columns import add_row_columns, needed_columns
 from kyc_ml.features.spec import FeatureSpec, all_made_of
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
 from kyc_ml.features.timed_rows import TimedRows, as_column
-from kyc_ml.metrics import Floats
+from kyc_ml.metrics import Floats, Ints
 
 Compare = Callable[[Sequence[FeatureSpec]], Mapping[str, Floats]]
 """Returns the values of the features that compare with peers, by name."""
+
+_Formulas = tuple[Operation, Ints, Floats, Ints]
+"""An operation, columns of its inputs, parameters and columns of formulas."""
+
+_TOGETHER: Final = 1 << 12
+"""Values of formulas that are computed together: more than a few observations of them."""
 
 KEYS: Final = (OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME)
 """Columns that a feature table begins with."""
@@ -256,21 +265,63 @@ class FeatureComputation:
         )
 
 
+class Combination:
+    """Features made of other features, each after those that it reads.
+
+    Few observations take formulas of one operation together: NumPy's calls take longer than they
+    compute.
+
+    Parameters
+    ----------
+    place : mapping of feature to its column of the matrix
+    """
+
+    def __init__(self, specs: Sequence[FeatureSpec], place: Mapping[str, int]) -> None:
+        self._levels: list[tuple[list[FeatureSpec], list[_Formulas], list[FeatureSpec]]] = []
+        waiting = [spec for spec in specs if spec.how.features_read()]
+        done = {spec.name for spec in specs} - {spec.name for spec in waiting}
+        while waiting:
+            ready = [spec for spec in waiting if done.issuperset(spec.how.features_read())]
+            alike: dict[tuple[Operation, int], list[tuple[int, Formula]]] = defaultdict(list)
+            for spec in ready:
+                if isinstance(spec.how, Formula):
+                    key = spec.how.operation, len(spec.how.inputs)
+                    alike[key].append((place[spec.name], spec.how))
+            formulas = [
+                (
+                    operation,
+                    np.array([[place[name] for name in how.inputs] for _, how in each]).T,
+                    np.array([[how.parameter] for _, how in each]),
+                    np.array([column for column, _ in each]),
+                )
+                for (operation, _), each in alike.items()
+            ]
+            peers = [spec for spec in ready if isinstance(spec.how, Peer)]
+            others = [spec for spec in ready if not isinstance(spec.how, Peer | Formula)]
+            self._levels.append((peers, formulas, others))
+            done.update(spec.name for spec in ready)
+            waiting = [spec for spec in waiting if spec.name not in done]
+
+    def fill(self, computed: Computed, compare: Compare) -> None:
+        """Fill in the features; see `combine`."""
+        columns = computed.numbers.T
+        together = max(1, _TOGETHER // max(1, columns.shape[1]))
+        for peers, formulas, others in self._levels:
+            for name, values in (compare(peers) if peers else {}).items():
+                computed.column(name)[:] = values
+            for operation, inputs, parameters, places in formulas:
+                for first in range(0, places.size, together):
+                    some = slice(first, first + together)
+                    read = [columns[each[some]] for each in inputs]
+                    columns[places[some]] = evaluate(operation, read, parameter=parameters[some])
+            for spec in others:
+                own = [computed.column(name) for name in spec.how.features_read()]
+                computed.put(spec, spec.how.combine(own))
+
+
 def combine(specs: Sequence[FeatureSpec], computed: Computed, *, compare: Compare) -> None:
     """Compute features made of other features, each after those that it reads."""
-    waiting = [spec for spec in specs if spec.how.features_read()]
-    done = {spec.name for spec in specs} - {spec.name for spec in waiting}
-    while waiting:
-        ready = [spec for spec in waiting if done.issuperset(spec.how.features_read())]
-        peers = [spec for spec in ready if isinstance(spec.how, Peer)]
-        for name, values in (compare(peers) if peers else {}).items():
-            computed.column(name)[:] = values
-        for spec in ready:
-            if not isinstance(spec.how, Peer):
-                inputs = [computed.column(name) for name in spec.how.features_read()]
-                computed.put(spec, spec.how.combine(inputs))
-        done.update(spec.name for spec in ready)
-        waiting = [spec for spec in waiting if spec.name not in done]
+    Combination(specs, computed.place).fill(computed, compare)
 
 
 def _made_tables(specs: Sequence[FeatureSpec]) -> dict[str, set[str]]:

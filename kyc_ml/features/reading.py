@@ -8,11 +8,12 @@ statistics, not with features. The result does not depend on the number of threa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,8 @@ from kyc_ml.features.sweeps import ColumnsRead, Sweep
 from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.features.values import read_column
 from kyc_ml.metrics import Floats, Ints32
+
+T = TypeVar("T")
 
 _PART: Final = 1 << 16
 """Rows and observations of one task: their times and values fit into a core's cache."""
@@ -83,8 +86,8 @@ def read_rows(
             keys=keys,
         )
 
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        following: Future[History] | None = pool.submit(group, groups[0][0]) if groups else None
+    with _tasks(threads) as submit:
+        following: Future[History] | None = submit(group, groups[0][0]) if groups else None
         for number, (_, windows) in enumerate(groups):
             assert following is not None  # noqa: S101  submitted in the step before
             history = following.result()
@@ -92,9 +95,9 @@ def read_rows(
             nearest = np.full(len(observed) if _latest(windows) else 0, -1, np.int32)
             sweep = partial(_sweep, windows=windows, observed=observed, out=out, nearest=nearest)
             # the next group is built while this one is swept
-            swept = [pool.submit(sweep, part) for part in history.parts(_PART)]
+            swept = [submit(sweep, part) for part in history.parts(_PART)]
             if number + 1 < len(groups):
-                following = pool.submit(group, groups[number + 1][0])
+                following = submit(group, groups[number + 1][0])
             # `result` raises what a thread raised
             for each in swept:
                 each.result()
@@ -102,6 +105,22 @@ def read_rows(
             if progress is not None:
                 progress(number + 1, len(groups))
     return texts
+
+
+@contextmanager
+def _tasks(threads: int) -> Iterator[Callable[..., Future[Any]]]:
+    """Return a function that begins a task, on one of several threads."""
+    if threads == 1:  # a pool of one takes longer to begin than few rows to read
+        yield _do_now
+        return
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        yield pool.submit
+
+
+def _do_now(task: Callable[..., T], *read: Any) -> Future[T]:  # noqa: ANN401  of any task
+    done: Future[T] = Future()
+    done.set_result(task(*read))
+    return done
 
 
 _Windows = Mapping[tuple[int | None, int], Sequence[Request]]

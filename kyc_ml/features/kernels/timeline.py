@@ -187,6 +187,22 @@ def order_by_instant(starts: Ints, instants: Ints) -> Ints32:
 
 
 @kernel()
+def put_in_order(order: Ints32, instants: Ints, first: int, last: int) -> None:
+    """Put positions from `first` on among those before, in order of instant; ties keep theirs."""
+    if first == 0:
+        ranks = order_by_instant(np.array([0, last]), instants[:last])
+        for position in range(last):
+            order[position] = ranks[position] if ranks.size > 0 else position
+        return
+    for position in range(first, last):
+        at = position
+        while at > 0 and instants[order[at - 1]] > instants[position]:
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = position
+
+
+@kernel()
 def find_ends(
     observed_at: Ints,
     observed_starts: Ints,

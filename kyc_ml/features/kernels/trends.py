@@ -1,4 +1,4 @@
-"""Statistics recomputed from the visible rows at each observation, compiled: trends, extremes.
+"""Statistics recomputed from the visible rows at each observation: trends, extremes, ranks.
 
 The work grows with the rows in a window. That suits versions of customers and accounts, of which
 a window holds tens, not bookings.
@@ -7,6 +7,8 @@ a window holds tens, not bookings.
 from __future__ import annotations
 
 from typing import Final
+
+import numpy as np
 
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, begin_room, most_rows
 from kyc_ml.metrics import Floats, Ints, Ints32
@@ -123,3 +125,37 @@ def sweep_extremes_anew(
                         break
         if kept.size:
             kept[0] = count
+
+
+@kernel()
+def sweep_ranks_anew(
+    laid: Timeline,
+    value: Floats,
+    own: Floats,
+    out: Floats,
+    columns: Ints,
+    kept: Floats,
+    room: Ints32,
+) -> None:
+    """Median of the visible rows of one key, and the share of them below the own value.
+
+    As `kyc_ml.features.kernels.ranks.sweep_ranks`, which needs all rows of the key beforehand.
+    """
+    low, high = int(kept[0]), int(kept[1])  # where the visible rows begin and end
+    for at in range(laid.lengths[0]):
+        kind, row = laid.entries[at] & 3, laid.entries[at] >> 2
+        if kind != OBSERVE:
+            room[row] = kind == ENTER
+            low, high = min(low, row), max(high, row + 1)
+    while low < high and not room[low]:
+        low += 1
+    kept[0], kept[1] = low, high
+    seen = value[low:high][room[low:high] == 1]
+    if seen.size > 0 and columns[0] >= 0:
+        ordered = np.partition(seen, seen.size // 2)
+        upper = ordered[seen.size // 2]
+        lower = upper if seen.size % 2 else ordered[: seen.size // 2].max()
+        out[0, columns[0]] = lower + 0.5 * (upper - lower)
+    if seen.size > 0 and columns[1] >= 0 and not np.isnan(own[0]):
+        below, up_to = np.sum(seen < own[0]), np.sum(seen <= own[0])
+        out[0, columns[1]] = 0.5 * (below + up_to) / seen.size

@@ -14,10 +14,9 @@ from kyc_ml.contract import TRANSACTIONS, Frame
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.buckets.anchors import Pass, plan_passes
-from kyc_ml.features.build import KEYS, Computed, chosen_unavailable, in_table_order
+from kyc_ml.features.build import KEYS, Combination, Computed, chosen_unavailable, in_table_order
 from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.keyed import KeyedRows, PeerFigures, WholeBank
-from kyc_ml.features.live.arithmetic import Arithmetic
 from kyc_ml.features.live.passes import LivePass, Looking, RowsOfKey
 from kyc_ml.features.made import ADVERSE, OUTCOMES
 from kyc_ml.features.observed import read_observations
@@ -76,7 +75,7 @@ class LiveFeatures:
         self._most_bytes = most_bytes
         # a place in the matrix for each feature, those that only formulas read last
         self._empty = Computed(available, 1)
-        self._arithmetic = Arithmetic(available, self._empty.place)
+        self._combination = Combination(available, self._empty.place)
         self._passes: list[tuple[Pass, LivePass]] = []
         for each in plan_passes({OBSERVED: available}).passes:
             if each.site.place in {OBSERVED, TRANSACTIONS}:
@@ -114,7 +113,7 @@ class LiveFeatures:
         computed = self._empty.copy()
         self._run(Looking(observed), OBSERVED, computed.numbers, computed.categories)
         compare = partial(self._compare, observed, computed)
-        self._arithmetic.fill(computed.numbers[0], compare)
+        self._combination.fill(computed, compare)
         self._drop()
         return FeatureTable(
             keys=table.select(KEYS),

@@ -11,28 +11,29 @@ import numpy as np
 import pyarrow as pa
 
 from kyc_ml.features.buckets.anchors import AnchorRows, Pass
-from kyc_ml.features.how import OBSERVED
-from kyc_ml.features.kernels.observe import TAKEN, observe, select_rows
+from kyc_ml.features.how import OBSERVED, name_of
+from kyc_ml.features.kernels.observe import observe
 from kyc_ml.features.keyed import KeyedRows
 from kyc_ml.features.kinds.matched import Matched
 from kyc_ml.features.kinds.rows_of_key import Latest, LatestValue, Window
 from kyc_ml.features.live.groups import Group, Held, Program
-from kyc_ml.features.live.rows import NO_MOMENT, KeyRows, Wanted
+from kyc_ml.features.live.rows import KeyRows, Wanted
 from kyc_ml.features.reading import Request
 from kyc_ml.features.row_columns import Need, add_row_columns, needed_columns
 from kyc_ml.features.timed_rows import TimedRows, as_column
-from kyc_ml.features.values import TEXT, read_column, read_time
-from kyc_ml.metrics import Floats, Ints32
+from kyc_ml.features.values import read_column, read_time
+from kyc_ml.metrics import Floats
 
 FEW_ROWS: Final = 2_048
-"""A key of more rows goes on where its last observation stopped; others begin anew, in memory
-that all share."""
+"""A key of more rows goes on where its last observation stopped; others begin anew."""
 
 _WHOLE: Final = AnchorRows(observed="", rows="")
 """Of a pass without an anchor, whose key, "", is that of every row."""
 
 _NO_KEY: Final = np.empty(0, np.int32)
 _NO_NUMBERS: Final = np.empty(0)
+
+Texts = dict[str, pa.Array]
 
 
 class Looking:
@@ -57,7 +58,7 @@ class Looking:
 
 
 class RowsOfKey:
-    """The rows of one key in every table of a pass."""
+    """The rows of one key in every table of a pass, and what groups go on with."""
 
     def __init__(self, tables: Mapping[str, KeyRows]) -> None:
         self.tables = tables
@@ -65,13 +66,9 @@ class RowsOfKey:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows, and of what kernels go on with."""
+        """Bytes of the arrays."""
         held = sum(each.nbytes for each in self.held.values())
         return held + sum(rows.nbytes for rows in self.tables.values())
-
-    def forget_positions(self, table: str) -> None:
-        """Begin anew with every group of a table: a row has come between others."""
-        self.held = {key: held for key, held in self.held.items() if key[0].table != table}
 
 
 class LivePass:
@@ -79,8 +76,6 @@ class LivePass:
 
     Parameters
     ----------
-    each : Pass
-        A pass of the plan.
     place : mapping of feature to its column in the matrix
     looking : sequence of str
         Tables whose rows are put in one after the other.
@@ -98,52 +93,37 @@ class LivePass:
         self.anchor = each.site.anchor or _WHOLE
         self.tables = each.rows
         self.place = place
-        self.levels = needed_columns(each.specs)
-        self._matches = any(isinstance(n.column.how, Matched) for n in chain(*self.levels))
+        levels = needed_columns(each.specs)
+        self._of_rows = [[need for need in each if need.table != OBSERVED] for each in levels]
+        self._matches = any(isinstance(n.column.how, Matched) for n in chain(*levels))
         self._keyed = keyed
         self._timezone = timezone
         self._wanted = {table: Wanted() for table in each.rows}
         self._shared: dict[tuple[Program, int], Held] = {}
-        self._nearest = np.empty(1, np.int64)
-        self._features = self._compile(
-            [
-                Request(name=spec.name, how=spec.how, column=place[spec.name])
-                for spec in each.specs
-                if isinstance(spec.how, Window | Latest)
-            ]
-        )
-        self._own = [
-            (spec.name, spec.how, place[spec.name])
-            for spec in each.specs
-            if not isinstance(spec.how, Window | Latest)
-        ]
+        named = [(spec.name, spec.how, place[spec.name]) for spec in each.specs]
+        self._features = self._compile([read for read in named if _looks_back(read[1])])
+        self._own = [read for read in named if not _looks_back(read[1])]
         # the columns that the observation and rows of these tables get, level after level
         self._columns = {
-            name: [self._compile_level(level, name) for level in self.levels]
+            name: [self._level([need for need in level if need.table == name]) for level in levels]
             for name in (OBSERVED, *looking)
         }
 
-    def _compile(self, requests: Sequence[Request]) -> list[Program]:
+    def _compile(self, named: Sequence[tuple[str, Any, int]]) -> list[Program]:
         by_table: dict[str, list[Request]] = defaultdict(list)
-        for request in requests:
-            by_table[request.how.table].append(request)
+        for name, how, column in named:
+            by_table[how.table].append(Request(name=name, how=how, column=column))
         return [
             Program(table, asked, self._wanted[table], anchor=self.anchor.rows)
             for table, asked in by_table.items()
         ]
 
-    def _compile_level(
-        self, level: Sequence[Need], place: str
-    ) -> tuple[list[Need], list[Request], list[Program]]:
-        here = [need for need in level if need.table == place]
-        back = [
-            (need.column.name, need.column.how.how)
-            for need in here
-            if isinstance(need.column.how, LatestValue)
-        ]
-        requests = [Request(name=name, how=how, column=at) for at, (name, how) in enumerate(back)]
-        alone = [need for need in here if not isinstance(need.column.how, LatestValue)]
-        return alone, requests, self._compile(requests)
+    def _level(self, needs: Sequence[Need]) -> tuple[list[tuple[str, Any]], Any, list[Program]]:
+        """Divide columns into those of the row alone, and those that look back."""
+        hows = [(need.column.name, need.column.how) for need in needs]
+        back = [(name, how.how) for name, how in hows if isinstance(how, LatestValue)]
+        alone = [(name, how) for name, how in hows if not isinstance(how, LatestValue)]
+        return alone, back, self._compile([(*each, at) for at, each in enumerate(back)])
 
     def load(self, value: str) -> RowsOfKey:
         """Read the rows of a key, with the columns that rows get."""
@@ -152,33 +132,28 @@ class LivePass:
             name: TimedRows(self._keyed.rows(name, self.anchor.rows, values, sorted(columns)))
             for name, columns in self.tables.items()
         }
-        levels = [[need for need in level if need.table != OBSERVED] for level in self.levels]
         for nobody in list(tables.values())[:1]:
+            timezone = self._timezone
             add_row_columns(
-                levels, tables=tables, observed=nobody, timezone=self._timezone, threads=1
+                self._of_rows, tables=tables, observed=nobody, timezone=timezone, threads=1
             )
-        return RowsOfKey({name: KeyRows(self._wanted[name], rows) for name, rows in tables.items()})
+        return RowsOfKey({name: KeyRows(self._wanted[name], each) for name, each in tables.items()})
 
     def add_columns(self, looking: Looking, found: RowsOfKey | None, place: str = OBSERVED) -> None:
         """Add the columns that an observation gets, or a row of a table, before it is read."""
-        for alone, requests, programs in self._columns[place]:
-            for need in alone:
-                if need.column.name not in looking.names:
-                    looking.append(need.column.name, self._read_alone(need.column.how, looking))
-            if all(request.name in looking.names for request in requests):
+        for alone, back, programs in self._columns[place]:
+            for name, how in alone:
+                if name not in looking.names:
+                    looking.append(name, self._read_alone(how, looking))
+            if all(name in looking.names for name, _ in back):
                 continue
-            numbers = np.full((1, len(requests)), np.nan, order="F")
-            texts: dict[str, pa.Array] = {}
+            numbers, texts = np.full((1, len(back)), np.nan, order="F"), Texts()
             self._read(programs, looking, found, numbers, texts)
-            for request in requests:
-                if request.name not in looking.names:
-                    text = request.how.is_text()
-                    column = texts[request.name] if text else as_column(numbers[:, request.column])
-                    looking.append(request.name, column)
+            for at, (name, _) in enumerate(back):
+                if name not in looking.names:
+                    looking.append(name, texts.get(name, as_column(numbers[:, at])))
 
-    def read(
-        self, looking: Looking, found: RowsOfKey | None, out: Floats, texts: dict[str, pa.Array]
-    ) -> None:
+    def read(self, looking: Looking, found: RowsOfKey | None, out: Floats, texts: Texts) -> None:
         """Write what an observation reads of rows and of itself; without the key it sees nothing.
 
         `out`: float64 array of shape (1, p), NaN.
@@ -196,9 +171,10 @@ class LivePass:
         if self._matches:
             return False
         self.add_columns(Looking(row), found, table)
-        place = found.tables[table].insert(row)
-        if place is not None and place < found.tables[table].size - 1:
-            found.forget_positions(table)
+        rows = found.tables[table]
+        place = rows.insert(row)
+        if place is not None and place < rows.size - 1:  # between others: all begin anew
+            found.held.clear()
         return place is not None
 
     def _read_alone(self, how: Any, looking: Looking) -> Any:  # noqa: ANN401  of any kind
@@ -210,93 +186,73 @@ class LivePass:
         looking: Looking,
         found: RowsOfKey | None,
         out: Floats,
-        texts: dict[str, pa.Array],
+        texts: Texts,
     ) -> None:
         for program in programs:
-            source = None if found is None else found.tables[program.table]
-            for group in program.groups(frozenset() if source is None else source.nulls):
-                keys = [looking.field(name) for name in group.at]
+            rows = None if found is None else found.tables[program.table]
+            for group in program.groups(frozenset() if rows is None else rows.nulls):
                 row = -1
-                if source is not None and found is not None and None not in keys:
-                    row = self._observe(program, group, found, looking, keys=keys, out=out)
+                has_key = None not in map(looking.field, group.at)
+                if rows is not None and found is not None and has_key:
+                    row = self._observe(program, group, found, looking, out)
                     for column, copied in group.repeated:
                         out[0, column] = out[0, copied]
-                for request, how, name in group.latest:
+                for request, how in group.latest:
                     value = None
-                    if source is not None and row >= 0:
-                        value = self._read_latest(how, name, source, row, looking.now)
+                    if rows is not None and row >= 0 and how.reading != "value":
+                        value = _read_latest(how, rows, row, looking.now)
+                        out[0, request.column] = np.nan if how.is_text() else value
                     if how.is_text():
                         texts[request.name] = pa.array([value], pa.string())
-                    elif value is not None:
-                        out[0, request.column] = value
 
     def _observe(
-        self,
-        program: Program,
-        group: Group,
-        found: RowsOfKey,
-        looking: Looking,
-        *,
-        keys: Sequence[object],
-        out: Floats,
+        self, program: Program, group: Group, found: RowsOfKey, looking: Looking, out: Floats
     ) -> int:
-        """Run a group; return the row of the source that is the latest it sees, -1 without."""
-        source = found.tables[program.table]
+        """Run a group; return the row that is the latest it sees, -1 without one."""
+        rows = found.tables[program.table]
         codes = _NO_KEY
-        if keys:
-            places = zip(group.key_places, keys, strict=True)
-            codes = np.array([source.code(at, key) for at, key in places], np.int32)
-        goes_on = source.size > FEW_ROWS and not (codes < 0).any()
-        begin = self._held if goes_on else self._begin
-        held = begin(program, group, found, codes)
-        conditions = source.masks, source.codes, source.size, group.condition
-        last = select_rows(*conditions, group.key_columns, codes, held.taken, held.marks)
-        if last > held.room:
-            held = Held([group], program.wanted, last + last // 2)
-            found.held[group, tuple(codes)] = held
-            return self._observe(program, group, found, looking, keys=keys, out=out)
-        held.marks[TAKEN] = source.size
+        if group.keys:
+            # no row has a key of the code -2
+            keys = zip(group.keys, map(looking.field, group.at), strict=True)
+            codes = np.array([rows.numbering[at].get(key, -2) for at, key in keys], np.int32)
         own = _NO_NUMBERS
         if group.own:
             own = np.array([looking.rows.number(name)[0] for name in group.own])
-        rows = source.times, source.numbers, source.codes
-        asked = last, looking.now, own, int(goes_on)
-        self._nearest[0] = -1
-        observe(rows, group.program, held.arrays(), *asked, out, self._nearest)
-        return int(self._nearest[0])
+        goes_on = rows.size > FEW_ROWS
+        key = group, tuple(codes.tolist())
+        latest, room = -2, FEW_ROWS
+        held = found.held.get(key) if goes_on else self._shared_by(program)
+        while latest < -1:
+            if held is None or held.codes < rows.n_codes:
+                held = Held([group], program.wanted, room, codes=rows.n_codes * 3 // 2)
+                found.held[key] = held
+            asked = codes, held.arrays, looking.now, own, int(goes_on), out
+            latest = observe(rows.arrays, rows.size, group.program, *asked)
+            if latest < -1:
+                room, held = max(room, (-2 - latest) * 3 // 2), None
+        return latest
 
-    def _held(self, program: Program, group: Group, found: RowsOfKey, codes: Ints32) -> Held:
-        """Return what a group goes on with for a key of many rows."""
-        key = (group, tuple(codes))
-        if key not in found.held:
-            found.held[key] = Held([group], program.wanted, FEW_ROWS)
-        found.held[key].reserve(found.tables[program.table].n_codes())
-        return found.held[key]
-
-    def _begin(self, program: Program, _: Group, found: RowsOfKey, __: Ints32) -> Held:
-        """Return the memory that keys of few rows share."""
-        key = (program, program.n_groups)
+    def _shared_by(self, program: Program) -> Held:
+        """Return the memory in which keys of few rows begin anew."""
+        groups = list(chain(*program.made.values()))
+        key = program, len(groups)
         if key not in self._shared:
-            self._shared[key] = Held(program.all_groups(), program.wanted, FEW_ROWS)
-        self._shared[key].begin(found.tables[program.table].n_codes())
+            self._shared[key] = Held(groups, program.wanted, FEW_ROWS, codes=FEW_ROWS)
         return self._shared[key]
 
-    def _read_latest(self, how: Latest, name: str, source: KeyRows, row: int, now: int) -> Any:  # noqa: ANN401  a text or a number
-        """Read the latest row; a value is levelled with rows of the same times when it is found."""
-        wanted = source.wanted
-        if how.reading in TEXT:
-            return source.text(wanted.texts.index(name), row)
-        decision = np.array([now])
-        if how.reading == "listed":
-            text = pa.array([source.text(wanted.texts.index(name), row)], pa.string())
-            return read_column(text, "listed", decision=decision, listing=how.listing)[0]
-        if how.column is None:
-            moment, missing = source.times[0, row : row + 1], np.zeros(1)
-        elif name in wanted.numbers:
-            return (
-                None if how.reading == "value" else source.numbers[wanted.numbers.index(name), row]
-            )
-        else:
-            moment = source.moments[wanted.moments.index(name), row : row + 1]
-            missing = np.where(moment == NO_MOMENT, np.nan, 0.0)
-        return read_time(how.reading, decision=decision, moment=moment, missing=missing)[0]
+
+def _looks_back(how: object) -> bool:
+    return isinstance(how, Window | Latest)
+
+
+def _read_latest(how: Latest, rows: KeyRows, row: int, now: int) -> Any:  # noqa: ANN401  text or number
+    """Read the latest row: its text, or a number."""
+    decision = np.array([now])
+    if how.column is None:
+        moment = rows.arrays[0][0, row : row + 1]
+        return read_time(how.reading, decision=decision, moment=moment, missing=np.zeros(1))[0]
+    name = name_of(how.column)
+    value = pa.array([rows.latest[name][row]], rows.types[name])
+    if how.is_text():
+        return value.cast(pa.string())[0].as_py()
+    return read_column(value, how.reading, decision=decision, listing=how.listing)[0]

@@ -3,41 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from kyc_ml.features.how import Where, name_of
+from kyc_ml.features.kinds.rows_of_key import Latest, Window
+from kyc_ml.features.sweeps import SHARES
 from kyc_ml.features.timed_rows import NEVER_US, UNTIL, TimedRows
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask
 
-Condition = tuple[Where | None, str | None]
-"""A filter, and a column that must hold a value."""
 
-NO_MOMENT: Final = -(2**62)
-"""Stands for a date that is missing."""
-
-
-@dataclass(slots=True)
 class Wanted:
-    """What is read of a table's rows; grows while features are read."""
+    """What is read of a table's rows: names of columns, and conditions."""
 
-    numbers: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    moments: list[str] = field(default_factory=list)
-    conditions: list[Condition] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.numbers: list[str] = []
+        self.texts: list[str] = []
+        self.latest: list[str] = []
+        self.conditions: list[tuple[Where | None, str | None]] = []
+
+    def add(self, how: Window | Latest, *, anchor: str, having: str | None) -> None:
+        """Add what a reading needs by this anchor; `having` must hold a value."""
+        keys = (name_of(column) for column in how.key)
+        columns = [(self.texts, name) for name in keys if name != anchor]
+        where = how.where
+        while where is not None:
+            columns.append((self.texts, name_of(where.column)))
+            where = where.also
+        if isinstance(how, Latest):
+            if how.column is not None:
+                levelled = how.reading == "value"
+                columns.append((self.numbers if levelled else self.latest, name_of(how.column)))
+        elif how.value is not None:
+            coded = how.statistic == "distinct" or how.statistic in SHARES
+            columns.append((self.texts if coded else self.numbers, name_of(how.value)))
+            if how.weight is not None:
+                columns.append((self.numbers, name_of(how.weight)))
+        for names, name in columns:
+            place_of(names, name)
+        self.condition(how.where, None)
+        self.condition(how.where, having)
 
     def condition(self, where: Where | None, having: str | None) -> int:
         """Return the number of a condition; -1 for every row."""
         if where is None and having is None:
             return -1
-        each = where
-        while each is not None:
-            place_of(self.texts, name_of(each.column))
-            each = each.also
         return place_of(self.conditions, (where, having))
 
 
@@ -49,125 +60,96 @@ def place_of(names: list[Any], name: Any) -> int:  # noqa: ANN401  any value
 
 
 class KeyRows:
-    """Rows of one key, in order of time: times, numbers, codes of texts, conditions that hold.
+    """Rows of one key, in order of time.
 
     Attributes
     ----------
     size : int
         Rows there are; the arrays have room for more.
-    times : int64 array of shape (2 or 3, room)
-        Event time, known at, superseded at.
-    numbers, codes, moments, masks : arrays of shape (columns, room)
+    arrays : times, numbers, codes of texts, and conditions, each of shape (columns, room)
+        Times are the event time, known at and, of rows that are superseded, until when.
+    latest : mapping of column to a value a row
     nulls : frozenset of str
         Columns of numbers and texts in which a row has no value.
     """
 
     def __init__(self, wanted: Wanted, rows: TimedRows) -> None:
         self.wanted = wanted
-        self._numbering: list[dict[object, int]] = [{} for _ in wanted.texts]
-        self._values: list[list[Any]] = [[] for _ in wanted.texts]
         self.size = len(rows)
-        self._has_until = UNTIL in rows.table.column_names
-        parts = self._read(rows)
-        self.times, self.numbers, self.codes, self.moments, self.masks = parts
-        self.nulls = self._find_nulls(self.numbers, self.codes)
+        self.types = {name: rows.table.schema.field(name).type for name in wanted.latest}
+        self.latest = {name: rows.table[name].to_pylist() for name in wanted.latest}
+        self.nulls: frozenset[str] = frozenset()
+        self.numbering: list[dict[object, int]] = [{} for _ in wanted.texts]
+        self._superseded = UNTIL in rows.table.column_names
+        self.arrays = self._read(rows)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays."""
-        return sum(each.nbytes for each in self._arrays()) + 2 * self.codes.nbytes
+        """Bytes of the arrays, and of the texts about as much as of their codes."""
+        return sum(each.nbytes for each in self.arrays) + 16 * self.arrays[2].nbytes
 
-    def code(self, column: int, value: object) -> int:
-        """Return the code of a value; -1 if no row has it."""
-        return self._numbering[column].get(value, -1)
-
-    def text(self, column: int, row: int) -> Any:  # noqa: ANN401  a value of a row
-        """Return the text of a row; None where it is missing."""
-        code = self.codes[column, row]
-        return None if code < 0 else self._values[column][code]
-
+    @property
     def n_codes(self) -> int:
-        """Return the most codes that a column has."""
-        return max(map(len, self._values), default=0)
+        """Return the most different values that a column has."""
+        return max(map(len, self.numbering), default=0)
 
     def insert(self, rows: TimedRows) -> int | None:
-        """Put in one row; return its place, None if its place among others is not known here."""
-        event, known = int(rows.event_time[0]), int(rows.known_at[0])
-        at = self.size
-        while at > 0 and (self.times[0, at - 1], self.times[1, at - 1]) > (event, known):
-            at -= 1
-        # rows of the same times are in the order of their identifiers, which are not held
-        if at > 0 and self.times[0, at - 1] == event:
+        """Put in one row; return its place, None if that is not known here.
+
+        Rows of one time are in the order of their identifiers, which are not held.
+        """
+        event = self.arrays[0][0, : self.size]
+        at = int(np.searchsorted(event, rows.event_time[0], side="right"))
+        if at > 0 and event[at - 1] == rows.event_time[0]:
             return None
-        parts = self._read(rows)
-        if self.size == self.times.shape[1]:
-            more = max(16, self.size // 2)
-            arrays = [
-                np.concatenate([each, np.empty((each.shape[0], more), each.dtype)], axis=1)
-                for each in self._arrays()
-            ]
-            self.times, self.numbers, self.codes, self.moments, self.masks = arrays
-        each: npt.NDArray[Any]
-        for each, part in zip(self._arrays(), parts, strict=True):
-            if at < self.size:
-                each[:, at + 1 : self.size + 1] = each[:, at : self.size].copy()
-            each[:, at] = part[:, 0]
+        parts: tuple[Any, ...] = self._read(rows)
+        if self.size == self.arrays[0].shape[1]:
+            more = ((0, 0), (0, max(16, self.size // 2)))
+            times, numbers, codes, masks = self.arrays
+            self.arrays = np.pad(times, more), np.pad(numbers, more), *(
+                np.pad(codes, more), np.pad(masks, more)
+            )  # fmt: skip
+        for array, part in zip(self.arrays, parts, strict=True):
+            array[:, at + 1 : self.size + 1] = array[:, at : self.size].copy()
+            array[:, at] = part[:, 0]
+        for name, values in self.latest.items():
+            values[at:at] = rows.table[name].to_pylist()
         self.size += 1
-        self.nulls |= self._find_nulls(parts[1], parts[2])
         return at
 
-    def _arrays(self) -> tuple[Ints, Floats, Ints32, Ints, Mask]:
-        return self.times, self.numbers, self.codes, self.moments, self.masks
-
-    def _find_nulls(self, numbers: Floats, codes: Ints32) -> frozenset[str]:
-        wanted = self.wanted
-        names = [*wanted.numbers, *wanted.texts]
-        missing = np.concatenate([np.isnan(numbers).any(axis=1), (codes < 0).any(axis=1)])
-        return frozenset(name for name, some in zip(names, missing, strict=True) if some)
-
-    def _read(self, rows: TimedRows) -> tuple[Ints, Floats, Ints32, Ints, Mask]:
+    def _read(self, rows: TimedRows) -> tuple[Ints, Floats, Ints32, Mask]:
+        """Read the columns of some rows, and note those that have missing values."""
         wanted, n = self.wanted, len(rows)
         times = [rows.event_time, rows.known_at]
-        if self._has_until:
+        if self._superseded:
             times.append(np.full(n, NEVER_US) if rows.until is None else rows.until)
-        codes = np.empty((len(wanted.texts), n), np.int32)
-        for at, name in enumerate(wanted.texts):
-            codes[at] = self._encode(at, rows, name)
         numbers = np.empty((len(wanted.numbers), n))
         for at, name in enumerate(wanted.numbers):
             numbers[at] = rows.number(name)
-        moments = np.empty((len(wanted.moments), n), np.int64)
-        for at, name in enumerate(wanted.moments):
-            column = rows.table[name].combine_chunks().cast(pa.timestamp("us")).cast(pa.int64())
-            moments[at] = column.fill_null(NO_MOMENT)
+        codes = np.empty((len(wanted.texts), n), np.int32)
+        for at, name in enumerate(wanted.texts):
+            own, _ = rows.codes(name)
+            found = rows.encoded(name).dictionary.to_pylist()
+            numbering = self.numbering[at]
+            # numbered in the order they came in; the last place is that of missing values
+            places = [numbering.setdefault(value, len(numbering)) for value in found]
+            codes[at] = np.array([*places, -1], np.int32)[own]
+        missing = np.concatenate([np.isnan(numbers).any(axis=1), (codes < 0).any(axis=1)])
+        names = zip([*wanted.numbers, *wanted.texts], missing, strict=True)
+        self.nulls |= {name for name, some in names if some}
         masks = np.ones((len(wanted.conditions), n), np.bool_)
         for at, (where, having) in enumerate(wanted.conditions):
             each = where
             while each is not None:
-                column_at = wanted.texts.index(name_of(each.column))
-                masks[at] &= self._is_any_of(column_at, codes[column_at], each.values)
+                column = wanted.texts.index(name_of(each.column))
+                masks[at] &= self._is_any_of(column, codes[column], each.values)
                 each = each.also
             if having in wanted.numbers:
                 masks[at] &= ~np.isnan(numbers[wanted.numbers.index(having)])
             elif having is not None:
                 masks[at] &= codes[wanted.texts.index(having)] >= 0
-        return np.array(times, np.int64), numbers, codes, moments, masks
-
-    def _encode(self, column: int, rows: TimedRows, name: str) -> Ints32:
-        """Return the codes of a column, whose values are numbered in the order they came in."""
-        codes, _ = rows.codes(name)
-        numbering, values = self._numbering[column], self._values[column]
-        found = rows.encoded(name).dictionary.to_pylist()
-        for value in found:
-            if value not in numbering:
-                numbering[value] = len(values)
-                values.append(value)
-        # the last one is for missing values, whose code is -1
-        places = np.array([*(numbering[value] for value in found), -1], np.int32)
-        return np.asarray(places[codes])
+        return np.array(times, np.int64), numbers, codes, masks
 
     def _is_any_of(self, column: int, codes: Ints32, values: Sequence[str]) -> Mask:
-        known = [
-            self._numbering[column][value] for value in values if value in self._numbering[column]
-        ]
-        return np.isin(codes, known)
+        known = [self.numbering[column].get(value, -2) for value in values]
+        return np.asarray(np.logical_or.reduce([codes == code for code in known]))
