@@ -20,6 +20,7 @@ TRANSLATED = {
     "configs/sources/README.md",
     "configs/tiers/README.md",
     "kyc_ml/features/README.md",
+    "kyc_ml/history/README.md",
     "notebooks/README.md",
     "pipelines/README.md",
     "pipelines/SCORES.md",

@@ -15,6 +15,7 @@ from kyc_ml.cli import (
     data,
     features,
     governance,
+    history,
     models,
     monitoring,
     scoring,
@@ -30,7 +31,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_COMMANDS = (data, features, models, scoring, monitoring, tiers, validation, governance, alerts)
+_COMMANDS = (
+    data,
+    features,
+    history,
+    models,
+    scoring,
+    monitoring,
+    tiers,
+    validation,
+    governance,
+    alerts,
+)
 for commands in _COMMANDS:
     app.add_typer(commands.app)
 

@@ -64,8 +64,10 @@ from .observed import read_observations as read_observations
 from .periods import DAY_US as DAY_US
 from .periods import EVER as EVER
 from .prepare import MADE_FROM as MADE_FROM
+from .prepare import PATTERN_REACH_US as PATTERN_REACH_US
 from .prepare import PATTERN_SCHEMA as PATTERN_SCHEMA
 from .prepare import known_labels as known_labels
+from .prepare import patterns_closed_by as patterns_closed_by
 from .prepare import with_made as with_made
 from .rows_behind import RowsBehind as RowsBehind
 from .rows_behind import find_rows as find_rows

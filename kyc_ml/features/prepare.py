@@ -42,9 +42,12 @@ from kyc_ml.features.made import (
     WIDTH,
 )
 from kyc_ml.features.network.patterns import PATTERN_NAMES, ROLE_NAMES, Patterns, find_patterns
-from kyc_ml.features.network.payments import payments_of
+from kyc_ml.features.network.payments import NetworkPayments, payments_of
+from kyc_ml.features.network.rules import DEFAULT_RULES
 from kyc_ml.features.outcomes import outcomes_of
+from kyc_ml.features.periods import DAY_US
 from kyc_ml.features.timed_rows import NEVER_US, UNTIL, microseconds
+from kyc_ml.metrics import Mask
 
 MADE_FROM: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     LABELS: {CASES: (), TRANSACTIONS: ()},
@@ -66,6 +69,11 @@ PATTERN_SCHEMA: Final = pa.schema(
         pa.field(WIDTH, pa.float64()),
     ]
 )
+
+PATTERN_REACH_US: Final = round(
+    (DEFAULT_RULES.stack_depth_max + 1) * DEFAULT_RULES.stack_gap_days * DAY_US
+)
+"""How long before its last payment a pattern begins at most, a deeper stack apart."""
 
 _PAID: Final = (CUSTOMER_ID, COUNTERPARTY_ID, EVENT_TIME, KNOWN_AT, DIRECTION, AMOUNT)
 
@@ -208,26 +216,41 @@ def known_labels(cases: pa.Table, transactions: pa.Table) -> pa.Table:
 def patterns_of(transactions: pa.Table) -> tuple[pa.Table, list[str]]:
     """Find the patterns of the payments between customers and counterparties."""
     paid = payments_of(transactions)
-    found = find_patterns(
-        paid.source,
-        paid.target,
-        paid.event_time,
-        paid.known_at,
-        paid.amount,
-        n_nodes=len(paid.names),
-    )
-    table = _as_table(found, paid.names)
+    found = _search(paid)
     notes = [
         f"patterns: {name}: {cut:,} search(es) met more payments of one party than the cap "
         "and looked at the latest only"
         for name, cut in found.cap_hits.items()
         if cut
     ]
-    return table, notes
+    return _as_table(found, paid.names), notes
 
 
-def _as_table(found: Patterns, names: pa.Array) -> pa.Table:
-    """Write patterns as a table of participants, in order of time."""
+def patterns_closed_by(transactions: pa.Table, closing: Mask, *, whole: bool) -> pa.Table | None:
+    """Find the patterns that some bookings close; None if that needs earlier bookings.
+
+    `transactions`: bookings in order of time: all of them, or (not `whole`) all from some day on.
+    `closing`: bool array of shape (n,).
+    """
+    paid = payments_of(transactions)
+    closes = closing[paid.booking]
+    first = int(paid.event_time[closes].min(initial=NEVER_US))
+    if not whole and paid.settled > first - PATTERN_REACH_US:
+        return None
+    found = _search(paid)
+    table = _as_table(found, paid.names, closes[found.edge])
+    # a stack of the greatest depth may have begun before
+    deepest = pc.max(table[LENGTH].filter(pc.equal(table[PATTERN], "stack"))).as_py() or 0
+    return table if whole or deepest < DEFAULT_RULES.stack_depth_max else None
+
+
+def _search(paid: NetworkPayments) -> Patterns:
+    columns = (paid.source, paid.target, paid.event_time, paid.known_at, paid.amount)
+    return find_patterns(*columns, n_nodes=len(paid.names))
+
+
+def _as_table(found: Patterns, names: pa.Array, kept: Mask | None = None) -> pa.Table:
+    """Write patterns, or some rows of them, as a table of participants, in order of time."""
     columns = {
         CUSTOMER_ID: names.take(pa.array(found.node)),
         EVENT_TIME: pa.array(found.event_time).cast(_UTC),
@@ -238,4 +261,5 @@ def _as_table(found: Patterns, names: pa.Array) -> pa.Table:
         LENGTH: pa.array(found.length, mask=np.isnan(found.length)),
         WIDTH: pa.array(found.width, mask=np.isnan(found.width)),
     }
-    return pa.table(columns).sort_by([(EVENT_TIME, "ascending"), (KNOWN_AT, "ascending")])
+    table = pa.table(columns) if kept is None else pa.table(columns).filter(pa.array(kept))
+    return table.sort_by([(EVENT_TIME, "ascending"), (KNOWN_AT, "ascending")])

@@ -30,9 +30,13 @@ from kyc_ml.contract import (
 from kyc_ml.errors import ContractError, Faults
 from kyc_ml.features import (
     CURRENT_ACCOUNTS,
+    DAY_US,
     LABELS,
     MADE_FROM,
     OUTCOMES,
+    PATTERN_REACH_US,
+    PATTERN_SCHEMA,
+    PATTERNS,
     ByKey,
     MadeOnReading,
     Pass,
@@ -40,6 +44,7 @@ from kyc_ml.features import (
     known_labels,
     microseconds,
     own_match,
+    patterns_closed_by,
     with_made,
 )
 from kyc_ml.history.layout import KEYS, TIMES, Layout, layout_of_store
@@ -180,7 +185,7 @@ class _Reader:
         whole = {
             name: missing[name] if name in missing else rows[name] for name in self._schema.names
         }
-        return pa.table(whole).cast(pa.schema([f.with_nullable(True) for f in self._schema]))
+        return pa.table(whole).cast(self._schema)
 
 
 def _without_known(store: HistoryStore, table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -259,6 +264,8 @@ class _Slice:
         """Compute what the rows carry and what they change, and add it all."""
         if LABELS in self._layout.schemas:
             self._relabel()
+        if PATTERNS in self._layout.schemas and TRANSACTIONS in self._rows.new:
+            self._find_patterns()
         self._carry()
         self._write_changed()
         for table, rows in self._rows.new.items():
@@ -402,6 +409,33 @@ class _Slice:
         there = set(paid[TRANSACTION_ID].to_pylist())
         left = sorted((orphans | set(named.to_pylist())) - there)
         self._batch.keep(ORPHANS, json.dumps(left).encode())
+
+    def _find_patterns(self) -> None:
+        """Find the patterns that new payments close, or change, in the payments of their reach."""
+        new = self._rows.new[TRANSACTIONS]
+        since = self._since[TRANSACTIONS]
+        first = min(int(microseconds(new[EVENT_TIME])[0]), since)
+        names = self._layout.columns_of(TRANSACTIONS, DAY)
+        days = np.array(sorted(self._rows.days(TRANSACTIONS)))
+        # whole days, and one more for bookings that are the other side of one
+        start, found = (first - PATTERN_REACH_US) // DAY_US - 1, None
+        while found is None:
+            reached = days[days >= start].tolist()
+            rows = self._rows.day_rows(TRANSACTIONS, reached, names)
+            closing = pc.is_in(rows[TRANSACTION_ID], new[TRANSACTION_ID].combine_chunks())
+            late = microseconds(rows[EVENT_TIME]) >= since
+            closing = np.asarray(closing.combine_chunks(), dtype=np.bool_) | late
+            found = patterns_closed_by(rows, closing, whole=start <= days[0])
+            start = days[0]
+        self._rows.new[PATTERNS] = found
+        self._rows.gone[PATTERNS] = lambda rows: pc.greater_equal(
+            rows[EVENT_TIME].cast(pa.int64()), since
+        )
+        is_late = any(last >= since for _, last in self._last_of_days(TRANSACTIONS))
+        old = self._store.scan(PATTERNS, PATTERN_SCHEMA.names) if is_late else []
+        gone = [rows.filter(self._rows.gone[PATTERNS](rows)) for rows in old]
+        self._touched[PATTERNS] = [*gone, found]
+        self._since[PATTERNS] = since
 
     def _payments(self, ids: pa.Array | pa.ChunkedArray) -> pa.Table:
         """Return the payments of some ids, new ones among them."""

@@ -32,7 +32,7 @@ def connect(path: Path, *, version: int, make: bool = False) -> sqlite3.Connecti
 
     `version`: of the format; a file of another one is refused.
     `make`: whether a missing file is made.
-    Raises ConfigError if there is none, or it is of another format; otherwise as `translated`.
+    Raises ConfigError if it is missing, or of another format; otherwise as `translated`.
     """
     if not make and not path.is_file():
         msg = (
@@ -47,6 +47,8 @@ def connect(path: Path, *, version: int, make: bool = False) -> sqlite3.Connecti
     mode = "rwc" if make else "rw"
     place = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if alone else ''}"
     with translated(path):
+        if make and not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds customers' data
         connection = sqlite3.connect(
             place, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_S
         )

@@ -251,7 +251,7 @@ def _kept_schemas(
         wanted = {*names, *TIMES, UNTIL, CASE_ID}
         found[LABELS] = pa.schema(
             # a case may name no payment
-            [each.with_nullable(True) for each in fields if each.name in wanted]
+            [pa.field(each.name, each.type) for each in fields if each.name in wanted]
         )
     if (PATTERNS, CUSTOMER_ID) in kept:
         found[PATTERNS] = PATTERN_SCHEMA

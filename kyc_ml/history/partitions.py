@@ -76,7 +76,8 @@ class KeptRows:
         texts: Texts,
     ) -> None:
         self.partition = partition
-        self.schema = schema
+        # rows of a store are concatenated with others, which may lack what the contract requires
+        self.schema = pa.schema([field.with_nullable(nullable=True) for field in schema])
         self._name = f"rows_{number}"
         self._order = [name for name in order if name not in {EVENT_TIME, KNOWN_AT}]
         self._texts = texts
@@ -115,10 +116,10 @@ class KeptRows:
 
     def read_all(
         self, connection: sqlite3.Connection, columns: Sequence[str]
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Iterator[pa.Table]:
         """Yield columns of all rows in pieces, one key after the other."""
         for chunks in self.pieces(connection):
-            yield from self._table(connection, chunks, columns, in_order=False).to_batches()
+            yield self._table(connection, chunks, columns, in_order=False)
 
     def pieces(self, connection: sqlite3.Connection) -> Iterator[list[_Chunk]]:
         """Yield all chunks in pieces of whole keys; at least one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,9 @@ from kyc_ml.history.layout import KEYS, TIMES, Layout, key_of_count
 from kyc_ml.history.partitions import DAY
 from kyc_ml.history.store import HistoryStore
 from kyc_ml.metrics import Floats, Ints
+
+_DAYS: Final = 4
+"""Days whose observations are counted together."""
 
 
 class StoredRows:
@@ -76,9 +79,9 @@ class StoredRows:
             }
         return self._spans[table]
 
-    def day_rows(self, table: str, day: int, columns: Collection[str]) -> pa.Table:
-        """Return the rows of a day."""
-        return self.store.day_rows(table, day, columns)
+    def day_rows(self, table: str, days: Sequence[int], columns: Collection[str]) -> pa.Table:
+        """Return the rows of some days."""
+        return self.store.rows(table, DAY, pa.array(days, pa.int64()), columns)
 
     def counted(self, table: str, day: int) -> dict[str, Counter[str]]:
         """Count the rows of a day by each field that the whole bank is counted by."""
@@ -109,9 +112,9 @@ class WholeDays(WholeRows):
         count = WholeCount(runs, spec, timezone=self._timezone, threads=self._threads)
         found = np.full(len(observed), np.nan)
         names = [observed.time, *(n for n in observed.table.column_names if n != observed.time)]
-        # day after day: most days of the store are then seen by all observations, or by none
+        # few days at a time: most days of the store are then seen by all of them, or by none
         order = np.argsort(observed.event_time, kind="stable")
-        days = observed.event_time[order] // DAY_US
+        days = observed.event_time[order] // (_DAYS * DAY_US)
         for rows in np.split(order, np.flatnonzero(np.diff(days)) + 1):
             if rows.size:
                 some = TimedRows(observed.table.select(names).take(rows), time=observed.time)
@@ -131,12 +134,12 @@ class _Days:
         self.spans = rows.days(table)
 
     def load(self, run: int) -> pa.Table:
-        return self._rows.day_rows(self._table, run, self.schema.names).select(self.schema.names)
+        return self._rows.day_rows(self._table, [run], self.schema.names).select(self.schema.names)
 
     def counted(self, run: int) -> Mapping[str | None, float]:
         kept = self._rows.counted(self._table, run)
         counts: dict[str | None, float] = {None: kept[""][""]}
-        return counts | dict(kept[self._key or ""].items())
+        return counts | dict(kept.get(self._key or "", {}))
 
 
 class ArrivingRows(StoredRows):
@@ -183,10 +186,10 @@ class ArrivingRows(StoredRows):
         """Return all rows of a table, new ones among them."""
         return self._with_new(table, super().all_rows(table, {*columns, *KEYS[table]}), None)
 
-    def day_rows(self, table: str, day: int, columns: Collection[str]) -> pa.Table:
-        """Return the rows of a day, new ones among them."""
-        kept = super().day_rows(table, day, {*columns, *KEYS[table]})
-        return self._with_new(table, kept, lambda new: days_of(new) == day)
+    def day_rows(self, table: str, days: Sequence[int], columns: Collection[str]) -> pa.Table:
+        """Return the rows of some days, new ones among them."""
+        kept = super().day_rows(table, days, {*columns, *KEYS[table]})
+        return self._with_new(table, kept, lambda new: np.isin(days_of(new), days))
 
     def old_rows(
         self, table: str, key: str, values: pa.Array, columns: Collection[str]

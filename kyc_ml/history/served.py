@@ -25,7 +25,7 @@ class Served:
 
 
 class ServedLog:
-    """Entries by number and by idempotency key, in a file of its own.
+    """Entries by number and by idempotency key, in a separate file.
 
     So a long append to the tables does not make an answer wait.
     """
@@ -54,7 +54,7 @@ class ServedLog:
             return start + len(entries) - 1
 
     def find(self, keys: Collection[str]) -> dict[str, Served]:
-        """Return the entries of idempotency keys that are there."""
+        """Return the entries of some idempotency keys; unknown keys are left out."""
         found = [each for key in keys for each in self._read("key = ?", key)]
         return {served.key: served for _, served in found}
 

@@ -28,7 +28,7 @@ from kyc_ml.history.kept_tables import KeptTable, Tables
 from kyc_ml.history.packing import Counts
 from kyc_ml.history.partitions import DAY, DAY_US, Content, KeptRows, Partition
 from kyc_ml.history.served import Served, ServedLog, integrity
-from kyc_ml.history.texts import HashIndex, Texts, hash_texts
+from kyc_ml.history.texts import HashIndex, Texts, hash_texts, short
 from kyc_ml.storage import connect as connect_duckdb
 from kyc_ml.storage import quote_name, read_batches
 
@@ -238,7 +238,7 @@ class HistoryStore:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Let all reads of this thread within the block see one state of the store."""
+        """Show one state of the store to all reads of this thread within the block."""
         with self._reads() as connection:
             if connection.in_transaction:
                 yield
@@ -283,7 +283,8 @@ class HistoryStore:
         wanted = pa.schema([kept.schema.field(name) for name in names])
         chosen, order = (", ".join(map(quote_name, some)) for some in (names, by))
         with self._reads() as connection, self.reading():
-            reader = pa.RecordBatchReader.from_batches(schema, kept.read_all(connection, every))
+            pieces = (b for piece in kept.read_all(connection, every) for b in piece.to_batches())
+            reader = pa.RecordBatchReader.from_batches(schema, pieces)
             engine = connect_duckdb(data=None)
             engine.register("kept", reader)
             yield wanted.empty_table()
@@ -313,7 +314,7 @@ class HistoryStore:
     def find(self, table: str, ids: pa.Array) -> pa.Table:
         """Return all columns of the rows with some ids (transaction_id, case_id, ...), in order.
 
-        `table`: one whose rows have an id of their own.
+        `table`: one whose rows have ids.
         """
         kept = self.kept_rows[table, CUSTOMER_ID]
         with self._reads() as connection:
@@ -323,7 +324,7 @@ class HistoryStore:
         return rows.filter(pc.is_in(rows[IDS[table]], value_set=ids))
 
     def kept(self, name: str) -> bytes | None:
-        """Return a kept fact; None if there is none of this name."""
+        """Return a kept fact; None if its name is unknown."""
         with self._reads() as connection:
             return self._fact(connection, name, missing_ok=True) or None
 
@@ -419,19 +420,19 @@ class HistoryStore:
             assert self._writer is not None  # noqa: S101  the transaction has checked it
             self._writer.execute("VACUUM")
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._served.forget(until=self._folded())
+        self._served.forget(until=self.folded())
 
     # served requests
 
     def log(self, entries: Sequence[Served]) -> int:
         """Add served requests durably, in one commit; return the number of the last.
 
-        Raises KeyError if one's idempotency key is there already. None is added after an error.
+        Raises KeyError if an idempotency key was logged before. No entry is added after an error.
         """
-        return self._served.add(entries, after=self._folded())
+        return self._served.add(entries, after=self.folded())
 
     def served(self, keys: Collection[str]) -> dict[str, Served]:
-        """Return the served requests of idempotency keys that are there."""
+        """Return the served requests of some idempotency keys; unknown keys are left out."""
         return self._served.find(keys)
 
     def pending(self, most: int = 10_000) -> list[tuple[int, Served]]:
@@ -439,9 +440,10 @@ class HistoryStore:
 
         `Batch.fold` says that they are.
         """
-        return self._served.after(self._folded(), most=most)
+        return self._served.after(self.folded(), most=most)
 
-    def _folded(self) -> int:
+    def folded(self) -> int:
+        """Return the number of the last served request that is in the tables; 0 for none."""
         with self._reads() as connection:
             return int(self._fact(connection, _FOLDED, missing_ok=True) or 0)
 
@@ -461,7 +463,7 @@ class HistoryStore:
             format=FORMAT,
             appends=appends,
             last_append=last,
-            pending=self._served.count(after=self._folded()),
+            pending=self._served.count(after=self.folded()),
             bytes=sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()),
             digest=self.digest(),
             about=self.about,
@@ -489,18 +491,23 @@ class HistoryStore:
                         f"{name}: {rows}" + " or other values" * (found.rows == recorded[name].rows)
                     )
             for table, index in self.indexes.items():
-                lost = sum(
-                    len(
-                        {*_pairs(self._texts, connection, table, pa.Table.from_batches([rows]))}
-                        - {*index.find(connection, hash_texts(rows[IDS[table]].to_pylist()))}
-                    )
-                    for rows in self.kept_rows[table, CUSTOMER_ID].read_all(
-                        connection, [IDS[table], CUSTOMER_ID]
-                    )
-                )
+                lost = 0
+                for hashes, numbers in self.id_pairs(connection, table):
+                    pairs = {*zip(short(hashes).tolist(), numbers.tolist(), strict=True)}
+                    lost += len(pairs - {*index.find(connection, hashes)})
                 if lost:
                     faults.append(f"{table}: {lost} ids are not found")
         return faults
+
+    def id_pairs(
+        self, connection: sqlite3.Connection, table: str, given: pa.Table | None = None
+    ) -> Iterator[tuple[Counts, Counts]]:
+        """Yield hash of the id and number of the customer of some rows, by default of all."""
+        kept = self.kept_rows[table, CUSTOMER_ID]
+        names = [IDS[table], CUSTOMER_ID]
+        for rows in [given] if given is not None else kept.read_all(connection, names):
+            customers = kept.keys_of(connection, rows[CUSTOMER_ID].combine_chunks())
+            yield hash_texts(rows[IDS[table]].to_pylist()), customers
 
 
 class Batch:
@@ -527,8 +534,7 @@ class Batch:
                 kept.add(self._connection, own, values, self.content[kept.partition.name])
         self._count_days(table, event, known)
         if table in self._store.indexes:
-            pairs = np.array(_pairs(self._texts, self._connection, table, rows), np.int64).T
-            self._store.indexes[table].add(self._connection, *pairs)
+            self._index(table, rows)
 
     def replace(self, table: str, key: str, values: pa.Array, rows: pa.Table) -> None:
         """Replace all rows of some values of a key, in the partition by this key alone."""
@@ -545,7 +551,7 @@ class Batch:
         _put_fact(self._connection, name, value)
 
     def fold(self, number: int) -> None:
-        """Say that the served requests up to this number are in the tables."""
+        """Record that the served requests up to this number are in the tables."""
         _put_fact(self._connection, _FOLDED, str(number).encode())
 
     def finish(self, note: Mapping[str, Any]) -> None:
@@ -558,14 +564,14 @@ class Batch:
         )
 
     def forget_ids(self) -> None:
-        """Index only the ids of the rows that are there."""
+        """Index only the ids of the rows that remain."""
         for table, index in self._store.indexes.items():
             self._connection.execute(f"DELETE FROM {index.name}")
-            kept = self._store.kept_rows[table, CUSTOMER_ID]
-            for rows in kept.read_all(self._connection, [IDS[table], CUSTOMER_ID]):
-                some = pa.Table.from_batches([rows])
-                pairs = np.array(_pairs(self._texts, self._connection, table, some), np.int64).T
-                index.add(self._connection, *pairs)
+            self._index(table)
+
+    def _index(self, table: str, rows: pa.Table | None = None) -> None:
+        for hashes, customers in self._store.id_pairs(self._connection, table, rows):
+            self._store.indexes[table].add(self._connection, hashes, customers)
 
     def _count_days(self, table: str, event: Counts, known: Counts) -> None:
         order = np.argsort(event, kind="stable")
@@ -583,15 +589,6 @@ class Batch:
 
 def _indexes(tables: Collection[str]) -> dict[str, HashIndex]:
     return {name: HashIndex(f"ids_{name}") for name in tables if name in IDS}
-
-
-def _pairs(
-    texts: Texts, connection: sqlite3.Connection, table: str, rows: pa.Table
-) -> list[tuple[int, int]]:
-    """Return hash of the id and number of the customer of each row."""
-    numbers = texts.numbers(connection, rows[CUSTOMER_ID].combine_chunks(), add=False)
-    hashes = hash_texts(rows[IDS[table]].to_pylist())
-    return list(zip(hashes.tolist(), numbers.tolist(), strict=True))
 
 
 def _put_fact(connection: sqlite3.Connection, name: str, value: bytes) -> None:

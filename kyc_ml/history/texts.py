@@ -26,8 +26,13 @@ def hash_texts(texts: Sequence[str]) -> Counts:
     return np.frombuffer(joined, np.int64)
 
 
+def short(hashes: Counts) -> Counts:
+    """Return the 32 bits of hashes that an index holds."""
+    return hashes >> 32
+
+
 class HashIndex:
-    """Numbers found by the hash of a text; two texts may have one hash."""
+    """Numbers found by the hash of a text; two texts may have one hash, and the caller compares."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,15 +45,15 @@ class HashIndex:
         )
 
     def add(self, connection: sqlite3.Connection, hashes: Counts, numbers: Counts) -> None:
-        """Add pairs of hash and number; those that are there already stay."""
+        """Add pairs of hash and number; known ones stay."""
         order = np.argsort(hashes)
-        pairs = zip(hashes[order].tolist(), numbers[order].tolist(), strict=True)
+        pairs = zip(short(hashes[order]).tolist(), numbers[order].tolist(), strict=True)
         connection.executemany(f"INSERT OR IGNORE INTO {self.name} VALUES (?, ?)", pairs)
 
     def find(self, connection: sqlite3.Connection, hashes: Counts) -> list[tuple[int, int]]:
-        """Return the pairs of hash and number of some hashes."""
+        """Return the pairs of short hash and number of some hashes."""
         found: list[tuple[int, int]] = []
-        ordered = np.unique(hashes).tolist()
+        ordered = np.unique(short(hashes)).tolist()
         # CROSS JOIN keeps the order of the loops: one look into the index for each hash
         sql = (
             f"SELECT hash, number FROM json_each(?) AS sought CROSS JOIN {self.name} "
@@ -87,7 +92,7 @@ class Texts:
         self._texts = pa.concat_arrays([self._texts, new])
 
     def _read(self, connection: sqlite3.Connection, last: int) -> None:
-        """Read the texts up to a number, if they are not there yet."""
+        """Read the texts up to a number that are not in memory yet."""
         if last < len(self):
             return
         with self._lock:

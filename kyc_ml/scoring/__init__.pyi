@@ -9,6 +9,8 @@ from .explain_job import Explained as Explained
 from .explain_job import run_customer_safe as run_customer_safe
 from .explain_job import run_explain as run_explain
 from .extract_profile import HOUR as HOUR
+from .history_job import run_history_append as run_history_append
+from .history_job import run_history_compact as run_history_compact
 from .manifest import Manifest as Manifest
 from .manifest import read_manifest as read_manifest
 from .manifest import score_files as score_files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,10 +61,13 @@ def risk_specs():
 
 
 @pytest.fixture(scope="session")
-def banks():
+def banks(source, fraud_specs, risk_specs):
     """How random banks are made, observed, and features of them compared."""
     return SimpleNamespace(
-        disturbed=_disturbed, observed_of=_observed_of, assert_equal_bits=_assert_equal_bits
+        disturbed=partial(_disturbed, source),
+        specs={"fraud": fraud_specs, "risk": risk_specs},
+        observed_of=_observed_of,
+        assert_equal_bits=_assert_equal_bits,
     )
 
 

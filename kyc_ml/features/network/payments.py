@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import AMOUNT, COUNTERPARTY_ID, CUSTOMER_ID, DIRECTION, EVENT_TIME, KNOWN_AT
-from kyc_ml.features.periods import HOUR_US
+from kyc_ml.features.periods import DAY_US, HOUR_US
 from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask, Values
 from kyc_ml.storage import kernel
@@ -35,6 +35,11 @@ class NetworkPayments:
     """`event_time` and `known_at`: int64 arrays of shape (n,), microseconds."""
     amount: Floats
     """float64 array of shape (n,), base currency."""
+    booking: Ints
+    """int64 array of shape (n,); the row of the bookings that each payment is."""
+    settled: int
+    """From this instant on, in microseconds, no payment depends on bookings before the first day
+    of those given: all bookings within an hour of one another are there."""
 
 
 def payments_of(transactions: pa.Table) -> NetworkPayments:
@@ -51,7 +56,11 @@ def payments_of(transactions: pa.Table) -> NetworkPayments:
     kept = transactions.filter(whole)
     chunks = [*kept[CUSTOMER_ID].chunks, *kept[COUNTERPARTY_ID].chunks]
     parties = pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
-    codes = np.asarray(parties.indices.to_numpy(zero_copy_only=False), dtype=np.int32)
+    # by name: payments of one instant keep their order, whichever bookings are given
+    names = np.asarray(pc.sort_indices(parties.dictionary))
+    rank = np.empty(names.size, np.int32)
+    rank[names] = np.arange(names.size, dtype=np.int32)
+    codes = rank[np.asarray(parties.indices.to_numpy(zero_copy_only=False))]
     customer, other = codes[: len(kept)], codes[len(kept) :]
     into = np.asarray(pc.equal(kept[DIRECTION], "in").combine_chunks(), dtype=np.bool_)
     source, target = np.where(into, other, customer), np.where(into, customer, other)
@@ -67,13 +76,29 @@ def payments_of(transactions: pa.Table) -> NetworkPayments:
         np.lexsort((amount[first], target[first], source[first], known[first], time[first]))
     ]
     return NetworkPayments(
-        names=parties.dictionary,
+        names=parties.dictionary.take(pa.array(names)),
         source=source[first],
         target=target[first],
         event_time=time[first],
         known_at=known[first],
         amount=amount[first],
+        booking=np.flatnonzero(np.asarray(whole.combine_chunks(), dtype=np.bool_))[first],
+        settled=_settled(time, source, target, amount),
     )
+
+
+def _settled(time: Ints, *parties_and_amount: Values) -> int:
+    """Return when the last run of like bookings ends that may begin before the first day."""
+    if not time.size:
+        return 0
+    order = np.lexsort((time, *parties_and_amount))
+    ordered = time[order]
+    begins = np.append(True, np.diff(ordered) > SAME_PAYMENT_US)[: time.size]
+    begins[_group_starts(order, *parties_and_amount)[:-1]] = True
+    run = np.cumsum(begins) - 1
+    day = ordered.min() // DAY_US * DAY_US
+    early = ordered[begins] <= day + SAME_PAYMENT_US
+    return int(ordered[early[run]].max(initial=day)) + 1
 
 
 @kernel()
