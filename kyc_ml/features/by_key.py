@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,7 @@ from kyc_ml.contract import (
     Frame,
 )
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.buckets.anchors import Pass, Site, as_pass, plan_passes
+from kyc_ml.features.buckets.anchors import Pass, Plan, Site, as_pass, plan_passes
 from kyc_ml.features.buckets.parts import match_own
 from kyc_ml.features.buckets.populations import PeerRound, peer_rounds
 from kyc_ml.features.build import (
@@ -113,12 +114,13 @@ class ByKey:
     def compute(self, observed: TimedRows, specs: Sequence[FeatureSpec]) -> Computed:
         """Compute features of observations; columns are added to `observed`."""
         computed = Computed(specs, len(observed))
-        for each in plan_passes({OBSERVED: specs}).passes:
+        for each in _plan(tuple(specs)).passes:
             if each.site.place != OBSERVED:
                 continue  # carried to the rows when they were appended
             if each.site.carries:
                 for name, values in self.carried(each, observed).items():
-                    observed.append(name, values)
+                    if name not in observed.table.column_names:
+                        observed.append(name, values)
             else:
                 self._read(each, observed, computed)
 
@@ -153,6 +155,12 @@ class ByKey:
         }
         computation = FeatureComputation(tables, timezone=self.timezone, threads=self.threads)
         computation.read(place, each.specs, computed)
+
+
+@lru_cache(maxsize=8)
+def _plan(specs: tuple[FeatureSpec, ...]) -> Plan:
+    """Plan the passes of the observations; for few of them planning takes longest."""
+    return plan_passes({OBSERVED: specs})
 
 
 class MadeOnReading:

@@ -104,7 +104,7 @@ def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any
     timezone = store.about["timezone"]
     layout = layout_of_store(store)
     columns = tables.columns()
-    _require_kept(columns, layout)
+    _require_kept(store, tables, layout)
     counts: dict[str, dict[str, int]] = {
         name: dict.fromkeys(columns, 0) for name in ("read", "appended", "repeated", "refused")
     }
@@ -125,9 +125,9 @@ def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any
     return Appended(**counts, quarantine=pa.concat_tables(quarantine))
 
 
-def _require_kept(columns: Mapping[str, Columns], layout: Layout) -> None:
+def _require_kept(store: HistoryStore, tables: Tables, layout: Layout) -> None:
     faults = Faults("history append", ContractError)
-    for table, given in columns.items():
+    for table, given in tables.columns().items():
         kept = layout.schemas[table].names if table in layout.schemas else ()
         for name in given.column_names if kept else [""]:
             if name not in kept:
@@ -136,6 +136,10 @@ def _require_kept(columns: Mapping[str, Columns], layout: Layout) -> None:
                     f"the store keeps no {what} {table!r}, which the sources that it was made of "
                     "did not have: make a new store of all sources"
                 )
+    for name in ("timezone", "base_currency"):
+        ours, theirs = store.about[name], getattr(tables, name)
+        if ours != theirs:
+            faults.add(f"the store's {name} is {ours}, the source's is {theirs}: they must agree")
     faults.raise_if_any()
 
 

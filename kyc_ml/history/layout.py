@@ -93,13 +93,13 @@ class Layout:
 
     def lacks(self, other: Layout) -> list[str]:
         """List what another layout keeps and this one does not."""
-        missing = [
-            f"{name} of {each.table} by {each.key}"
-            for each in other.partitions
-            for name in other.columns_of(each.table, each.key)
-            if each.key not in self.keys_of(each.table)
-            or name not in self.columns_of(each.table, each.key)
-        ]
+        kept = {(each.table, each.key): {*each.columns} for each in self.partitions}
+        missing = []
+        for each in other.partitions:
+            name = f"{each.table} by {each.key}"
+            own = kept.get((each.table, each.key))
+            absent = sorted({*each.columns} - (own or set()))
+            missing += [name] if own is None else [f"{column} of {name}" for column in absent]
         ours, theirs = _carried(self.carrying), _carried(other.carrying)
         return missing + [
             f"{name} of {place} as it is defined now"

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract import CONTRACT, EVENT_TIME
+from kyc_ml.contract import CONTRACT, CUSTOMER_ID, EVENT_TIME
 from kyc_ml.features import (
     DAY_US,
+    LABELS,
     NEVER_US,
     FeatureSpec,
     RowColumn,
@@ -47,6 +48,7 @@ class StoredRows:
     def __init__(self, store: HistoryStore, layout: Layout) -> None:
         self.store = store
         self.layout = layout
+        self._labels: pa.Table | None = None
         self._spans: dict[str, dict[int, Span]] = {}
         self._counts: dict[tuple[str, int], dict[str, Counter[str]]] = {}
 
@@ -63,8 +65,13 @@ class StoredRows:
         return self.store.rows(table, key, values, columns, since_us=since_us)
 
     def all_rows(self, table: str, columns: Collection[str]) -> pa.Table:
-        """Return all rows of a table."""
-        return pa.concat_tables(list(self.store.scan(table, columns)))
+        """Return all rows of a table; those of labels, which many features read, once."""
+        if table != LABELS:
+            return pa.concat_tables(list(self.store.scan(table, columns)))
+        if self._labels is None:
+            names = self.layout.columns_of(LABELS, CUSTOMER_ID)
+            self._labels = pa.concat_tables(list(self.store.scan(LABELS, names)))
+        return self._labels
 
     def days(self, table: str) -> dict[int, Span]:
         """Return the outermost times of each day's rows, by day since 1970 (UTC)."""

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from kyc_ml.errors import ConfigError, ContractError
 from kyc_ml.features import build_features
 from kyc_ml.history.append import append_tables
 from kyc_ml.history.reading import History, create_history
@@ -31,18 +33,79 @@ def divided(source, seed, parts):
         )
 
 
-@pytest.mark.parametrize("unit", ["fraud", "risk"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_any_division_into_appends_gives_the_bits_of_all_rows(tmp_path_factory, banks, unit, seed):
+def test_any_division_into_appends_gives_the_bits_of_all_rows(tmp_path, banks, seed):
     bank, parts = banks.disturbed(seed), 2 + seed % 2
-    rows = banks.observed_of(bank, unit, seed, 60)
-    specs = banks.specs[unit]
-    folder = tmp_path_factory.mktemp("history") / "store"
-    with create_history(folder, bank, [specs]) as store:
+    # one store for both kinds of observations
+    with create_history(tmp_path / "store", bank, list(banks.specs.values())) as store:
         for some in divided(bank, seed, parts):
             done = append_tables(store, some, note={})
             assert done.appended == done.read
-        got = History(store, keep=True).features(rows, specs)
-        again = History(store).features(rows, specs)
-    banks.assert_equal_bits(got, build_features(bank, rows, specs=specs))
-    banks.assert_equal_bits(again, got)
+        for unit, specs in banks.specs.items():
+            rows = banks.observed_of(bank, unit, seed, 60)
+            expected = build_features(bank, rows, specs=specs)
+            banks.assert_equal_bits(History(store, keep=True).features(rows, specs), expected)
+            # figures of peers are now read, not measured
+            banks.assert_equal_bits(History(store).features(rows, specs), expected)
+
+
+@pytest.fixture
+def stored(source, fraud_specs, tmp_path):
+    """A store of a whole bank for few features."""
+    with create_history(tmp_path / "store", source, [fraud_specs[:3]]) as store:
+        append_tables(store, source, note={})
+        yield store
+
+
+def test_rows_that_are_there_are_skipped_and_other_content_is_refused(stored, source):
+    tables = {name: table.slice(0, 40) for name, table in source.tables.items()}
+    paid = tables["transactions"]
+    amount = pa.array([1.5, *paid["amount"].to_pylist()[1:]])
+    tables["transactions"] = paid.set_column(paid.column_names.index("amount"), "amount", amount)
+    before = stored.digest()
+    done = append_tables(stored, replace(source, tables=tables), note={})
+    assert done.read == {name: len(table) for name, table in tables.items()}
+    assert done.refused == {name: int(name == "transactions") for name in tables}
+    assert set(done.appended.values()) == {0}
+    for name in tables:
+        assert done.read[name] == sum(
+            each[name] for each in (done.appended, done.repeated, done.refused)
+        )
+    assert done.quarantine["row_id"].to_pylist() == paid["transaction_id"].to_pylist()[:1]
+    assert stored.digest() == before
+
+
+def test_a_payment_that_was_served_before_its_file_came_stays_known_since_then(stored, source):
+    paid = source.tables["transactions"].slice(0, 5)
+    moment = pa.scalar(7, pa.duration("us"))
+    place = paid.column_names.index("known_at")
+    for move, refused in ((pc.subtract, 0), (pc.add, 5)):
+        again = {"transactions": paid.set_column(place, "known_at", move(paid["known_at"], moment))}
+        done = append_tables(stored, replace(source, tables=again), note={})
+        assert done.refused == {"transactions": refused}
+        assert done.repeated == {"transactions": 5 - refused}
+
+
+def test_rows_of_customers_and_payments_are_those_of_the_source(stored, source):
+    history = History(stored)
+    customers = source.tables["customers"]["customer_id"].unique().to_pylist()[:3]
+    found = history.tables_of(customers)
+    for name, table in source.tables.items():
+        mine = table.filter(pc.is_in(table["customer_id"], pa.array(customers)))
+        assert found[name].cast(mine.schema).equals(mine), name
+    ids = source.tables["transactions"]["transaction_id"].to_pylist()[5:8]
+    assert sorted(history.payments([*ids, "nobody"])["transaction_id"].to_pylist()) == sorted(ids)
+
+
+def test_what_a_store_does_not_keep_is_named(stored, source, fraud_specs):
+    with pytest.raises(ConfigError, match=r"accounts by account_id\b"):
+        History(stored).features(source.tables["transactions"], fraud_specs)
+    paid = source.tables["transactions"]
+    strange = {
+        "transactions": paid.append_column("attr_mood", paid["channel"]),
+        "reviews": pa.table({"event_time": paid["event_time"].slice(0, 0)}),
+    }
+    before = stored.digest()
+    with pytest.raises(ContractError, match=r"(?s)attr_mood.*reviews.*timezone"):
+        append_tables(stored, replace(source, tables=strange, timezone="UTC"), note={})
+    assert stored.digest() == before
