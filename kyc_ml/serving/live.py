@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import (
+    AMOUNT,
     EVENT_TIME,
     KNOWN_AT,
     TRANSACTION_ID,
     TRANSACTIONS,
     ContractedTables,
     DataQualityReport,
+    rows_as_table,
     rows_from_json,
 )
 from kyc_ml.dataset import as_observations
@@ -68,6 +70,17 @@ class LiveHistory:
     def compute(self, observation: pa.Table) -> FeatureTable:
         """Return the features of one observation."""
         return self._features.compute(observation)
+
+    def recent(self, most: int) -> pa.Table:
+        """Return the last payments of the tables, or a made-up one where there is none."""
+        days = self._stored.store.days(TRANSACTIONS)
+        if not days.num_rows:
+            made_up = {each.name: "" for each in self.schema if not each.nullable}
+            times = {EVENT_TIME: 0, KNOWN_AT: 0, AMOUNT: 1.0}
+            return rows_as_table([{**made_up, **times}], self.schema)
+        last = self._stored.day_rows(TRANSACTIONS, [days["day"][-1].as_py()], {TRANSACTION_ID})
+        ids = last[TRANSACTION_ID].slice(max(last.num_rows - most, 0)).combine_chunks()
+        return self._stored.store.find(TRANSACTIONS, ids).select(self.schema.names)
 
     def add(self, table: str, row: pa.Table) -> None:
         """Take in one payment that no decision so far has seen."""

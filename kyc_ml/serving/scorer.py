@@ -9,8 +9,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, Self
 
+import pyarrow as pa
+
 from kyc_ml.config import IdentifierForm, TableAttribute
-from kyc_ml.contract import CONTRACT, TRANSACTIONS, Column, RowRules
+from kyc_ml.contract import CONTRACT, TRANSACTION_ID, TRANSACTIONS, Column, RowRules
+from kyc_ml.dataset import as_observations
 from kyc_ml.decision import load_overrides
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, ContractError, NotReadyError, OutputError, some_of
@@ -21,6 +24,7 @@ from kyc_ml.serving.live import LiveHistory, fold
 from kyc_ml.serving.request import ServeRequest
 from kyc_ml.serving.scoring import SCORED, Asked, ModelNow, Scoring
 
+_WARM_ROWS: Final = 64
 _CURE: Final = (
     "train a model whose configuration has `features: {real_time: true}`, which leaves them out"
 )
@@ -108,6 +112,8 @@ class Scorer:
         self._appends = self.store.appends()
         live = LiveHistory(self.store, graded_specs(self.model.bundle))
         self.model = replace(self.model, live=live)
+        for row in as_observations(live.recent(_WARM_ROWS), TRANSACTION_ID).to_batches(max_chunksize=1):
+            self.model.score(pa.Table.from_batches([row]))  # compiles, and reads what all need
         return Scoring(
             self.model,
             self.store,
