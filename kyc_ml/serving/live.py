@@ -27,6 +27,7 @@ from kyc_ml.history import History, HistoryStore, StoredRows, append_tables, con
 _ORDER: Final = [(name, "ascending") for name in (EVENT_TIME, KNOWN_AT, TRANSACTION_ID)]
 _PACKED_ROWS: Final = 256
 """Rows of a piece: tables of one row take many times its memory."""
+_ALL: Final = 1 << 30
 _WHOLE_BANK: Final = ""
 _SERVED_UNTIL: Final = "served until"
 
@@ -61,10 +62,17 @@ class LiveHistory:
         self._visible_us: int = pc.max(days["known"]).as_py() or 0 if days.num_rows else 0
         self.latest_us = int(store.kept(_SERVED_UNTIL) or 0)
         """The greatest decision time that was served."""
-        entries = [entry.row for _, entry in store.pending(1 << 30) if entry.row]
-        rows = rows_from_json(entries, self.schema)
+        self._seen = 0
+        self._store = store
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Take in what was served since this state was made."""
+        late = [each for each in self._store.pending(_ALL) if each[0] > self._seen]
+        rows = rows_from_json([entry.row for _, entry in late if entry.row], self.schema)
+        self._seen = max([self._seen, *(number for number, _ in late)])
+        self.latest_us = max([self.latest_us, *microseconds(rows[EVENT_TIME]).tolist()])
         for place in range(rows.num_rows):
-            self.latest_us = max(self.latest_us, int(microseconds(rows[EVENT_TIME])[place]))
             self.add(TRANSACTIONS, rows.slice(place, 1))
 
     def compute(self, observation: pa.Table) -> FeatureTable:
@@ -73,14 +81,14 @@ class LiveHistory:
 
     def recent(self, most: int) -> pa.Table:
         """Return the last payments of the tables, or a made-up one where there is none."""
-        days = self._stored.store.days(TRANSACTIONS)
+        days = self._store.days(TRANSACTIONS)
         if not days.num_rows:
             made_up = {each.name: "" for each in self.schema if not each.nullable}
             times = {EVENT_TIME: 0, KNOWN_AT: 0, AMOUNT: 1.0}
             return rows_as_table([{**made_up, **times}], self.schema)
         last = self._stored.day_rows(TRANSACTIONS, [days["day"][-1].as_py()], {TRANSACTION_ID})
         ids = last[TRANSACTION_ID].slice(max(last.num_rows - most, 0)).combine_chunks()
-        return self._stored.store.find(TRANSACTIONS, ids).select(self.schema.names)
+        return self._store.find(TRANSACTIONS, ids).select(self.schema.names)
 
     def add(self, table: str, row: pa.Table) -> None:
         """Take in one payment that no decision so far has seen."""

@@ -165,6 +165,11 @@ class Scoring:
                     asked.answers = []
             raise
 
+    @property
+    def logged(self) -> int:
+        """Number of transactions that the last turn added to the log."""
+        return sum(bool(entry.row) for entry in self._fresh.values())
+
     def _answer(self, asked: Asked) -> None:
         with self._stage("check"):
             rows = self._checked(asked)
