@@ -14,6 +14,8 @@ others are still scored.
 If the policy of a model has hysteresis, the earlier nights of the model below OUT are its history.
 --shadow scores a challenger on the rows of the model of its name, after the models are published,
 into OUT/DAY/NAME.shadow: only `kyc-ml monitor` reads it, and its failure is a warning.
+With --history the source's files are the arrivals of the night: they are appended to that history
+store, which holds what came before, and the night costs what arrived.
 With --fallback rating, a scorecard scores where a model cannot be loaded or exceeds a limit: the
 scorecard of the run configuration that has the name of the model.
 
@@ -91,10 +93,11 @@ def main(
     no_previous: Annotated[
         bool, typer.Option("--no-previous", help="Start without the tiers of earlier nights.")
     ] = False,
-    history: Annotated[
+    nights: Annotated[
         Path | None,
         typer.Option(help="Folder of the earlier nights, for a rehearsal; default: --out."),
     ] = None,
+    history: Path | None = None,
     shadow: Annotated[
         list[str] | None,
         typer.Option(
@@ -116,7 +119,8 @@ def main(
     not published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try
     again later, 5 the input has not arrived yet: try again later.
     """
-    reads = ["--source", "--data", "--limits", "--overrides", "--config", "--history"]
+    reads = ["--source", "--data", "--limits", "--overrides", "--config"]
+    reads += ["--nights", "--history"]
     with job(locals(), models=model, reads=reads, name="nightly") as terminal:
         from kyc_ml.config import SourceMapping, load_section
         from kyc_ml.contract import wait_for_input
@@ -136,18 +140,19 @@ def main(
             as_of=moment,
             overrides=overrides,
             limits=limits,
+            history=history,
             restart=restart,
             stands=True,
             audit_log=audit_log,
             allow_unpromoted=allow_unpromoted,
         )
         refused = partial(_log, terminal, began=time.time(), zone=mapping.timezone)
-        history = None if no_previous else history or out
+        nights = None if no_previous else nights or out
         requests = []
         for uri in model:
             terminal.about(model=uri)
             try:
-                requests.append(_request(night, uri, cards=cards, history=history, as_of=moment))
+                requests.append(_request(night, uri, cards=cards, nights=nights, as_of=moment))
             except KycMlError as error:
                 _report(terminal, uri, error)
                 refused(error, replace(night, model=uri))
@@ -216,14 +221,15 @@ def _score(
     from kyc_ml.cli.terminal.results import show_scoring
     from kyc_ml.contract import read_once
     from kyc_ml.monitoring import score_under_incidents
-    from kyc_ml.scoring import features_beside, run_shadows
+    from kyc_ml.scoring import features_beside, rows_of_history, run_shadows
 
     place = night.out / "tables"
     published = []
     with ExitStack() as reading:
         try:
+            kept = reading.enter_context(rows_of_history(night))
             tables = reading.enter_context(
-                read_once(night.source, night.data, place=place, reporter=terminal)
+                read_once(night.source, night.data, place=place, reporter=terminal, history=kept)
             )
         except KycMlError as error:
             if not isinstance(error, NotReadyError):
@@ -303,14 +309,14 @@ def _request(
     uri: str,
     *,
     cards: Mapping[str, Path],
-    history: Path | None,
+    nights: Path | None,
     as_of: pd.Timestamp,
 ) -> ScoringRequest:
     """Return the request for one model of a night.
 
     Parameters
     ----------
-    history : Path or None
+    nights : Path or None
         Folder of all nights, for the tiers of earlier ones; None: start without them.
 
     Raises
@@ -332,16 +338,16 @@ def _request(
             raise
     else:
         name = bundle.config.name
-        if history is not None:
+        if nights is not None:
             rule = bundle.policy.hysteresis
-            previous = nights_before(history, name, as_of=as_of, rule=rule)
+            previous = nights_before(nights, name, as_of=as_of, rule=rule)
     card = cards.get(name)
     return replace(
         night,
         model=uri,
         out=night.out / name,
         previous=previous,
-        night_before=night_before(history or night.out.parent, name, as_of=as_of),
+        night_before=night_before(nights or night.out.parent, name, as_of=as_of),
         fallback=None if card is None else "rating",
         config=card,
     )

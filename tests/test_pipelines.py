@@ -479,7 +479,7 @@ def test_a_night_that_waits_starts_again_when_its_input_has_come(night, monkeypa
 
 def test_a_rehearsal_has_the_history_of_the_nights_it_repeats(night):
     Path("published").mkdir()
-    _, asked = night(*BOTH, "--history", "published")
+    _, asked = night(*BOTH, "--nights", "published")
     assert {about[0] for what, about in asked if what == "history"} == {Path("published")}
     assert {request.out.parts[0] for request in scored(asked).values()} == {"out"}
 

@@ -46,6 +46,7 @@ def score(
     contributions: Annotated[bool, typer.Option("--contributions")] = False,
     csv: Annotated[bool, typer.Option("--csv")] = False,
     duckdb: Annotated[bool, typer.Option("--duckdb")] = False,
+    history: Path | None = None,
     restart: Annotated[bool, typer.Option("--restart")] = False,
     wait: str | None = None,
     heartbeat: Path | None = None,
@@ -59,7 +60,7 @@ def score(
 ) -> None:
     """Score new data with probabilities, tiers and reasons."""
     given = locals()
-    reads = ["--source", "--data", "--previous", "--overrides", "--limits", "--config"]
+    reads = ["--source", "--data", "--previous", "--overrides", "--limits", "--config", "--history"]
     with job(given, models=[model], reads=reads) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.cli.terminal.results import show_scoring

@@ -4,10 +4,13 @@ from .binding import note_zone_fault as note_zone_fault
 from .checks import RowRules as RowRules
 from .checks import RuleFamily as RuleFamily
 from .checks import family_of as family_of
+from .contracted import QUARTER_US as QUARTER_US
 from .contracted import ContractedTables as ContractedTables
+from .contracted import KeptHistory as KeptHistory
 from .contracted import ReadSource as ReadSource
 from .contracted import StoredTables as StoredTables
 from .contracted import Tables as Tables
+from .contracted import Whole as Whole
 from .contracted import require_contracted as require_contracted
 from .csv_files import made_names as made_names
 from .encoding import as_utf8 as as_utf8
@@ -60,11 +63,13 @@ from .rows import contract_rows as contract_rows
 from .sinks import Columns as Columns
 from .sinks import FileColumns as FileColumns
 from .sinks import MemorySink as MemorySink
+from .sinks import ParquetSink as ParquetSink
 from .source import look_up as look_up
 from .source import read_source as read_source
 from .storing import QUARANTINE as QUARANTINE
 from .storing import SourceOnDisk as SourceOnDisk
 from .storing import read_once as read_once
+from .strays import find_strays as find_strays
 from .tables import ACCOUNT_ID as ACCOUNT_ID
 from .tables import ACCOUNT_TYPE as ACCOUNT_TYPE
 from .tables import ACCOUNTS as ACCOUNTS

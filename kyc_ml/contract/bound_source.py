@@ -12,7 +12,7 @@ from kyc_ml.config import SourceMapping, TableMapping
 from kyc_ml.contract.binding import BoundTable, bind_table, note_zone_fault
 from kyc_ml.contract.case_readers import find_case_readers
 from kyc_ml.contract.checks import RowRules
-from kyc_ml.contract.contracted import ContractedTables, ReadSource
+from kyc_ml.contract.contracted import ContractedTables, KeptHistory, ReadSource
 from kyc_ml.contract.dating import find_dating
 from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.followup import follow_up
@@ -23,6 +23,7 @@ from kyc_ml.contract.quality import (
     RuleFinding,
     TableQuality,
     check_quarantined_share,
+    word_rule,
 )
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.sinks import MemorySink, TableSink
@@ -81,8 +82,10 @@ class BoundSource:
     digests: Mapping[str, str]
     """Mapping of path to SHA-256; of the files; empty for tables in memory."""
 
-    def contract(self, sink: TableSink) -> DataQualityReport:
+    def contract(self, sink: TableSink, *, history: KeptHistory | None = None) -> DataQualityReport:
         """Check every table's rows, put them on the sink, and check the source as a whole.
+
+        `history`: where the rows that came earlier are; a night may bring no transaction then.
 
         Raises SourceError if `transactions` has no row, or DuckDB has too little memory and scratch
         space; ContractError if too many rows break the contract, or too many cases are orphans.
@@ -104,7 +107,7 @@ class BoundSource:
             noted += remarks
         # back in the order of the contract
         found = {name: found[name] for name in CONTRACT if name in found}
-        if TRANSACTIONS in found and not found[TRANSACTIONS].read:
+        if history is None and TRANSACTIONS in found and not found[TRANSACTIONS].read:
             msg = (
                 f"{self.subject}: table {TRANSACTIONS!r}: 0 rows, at least 1 is needed: "
                 "check the file and `where`"
@@ -114,7 +117,9 @@ class BoundSource:
         whole = set(mapping.completed) == read  # without one table any customer may be in it
         try:
             with sink.queried(self.connection) as (connection, views):
-                crossed, orphans = cross_tables(connection, views, bound=self.bound, whole=whole)
+                crossed, orphans = cross_tables(
+                    connection, views, bound=self.bound, whole=whole, history=history
+                )
                 doubts = find_dating(
                     connection,
                     views,
@@ -134,6 +139,9 @@ class BoundSource:
             attributes=mapping.attributes,
             base_currency=mapping.base_currency,
         )
+        if history is not None:  # a table to which nothing was added
+            no_row, _ = word_rule("no row")
+            followed = [each for each in followed if each.rule != no_row]
         readers = find_case_readers(self.connection, mapping, digests=self.digests)
         warnings = (*followed, *readers, *doubts, *noted, *crossed)
         quality = DataQualityReport(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -108,6 +108,40 @@ def require_contracted(source: object) -> None:
     )
 
 
+QUARTER_US: Final = 900_000_000
+"""A quarter of an hour, which divides the days of every time zone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """All rows of a table of which a file holds only those that became known last."""
+
+    rows: int
+    begins: int | None
+    """First event_time, in microseconds; None without rows."""
+    known: pa.Table
+    """The rows that the file does not hold: quarter (of an hour, since 1970) in which they became
+    known, rows, and first and last known_at in microseconds; ordered by quarter."""
+
+
+class KeptHistory(Protocol):
+    """A history whose rows are found by key."""
+
+    def rows(
+        self,
+        table: str,
+        key: str,
+        values: pa.Array,
+        columns: Collection[str],
+        *,
+        since_us: int | None = None,
+    ) -> pa.Table:
+        """Return the rows whose `key` has one of some values; see `features.KeyedRows`."""
+
+    def known(self, table: str, column: str, ids: pa.Array) -> pa.Array:
+        """Return those of some identifiers that a row of a table has in a column."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTables:
     """Tables that satisfy the contract, in files of any length."""
@@ -122,6 +156,10 @@ class StoredTables:
     attributes: tuple[TableAttribute, ...] = ()
     """`timezone`, `base_currency`, `digests`, `quality` and `attributes`: as in
     `ContractedTables`."""
+    whole: Mapping[str, Whole] = field(default_factory=dict)
+    """Mapping of table name to Whole; of tables whose file holds their last rows alone."""
+    history: KeptHistory | None = None
+    """Where their other rows are found; None if the files hold every row."""
 
     def columns(self) -> dict[str, Columns]:
         """Return every table as columns that are read piece by piece."""

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from kyc_ml.contract.binding import BoundTable
+from kyc_ml.contract.contracted import KeptHistory
 from kyc_ml.contract.identifiers import alike_sql, form_sql, single_forms
 from kyc_ml.contract.quality import RuleFinding, word_rule
 from kyc_ml.contract.tables import (
@@ -100,16 +102,20 @@ def cross_tables(
     *,
     bound: Sequence[BoundTable],
     whole: bool,
+    history: KeptHistory | None = None,
 ) -> tuple[list[RuleFinding], list[Orphans]]:
     """Compare the identifiers of all accepted tables.
 
     `views`: mapping of table to its SQL name.
     `bound`: how the tables are mapped: for the SQL that shows a user the rows.
     `whole`: True if all tables of the source were read: otherwise no customer counts as an orphan.
+    `history`: where the rows that came earlier are.
     """
     columns = {table.contract.name: frozenset(table.columns) for table in bound}
-    crossing = _Crossing(connection=connection, views=views, columns=columns)
+    crossing = _Crossing(connection=connection, views=views, columns=columns, history=history)
     crossing.count()
+    if history is not None:
+        crossing.add_known(history)
     orphans = [each for each in crossing.orphans() if whole or each.column != CUSTOMER_ID]
     findings = [
         *crossing.unmatched(),
@@ -147,12 +153,13 @@ class _Crossing:
     connection: duckdb.DuckDBPyConnection
     views: Mapping[str, str]
     columns: Mapping[str, frozenset[str]]
+    history: KeptHistory | None = None
 
     def has(self, table: str, column: str) -> bool:
         return column in self.columns.get(table, ())
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        return self.connection.execute(sql).fetchall()
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        return self.connection.execute(sql, parameters).fetchall()
 
     def count(self) -> None:
         """Count the rows of each identifier; `place` is its table's in the contract's order."""
@@ -165,6 +172,24 @@ class _Crossing:
             if self.has(table, column)
         ]
         self.connection.execute(f"CREATE TEMP TABLE {_COUNTS} AS {' UNION ALL '.join(parts)}")
+
+    def add_known(self, history: KeptHistory) -> None:
+        """Add the identifiers that rows of the history have, with no row of now."""
+        for place, table in enumerate(CONTRACT):
+            column = ACCOUNT_ID if table == ACCOUNTS else CUSTOMER_ID
+            if table in {CUSTOMERS, ACCOUNTS} and self.has(table, column):
+                asked = f"kind = '{column}'"
+            elif table in _POPULATION and CUSTOMERS not in self.views:
+                of = quote_list((CASES, REVIEWS))
+                asked = f"kind = '{column}' AND list_contains({of}, holder)"
+            else:
+                continue
+            here = f"SELECT id FROM {_COUNTS} WHERE kind = '{column}' AND holder = '{table}'"
+            sql = f"SELECT DISTINCT id FROM {_COUNTS} WHERE {asked} AND id NOT IN ({here})"
+            ids = pa.array([each for (each,) in self.rows(sql)], pa.string())
+            found = history.known(table, column, ids).to_pylist()
+            row = f"{place}, '{table}', '{column}', unnest(?::VARCHAR[]), 0"
+            self.connection.execute(f"INSERT INTO {_COUNTS} SELECT {row}", [found])
 
     def unmatched(self) -> Iterator[RuleFinding]:
         """Return the rows whose customer or account the table of these does not have."""
@@ -247,18 +272,24 @@ class _Crossing:
         time that it spans count against the limit; reviews have no such bounds.
         """
         name = quote_name(column)
+        there: list[str] = []
+        if self.history is not None:
+            sql = f"SELECT DISTINCT {name} FROM {self.views[CASES]} WHERE {name} IS NOT NULL"
+            ids = pa.array([each for (each,) in self.rows(sql)], pa.string())
+            there = self.history.known(target, column, ids).to_pylist()
         span = f"SELECT min({EVENT_TIME}), max({EVENT_TIME}) FROM {self.views[target]}"
         inside = f"{EVENT_TIME} BETWEEN lowest AND highest" if target == TRANSACTIONS else "true"
         found = self.rows(
             f"WITH asked AS (SELECT {name} AS id, {EVENT_TIME} FROM {self.views[CASES]} "
             f"WHERE {name} IS NOT NULL), "
             f"met AS (SELECT DISTINCT {name} AS id FROM {self.views[target]} "
-            f"WHERE {name} IN (SELECT id FROM asked)), "
+            f"WHERE {name} IN (SELECT id FROM asked) UNION SELECT unnest(?::VARCHAR[])), "
             f"span(lowest, highest) AS ({span}), "
             f"looked AS (SELECT id NOT IN (SELECT id FROM met) AS strange, {inside} AS inside "
             "FROM asked, span) "
             "SELECT count(*) FILTER (strange), count(*) FILTER (strange AND inside), "
-            "count(*) FILTER (inside) FROM looked"
+            "count(*) FILTER (inside) FROM looked",
+            [there],
         )
         unmatched, rows, of = found[0]
         if unmatched:

@@ -12,7 +12,7 @@ from kyc_ml.config import FilePath, SourceMapping, TableMapping, read_path
 from kyc_ml.contract.binding import note_mapping_faults, select_sql
 from kyc_ml.contract.bound_source import BoundSource, bind_tables
 from kyc_ml.contract.checks import RowRules, raw_name, typed_sql
-from kyc_ml.contract.contracted import ReadSource, StoredTables
+from kyc_ml.contract.contracted import KeptHistory, ReadSource, StoredTables
 from kyc_ml.contract.control import check_control
 from kyc_ml.contract.files import open_files
 from kyc_ml.contract.folder import (
@@ -73,6 +73,7 @@ def store_source(
     threads: int = 2,
     memory: str = "512MB",
     scratch: Path | None = None,
+    history: KeptHistory | None = None,
 ) -> StoredTables:
     """Read the files of a mapping as `read_source` does, into files instead of memory.
 
@@ -80,6 +81,7 @@ def store_source(
     `quarantine`: new folder for the refused rows; written even if reading fails.
     `memory`: what DuckDB may use; it spills above it.
     `scratch`: folder to spill into; None takes the system's temporary one.
+    `history`: where the rows that came earlier are; those of now may name them.
     Raises SourceError or ContractError as `read_source` does. SourceError also if a file changed
     while it was read; OutputError if a file cannot be written.
     """
@@ -89,7 +91,7 @@ def store_source(
     with _opened(
         mapping, data, tables=None, threads=threads, memory=memory, scratch=scratch
     ) as opened:
-        quality = opened.contract(sink)
+        quality = opened.contract(sink, history=history)
     return StoredTables(
         files={name: sink.files[name] for name in CONTRACT if name in sink.files},
         timezone=mapping.timezone,

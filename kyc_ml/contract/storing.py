@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kyc_ml.config import SourceMapping, load_section, section_digest
-from kyc_ml.contract.contracted import StoredTables
+from kyc_ml.contract.contracted import KeptHistory, StoredTables
 from kyc_ml.contract.quality import read_quality, write_quality
 from kyc_ml.contract.reading import tell_quality, tell_refused
 from kyc_ml.contract.source import digest_source, store_source
@@ -32,6 +32,8 @@ class SourceOnDisk:
     """What DuckDB may use while it reads."""
     given: StoredTables | None = None
     """Tables that are on disk already; None reads the files."""
+    history: KeptHistory | None = None
+    """Where the rows that came earlier are, if the files hold new ones only."""
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of every file that a run depends on.
@@ -103,6 +105,7 @@ class SourceOnDisk:
                 quarantine=quarantine,
                 memory=self.memory,
                 scratch=place.scratch,
+                history=self.history,
             )
         except ContractError as error:
             tell_refused(error, reporter)
@@ -126,7 +129,13 @@ class SourceOnDisk:
 
 @contextmanager
 def read_once(
-    source: Path, data: Path, *, place: Path, reporter: ProgressReporter, memory: str = "512MB"
+    source: Path,
+    data: Path,
+    *,
+    place: Path,
+    reporter: ProgressReporter,
+    memory: str = "512MB",
+    history: KeptHistory | None = None,
 ) -> Iterator[StoredTables]:
     """Read a source for several runs; the next start continues one that was killed.
 
@@ -135,6 +144,8 @@ def read_once(
     place : Path
         Folder for the tables, which are removed at the end; refused rows stay in a folder
         ``quarantine`` next to it. A second job with the same folder fails.
+    history : KeptHistory, optional
+        Where the rows that came earlier are, if the files hold new ones only.
 
     Raises
     ------
@@ -144,7 +155,7 @@ def read_once(
     mapping = load_section(source, SourceMapping)
     with hold(place, known_as=place.parent) as held:
         steps = Checkpoints(held.work)
-        on_disk = SourceOnDisk(mapping=mapping, data=data, memory=memory)
+        on_disk = SourceOnDisk(mapping=mapping, data=data, memory=memory, history=history)
         digests = on_disk.digests()
         identity = {**digests, "source mapping": section_digest(mapping)}
         if steps.identity() != identity:  # of other files; they hold no result, so no error

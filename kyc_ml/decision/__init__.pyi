@@ -46,6 +46,7 @@ from .needs import specs_of as specs_of
 from .override_customers import require_known_customers as require_known_customers
 from .patterns.finding import Pattern as Pattern
 from .patterns.finding import find_patterns as find_patterns
+from .patterns.rules import EARLIEST_US as EARLIEST_US
 from .patterns.stored import StoredTransactions as StoredTransactions
 from .rating.card import PointCondition as PointCondition
 from .rating.card import Scorecard as Scorecard

@@ -7,6 +7,8 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, StoredTables, alike_sql
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.decision.tiers.sections import OverrideBook
@@ -38,6 +40,11 @@ def require_known_customers(
         if entry.is_in_force(first=first, last=last)
     }
     unknown = _find_unknown(asked, tables.files) if asked else {}
+    if unknown and tables.history is not None:
+        ids = pa.array([asked[place] for place in unknown], pa.string())
+        of = [name for name in tables.whole if CUSTOMER_ID in CONTRACT[name].names]
+        there = {each for n in of for each in tables.history.known(n, CUSTOMER_ID, ids).to_pylist()}
+        unknown = {place: why for place, why in unknown.items() if asked[place] not in there}
     if not unknown:
         return
     head = f"{len(unknown)} of {len(asked)} overrides in force name a customer that no table has"

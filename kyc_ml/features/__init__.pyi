@@ -8,6 +8,7 @@ from .buckets.anchors import as_pass as as_pass
 from .buckets.anchors import own_match as own_match
 from .buckets.build import BucketedFeatures as BucketedFeatures
 from .buckets.build import build_features_in_buckets as build_features_in_buckets
+from .buckets.build import write_as_in_buckets as write_as_in_buckets
 from .buckets.counting import WholeCount as WholeCount
 from .buckets.counting import adds_up as adds_up
 from .buckets.counting import span_of as span_of

@@ -26,6 +26,7 @@ from kyc_ml.contract import (
     Columns,
     RuleFinding,
     Tables,
+    write_quality,
 )
 from kyc_ml.errors import ContractError, Faults
 from kyc_ml.features import (
@@ -48,6 +49,7 @@ from kyc_ml.features import (
     with_made,
 )
 from kyc_ml.history.layout import KEYS, TIMES, Layout, layout_of_store
+from kyc_ml.history.nights import KnownCounts
 from kyc_ml.history.partitions import DAY
 from kyc_ml.history.rows import (
     ArrivingRows,
@@ -94,7 +96,7 @@ def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any
     Parameters
     ----------
     note : mapping of str to what JSON holds
-        Kept with the append.
+        Kept with the append, beside digests of the files, quality and counts.
 
     Raises
     ------
@@ -109,20 +111,34 @@ def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any
         name: dict.fromkeys(columns, 0) for name in ("read", "appended", "repeated", "refused")
     }
     quarantine = [QUARANTINE_SCHEMA.empty_table()]
-    with store.writing(note) as batch:
+    known = KnownCounts()
+    written = {**note, "files": {**tables.digests}, "quality": write_quality(tables.quality)}
+    with store.writing(written) as batch:
         for rows in _slices(columns, layout):
             new: dict[str, pa.Table] = {}
             for table, some in rows.items():
                 fresh, refused = _without_known(store, table, some)
                 if len(fresh):
                     new[table] = fresh
+                    known.add(table, fresh)
                 quarantine.append(_refused(table, refused))
                 done = (len(some), len(fresh), len(some) - len(fresh) - len(refused), len(refused))
                 for each, number in zip(counts.values(), done, strict=True):
                     each[table] += number
             if new:
                 _Slice(store, batch, layout, new, timezone=timezone).append()
+        written |= {"rows": counts, "known": known.to_plain()}
     return Appended(**counts, quarantine=pa.concat_tables(quarantine))
+
+
+def refused_rows(store: HistoryStore, tables: Tables) -> pa.Table:
+    """Return the rows of a source that an append has refused, as `Appended.quarantine` does."""
+    found = [QUARANTINE_SCHEMA.empty_table()]
+    for rows in _slices(tables.columns(), layout_of_store(store)):
+        found += [
+            _refused(name, _without_known(store, name, each)[1]) for name, each in rows.items()
+        ]
+    return pa.concat_tables(found)
 
 
 def _require_kept(store: HistoryStore, tables: Tables, layout: Layout) -> None:

@@ -46,6 +46,7 @@ from kyc_ml.features import (
     split_available,
     with_made,
 )
+from kyc_ml.history.nights import LONG
 from kyc_ml.history.partitions import DAY, Partition
 from kyc_ml.history.store import HistoryStore
 
@@ -150,6 +151,8 @@ def layout_of(
         kept[TRANSACTIONS, DAY] |= {CUSTOMER_ID, COUNTERPARTY_ID, DIRECTION, AMOUNT}
     for place, name in carried:
         kept[place, CUSTOMER_ID].add(name)
+    for name in {*LONG} & {*schemas}:
+        kept[name, DAY] |= {*schemas[name].names}
     return Layout(
         schemas=_kept_schemas(schemas, kept, carried),
         partitions=tuple(

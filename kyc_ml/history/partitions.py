@@ -101,6 +101,15 @@ class KeptRows:
             return np.asarray(values.to_numpy(zero_copy_only=False), np.int64)
         return self._texts.numbers(connection, values, add=add).view(np.int64)
 
+    def has(self, connection: sqlite3.Connection, values: pa.Array) -> list[bool]:
+        """Return which of some texts are the key of a row."""
+        sql = f"SELECT 1 FROM {self._name} WHERE place BETWEEN ? AND ? LIMIT 1"
+        first = self._texts.numbers(connection, values, add=False).astype(np.int64) << _SHIFT
+        bounds = zip(first.tolist(), (first + (1 << _SHIFT) - 1).tolist(), strict=True)
+        return [
+            each[0] > 0 and connection.execute(sql, each).fetchone() is not None for each in bounds
+        ]
+
     def read(
         self,
         connection: sqlite3.Connection,

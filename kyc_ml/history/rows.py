@@ -212,7 +212,11 @@ class ArrivingRows(StoredRows):
         new = self.new.get(table)
         if new is None:
             return kept
-        new = (new if which is None else new.filter(which(new))).select(kept.column_names)
+        new = (
+            (new if which is None else new.filter(which(new)))
+            .select(kept.column_names)
+            .cast(kept.schema)
+        )
         if not len(new) or not len(kept):
             return new if len(new) else kept
         order = dict.fromkeys((*TIMES, *KEYS[table]))

@@ -270,6 +270,13 @@ class HistoryStore:
             names = self._with_times(table, columns)
             return kept.read(connection, keys, names, since_us=since_us)
 
+    def has(self, table: str, key: str, values: pa.Array) -> pa.Array:
+        """Return those of some values that a row has in the column `key`, each once."""
+        kept = self._partition(table, key, ())
+        different = values.unique()
+        with self._reads() as connection:
+            return different.filter(pa.array(kept.has(connection, different), pa.bool_()))
+
     def scan(self, table: str, columns: Collection[str]) -> Iterator[pa.Table]:
         """Yield all rows of a contracted table in its order, in pieces; at least one.
 
@@ -466,7 +473,7 @@ class HistoryStore:
             pending=self._served.count(after=self.folded()),
             bytes=sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()),
             digest=self.digest(),
-            about=self.about,
+            about={name: each for name, each in self.about.items() if name != "feature_sets"},
             tables={
                 name: {"rows": rows, "first": _moment(first), "last": _moment(end)}
                 for name, (rows, first, end) in days.items()

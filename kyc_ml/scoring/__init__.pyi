@@ -9,6 +9,7 @@ from .explain_job import Explained as Explained
 from .explain_job import run_customer_safe as run_customer_safe
 from .explain_job import run_explain as run_explain
 from .extract_profile import HOUR as HOUR
+from .from_history import rows_of_history as rows_of_history
 from .history_job import run_history_append as run_history_append
 from .history_job import run_history_compact as run_history_compact
 from .manifest import Manifest as Manifest

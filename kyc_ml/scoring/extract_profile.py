@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
@@ -29,9 +30,11 @@ from kyc_ml.contract import (
     EVENT_TIME,
     EVENTS,
     KNOWN_AT,
+    QUARTER_US,
     REVIEWS,
     TRANSACTIONS,
     StoredTables,
+    Whole,
     column_of,
 )
 from kyc_ml.storage import connect, quote_name, quote_text
@@ -125,7 +128,8 @@ def profile_extract(
         connect(data=None, memory=memory, scratch=scratch, files=files.values())
     ) as connection:
         for name, path in files.items():
-            described[name] = _Reading(connection, name, path, as_of).profile()
+            reading = _Reading(connection, name, path, as_of)
+            described[name] = reading.profile(tables.whole.get(name))
     return described
 
 
@@ -155,12 +159,15 @@ class _Reading:
         ]
         self._flags = [field.name for field in fields if pt.is_boolean(field.type)]
 
-    def profile(self) -> TableProfile:
+    def profile(self, whole: Whole | None) -> TableProfile:
+        """Describe the table; `whole`: what its file does not hold."""
         hours = self._frame(
             f"SELECT {self._since} // {_HOUR_US} AS hour, count(*) AS rows, "
             f"min({self._since}) AS newest, max({self._since}) AS first "
             f"FROM {self._before} GROUP BY 1 ORDER BY 1"
         )
+        if whole is not None:
+            hours = self._with_earlier(hours, whole.known)
         by_day = self._frame(
             f"SELECT day, {', '.join(self._measures())} FROM {self._recent()} GROUP BY 1 ORDER BY 1"
         ).set_index("day")
@@ -172,9 +179,26 @@ class _Reading:
             by_day=by_day,
             by_value=by_value,
             repeated=self._repeated(),
-            held=self._held,
+            held=self._held if whole is None else whole.rows,
             number=number,
         )
+
+    def _with_earlier(self, hours: pd.DataFrame, known: pa.Table) -> pd.DataFrame:
+        """Add the hours of rows that are counted by quarters of an hour."""
+        last = known["last"].to_numpy()
+        # counted from a midnight, all rows of a quarter have the hour of its end
+        end = (known["quarter"].to_numpy() + 1) * QUARTER_US - 1
+        earlier = pd.DataFrame(
+            {
+                "hour": (self._until - 1 - end) // _HOUR_US,
+                "rows": known["rows"].to_numpy(),
+                "newest": self._until - 1 - last,
+                "first": self._until - 1 - known["first"].to_numpy(),
+            }
+        )[last < self._until]
+        both = pd.concat([hours, earlier]).groupby("hour", as_index=False)
+        joined: pd.DataFrame = both.agg({"rows": "sum", "newest": "min", "first": "max"})
+        return joined
 
     def _frame(self, sql: str) -> pd.DataFrame:
         frame: pd.DataFrame = self._connection.sql(sql).to_arrow_table().to_pandas()

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
-from kyc_ml.contract import CONTRACT, DataQualityReport, StoredTables, read_once
+from kyc_ml.contract import read_once
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, OutputError
 from kyc_ml.features import DAY_US, FeatureSpec, Window, choose_features, from_plain
-from kyc_ml.history import Appended, History, HistoryStore, append_tables, create_history
+from kyc_ml.history import (
+    Appended,
+    History,
+    HistoryStore,
+    KeptRows,
+    append_tables,
+    create_history,
+    store_tables,
+)
 from kyc_ml.registry import graded_specs, load_model
+from kyc_ml.scoring.from_history import open_history
 from kyc_ml.storage import sync_folder, written_whole
 
 _REBUILT: Final = ".rebuilt"
@@ -60,18 +69,22 @@ def run_history_append(
     if not there and not sets:
         msg = f"history store {history} does not exist: name --model or --config to make it for"
         raise ConfigError(msg)
-    with read_once(source, data, place=history / "arrivals", reporter=reporter) as tables:
-        about = {"timezone": tables.timezone, "base_currency": tables.base_currency}
-        if there:
-            store = HistoryStore.open(history, write=True, about=about)
-        else:
-            store = create_history(history, tables, sets)
-        with store:
-            for specs in sets:
-                History(store).require(specs)
-            reporter.progress("appending", 0, 1)
-            done = append_tables(store, tables, note={"files": dict(tables.digests)})
-            reporter.progress("appending", 1, 1)
+    mapping = load_section(source, SourceMapping)
+    with ExitStack() as opened:
+        earlier = (
+            opened.enter_context(open_history(history, mapping, write=True)) if there else None
+        )
+        kept = None if earlier is None else KeptRows(store=earlier)
+        place = history / "arrivals"
+        tables = opened.enter_context(
+            read_once(source, data, place=place, reporter=reporter, history=kept)
+        )
+        store = earlier or opened.enter_context(create_history(history, tables, sets))
+        for specs in sets:
+            History(store).require(specs)
+        reporter.progress("appending", 0, 1)
+        done = append_tables(store, tables, note={})
+        reporter.progress("appending", 1, 1)
     if done.quarantine.num_rows:
         with written_whole(history / "refused.parquet") as file:
             pq.write_table(done.quarantine, file)
@@ -178,30 +191,12 @@ def _rebuild(store: HistoryStore, sets: Sequence[Sequence[FeatureSpec]]) -> None
     """Make the store again beside its file, with all its rows."""
     place = store.folder / _REBUILT
     shutil.rmtree(place, ignore_errors=True)
-    (place / "tables").mkdir(parents=True)
     if store.pending(1):
         msg = f"history store {store.folder} has served requests to append first: append, then try"
         raise ConfigError(msg)
-    files = {}
-    for name, columns in store.about["columns"].items():
-        files[name] = place / "tables" / f"{name}.parquet"
-        names = [each for each in CONTRACT[name].names if each in columns]
-        names += [each for each in columns if each not in names]
-        schema = pa.schema([store.tables[name].schema.field(each) for each in names])
-        with pq.ParquetWriter(files[name], schema) as file:
-            for rows in store.scan(name, names):
-                file.write_table(rows.select(names).cast(schema))
-    notes = [note.get("files", {}) for note in store.notes()]
-    digests = {name: digest for each in notes for name, digest in each.items()}
-    tables = StoredTables(
-        files=files,
-        timezone=store.about["timezone"],
-        base_currency=store.about["base_currency"],
-        digests=digests,
-        quality=DataQualityReport(tables=()),
-    )
+    tables = store_tables(store, place / "tables")
     with create_history(place / "store", tables, sets) as made:
-        append_tables(made, tables, note={"files": digests})
+        append_tables(made, tables, note={})
         with made.writing() as batch:
             batch.fold(store.folded())
 

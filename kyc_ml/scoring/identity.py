@@ -77,15 +77,20 @@ def identify_run(
 
 
 def _earlier(path: Path) -> str:
-    """Return the digest of an earlier run, or of one score file."""
-    broken = damaged(path, read_manifest(path).files) if path.is_dir() else []
+    """Return the digest of an earlier run's id and scores, or of one score file."""
+    if not path.is_dir():
+        return identify_file(path)
+    manifest = read_manifest(path)
+    broken = damaged(path, manifest.files)
     if broken:
         msg = (
             f"--previous {path}: {', '.join(broken)} differs from what was published: find out "
             "who changed it, or leave that run out"
         )
         raise ConfigError(msg)
-    return identify_file(path)
+    # not the manifest: from a history store a night has other refused rows than from files
+    scores = {name: own for name, own in manifest.files.items() if name.startswith("scores/")}
+    return digest_together({**scores, "run id": manifest.run_id})
 
 
 def identify_code() -> dict[str, str]:

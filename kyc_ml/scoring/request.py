@@ -50,6 +50,9 @@ class ScoringRequest:
         does not.
     contributions, csv, duckdb : bool
         What to write in addition to the scores.
+    history : Path or None
+        History store: the source's files are its arrivals, which are appended; or hold rows that
+        are there already, which are skipped. The result is that of all files appended so far.
     restart : bool
         Discard what an interrupted run has done.
     stands : bool
@@ -88,6 +91,7 @@ class ScoringRequest:
     contributions: bool = False
     csv: bool = False
     duckdb: bool = False
+    history: Path | None = None
     restart: bool = False
     stands: bool = False
     wait: str | None = None
@@ -100,7 +104,7 @@ class ScoringRequest:
     def __post_init__(self) -> None:
         """Convert paths and times that were given as text."""
         _convert_paths(self, "source", "data", "out", "night_before", "overrides", "limits")
-        _convert_paths(self, "config", "audit_log")
+        _convert_paths(self, "config", "audit_log", "history")
         for name in ("since", "as_of"):
             given = getattr(self, name)
             as_text = isinstance(given, str)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,7 @@ from kyc_ml.errors import (
 )
 from kyc_ml.registry import NIGHTLY, NIGHTS, reach_store
 from kyc_ml.scoring.exports import DUCKDB
+from kyc_ml.scoring.from_history import NightHistory, open_history
 from kyc_ml.scoring.identity import INPUT, changes, identify_run, require_same
 from kyc_ml.scoring.manifest import Manifest, damaged, read_manifest
 from kyc_ml.scoring.recording import keep_record, log_kept, log_refusal, make_record
@@ -210,10 +212,15 @@ def _score(
     source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
     scorers = load_scorers(request, mapping=mapping, reporter=reporter)
     reporter.about(model=scorers.label)
-    inputs = source.digests()
-    identity = identify_run(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
-    kept = None
-    with hold(request.out) as place:
+    files = inputs = source.digests()
+    night = kept = None
+    with ExitStack() as opened:
+        if request.history is not None:
+            store = opened.enter_context(open_history(request.history, mapping, write=True))
+            night = NightHistory(store=store, files=files)
+            inputs = night.inputs(published=request.out.exists())
+        identity = identify_run(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
+        place = opened.enter_context(hold(request.out))
         manifest = _published(place, identity, request, reporter)
         was_there = manifest is not None
         if manifest is None:
@@ -230,8 +237,9 @@ def _score(
                 reporter=reporter,
                 stopwatch=stopwatch,
                 at_hand=at_hand,
+                night=night,
             )
-            manifest = _complete(run) or _run(run, source, inputs=inputs)
+            manifest = _complete(run) or _run(run, source, files=files)
             kept = None if keep_features is None else run.hand_over(keep_features)
             place.keep(KEPT)
             record = make_record(
@@ -380,14 +388,23 @@ def _broken(folder: Path, manifest: Manifest, request: ScoringRequest) -> list[s
     return [*damaged(folder, manifest.files), *lacking]
 
 
-def _run(run: ScoringRun, source: SourceOnDisk, *, inputs: Mapping[str, str]) -> Manifest:
+def _run(run: ScoringRun, source: SourceOnDisk, *, files: Mapping[str, str]) -> Manifest:
     """Run the stages; a run beyond its limits is moved aside, without its scores."""
-    place = run.place
+    place, night = run.place, run.night
     try:
-        tables = source.stored(place, run.steps, run.reporter, digests=inputs)
+        if night is not None:
+            source = replace(source, history=night.rows)
+        tables = source.stored(place, run.steps, run.reporter, digests=files)
         run.stopwatch.note("reading")
+        if night is not None:
+            night.append(tables, place, run.reporter)
+            tables = night.known()
+            run.stopwatch.note("appending")
         chosen = choose(run.request, run.scorers, tables, limits=run.limits)
         run.reporter.about(as_of=chosen.as_of.isoformat())
+        if night is not None:
+            tables = night.tables(chosen, place.scratch / "rows of the history")
+            run.stopwatch.note("finding recent rows")
         require_known_customers(
             run.scorers.book,
             tables,

@@ -34,6 +34,7 @@ from kyc_ml.scoring.extract_limits import (
     find_late_tables,
 )
 from kyc_ml.scoring.extract_profile import profile_extract
+from kyc_ml.scoring.from_history import NightHistory
 from kyc_ml.scoring.limits import RunFigures, check_limits
 from kyc_ml.scoring.manifest import Manifest, digest_published, read_drift, run_id, write_drift
 from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_parts
@@ -113,6 +114,8 @@ class ScoringRun:
         The stages that are done.
     at_hand : FeaturesAtHand or None
         Features of the same rows, for a challenger.
+    night : NightHistory or None
+        The history store, where there is one.
     """
 
     request: ScoringRequest
@@ -124,6 +127,7 @@ class ScoringRun:
     reporter: ProgressReporter
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     at_hand: FeaturesAtHand | None = None
+    night: NightHistory | None = None
 
     def hand_over(self, path: Path) -> FeaturesAtHand | None:
         """Move the features that the model has read to a file; None without any."""
@@ -303,11 +307,15 @@ class ScoringRun:
         done = self.steps.done(path.stem)
         if done is None:
             build = partial(
-                build_features_in_buckets,
-                tables.files,
-                self.place.work / f"{_OBSERVATIONS}.parquet",
-                timezone=tables.timezone,
-                scratch=self.place.scratch,
+                partial(
+                    build_features_in_buckets,
+                    tables.files,
+                    timezone=tables.timezone,
+                    scratch=self.place.scratch,
+                )
+                if self.night is None
+                else partial(self.night.build, tables),
+                observations=self.place.work / f"{_OBSERVATIONS}.parquet",
                 group_rows=self.request.part_rows,
                 progress=lambda done, total: self.reporter.progress(
                     "building features", done, total

@@ -283,3 +283,46 @@ def test_buckets_of_consecutive_keys_are_about_equal():
     counts = np.bincount(bucket_of(pa.array([f"c{n}" for n in range(32_000)]), 32), minlength=32)
     assert counts.min() > 850
     assert counts.max() < 1150
+
+
+@pytest.mark.parametrize("unit", ["fraud", "risk"])
+def test_features_computed_in_another_way_are_written_alike(
+    source, build, observed, specs_of, unit, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(under_test, "BUCKET_ROWS", source["transactions"].num_rows // 5)
+    rows, specs = observed[unit], specs_of[unit]
+    build(rows, specs, group_rows=50)
+    monkeypatch.setattr(under_test, "_VALUES_AT_ONCE", 100 * len(specs))
+    result = under_test.write_as_in_buckets(
+        tmp_path / "observations.parquet",
+        lambda some: build_features(source, some, specs=specs),
+        rows={name: table.num_rows for name, table in source.tables.items()},
+        columns={name: table.column_names for name, table in source.tables.items()},
+        specs=specs,
+        out=tmp_path / "other.parquet",
+        group_rows=50,
+    )
+    assert result.rows == rows.num_rows
+    with (
+        pq.ParquetFile(tmp_path / "other.parquet") as got,
+        pq.ParquetFile(tmp_path / "features.parquet") as expected,
+    ):
+        assert got.num_row_groups == expected.num_row_groups > 5
+        sizes = [
+            [each.metadata.row_group(n).num_rows for n in range(each.num_row_groups)]
+            for each in (got, expected)
+        ]
+        assert sizes[0] == sizes[1]
+        assert_same_rows(got.read(), expected.read())
+
+
+def assert_same_rows(got, expected):
+    """Compare tables to the bit, in their order."""
+    assert got.schema.equals(expected.schema)
+    for name in got.column_names:
+        ours, theirs = (each[name].combine_chunks() for each in (got, expected))
+        if pa.types.is_floating(ours.type):
+            ours, theirs = (each.to_numpy().view(np.uint64) for each in (ours, theirs))
+            assert np.array_equal(ours, theirs), name
+        else:
+            assert ours.equals(theirs), name

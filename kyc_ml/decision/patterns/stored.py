@@ -48,6 +48,8 @@ class StoredTransactions:
         path = tables.files.get(TRANSACTIONS)
         self._data = pds.dataset(_NO_ROWS if path is None else path)
         self._columns = [name for name in COLUMNS if name in self._data.schema.names]
+        self._whole = tables.whole.get(TRANSACTIONS)
+        self._history = None if self._whole is None else tables.history
         self._least = PATTERNS["cycle"]["least"] * cash_report
         self._find = partial(
             find_patterns,
@@ -64,11 +66,20 @@ class StoredTransactions:
 
     @cached_property
     def _begins(self) -> int | None:
+        if self._whole is not None:
+            return self._whole.begins
         first = microseconds(self._data.head(1, columns=[EVENT_TIME])[EVENT_TIME])
         return int(first[0]) if first.size else None
 
     @cached_property
     def _customers(self) -> pa.Array:
+        if self._history is not None:  # the file names only some of them
+            paid = self._data.to_table(
+                columns=[COUNTERPARTY_ID],
+                filter=(pds.field(DIRECTION) == "out") & (pds.field(AMOUNT) >= self._least),
+            )
+            ids = paid[COUNTERPARTY_ID].unique().drop_null()
+            return self._history.known(TRANSACTIONS, CUSTOMER_ID, ids)
         found = pa.array([], pa.string())
         for batch in self._data.to_batches(columns=[CUSTOMER_ID]):
             found = pc.unique(pa.concat_arrays([found, pc.unique(batch[CUSTOMER_ID])]))
@@ -79,7 +90,8 @@ class StoredTransactions:
         decided = microseconds(observations[DECISION_TIME])
         first, last = int(decided.min()), int(decided.max())
         time = pds.field(EVENT_TIME)
-        wanted = pds.field(CUSTOMER_ID).isin(pc.unique(observations[CUSTOMER_ID]).drop_null())
+        customers = pc.unique(observations[CUSTOMER_ID]).drop_null()
+        wanted = pds.field(CUSTOMER_ID).isin(customers)
         if {DIRECTION, COUNTERPARTY_ID} <= set(self._columns):
             wanted |= (
                 (time >= _instant(first - EARLIEST_US))
@@ -88,7 +100,14 @@ class StoredTransactions:
                 & pds.field(COUNTERPARTY_ID).isin(self._customers)
             )
         between = (time >= _instant(first - LOOKBACK_US)) & (time <= _instant(last))
-        return self._data.to_table(columns=self._columns, filter=between & wanted)
+        if self._history is None:
+            return self._data.to_table(columns=self._columns, filter=between & wanted)
+        own = self._history.rows(
+            TRANSACTIONS, CUSTOMER_ID, customers, self._columns, since_us=first - LOOKBACK_US
+        )
+        others = ~pds.field(CUSTOMER_ID).isin(customers)
+        rest = self._data.to_table(columns=self._columns, filter=between & wanted & others)
+        return pa.concat_tables([own.filter(between).select(self._columns).cast(rest.schema), rest])
 
 
 def _instant(moment: int) -> pa.Scalar:

@@ -18,11 +18,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT, FileColumns
@@ -30,7 +31,7 @@ from kyc_ml.display import Progress
 from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.buckets.anchors import Pass, Plan
-from kyc_ml.features.buckets.exchange import scan, scratch_folder
+from kyc_ml.features.buckets.exchange import bucket_of, scan, scratch_folder
 from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only_new_objects
 from kyc_ml.features.buckets.populations import Populations, peer_rounds, plan_everything
 from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
@@ -48,6 +49,9 @@ BUCKET_ROWS: Final = 500_000
 
 _BUCKET_VALUES: Final = 1 << 26
 """Features of a bucket's observations by default, all columns together."""
+
+_VALUES_AT_ONCE: Final = 1 << 25
+"""Features of all observations that are computed together without buckets."""
 
 _GROUP_ROWS: Final = 1 << 17
 """Rows of a row group: what a reader holds in memory."""
@@ -135,6 +139,59 @@ def build_features_in_buckets(
     )
 
 
+def write_as_in_buckets(
+    observations: Path,
+    compute: Callable[[pa.Table], FeatureTable],
+    *,
+    rows: Mapping[str, int],
+    columns: Mapping[str, Sequence[str]],
+    specs: Sequence[FeatureSpec],
+    out: Path,
+    group_rows: int = _GROUP_ROWS,
+    progress: Progress | None = None,
+) -> BucketedFeatures:
+    """Write features that are computed in another way as `build_features_in_buckets` writes them.
+
+    Parameters
+    ----------
+    compute : callable
+        Returns the features of some observations, in their order.
+    rows, columns : mapping of contracted table to the number of its rows, and to its columns
+        They decide the order of the observations, and which features are available.
+    """
+    require_place(out)
+    decided = pq.read_table(observations)
+    available, unavailable = split_available(specs, with_made(columns), decided.column_names)
+    n_months = _months(observations).size if peer_rounds(available) else 0
+    n_buckets = _default_buckets(
+        {**rows, OBSERVED: len(decided)}, n_features=len(available), n_months=n_months
+    )
+    numbers = bucket_of(decided[CUSTOMER_ID], n_buckets)
+    decided = decided.take(pa.array(np.argsort(numbers, kind="stable")))
+    ends = np.unique(np.cumsum(np.bincount(numbers)))
+    at_once = max(_VALUES_AT_ONCE // max(len(available), 1), 1)
+    notes: tuple[str, ...] = ()
+    with written_whole(out) as handle, ExitStack() as files:
+        writer = _Writer(handle, files, group_rows=group_rows)
+        start = 0
+        while start < len(decided):
+            # whole buckets, as many as fit: each ends a group of rows
+            stop = int(max(ends[ends <= start + at_once].max(initial=0), ends[ends > start][0]))
+            features = compute(decided.slice(start, stop - start))
+            notes = features.notes
+            for first, end in pairwise([start, *ends[(ends > start) & (ends <= stop)].tolist()]):
+                writer.append(_some_rows(features, slice(first - start, end - start)))
+            start = stop
+            if progress is not None:
+                progress(start, len(decided))
+    return BucketedFeatures(
+        rows=len(decided),
+        specs=in_table_order(available),
+        unavailable=chosen_unavailable(specs, unavailable),
+        notes=notes,
+    )
+
+
 class _Work:
     """One build: its plan, the files it reads, and how many buckets it makes of them."""
 
@@ -167,8 +224,11 @@ class _Work:
             self._notes += notes
         months = _months(observations) if rounds else np.empty(0, np.int64)
         self._populations = Populations(rounds, months=months, folder=folder)
+        files = {**stored, OBSERVED: observations}
         by_default = _default_buckets(
-            {**stored, OBSERVED: observations}, n_features=len(specs), n_months=months.size
+            {name: pq.read_metadata(path).num_rows for name, path in files.items()},
+            n_features=len(specs),
+            n_months=months.size,
         )
         self._n_buckets = by_default if buckets is None else buckets
         peers = dict.fromkeys(rounds, self._populations.file)
@@ -292,9 +352,8 @@ def _months(observations: Path) -> Ints:
     return np.array(sorted(months), np.int64)
 
 
-def _default_buckets(files: Mapping[str, Path], *, n_features: int, n_months: int) -> int:
+def _default_buckets(rows: Mapping[str, int], *, n_features: int, n_months: int) -> int:
     """Return enough buckets that neither rows nor features take much over half a gigabyte."""
-    rows = {name: pq.read_metadata(path).num_rows for name, path in files.items()}
     longest = max(*rows.values(), rows.get(CUSTOMERS, 0) * n_months)
     needed = max(longest / BUCKET_ROWS, rows[OBSERVED] * n_features / _BUCKET_VALUES)
     return int(min(max(1, math.ceil(needed)), MOST_BUCKETS))

@@ -1,0 +1,146 @@
+"""A run from a history store: its arrivals are appended, and rows are found by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from kyc_ml.config import SourceMapping, load_section
+from kyc_ml.contract import CUSTOMERS, QUARANTINE, TRANSACTIONS, KeptHistory, StoredTables
+from kyc_ml.dataset import ChosenObservations
+from kyc_ml.decision import EARLIEST_US
+from kyc_ml.display import ProgressReporter, say_count
+from kyc_ml.features import DAY_US, BucketedFeatures, FeatureSpec, write_as_in_buckets
+from kyc_ml.history import (
+    History,
+    HistoryStore,
+    KeptRows,
+    append_tables,
+    files_of,
+    note_of,
+    refused_rows,
+    store_tables,
+    tables_without_rows,
+)
+from kyc_ml.scoring.extract_profile import RECENT_DAYS
+from kyc_ml.scoring.request import ScoringRequest
+from kyc_ml.storage import RunDirectory, written_whole
+
+
+@contextmanager
+def open_history(folder: Path, mapping: SourceMapping, *, write: bool) -> Iterator[HistoryStore]:
+    """Open a store that was made of sources like this one.
+
+    Raises ConfigError if there is none, or it is of another zone, currency or attributes.
+    """
+    about: dict[str, Any] = {
+        "timezone": mapping.timezone,
+        "base_currency": mapping.base_currency,
+        "attributes": [each.model_dump(mode="json") for each in mapping.attributes],
+    }
+    with HistoryStore.open(folder, write=write, about=about) as store:
+        yield store
+
+
+@contextmanager
+def rows_of_history(request: ScoringRequest) -> Iterator[KeptHistory | None]:
+    """Open what came before the arrivals of a request, to read them; None without a store."""
+    if request.history is None:
+        yield None
+        return
+    mapping = load_section(request.source, SourceMapping)
+    with open_history(request.history, mapping, write=False) as store:
+        yield KeptRows(store=store)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightHistory:
+    """The store of a run, which no other process writes meanwhile."""
+
+    store: HistoryStore
+    files: Mapping[str, str]
+    """Digests of the run's own files."""
+
+    @property
+    def rows(self) -> KeptHistory:
+        """What came earlier, for those who read the files."""
+        return KeptRows(store=self.store)
+
+    def inputs(self, *, published: bool) -> dict[str, str]:
+        """Return the digests of all files that the result depends on.
+
+        `published`: leave out those of later nights, if there are any.
+        """
+        until = self.files if published else None
+        return files_of(self.store, then=self.files, until=until)
+
+    def append(self, tables: StoredTables, place: RunDirectory, reporter: ProgressReporter) -> None:
+        """Append the arrivals, unless an earlier start has."""
+        note = note_of(self.store, self.files)
+        if note is None:
+            done = append_tables(self.store, tables, note={})
+            counts = {name: getattr(done, name) for name in ("appended", "repeated", "refused")}
+        else:
+            counts = note["rows"]
+        said = {name: sum(rows.values()) for name, rows in counts.items()}
+        done_by = "" if note is None else " by an earlier start"
+        reporter.info(
+            f"history store: {say_count(said['appended'], 'row')} appended{done_by}, "
+            f"{said['repeated']:,} there already, {said['refused']:,} refused"
+        )
+        if said["refused"]:
+            refused = refused_rows(self.store, tables)
+            with written_whole(place.work / QUARANTINE / "history.parquet") as handle:
+                pq.write_table(refused, handle)
+
+    def known(self) -> StoredTables:
+        """Return what is known of all rows together, without the rows."""
+        return tables_without_rows(self.store)
+
+    def tables(self, chosen: ChosenObservations, folder: Path) -> StoredTables:
+        """Write the rows that are read as files: the last ones, where a run reads no others."""
+        return store_tables(self.store, folder, since_us=self._since(chosen))
+
+    def _since(self, chosen: ChosenObservations) -> int | None:
+        """Return since when rows are read as files, in microseconds; None needs all of them."""
+        first = as_of = chosen.as_of.value // 1000
+        if chosen.unit == "fraud" or chosen.by_plan:
+            if chosen.since is None:
+                return None
+            first = chosen.since.value // 1000
+        if chosen.unit == "risk" and CUSTOMERS not in self.store.about["columns"]:
+            return None  # customers are those whom any row names
+        if chosen.unit == "fraud":
+            days = self.store.days(TRANSACTIONS)
+            late = days.filter(pc.greater_equal(days["known"], first))["day"]
+            first = min(first, (pc.min(late).as_py() or first // DAY_US) * DAY_US)
+        return min(first - EARLIEST_US, as_of - (RECENT_DAYS + 1) * DAY_US)
+
+    def build(
+        self,
+        tables: StoredTables,
+        observations: Path,
+        *,
+        specs: Sequence[FeatureSpec],
+        **settings: Any,  # noqa: ANN401  those of `write_as_in_buckets`
+    ) -> BucketedFeatures:
+        """Compute features of observations by key into a file."""
+        history = History(self.store, keep=True)
+        rows = {
+            name: tables.whole[name].rows if name in tables.whole else each.num_rows
+            for name, each in tables.columns().items()
+        }
+        return write_as_in_buckets(
+            observations,
+            lambda some: history.features(some, specs),
+            rows=rows,
+            columns=self.store.about["columns"],
+            specs=specs,
+            **settings,
+        )
