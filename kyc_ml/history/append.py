@@ -196,16 +196,10 @@ class _Reader:
                 break
             self._held = pa.Table.from_batches([piece])
         rows = pa.concat_tables(found)
-        # a column that is absent from these sources is missing in their rows
-        missing = {
-            f.name: pa.nulls(len(rows), f.type)
-            for f in self._schema
-            if f.name not in rows.column_names
-        }
-        whole = {
-            name: missing[name] if name in missing else rows[name] for name in self._schema.names
-        }
-        return pa.table(whole).cast(self._schema)
+        for field in self._schema:
+            if field.name not in rows.column_names:  # these sources do not have it
+                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+        return rows.select(self._schema.names).cast(self._schema)
 
 
 def _without_known(store: HistoryStore, table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -263,19 +257,6 @@ class _Slice:
         self._batch = batch
         self._layout = layout
         self._timezone = timezone
-        # before anything is added: rows that happened later may have to be computed anew
-        self._last = {
-            name: max(
-                (
-                    span.last_event
-                    for span in ArrivingRows(store, layout, {}, timezone=timezone)
-                    .days(name)
-                    .values()
-                ),
-                default=-1,
-            )
-            for name in new
-        }
         self._rows = ArrivingRows(store, layout, new, timezone=timezone)
         self._since = {name: _visible_from(rows) for name, rows in new.items()}
         self._touched: dict[str, list[pa.Table]] = {name: [rows] for name, rows in new.items()}
