@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -21,14 +20,8 @@ NIGHT_ENDS_HOUR: Final = 6
 def local_time(moments: Ints, *, timezone: str) -> tuple[Ints, Ints]:
     """Read UTC microseconds on the clock of `timezone`: hours, and weekdays from Monday, 0."""
     if moments.size == 1:  # pandas takes 0.2 ms to begin
-        hour, weekday = _read_one(int(moments[0]), timezone)
-        return np.array([hour]), np.array([weekday])
+        one = (_BEGINNING + timedelta(microseconds=int(moments[0]))).astimezone(ZoneInfo(timezone))
+        return np.array([one.hour]), np.array([one.weekday()])
     utc = pd.DatetimeIndex(moments.view("datetime64[us]"), tz="UTC")
     local = utc.tz_convert(timezone)
     return np.asarray(local.hour, np.int64), np.asarray(local.day_of_week, np.int64)
-
-
-@lru_cache(maxsize=1024)
-def _read_one(moment: int, timezone: str) -> tuple[int, int]:
-    local = (_BEGINNING + timedelta(microseconds=moment)).astimezone(ZoneInfo(timezone))
-    return local.hour, local.weekday()

@@ -226,11 +226,9 @@ class Sweep:
 def passes_of(
     wanted: Sequence[tuple[Window, int]], *, in_order: bool
 ) -> tuple[dict[Pass, dict[Statistic, int]], list[tuple[int, int]]]:
-    """Return the kernel calls that serve statistics, and columns to copy from others after them.
+    """Return the kernel calls that serve statistics, and (column, column to copy) after them.
 
-    `wanted`: see `Sweep.fill`.
     `in_order`: whether rows enter and leave in the order they happened in.
-    Returns mapping of pass to columns by statistic, and pairs of (column, column to copy).
     """
     passes: dict[Pass, dict[Statistic, int]] = defaultdict(dict)
     # a kernel writes a statistic once: a second feature of the same one is a copy

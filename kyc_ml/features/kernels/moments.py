@@ -227,10 +227,8 @@ def sweep_nearest(
     inside = begin_room(room, most_rows(laid.row_starts))
     for key in range(laid.row_starts.size - 1):
         low = laid.row_starts[key]
-        latest = -1
-        if kept.size:
-            latest = int(kept[0]) - 1
-        else:  # the buffer is shared: the last key may have left rows inside
+        latest = int(kept[0]) - 1 if kept.size else -1
+        if not kept.size:  # the buffer is shared: the last key may have left rows inside
             inside[: laid.row_starts[key + 1] - low] = 0
         first = 2 * low + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
@@ -270,9 +268,7 @@ def sweep_decayed(
     `half_life`: float, microseconds.
     """
     for key in range(laid.row_starts.size - 1):
-        total, last = 0.0, -1
-        if kept.size:
-            total, last = kept[0], int(kept[1]) - 1
+        total, last = (kept[0], int(kept[1]) - 1) if kept.size else (0.0, -1)
         moment = event_time[last] if last >= 0 else 0
         first = 2 * laid.row_starts[key] + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):
@@ -319,12 +315,8 @@ def sweep_gaps(
         head, tail, count = -1, -1, 0
         square, square_low, steps, peak = 0.0, 0.0, 0, 0.0
         if kept.size:
-            head, tail, count, steps = (
-                int(kept[0]) - 1,
-                int(kept[1]) - 1,
-                int(kept[2]),
-                int(kept[3]),
-            )
+            head, tail = int(kept[0]) - 1, int(kept[1]) - 1
+            count, steps = int(kept[2]), int(kept[3])
             square, square_low, peak = kept[4], kept[5], kept[6]
         first = 2 * low + laid.observed_starts[key]
         for at in range(first, first + laid.lengths[key]):

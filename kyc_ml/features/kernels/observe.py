@@ -32,6 +32,7 @@ Held = tuple[
 def observe(
     rows: Rows,
     size: int,
+    chosen: Ints32,
     program: Program,
     key_codes: Ints32,
     held: Held,
@@ -42,7 +43,8 @@ def observe(
 ) -> int:
     """Write every statistic of a group's windows that one observation sees into `out`.
 
-    `size`: rows of the key; those of the group have the codes `key_codes` in the key's columns.
+    `size`: rows of the key, or of those `chosen` where a few are; those of the group have the codes
+    `key_codes` in the key's columns.
     `held`: arrays of the group's rows, and of what kernels go on with where `goes_on`.
     `own`: the observation's values that ranks are asked for.
 
@@ -58,7 +60,8 @@ def observe(
     # rows taken of the key, rows of the group, and 1 + time of the last observation
     first, cap = int(marks[1]), taken.size
     last = first
-    for row in range(marks[0], size):
+    for at in range(marks[0], size):
+        row = chosen[at] if chosen.size > 0 else at
         wanted = condition < 0 or masks[condition, row]
         for column in range(key_columns.size):
             # a missing value has the code -1, which no key has

@@ -137,10 +137,7 @@ def sweep_ranks_anew(
     kept: Floats,
     room: Ints32,
 ) -> None:
-    """Median of the visible rows of one key, and the share of them below the own value.
-
-    As `kyc_ml.features.kernels.ranks.sweep_ranks`, which needs all rows of the key beforehand.
-    """
+    """As `ranks.sweep_ranks` of one key, which need not know all its rows beforehand."""
     low, high = int(kept[0]), int(kept[1])  # where the visible rows begin and end
     for at in range(laid.lengths[0]):
         kind, row = laid.entries[at] & 3, laid.entries[at] >> 2

@@ -94,7 +94,7 @@ class Group:
     def __init__(self, program: Program, rows: _Rows, requests: Sequence[Request]) -> None:
         columns, self.at, where, having = rows
         self._wanted = wanted = program.wanted
-        self._superseded = program.table in _SUPERSEDED
+        self.superseded = program.table in _SUPERSEDED
         self._lags: list[int] = []
         self._calls: list[list[int]] = []
         self.own: list[str] = []
@@ -149,10 +149,10 @@ class Group:
         number = weight if coded else value
         if name == "moments" and value is None:
             kind = observe.COUNT
-        if self._superseded and name == "decayed":
+        if self.superseded and name == "decayed":
             msg = "decayed statistics cannot be declared over a table of superseded rows"
             raise ValueError(msg)
-        if self._superseded and kind == observe.LARGEST:
+        if self.superseded and kind == observe.LARGEST:
             # superseded rows do not leave in the order in which they came
             kind = observe.LARGEST_ANEW
         self._call(
@@ -183,7 +183,9 @@ class Held:
     def __init__(self, groups: Sequence[Group], wanted: Wanted, room: int, *, codes: int) -> None:
         programs = [group.program for group in groups]
         lags, windows, calls = (max(len(each[at]) for each in programs) for at in (2, 3, 4))  # type: ignore[arg-type]
-        orders = np.empty((lags + windows, room), np.int32)
+        # only rows that are superseded leave in an order of their own
+        leaving = windows if any(group.superseded for group in groups) else 0
+        orders = np.empty((lags + leaving, room), np.int32)
         orders[:] = np.arange(room)
         values: Floats = np.zeros((len(wanted.numbers), room))
         self.room, self.codes = room, codes
@@ -192,7 +194,7 @@ class Held:
             np.zeros(room, np.int32),
             orders,
             # rows to come happen never, so that the width of the key does not change
-            np.full((3 + lags + windows, room), FOREVER_US),
+            np.full((3 + lags + leaving, room), FOREVER_US),
             values,
             np.zeros((len(wanted.texts), room), np.int32),
             np.zeros((windows + calls, 8)),
@@ -202,4 +204,5 @@ class Held:
             np.zeros(len(wanted.texts), np.int64),
             np.empty(2 * room + 1, np.int32),
         )
-        self.nbytes = sum(each.nbytes for each in self.arrays)
+        # of the memory of kernels, most is never touched
+        self.nbytes = 2 * sum(each.nbytes for each in self.arrays[:7])

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from kyc_ml.contract import TRANSACTION_ID, TRANSACTIONS
 from kyc_ml.features.buckets.anchors import AnchorRows, Pass
-from kyc_ml.features.how import OBSERVED, name_of
+from kyc_ml.features.how import OBSERVED, How, name_of
 from kyc_ml.features.kernels.observe import observe
+from kyc_ml.features.kernels.timeline import group_rows
 from kyc_ml.features.keyed import KeyedRows
 from kyc_ml.features.kinds.matched import Matched
 from kyc_ml.features.kinds.rows_of_key import Latest, LatestValue, Window
 from kyc_ml.features.live.groups import Group, Held, Program
 from kyc_ml.features.live.rows import KeyRows, Wanted
+from kyc_ml.features.made import OUTCOMES
 from kyc_ml.features.reading import Request
 from kyc_ml.features.row_columns import Need, add_row_columns, needed_columns
-from kyc_ml.features.timed_rows import TimedRows, as_column
+from kyc_ml.features.timed_rows import TimedRows, as_codes, as_column
 from kyc_ml.features.values import read_column, read_time
 from kyc_ml.metrics import Floats
 
@@ -52,9 +56,10 @@ class Looking:
         return self._fields[name]
 
     def append(self, name: str, values: pa.Array) -> None:
-        """Add a field."""
-        self.rows.append(name, values)
-        self.names.add(name)
+        """Add a field that is not there."""
+        if name not in self.names:
+            self.rows.append(name, values)
+            self.names.add(name)
 
 
 class RowsOfKey:
@@ -74,110 +79,117 @@ class RowsOfKey:
 class LivePass:
     """Reads the rows of the key of one observation after the other.
 
-    Parameters
-    ----------
-    place : mapping of feature to its column in the matrix
-    looking : sequence of str
-        Tables whose rows are put in one after the other.
+    `place`: mapping of feature to its column in the matrix.
     """
 
     def __init__(
-        self,
-        each: Pass,
-        keyed: KeyedRows,
-        *,
-        timezone: str,
-        place: Mapping[str, int],
-        looking: Sequence[str],
+        self, each: Pass, keyed: KeyedRows, *, timezone: str, place: Mapping[str, int]
     ) -> None:
         self.anchor = each.site.anchor or _WHOLE
-        self.tables = each.rows
-        self.place = place
+        self._tables = dict(each.rows)
+        self._place = place
+        self._keyed = keyed
+        # a count is the same in any order of rows of one time
+        hows = [spec.how for spec in each.specs]
+        self._in_order = not all(
+            isinstance(how, Window) and how.statistic in {"count", "distinct"} for how in hows
+        )
+        self._timezone = timezone
         levels = needed_columns(each.specs)
         self._of_rows = [[need for need in each if need.table != OBSERVED] for each in levels]
         self._matches = any(isinstance(n.column.how, Matched) for n in chain(*levels))
-        self._keyed = keyed
-        self._timezone = timezone
         self._wanted = {table: Wanted() for table in each.rows}
+        if self._in_order and TRANSACTIONS in each.rows:
+            # rows of one time are in the order of their identifiers
+            self._wanted[TRANSACTIONS].latest.append(TRANSACTION_ID)
+            self._tables[TRANSACTIONS] |= {TRANSACTION_ID}
         self._shared: dict[tuple[Program, int], Held] = {}
-        named = [(spec.name, spec.how, place[spec.name]) for spec in each.specs]
-        self._features = self._compile([read for read in named if _looks_back(read[1])])
-        self._own = [read for read in named if not _looks_back(read[1])]
-        # the columns that the observation and rows of these tables get, level after level
+        self._features, self._own = self._compile([(s.name, s.how) for s in each.specs], place)
+        # the columns that the observation gets, and rows put in, level after level
         self._columns = {
             name: [self._level([need for need in level if need.table == name]) for level in levels]
-            for name in (OBSERVED, *looking)
+            for name in (OBSERVED, TRANSACTIONS, OUTCOMES)
         }
 
-    def _compile(self, named: Sequence[tuple[str, Any, int]]) -> list[Program]:
+    def _compile(
+        self, named: Sequence[tuple[str, How]], place: Mapping[str, int]
+    ) -> tuple[list[Program], list[tuple[str, How]]]:
+        """Return programs of what looks back on rows, and the others."""
         by_table: dict[str, list[Request]] = defaultdict(list)
-        for name, how, column in named:
-            by_table[how.table].append(Request(name=name, how=how, column=column))
-        return [
+        for name, how in named:
+            if isinstance(how, Window | Latest):
+                by_table[how.table].append(Request(name=name, how=how, column=place[name]))
+        programs = [
             Program(table, asked, self._wanted[table], anchor=self.anchor.rows)
             for table, asked in by_table.items()
         ]
+        return programs, [each for each in named if not isinstance(each[1], Window | Latest)]
 
-    def _level(self, needs: Sequence[Need]) -> tuple[list[tuple[str, Any]], Any, list[Program]]:
-        """Divide columns into those of the row alone, and those that look back."""
+    def _level(
+        self, needs: Sequence[Need]
+    ) -> tuple[dict[str, int], list[Program], list[tuple[str, How]]]:
         hows = [(need.column.name, need.column.how) for need in needs]
-        back = [(name, how.how) for name, how in hows if isinstance(how, LatestValue)]
-        alone = [(name, how) for name, how in hows if not isinstance(how, LatestValue)]
-        return alone, back, self._compile([(*each, at) for at, each in enumerate(back)])
+        inner = [(name, how.how if isinstance(how, LatestValue) else how) for name, how in hows]
+        place = {name: at for at, (name, _) in enumerate(inner)}
+        return place, *self._compile(inner, place)
 
-    def load(self, value: str) -> RowsOfKey:
-        """Read the rows of a key, with the columns that rows get."""
-        values = pa.array([value], pa.string())
+    def load(self, values: Sequence[str]) -> dict[str, RowsOfKey]:
+        """Read the rows of keys, with the columns that rows get."""
+        keys, by, zone = pa.array(values, pa.string()), self.anchor.rows, self._timezone
         tables = {
-            name: TimedRows(self._keyed.rows(name, self.anchor.rows, values, sorted(columns)))
-            for name, columns in self.tables.items()
+            name: TimedRows(self._keyed.rows(name, by, keys, sorted(columns)))
+            for name, columns in self._tables.items()
         }
         for nobody in list(tables.values())[:1]:
-            timezone = self._timezone
-            add_row_columns(
-                self._of_rows, tables=tables, observed=nobody, timezone=timezone, threads=1
+            add_row_columns(self._of_rows, tables=tables, observed=nobody, timezone=zone, threads=1)
+        divided = {name: _divide(rows, by, values) for name, rows in tables.items()}
+        return {
+            value: RowsOfKey(
+                {name: KeyRows(self._wanted[name], parts[at]) for name, parts in divided.items()}
             )
-        return RowsOfKey({name: KeyRows(self._wanted[name], each) for name, each in tables.items()})
-
-    def add_columns(self, looking: Looking, found: RowsOfKey | None, place: str = OBSERVED) -> None:
-        """Add the columns that an observation gets, or a row of a table, before it is read."""
-        for alone, back, programs in self._columns[place]:
-            for name, how in alone:
-                if name not in looking.names:
-                    looking.append(name, self._read_alone(how, looking))
-            if all(name in looking.names for name, _ in back):
-                continue
-            numbers, texts = np.full((1, len(back)), np.nan, order="F"), Texts()
-            self._read(programs, looking, found, numbers, texts)
-            for at, (name, _) in enumerate(back):
-                if name not in looking.names:
-                    looking.append(name, texts.get(name, as_column(numbers[:, at])))
+            for at, value in enumerate(values)
+        }
 
     def read(self, looking: Looking, found: RowsOfKey | None, out: Floats, texts: Texts) -> None:
         """Write what an observation reads of rows and of itself; without the key it sees nothing.
 
         `out`: float64 array of shape (1, p), NaN.
         """
+        self._add_columns(looking, found, OBSERVED)
         self._read(self._features, looking, found, out, texts)
-        for name, how, column in self._own:
-            value = self._read_alone(how, looking)
-            if how.is_text():
-                texts[name] = value
-            else:
-                out[0, column] = value[0]
+        for name, how in self._own:
+            self.put(name, self._read_alone(how, looking), out, texts)
+
+    def put(self, name: str, value: Floats | pa.Array, out: Floats, texts: Texts) -> None:
+        """Write one value, a number or a text."""
+        if isinstance(value, np.ndarray):
+            out[0, self._place[name]] = value[0]
+        else:
+            texts[name] = value
 
     def insert(self, found: RowsOfKey, table: str, row: TimedRows) -> bool:
         """Put a row into the rows of its key; return False if they must be read again."""
         if self._matches:
             return False
-        self.add_columns(Looking(row), found, table)
+        self._add_columns(Looking(row), found, table)
         rows = found.tables[table]
-        place = rows.insert(row)
+        place = rows.insert(row, in_order=self._in_order)
         if place is not None and place < rows.size - 1:  # between others: all begin anew
             found.held.clear()
         return place is not None
 
-    def _read_alone(self, how: Any, looking: Looking) -> Any:  # noqa: ANN401  of any kind
+    def _add_columns(self, looking: Looking, found: RowsOfKey | None, table: str) -> None:
+        for place, programs, alone in self._columns[table]:
+            for name, how in alone:
+                if name not in looking.names:
+                    looking.append(name, self._read_alone(how, looking))
+            if programs:
+                numbers, texts = np.full((1, len(place)), np.nan, order="F"), Texts()
+                self._read(programs, looking, found, numbers, texts)
+                for name, at in place.items():
+                    looking.append(name, texts.get(name, as_column(numbers[:, at])))
+
+    def _read_alone(self, how: How, looking: Looking) -> Floats | pa.Array:
         return how.read(looking.rows, tables={}, timezone=self._timezone)
 
     def _read(
@@ -198,12 +210,11 @@ class LivePass:
                     for column, copied in group.repeated:
                         out[0, column] = out[0, copied]
                 for request, how in group.latest:
-                    value = None
-                    if rows is not None and row >= 0 and how.reading != "value":
-                        value = _read_latest(how, rows, row, looking.now)
-                        out[0, request.column] = np.nan if how.is_text() else value
                     if how.is_text():
-                        texts[request.name] = pa.array([value], pa.string())
+                        text = None if row < 0 or rows is None else _latest_text(how, rows, row)
+                        texts[request.name] = pa.array([text], pa.string())
+                    elif rows is not None and row >= 0 and how.reading != "value":
+                        out[0, request.column] = _read_latest(how, rows, row, looking.now)
 
     def _observe(
         self, program: Program, group: Group, found: RowsOfKey, looking: Looking, out: Floats
@@ -218,41 +229,56 @@ class LivePass:
         own = _NO_NUMBERS
         if group.own:
             own = np.array([looking.rows.number(name)[0] for name in group.own])
-        goes_on = rows.size > FEW_ROWS
-        key = group, tuple(codes.tolist())
+        size, chosen, key = rows.size, _NO_KEY, (group, tuple(codes.tolist()))
+        if size > FEW_ROWS and group.keys:
+            chosen = rows.rows_with(tuple(group.keys), key[1])
+            size = chosen.size
+        goes_on = size > FEW_ROWS
         latest, room = -2, FEW_ROWS
-        held = found.held.get(key) if goes_on else self._shared_by(program)
+        held = found.held.get(key) if goes_on else self._shared_by(program, rows.n_codes)
         while latest < -1:
             if held is None or held.codes < rows.n_codes:
                 held = Held([group], program.wanted, room, codes=rows.n_codes * 3 // 2)
                 found.held[key] = held
             asked = codes, held.arrays, looking.now, own, int(goes_on), out
-            latest = observe(rows.arrays, rows.size, group.program, *asked)
+            latest = observe(rows.arrays, size, chosen, group.program, *asked)
             if latest < -1:
                 room, held = max(room, (-2 - latest) * 3 // 2), None
         return latest
 
-    def _shared_by(self, program: Program) -> Held:
+    def _shared_by(self, program: Program, codes: int) -> Held:
         """Return the memory in which keys of few rows begin anew."""
         groups = list(chain(*program.made.values()))
         key = program, len(groups)
-        if key not in self._shared:
-            self._shared[key] = Held(groups, program.wanted, FEW_ROWS, codes=FEW_ROWS)
+        if key not in self._shared or self._shared[key].codes < codes:
+            codes = max(FEW_ROWS, 2 * codes)
+            self._shared[key] = Held(groups, program.wanted, FEW_ROWS, codes=codes)
         return self._shared[key]
 
 
-def _looks_back(how: object) -> bool:
-    return isinstance(how, Window | Latest)
+def _divide(rows: TimedRows, by: str, values: Sequence[str]) -> list[TimedRows]:
+    """Divide rows by the value of a column, in the order of the values."""
+    if len(values) == 1:
+        return [rows]
+    codes = pc.index_in(rows.table[by], value_set=pa.array(values, pa.string())).combine_chunks()
+    order, starts = group_rows(as_codes(codes), len(values))
+    ordered = rows.table.take(pa.array(order))
+    ends = zip(starts[:-1].tolist(), np.diff(starts).tolist(), strict=True)
+    return [TimedRows(ordered.slice(first, size)) for first, size in ends]
 
 
-def _read_latest(how: Latest, rows: KeyRows, row: int, now: int) -> Any:  # noqa: ANN401  text or number
-    """Read the latest row: its text, or a number."""
+def _latest_text(how: Latest, rows: KeyRows, row: int) -> Any:  # noqa: ANN401  a text or None
+    name = name_of(cast("str", how.column))
+    return pa.array([rows.latest[name][row]], rows.types[name]).cast(pa.string())[0].as_py()
+
+
+def _read_latest(how: Latest, rows: KeyRows, row: int, now: int) -> float:
     decision = np.array([now])
     if how.column is None:
         moment = rows.arrays[0][0, row : row + 1]
-        return read_time(how.reading, decision=decision, moment=moment, missing=np.zeros(1))[0]
-    name = name_of(how.column)
-    value = pa.array([rows.latest[name][row]], rows.types[name])
-    if how.is_text():
-        return value.cast(pa.string())[0].as_py()
-    return read_column(value, how.reading, decision=decision, listing=how.listing)[0]
+        read = read_time(how.reading, decision=decision, moment=moment, missing=np.zeros(1))
+    else:
+        name = name_of(how.column)
+        value = pa.array([rows.latest[name][row]], rows.types[name])
+        read = read_column(value, how.reading, decision=decision, listing=how.listing)
+    return float(read[0])

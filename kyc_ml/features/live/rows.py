@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kyc_ml.contract import TRANSACTION_ID
 from kyc_ml.features.how import Where, name_of
 from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.sweeps import SHARES
@@ -80,6 +81,7 @@ class KeyRows:
         self.latest = {name: rows.table[name].to_pylist() for name in wanted.latest}
         self.nulls: frozenset[str] = frozenset()
         self.numbering: list[dict[object, int]] = [{} for _ in wanted.texts]
+        self._by_codes: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
         self._superseded = UNTIL in rows.table.column_names
         self.arrays = self._read(rows)
 
@@ -93,29 +95,62 @@ class KeyRows:
         """Return the most different values that a column has."""
         return max(map(len, self.numbering), default=0)
 
-    def insert(self, rows: TimedRows) -> int | None:
+    def rows_with(self, columns: tuple[int, ...], codes: tuple[int, ...]) -> Ints32:
+        """Return the rows that have these codes in these columns."""
+        if columns not in self._by_codes:
+            found: dict[tuple[int, ...], list[int]] = {}
+            read = (self.arrays[2][each, : self.size].tolist() for each in columns)
+            for row, coded in enumerate(zip(*read, strict=True)):
+                found.setdefault(coded, []).append(row)
+            self._by_codes[columns] = found
+        return np.array(self._by_codes[columns].get(codes, ()), np.int32)
+
+    def insert(self, rows: TimedRows, *, in_order: bool) -> int | None:
         """Put in one row; return its place, None if that is not known here.
 
-        Rows of one time are in the order of their identifiers, which are not held.
+        `in_order`: whether the order of rows of one time matters to what is read.
         """
         event = self.arrays[0][0, : self.size]
-        at = int(np.searchsorted(event, rows.event_time[0], side="right"))
-        if at > 0 and event[at - 1] == rows.event_time[0]:
-            return None
+        first, at = (
+            int(np.searchsorted(event, rows.event_time[0], side=side)) for side in ("left", "right")
+        )
         parts: tuple[Any, ...] = self._read(rows)
+        if in_order and first < at and not self._is_alike(first, at, parts):
+            if TRANSACTION_ID not in self.latest:
+                return None
+            known = self.arrays[0][1, first:at].tolist()
+            tied = [*zip(known, self.latest[TRANSACTION_ID][first:at], strict=True)]
+            own = int(rows.known_at[0]), rows.table[TRANSACTION_ID][0].as_py()
+            if own in tied:  # it is there already
+                return None
+            at = first + sum(each < own for each in tied)
         if self.size == self.arrays[0].shape[1]:
             more = ((0, 0), (0, max(16, self.size // 2)))
             times, numbers, codes, masks = self.arrays
             self.arrays = np.pad(times, more), np.pad(numbers, more), *(
                 np.pad(codes, more), np.pad(masks, more)
             )  # fmt: skip
+        array: Any
         for array, part in zip(self.arrays, parts, strict=True):
             array[:, at + 1 : self.size + 1] = array[:, at : self.size].copy()
             array[:, at] = part[:, 0]
         for name, values in self.latest.items():
             values[at:at] = rows.table[name].to_pylist()
+        if at < self.size:  # between others, whose numbers change
+            self._by_codes.clear()
+        for columns, index in self._by_codes.items():
+            index.setdefault(tuple(parts[2][list(columns), 0].tolist()), []).append(at)
         self.size += 1
         return at
+
+    def _is_alike(self, first: int, last: int, parts: Sequence[Any]) -> bool:
+        """Return whether some rows are equal to another one in everything that is read."""
+        for held, new in zip(self.arrays, parts, strict=True):
+            here = held[:, first:last]
+            alike = new.repeat(last - first, axis=1)
+            if not np.array_equal(here, alike, equal_nan=held is self.arrays[1]):
+                return False
+        return not self.latest
 
     def _read(self, rows: TimedRows) -> tuple[Ints, Floats, Ints32, Mask]:
         """Read the columns of some rows, and note those that have missing values."""

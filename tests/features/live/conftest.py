@@ -41,7 +41,8 @@ class InMemory:
         self.reads += 1
         rows = self.tables[table]
         names = {*columns, EVENT_TIME, KNOWN_AT, *({UNTIL} & set(rows.column_names))}
-        return rows.filter(pc.is_in(rows[key], value_set=values)).select(sorted(names))
+        rows = rows.filter(pc.is_in(rows[key], value_set=values)) if key else rows
+        return rows.select(sorted(names))
 
     def read(self, specs, observed):
         found = Computed(specs, len(observed))

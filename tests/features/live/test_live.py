@@ -158,9 +158,9 @@ def observation(transactions, **fields):
     )
 
 
-def live_over(memory, source, specs, observed):
+def live_over(memory, source, specs, observed, *, whole=None):
     return LiveFeatures(
-        specs, keyed=memory, whole=memory, peers=memory, timezone=source.timezone,
+        specs, keyed=memory, whole=whole, peers=memory, timezone=source.timezone,
         columns=columns_of(source), observed=observed.column_names,
     )  # fmt: skip
 
@@ -183,7 +183,7 @@ def few_rows(request):
 
 
 @pytest.mark.usefixtures("few_rows")
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     payments=st.lists(payment, min_size=3, max_size=14),
     known=st.integers(0, 12),
@@ -204,7 +204,9 @@ def test_observations_and_added_rows_in_any_order_give_what_the_batch_gives(
     source = some_of(whole, n)
     memory = in_memory(source, specs)
     ask = observation(whole.tables["transactions"])
-    live = live_over(memory, source, specs, ask)
+    # counts of the whole bank are live too, or given
+    live = live_over(memory, source, specs, ask, whole=memory if known % 2 else None)
+    live.warm(observation(whole.tables["transactions"]) if in_order else ask.slice(0, 0))
     latest = START
     while True:
         asked = [*zip(at, payments, strict=False)]
@@ -243,11 +245,15 @@ def test_every_declared_feature_is_that_of_the_batch(in_memory, source, fraud_sp
     asked = asked.append_column("decision_time", asked["event_time"])
     specs, _ = split_available(fraud_specs, columns_of(source), asked.column_names)
     batch = build_features(source, asked, specs=fraud_specs)
-    live = live_over(in_memory(source, specs), source, fraud_specs, asked)
+    memory = in_memory(source, specs)
+    live = live_over(memory, source, fraud_specs, asked, whole=memory)
+    live.warm(asked)
+    reads = memory.reads
     for row in range(len(asked)):
         got = live.compute(asked.slice(row, 1))
         assert (got.names, got.unavailable) == (batch.names, batch.unavailable)
         require_equal(got, batch, row)
+    assert memory.reads == reads
 
 
 def test_keys_used_least_recently_are_read_again(in_memory):
