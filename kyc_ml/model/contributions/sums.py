@@ -6,12 +6,17 @@ the trees: alone or in any batch, its contributions are the same to the last bit
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from kyc_ml.metrics import Codes, Floats, Mask
 from kyc_ml.model.contributions.codes import Coding, encode_rows
 from kyc_ml.model.contributions.tables import Rules, Tables
 from kyc_ml.storage import kernel
+
+_SO_FEW: Final = 4
+"""Rows below which it is faster to take them one by one than column by column."""
 
 
 @kernel()
@@ -30,19 +35,40 @@ def explain_block(
     cell = np.empty(n_rows, np.uint16)
     passes = np.empty((n_slots, n_rows), np.bool_)
     product, crown = np.empty(n_rows), np.empty(n_rows)
-    for group in range(tables.n_points.size):
+    group = 0
+    while group < tables.n_points.size:
+        if n_rows < _SO_FEW and not tables.n_points[group]:
+            group = _add_row_by_row(tables, group, codes, sums)
+            continue
         _find_cells(tables, group, codes, cell)
         if tables.n_points[group]:
             _find_passes(tables, group, codes, passes)
             _add_integrated(tables, group, rules, cell, passes, product, crown, sums)
         else:
             _add_looked_up(tables, group, cell, sums)
+        group += 1
     # eight rows at a time: as many as a line of the cache holds of each sum
     for first in range(0, n_rows, 8):
         for slot in range(n_slots):
             column = coding.features[slot]
             for row in range(first, min(first + 8, n_rows)):
                 out[row, column] = sums[slot, row]
+
+
+@kernel()
+def _add_row_by_row(tables: Tables, group: int, codes: Codes, sums: Floats) -> int:
+    """Do for few rows what `_find_cells` and `_add_looked_up` do, up to a group with points."""
+    while group < tables.n_points.size and not tables.n_points[group]:
+        first, stop = tables.member_start[group], tables.member_start[group + 1]
+        for row in range(codes.shape[1]):
+            place = tables.value_start[group]
+            for member in range(first, stop):
+                place += tables.steps[tables.step_start[member] + codes[tables.slot[member], row]]
+            for member in range(first, stop):
+                sums[tables.slot[member], row] += tables.values[place]
+                place += tables.n_cells[group]
+        group += 1
+    return group
 
 
 @kernel(inline="always")
