@@ -15,6 +15,9 @@ def test_what_the_benchmarks_import_of_kyc_ml_exists():
         if isinstance(node, ast.ImportFrom) and node.module.startswith("kyc_ml")
         for alias in node.names
     ]
-    assert {script for script, *_ in imports} == {each.name for each in SCRIPTS} - {"night.py", "serve.py"}
+    assert {script for script, *_ in imports} == {each.name for each in SCRIPTS} - {
+        "night.py",
+        "serve.py",
+    }
     gone = [each for each in imports if not hasattr(import_module(each[1]), each[2])]
     assert gone == []

@@ -1,5 +1,7 @@
+from .append import SERVED_UNTIL as SERVED_UNTIL
 from .append import Appended as Appended
 from .append import append_tables as append_tables
+from .append import fold_served as fold_served
 from .append import refused_rows as refused_rows
 from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout

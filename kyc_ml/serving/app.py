@@ -43,7 +43,7 @@ def make_app(
 ) -> Starlette:
     """Return the application.
 
-    `model`: returns what is told of the model that scores.
+    `model`: describes the model that scores.
     `most_bytes`, `most_transactions`: of one request.
     """
 
@@ -88,8 +88,8 @@ def make_app(
                 return PlainTextResponse(str(ready), 200 if ready else 503)
         return PlainTextResponse("alive")
 
-    told = ("/v1/model", "/v1/openapi.json", "/metrics", "/ready", "/health")
-    routes = [Route(path, tell, methods=["GET"]) for path in told]
+    paths = ("/v1/model", "/v1/openapi.json", "/metrics", "/ready", "/health")
+    routes = [Route(path, tell, methods=["GET"]) for path in paths]
     return Starlette(routes=[*routes, Route("/v1/score", score, methods=["POST"])])
 
 

@@ -19,9 +19,9 @@ from kyc_ml.decision import load_overrides
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, ContractError, NotReadyError, OutputError, some_of
 from kyc_ml.features import FeatureSpec, not_in_time
-from kyc_ml.history import HistoryStore
+from kyc_ml.history import HistoryStore, fold_served
 from kyc_ml.registry import AUDIT_LOG, graded_specs, load_in_use
-from kyc_ml.serving.live import LiveHistory, fold
+from kyc_ml.serving.live import LiveHistory
 from kyc_ml.serving.scoring import SCORED, Asked, ModelNow, Scoring
 
 _WARM_ROWS: Final = 64
@@ -114,12 +114,12 @@ class Scorer:
         book = load_overrides(request.overrides, form=self._rules().form)
         bundle = replace(loaded.bundle, policy=loaded.bundle.policy.with_rules(book.rules))
         specs = graded_specs(bundle)
-        _require_real_time(bundle.config.unit, specs, model=loaded.label)
+        require_real_time(bundle.config.unit, specs, model=loaded.label)
         live = LiveHistory(self.store, specs)
         return ModelNow(bundle=bundle, label=loaded.label, live=live, book=book)
 
     def begin(self) -> Scoring:
-        """Begin the state of scoring from what is stored; in the thread that goes on with it.
+        """Begin the state of scoring from what is stored; in the thread that uses it.
 
         What was served moves into the tables first, unless another process writes them.
         """
@@ -127,7 +127,7 @@ class Scorer:
             suppress(NotReadyError, OutputError),
             HistoryStore.open(self.request.history, write=True) as written,
         ):
-            fold(written)
+            fold_served(written)
         self._appends = self.store.appends()
         live = LiveHistory(self.store, graded_specs(self.model.bundle))
         self.model = self.warm(replace(self.model, live=live))
@@ -151,7 +151,7 @@ class Scorer:
         return model
 
     def take(self, state: Scoring, new: ModelNow | None) -> Scoring:
-        """Return the state to go on with: with another model, or anew if the store was written."""
+        """Return the next state: with another model, or a new one if the store was written."""
         if new is not None:
             self.model = state.model = new
         if self.store.appends() != self._appends:
@@ -186,7 +186,7 @@ class Scorer:
             If the store cannot be written; nothing is kept then.
         """
         state, asked = self._state or self.begin(), Asked(transactions=transactions)
-        self._state = None  # after an error not to go on with what is in memory alone
+        self._state = None  # after an error, memory may have what the store lacks
         state.turn([asked])
         self._state = state
         if asked.status != SCORED:
@@ -226,7 +226,7 @@ class Scorer:
         self.store.close()
 
 
-def _require_real_time(unit: str, specs: Sequence[FeatureSpec], *, model: str) -> None:
+def require_real_time(unit: str, specs: Sequence[FeatureSpec], *, model: str) -> None:
     """Raise ConfigError for a model whose observations or features no request has."""
     late = not_in_time({spec.name: spec for spec in specs})
     if unit != "fraud":

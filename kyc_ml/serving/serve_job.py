@@ -117,7 +117,7 @@ class _Service:
         return state
 
     def _between(self, state: Scoring) -> Scoring:
-        """Take a new model, or begin anew where another process has written the store."""
+        """Take a new model, or a new state where another process has written the store."""
         new, self._new = self._new, None
         state = self._scorer.take(state, new)
         if new is not None:

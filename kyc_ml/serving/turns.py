@@ -22,7 +22,7 @@ class Turns:
     """A bounded queue of requests, and the thread that answers them.
 
     `begin`: returns the state of scoring; called in the thread, again after each failed commit.
-    `between`: returns the state to go on with; called after each turn, and when idle.
+    `between`: returns the next state; called after each turn, and when idle.
     `noted`, `failed`: called with an error of a turn, and with one that ends the thread.
     `most`: transactions that may wait.
     """
@@ -49,7 +49,7 @@ class Turns:
         self._thread.start()
 
     def put(self, asked: Asked) -> Future[Asked] | None:
-        """Let a request wait for its turn; None where the queue is full, or it is ending."""
+        """Add a request to those that wait; None where the queue is full, or it is ending."""
         with self._lock:
             waiting = self._figures.waiting + len(asked.transactions)
             if not self.ready.is_set() or waiting > self._most:
@@ -99,7 +99,7 @@ class Turns:
         return taken
 
     def _answer(self, taken: Sequence[_Waiting], state: Scoring) -> Scoring:
-        """Answer requests, those of a turn with a defect one by one; return the state to go on."""
+        """Answer requests, those of a turn with a defect one by one; return the next state."""
         try:
             state.turn([asked for asked, _ in taken])
             self._figures.count("logged", "table", TRANSACTIONS, by=state.logged)

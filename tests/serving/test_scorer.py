@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from kyc_ml import Scorer
-from kyc_ml.errors import ContractError
-from kyc_ml.features import build_features
+from kyc_ml.config import FeatureConfig
+from kyc_ml.errors import ConfigError, ContractError
+from kyc_ml.features import build_features, choose_features
 from kyc_ml.registry import graded_specs, score_features
+from kyc_ml.serving.scorer import require_real_time
 
 
 @pytest.mark.parametrize("restart_every", [5, 100])
@@ -42,3 +44,11 @@ def test_a_refused_transaction_names_its_rules(history, model):
         with pytest.raises(ContractError, match="amount: empty"):
             scorer.score({"transaction_id": "n", "customer_id": "c0"})
         assert scorer.store.pending() == []
+
+
+def test_a_model_that_no_request_can_wait_for_is_refused():
+    specs = choose_features(FeatureConfig(include=("customer_cycles_30d",)), unit="fraud")
+    with pytest.raises(ConfigError, match="customer_cycles_30d"):
+        require_real_time("fraud", specs, model="m")
+    with pytest.raises(ConfigError, match="risk"):
+        require_real_time("risk", (), model="m")
