@@ -98,18 +98,18 @@ class _Service:
 
     def _watch(self) -> None:
         """Look, from time to time and when asked, whether the address means another model."""
-        request = self._scorer.request
-        version = version_of(request.model)
+        request, version = self._scorer.request, ""
         while not self._stopped.is_set():
-            self._look.wait(request.poll_seconds)
-            self._look.clear()
             try:
                 now = version_of(request.model)
-                if now != version and not self._stopped.is_set():
-                    self._new, version = self._scorer.warm(self._scorer.load()), now
+                if version not in {"", now}:
+                    self._new = self._scorer.warm(self._scorer.load())
+                version = now
             except KycMlError as error:
                 self._figures.count("reloads", "result", "failed")
                 self._reporter.warning(f"the model in use stays: {error}")
+            self._look.wait(request.poll_seconds)
+            self._look.clear()
 
     def _begin(self) -> Scoring:
         state = self._scorer.begin()
@@ -131,12 +131,9 @@ class _Service:
         self._reporter.info(said.format(about["version"]))
 
     def _note(self, error: Exception) -> None:
-        text = (
-            str(error)
-            if isinstance(error, KycMlError)
-            else "".join(traceback.format_exception(error))
-        )
-        self._reporter.warning(text)
+        defect = [*traceback.format_tb(error.__traceback__), type(error).__name__]
+        # the message of a defect may quote a customer's value
+        self._reporter.warning(str(error) if isinstance(error, KycMlError) else "".join(defect))
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
