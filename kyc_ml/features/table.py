@@ -57,7 +57,7 @@ class FeatureTable:
     @property
     def names(self) -> tuple[str, ...]:
         """Column names, in the order of the model's input."""
-        return _names(self.specs)
+        return tuple(_places(self.specs))
 
     def place(self, name: str) -> int:
         """Return the place of a column; KeyError if the table does not have it."""
@@ -131,9 +131,10 @@ class FeatureTable:
             How many values were not in the vocabulary; only names with any.
         """
         unknown: dict[str, int] = {}
-        for name in self.categories:
-            column = self.place(name)
-            values, words = self.categories[name], vocabularies[name]
+        for column, spec in enumerate(self.specs):
+            if spec.kind != "category":
+                continue
+            values, words = self.categories[spec.name], vocabularies[spec.name]
             # LightGBM takes a category as a number: its place in the vocabulary of the training
             if len(values) <= FEW_ROWS:
                 found = [
@@ -145,7 +146,7 @@ class FeatureTable:
                 codes = place.cast(pa.float64()).to_numpy(zero_copy_only=False)
             missing = int(np.isnan(codes).sum()) - values.null_count
             if missing:
-                unknown[name] = missing
+                unknown[spec.name] = missing
             self.numbers[:, column] = codes
         return self.numbers, unknown
 
@@ -254,13 +255,8 @@ def to_columns(
 
 
 @remember
-def _names(specs: tuple[FeatureSpec, ...]) -> tuple[str, ...]:
-    return tuple(spec.name for spec in specs)
-
-
-@remember
 def _places(specs: tuple[FeatureSpec, ...]) -> dict[str, int]:
-    return {name: column for column, name in enumerate(_names(specs))}
+    return {spec.name: column for column, spec in enumerate(specs)}
 
 
 @remember

@@ -124,7 +124,7 @@ def _describe(code: str, rows: Rows, seen: Seen, ids: list[str], amounts: Amount
         "parties_in": np.unique(rows.party[into & (rows.party >= 0)]).size,
         "parties_out": np.unique(rows.party[out & (rows.party >= 0)]).size,
         "sent_on": paid_out / paid_in if paid_in > 0.0 else np.nan,
-        **_MORE.get(code, _no_more)(rows, seen),
+        **(_MORE[code](rows, seen) if code in _MORE else {}),
     }
     return Pattern(
         code=code,
@@ -241,10 +241,6 @@ def _search_new_device(seen: Seen, rule: PatternRule, cash_report: float) -> Mas
         if rows.amount[here].sum() >= rule["least_multiple"] * usual > 0.0 and here.any():
             return np.asarray(here, np.bool_)
     return none
-
-
-def _no_more(rows: Rows, seen: Seen) -> dict[str, float]:
-    return {}
 
 
 def _count_gap(rows: Rows, seen: Seen) -> dict[str, float]:
