@@ -21,6 +21,7 @@ TRANSLATED = {
     "configs/tiers/README.md",
     "kyc_ml/features/README.md",
     "kyc_ml/history/README.md",
+    "kyc_ml/serving/README.md",
     "notebooks/README.md",
     "pipelines/README.md",
     "pipelines/SCORES.md",

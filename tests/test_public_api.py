@@ -24,7 +24,7 @@ PUBLIC = {
     *("ComparisonSettings", "OverrideBook", "compare", "plot_check", "run_init"),
     *("Attribute", "validate"),
     *("CheckResult", "Comparison", "Explained", "FeatureAudit", "FitResult", "InitResult"),
-    *("Labels", "ModelMetrics", "ReadSource", "Report", "Scorecard", "SyntheticBank"),
+    *("Labels", "ModelMetrics", "ReadSource", "Report", "Scorecard", "Scorer", "SyntheticBank"),
     *("TierHistory", "Trained", "Tuned", "ValidationPolicy"),
 }
 

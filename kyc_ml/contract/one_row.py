@@ -189,7 +189,7 @@ class OneRow:
 
 
 def _is_of(column: Column, given: object) -> bool:
-    """Return whether a value is of the JSON type of a column; half a surrogate pair is no text."""
+    """Return whether a value is of the JSON type of a column; half a surrogate pair is not text."""
     if column.type in {"boolean", "double"} or isinstance(given, bool):
         return column.type == ("boolean" if isinstance(given, bool) else "double") and isinstance(
             given, int | float

@@ -25,8 +25,11 @@ from kyc_ml.contract import (
     TRANSACTION_ID,
     TRANSACTIONS,
     Columns,
+    ContractedTables,
+    DataQualityReport,
     RuleFinding,
     Tables,
+    rows_from_json,
     write_quality,
 )
 from kyc_ml.errors import ContractError, Faults
@@ -49,7 +52,7 @@ from kyc_ml.features import (
     patterns_closed_by,
     with_made,
 )
-from kyc_ml.history.layout import KEYS, TIMES, Layout, layout_of_store
+from kyc_ml.history.layout import KEYS, TIMES, Layout, contracted_schemas, layout_of_store
 from kyc_ml.history.nights import count_known
 from kyc_ml.history.partitions import DAY
 from kyc_ml.history.rows import (
@@ -71,6 +74,8 @@ _SOURCES: Final = {OUTCOMES: (TRANSACTIONS, LABELS), CURRENT_ACCOUNTS: (ACCOUNTS
 
 ORPHANS: Final = "payments named by cases and not there"
 PEERS: Final = "months of peers"
+SERVED_UNTIL: Final = "served until"
+_ORDER: Final = (EVENT_TIME, KNOWN_AT, TRANSACTION_ID)
 """Facts: payments that no append has brought yet; (features, month) of the peers' figures."""
 
 
@@ -91,6 +96,8 @@ class Appended:
 def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any]) -> Appended:
     """Append all rows of a source in one transaction: after an interruption it holds none of them.
 
+    What was served before comes first; see `fold_served`.
+
     A row that the store holds already is skipped; so is a payment or an event that it has known
     only later (it was served before its file came). Rows may come in any order of time.
 
@@ -104,6 +111,37 @@ def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any
     ContractError
         If a table or a column of the source is not kept by the store.
     """
+    fold_served(store)
+    return _append(store, tables, note=note)
+
+
+def fold_served(store: HistoryStore) -> int:
+    """Move payments that were served from the log into the tables; return their number.
+
+    They are known from the moment that their answer has, which the file that brings them later
+    does not say. After an interruption those that are in the tables already are skipped.
+    """
+    folded, schema = 0, contracted_schemas(store)[TRANSACTIONS] if store.pending(1) else None
+    while schema is not None and (entries := store.pending()):
+        rows = rows_from_json([each.row for _, each in entries if each.row], schema)
+        if rows.num_rows:
+            tables = ContractedTables(
+                tables={TRANSACTIONS: rows.sort_by([(name, "ascending") for name in _ORDER])},
+                timezone=store.about["timezone"],
+                base_currency=store.about["base_currency"],
+                digests={},
+                quality=DataQualityReport(tables=()),
+            )
+            _append(store, tables, note={"served": rows.num_rows})
+        until = [int(store.kept(SERVED_UNTIL) or 0), *microseconds(rows[EVENT_TIME]).tolist()]
+        with store.writing({"served": 0}) as batch:
+            batch.keep(SERVED_UNTIL, str(max(until)).encode())
+            batch.fold(entries[-1][0])
+        folded += rows.num_rows
+    return folded
+
+
+def _append(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any]) -> Appended:
     timezone = store.about["timezone"]
     layout = layout_of_store(store)
     columns = tables.columns()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,26 +16,18 @@ from starlette.routing import Route
 
 from kyc_ml.config import read_packaged
 from kyc_ml.serving.figures import Figures
-from kyc_ml.serving.scoring import (
-    CONFLICT,
-    FAILED,
-    KEY_HEADER,
-    NOT_KEPT,
-    REFUSED,
-    SCORED,
-    Asked,
-)
+from kyc_ml.serving.scoring import KEY_HEADER, SCORED, Asked
 from kyc_ml.serving.turns import Turns
 
 _TEXTS: Final = read_packaged(Path(__file__).with_name("texts.yaml"))
-_CODES: Final = {REFUSED: "refused", CONFLICT: "conflict", FAILED: "failed", NOT_KEPT: "not_kept"}
-_JSON: Final = "application/json"
+_CODES: Final = {422: "refused", 409: "conflict", 500: "failed", 507: "not_kept"}
+_BODY_SECONDS: Final = 10.0
 
 
 class RefusedBodyError(ValueError):
     """A body that is not read: its status, and the code of its error."""
 
-    def __init__(self, status: HTTPStatus, code: str) -> None:
+    def __init__(self, status: int, code: str) -> None:
         super().__init__(code)
         self.status, self.code = status, code
 
@@ -52,63 +43,54 @@ def make_app(
 ) -> Starlette:
     """Return the application.
 
-    `model`: returns what is told of the model that scores.
+    `model`: describes the model that scores.
     `most_bytes`, `most_transactions`: of one request.
     """
 
-    async def score(request: Request) -> Response:
-        began = time.perf_counter()
+    async def answer(request: Request) -> Response:
         try:
-            given = _read_json(await _read_body(request, most_bytes))
-            one = isinstance(given, dict)
-            asked = Asked(
-                transactions=_transactions(given, most_transactions),
-                key=request.headers.get(KEY_HEADER),
-            )
+            async with asyncio.timeout(_BODY_SECONDS):
+                given = _read_json(await _read_body(request, most_bytes))
+            rows = _transactions(given, most_transactions)
+        except TimeoutError:
+            return _refusal(408, "not_json")
         except RefusedBodyError as error:
             return _refusal(error.status, error.code)
+        asked = Asked(transactions=rows, key=request.headers.get(KEY_HEADER))
         waiting = turns.put(asked)
         if waiting is None:
-            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "busy")
-        # shielded: a client that goes away leaves its request to be scored and kept
+            return _refusal(503, "busy")
+        # shielded: the request of a client that goes away is scored and kept
         await asyncio.shield(asyncio.wrap_future(waiting))
-        figures.observe("total", time.perf_counter() - began)
         if asked.status != SCORED:
             return _refusal(asked.status, _CODES[asked.status], asked)
-        body = asked.answers[0] if one else b"[" + b",".join(asked.answers) + b"]"
-        return Response(body, media_type=_JSON)
+        several = isinstance(given, list)
+        body = b"[" + b",".join(asked.answers) + b"]" if several else asked.answers[0]
+        return Response(body, media_type="application/json")
 
-    async def ready(_: Request) -> Response:
-        there = turns.ready.is_set()
-        return PlainTextResponse("ready" if there else "not ready", 200 if there else 503)
-
-    def plain(content: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(_: Request) -> Response:
-            return content()
-
-        return answer
-
-    routes = {
-        "/v1/model": plain(lambda: JSONResponse(dict(model()))),
-        "/v1/openapi.json": plain(lambda: JSONResponse(dict(schema))),
-        "/health": plain(lambda: PlainTextResponse("alive")),
-        "/metrics": plain(lambda: PlainTextResponse(figures.write())),
-        "/ready": ready,
-    }
-    found = [Route(path, answer, methods=["GET"]) for path, answer in routes.items()]
-    counted = _counted(score, figures)
-    return Starlette(routes=[*found, Route("/v1/score", counted, methods=["POST"])])
-
-
-def _counted(
-    score: Callable[[Request], Awaitable[Response]], figures: Figures
-) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        response = await score(request)
-        figures.answered(response.status_code)
+    async def score(request: Request) -> Response:
+        began = time.perf_counter()
+        response = await answer(request)
+        figures.observe("total", time.perf_counter() - began)
+        figures.count("requests", "status", str(response.status_code))
         return response
 
-    return answer
+    async def tell(request: Request) -> Response:
+        ready = turns.ready.is_set()
+        match request.url.path:
+            case "/v1/model":
+                return JSONResponse(dict(model()))
+            case "/v1/openapi.json":
+                return JSONResponse(dict(schema))
+            case "/metrics":
+                return PlainTextResponse(figures.write())
+            case "/ready":
+                return PlainTextResponse(str(ready), 200 if ready else 503)
+        return PlainTextResponse("alive")
+
+    paths = ("/v1/model", "/v1/openapi.json", "/metrics", "/ready", "/health")
+    routes = [Route(path, tell, methods=["GET"]) for path in paths]
+    return Starlette(routes=[*routes, Route("/v1/score", score, methods=["POST"])])
 
 
 async def _read_body(request: Request, most_bytes: int) -> bytes:
@@ -117,36 +99,31 @@ async def _read_body(request: Request, most_bytes: int) -> bytes:
     async for piece in request.stream():
         read += piece
         if len(read) > most_bytes:
-            raise RefusedBodyError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large")
+            raise RefusedBodyError(413, "too_large")
     return bytes(read)
 
 
-def _read_json(body: bytes) -> object:
+def _read_json(body: bytes) -> Any:  # noqa: ANN401  any JSON
     try:
-        return json.loads(body.decode(), parse_constant=_no_constant, object_pairs_hook=_each_once)
+        return json.loads(body.decode(), parse_constant=int, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
-        raise RefusedBodyError(HTTPStatus.BAD_REQUEST, "not_json") from None
-
-
-def _no_constant(name: str) -> None:
-    """Refuse NaN and Infinity, which JSON does not have."""
-    raise ValueError(name)
+        raise RefusedBodyError(400, "not_json") from None
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; ValueError where a field occurs twice, as `int` raises for NaN."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        msg = "a field occurs twice"
-        raise ValueError(msg)
+        raise ValueError(len(pairs))
     return found
 
 
 def _transactions(given: object, most: int) -> list[dict[str, Any]]:
     rows: list[Any] = given if isinstance(given, list) else [given]
     if not all(isinstance(each, dict) for each in rows):
-        raise RefusedBodyError(HTTPStatus.BAD_REQUEST, "not_json")
+        raise RefusedBodyError(400, "not_json")
     if not 1 <= len(rows) <= most:
-        raise RefusedBodyError(HTTPStatus.UNPROCESSABLE_ENTITY, "too_many")
+        raise RefusedBodyError(422, "too_many")
     return rows
 
 
@@ -156,12 +133,8 @@ def _refusal(status: int, code: str, asked: Asked | None = None) -> Response:
         {"place": place, "field": broken.column, "rule": broken.key, **_say("rules", broken.key)}
         for place, broken in (asked.faults if asked else ())
     ]
-    again = status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE}
-    return JSONResponse(
-        {"code": code, **_say("errors", code), "faults": faults},
-        status_code=status,
-        headers={"Retry-After": "1"} if again else None,
-    )
+    again = {"Retry-After": "1"} if status in {503, 507} else None
+    return JSONResponse({"code": code, **_say("errors", code), "faults": faults}, status, again)
 
 
 def _say(kind: str, key: str) -> dict[str, str]:

@@ -10,29 +10,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import (
+    AMOUNT,
     EVENT_TIME,
     KNOWN_AT,
     TRANSACTION_ID,
     TRANSACTIONS,
-    ContractedTables,
-    DataQualityReport,
+    rows_as_table,
     rows_from_json,
 )
 from kyc_ml.dataset import as_observations
 from kyc_ml.features import FeatureSpec, FeatureTable, LiveFeatures, MadeOnReading, microseconds
-from kyc_ml.history import History, HistoryStore, StoredRows, append_tables, contracted_schemas
+from kyc_ml.history import SERVED_UNTIL, History, HistoryStore, StoredRows, contracted_schemas
 
 _ORDER: Final = [(name, "ascending") for name in (EVENT_TIME, KNOWN_AT, TRANSACTION_ID)]
 _PACKED_ROWS: Final = 256
 """Rows of a piece: tables of one row take many times its memory."""
+_ALL: Final = 1 << 30
 _WHOLE_BANK: Final = ""
-_SERVED_UNTIL: Final = "served until"
 
 
 class LiveHistory:
     """What `LiveFeatures` reads: tables of the store, and payments that only the log has.
 
-    It is one state of the store: begin anew after another process has written.
+    It is one state of the store: make another after an append.
     """
 
     def __init__(self, store: HistoryStore, specs: Sequence[FeatureSpec]) -> None:
@@ -57,17 +57,35 @@ class LiveHistory:
         )
         days = store.days(TRANSACTIONS)
         self._visible_us: int = pc.max(days["known"]).as_py() or 0 if days.num_rows else 0
-        self.latest_us = int(store.kept(_SERVED_UNTIL) or 0)
+        self.latest_us = int(store.kept(SERVED_UNTIL) or 0)
         """The greatest decision time that was served."""
-        entries = [entry.row for _, entry in store.pending(1 << 30) if entry.row]
-        rows = rows_from_json(entries, self.schema)
+        self._seen = 0
+        self._store = store
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Take in what was served since this state was made."""
+        late = [each for each in self._store.pending(_ALL) if each[0] > self._seen]
+        rows = rows_from_json([entry.row for _, entry in late if entry.row], self.schema)
+        self._seen = max([self._seen, *(number for number, _ in late)])
+        self.latest_us = max([self.latest_us, *microseconds(rows[EVENT_TIME]).tolist()])
         for place in range(rows.num_rows):
-            self.latest_us = max(self.latest_us, int(microseconds(rows[EVENT_TIME])[place]))
             self.add(TRANSACTIONS, rows.slice(place, 1))
 
     def compute(self, observation: pa.Table) -> FeatureTable:
         """Return the features of one observation."""
         return self._features.compute(observation)
+
+    def recent(self, most: int) -> pa.Table:
+        """Return the last payments of the tables, or a made-up one if there are no payments."""
+        days = self._store.days(TRANSACTIONS)
+        if not days.num_rows:
+            made_up = {each.name: "" for each in self.schema if not each.nullable}
+            times = {EVENT_TIME: 0, KNOWN_AT: 0, AMOUNT: 1.0}
+            return rows_as_table([{**made_up, **times}], self.schema)
+        last = self._stored.day_rows(TRANSACTIONS, [days["day"][-1].as_py()], {TRANSACTION_ID})
+        ids = last[TRANSACTION_ID].slice(max(last.num_rows - most, 0)).combine_chunks()
+        return self._store.find(TRANSACTIONS, ids).select(self.schema.names)
 
     def add(self, table: str, row: pa.Table) -> None:
         """Take in one payment that no decision so far has seen."""
@@ -107,29 +125,3 @@ class LiveHistory:
             return kept
         new = pa.concat_tables([*self._packed, *self._new]).select(kept.column_names).take(places)
         return pa.concat_tables([kept, new], promote_options="default").sort_by(_ORDER)
-
-
-def fold(store: HistoryStore) -> int:
-    """Move what was served into the tables of a store that is open for writing; count the rows."""
-    folded = 0
-    while entries := store.pending():
-        rows = rows_from_json(
-            [entry.row for _, entry in entries if entry.row],
-            contracted_schemas(store)[TRANSACTIONS],
-        )
-        if rows.num_rows:
-            tables = ContractedTables(
-                tables={TRANSACTIONS: rows.sort_by(_ORDER)},
-                timezone=store.about["timezone"],
-                base_currency=store.about["base_currency"],
-                digests={},
-                quality=DataQualityReport(tables=()),
-            )
-            append_tables(store, tables, note={"served": rows.num_rows})
-        until = max([int(store.kept(_SERVED_UNTIL) or 0), *microseconds(rows[EVENT_TIME]).tolist()])
-        # of rows that an interruption has left in the tables, the next start finds copies
-        with store.writing({"served": 0}) as batch:
-            batch.keep(_SERVED_UNTIL, str(until).encode())
-            batch.fold(entries[-1][0])
-        folded += rows.num_rows
-    return folded

@@ -9,13 +9,7 @@ from typing import Any, Final
 from kyc_ml.config import read_packaged
 from kyc_ml.contract import KNOWN_AT, Column
 
-_TYPES: Final[Mapping[str, dict[str, str]]] = {
-    "string": {"type": "string"},
-    "double": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "date": {"type": "string", "format": "date"},
-    "timestamp": {"type": "string", "format": "date-time"},
-}
+_FORMATS: Final = {"date": "date", "timestamp": "date-time"}
 
 
 def make_openapi(columns: Sequence[Column], chinese: Mapping[str, str]) -> dict[str, Any]:
@@ -29,18 +23,16 @@ def make_openapi(columns: Sequence[Column], chinese: Mapping[str, str]) -> dict[
 
 
 def _property(column: Column, chinese: Mapping[str, str]) -> dict[str, Any]:
-    described = f"{column.description} ({column.unit})" if column.unit else column.description
-    limits = {
+    optional = not column.required or column.name == KNOWN_AT
+    kind = {"double": "number", "boolean": "boolean"}.get(column.type, "string")
+    stated = {
+        "type": [kind, "null"] if optional else kind,
+        "format": _FORMATS.get(column.type),
+        "description": f"{column.description} ({column.unit})".removesuffix(" ()"),
+        "x-description-zh": chinese.get(column.name),
         "minimum": column.minimum,
         "maximum": column.maximum,
-        "pattern": None if column.pattern is None else f"^{column.pattern}$",
-        "enum": [*column.allowed, None] if column.allowed else None,
-        "x-description-zh": chinese.get(column.name),
+        "pattern": column.pattern and f"^{column.pattern}$",
+        "enum": [*column.allowed, *([None] if optional else [])] if column.allowed else None,
     }
-    kind: dict[str, Any] = dict(_TYPES[column.type])
-    if not column.required or column.name == KNOWN_AT:
-        kind["type"] = [kind["type"], "null"]
-    elif column.allowed:
-        limits["enum"] = list(column.allowed)
-    present = {name: value for name, value in limits.items() if value is not None}
-    return {**kind, "description": described, **present}
+    return {name: value for name, value in stated.items() if value is not None}

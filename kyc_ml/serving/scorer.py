@@ -5,36 +5,64 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, Self
 
-from kyc_ml.config import IdentifierForm, TableAttribute
-from kyc_ml.contract import CONTRACT, TRANSACTIONS, Column, RowRules
+import pyarrow as pa
+
+from kyc_ml.config import IdentifierForm, TableAttribute, read_path
+from kyc_ml.contract import CONTRACT, TRANSACTION_ID, TRANSACTIONS, Column, RowRules
+from kyc_ml.dataset import as_observations
 from kyc_ml.decision import load_overrides
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, ContractError, NotReadyError, OutputError, some_of
 from kyc_ml.features import FeatureSpec, not_in_time
-from kyc_ml.history import HistoryStore
-from kyc_ml.registry import graded_specs, load_in_use
-from kyc_ml.serving.live import LiveHistory, fold
-from kyc_ml.serving.request import ServeRequest
+from kyc_ml.history import HistoryStore, fold_served
+from kyc_ml.registry import AUDIT_LOG, graded_specs, load_in_use
+from kyc_ml.serving.live import LiveHistory
 from kyc_ml.serving.scoring import SCORED, Asked, ModelNow, Scoring
 
-_CURE: Final = (
-    "train a model whose configuration has `features: {real_time: true}`, which leaves them out"
-)
+_WARM_ROWS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeRequest:
+    """A server of scores, or a scorer; paths may be given as text."""
+
+    history: Path
+    """Folder of the history store."""
+    model: str
+    """Registry address or folder of a bundle of unit fraud."""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    """0 takes a free one, which the first line of the log names."""
+    overrides: Path | None = None
+    """Overrides entered for single customers."""
+    waiting: int = 256
+    """Transactions that may wait; more are refused with status 503."""
+    most_transactions: int = 100
+    most_bytes: int = 1_000_000
+    """`most_transactions`, `most_bytes`: of one request."""
+    ahead_seconds: float = 5.0
+    """How far in the future a transaction may lie, as clocks differ."""
+    poll_seconds: float = 60.0
+    """How often the registry is asked whether the address means another version."""
+    audit_log: Path = AUDIT_LOG
+    allow_unpromoted: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", str(self.model))
+        for name in ("history", "audit_log", "overrides"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, read_path(getattr(self, name), name=name))
 
 
 class Scorer:
     """Scores transactions one at a time, and keeps each before its score is returned.
 
     Of one thread. The features are those of a batch run that knows the same rows, to the bit.
-
-    Examples
-    --------
-    ``with Scorer.open(history="history", model="models:/fraud@champion") as scorer:``
-    ``    print(scorer.score({"transaction_id": "t1", ...})["tier"])``
     """
 
     def __init__(
@@ -44,59 +72,54 @@ class Scorer:
         reporter: ProgressReporter | None = None,
         observe: Callable[[str, float], None] = lambda _stage, _seconds: None,
     ) -> None:
-        self.request = request
-        self._reporter = reporter or ProgressReporter()
-        self._observe = observe
+        self.request, self._reporter = request, reporter or ProgressReporter()
+        self._observe, self._appends = observe, -1
+        self._state: Scoring | None = None
         self.store = HistoryStore.open(request.history)
         try:
             self.model = self.load()
-            self._state: Scoring | None = None
         except BaseException:
             self.store.close()
             raise
 
     @classmethod
-    def open(cls, history: str, model: str, **options: Any) -> Self:  # noqa: ANN401  those of ServeRequest
+    def open(cls, history: str | Path, model: str | Path, **options: Any) -> Self:  # noqa: ANN401
         """Open a model and a history store.
 
         Parameters
         ----------
-        history, model
-            See `ServeRequest`, which has the other options too.
+        history, model, **options
+            As in `ServeRequest`.
 
         Raises
         ------
         ConfigError
             If the store is absent, or was made for other features; if the model is not of unit
-            fraud, or has features that no request can have.
+            fraud, or has features that no request can wait for.
         KycMlError
             If the model cannot be loaded, or is not what was promoted.
         """
-        return cls(ServeRequest(history=history, model=model, **options))  # type: ignore[arg-type]
+        return cls(ServeRequest(history=Path(history), model=str(model), **options))
 
     def load(self) -> ModelNow:
-        """Load the model that the address means now, with features from the store.
-
-        Raises KycMlError as `open` does.
-        """
-        request = self.request
+        """Load the model that the address means now, with features from the store; see `open`."""
+        request, reporter = self.request, self._reporter
         loaded = load_in_use(
             request.model,
             log=request.audit_log,
             allow_unpromoted=request.allow_unpromoted,
             job="serve",
-            reporter=self._reporter,
+            reporter=reporter,
         )
         book = load_overrides(request.overrides, form=self._rules().form)
-        policy = loaded.bundle.policy.with_rules(book.rules)
-        bundle = replace(loaded.bundle, policy=policy)
+        bundle = replace(loaded.bundle, policy=loaded.bundle.policy.with_rules(book.rules))
         specs = graded_specs(bundle)
-        _require_real_time(bundle.config.unit, specs, model=loaded.label)
+        require_real_time(bundle.config.unit, specs, model=loaded.label)
         live = LiveHistory(self.store, specs)
         return ModelNow(bundle=bundle, label=loaded.label, live=live, book=book)
 
     def begin(self) -> Scoring:
-        """Begin the state of scoring from what is stored; in the thread that goes on with it.
+        """Begin the state of scoring from what is stored; in the thread that uses it.
 
         What was served moves into the tables first, unless another process writes them.
         """
@@ -104,10 +127,10 @@ class Scorer:
             suppress(NotReadyError, OutputError),
             HistoryStore.open(self.request.history, write=True) as written,
         ):
-            fold(written)
+            fold_served(written)
         self._appends = self.store.appends()
         live = LiveHistory(self.store, graded_specs(self.model.bundle))
-        self.model = replace(self.model, live=live)
+        self.model = self.warm(replace(self.model, live=live))
         return Scoring(
             self.model,
             self.store,
@@ -117,6 +140,25 @@ class Scorer:
             ahead=timedelta(seconds=self.request.ahead_seconds),
             observe=self._observe,
         )
+
+    def warm(self, model: ModelNow) -> ModelNow:
+        """Score the last payments: compiles, and reads what all requests need."""
+        live = model.live
+        if isinstance(live, LiveHistory):
+            recent = as_observations(live.recent(_WARM_ROWS), TRANSACTION_ID)
+            for row in recent.to_batches(max_chunksize=1):
+                model.score(pa.Table.from_batches([row]))
+        return model
+
+    def take(self, state: Scoring, new: ModelNow | None) -> Scoring:
+        """Return the next state: with another model, or a new one if the store was written."""
+        if new is not None:
+            self.model = state.model = new
+        if self.store.appends() != self._appends:
+            return self.begin()
+        if new is not None and isinstance(new.live, LiveHistory):
+            new.live.catch_up()
+        return state
 
     def score(self, transaction: Mapping[str, Any]) -> dict[str, Any]:
         """Score one transaction; see `score_many`."""
@@ -143,57 +185,37 @@ class Scorer:
         OutputError
             If the store cannot be written; nothing is kept then.
         """
-        state = self._state or self.begin()
-        self._state = None  # not to go on with what is in memory and not in the log
-        asked = Asked(transactions=transactions)
+        state, asked = self._state or self.begin(), Asked(transactions=transactions)
+        self._state = None  # after an error, memory may have what the store lacks
         state.turn([asked])
         self._state = state
         if asked.status != SCORED:
-            rules = {f"{broken.column}: {broken.key}" for _, broken in asked.faults}
-            count = len(transactions)
-            msg = f"nothing of {count} transaction(s) was scored: {some_of(sorted(rules))}"
+            rules = sorted({f"{broken.column}: {broken.key}" for _, broken in asked.faults})
+            msg = f"nothing of {len(transactions)} transaction(s) was scored: {some_of(rules)}"
             raise ContractError(msg)
         return [json.loads(answer) for answer in asked.answers]
 
     def columns(self) -> tuple[list[Column], dict[str, str]]:
         """Return the columns that a transaction may have, and Chinese for those of the bank."""
-        own = self._attributes()
+        own = [TableAttribute(**each) for each in self.store.about.get("attributes", ())]
         contract = CONTRACT[TRANSACTIONS].extended(own)
-        names = self.store.about["columns"][TRANSACTIONS]
-        return [contract.column(name) for name in names], {
-            each.column: each.description_zh for each in own if each.description_zh
-        }
+        chinese = {each.column: each.description_zh for each in own if each.description_zh}
+        return [contract.column(n) for n in self.store.about["columns"][TRANSACTIONS]], chinese
 
-    def up_to_date(self, state: Scoring) -> Scoring:
-        """Return the state to go on with: anew if the store was written, or the model is new."""
-        appends = self.store.appends()
-        if appends == self._appends and state.model is self.model:
-            return state
-        return self.begin()
+    def rows(self) -> dict[str, int]:
+        """Count the rows of each table of the store."""
+        tables = self.store.about["columns"]
+        return {name: sum(self.store.days(name)["rows"].to_pylist()) for name in tables}
 
     def about_model(self) -> dict[str, Any]:
         """Return what a client may ask about the model that scores."""
-        bundle = self.model.bundle
-        return {
-            "name": bundle.config.name,
-            "version": self.model.label,
-            "digest": bundle.digest,
-            "tiers": list(bundle.policy.tier_names),
-            "policy": bundle.policy.label,
-            "features": len(bundle.inputs),
-        }
-
-    def _attributes(self) -> list[TableAttribute]:
-        return [TableAttribute(**each) for each in self.store.about.get("attributes", ())]
+        bundle, label = self.model.bundle, self.model.label
+        facts = {"name": bundle.config.name, "version": label, "digest": bundle.digest}
+        return {**facts, "tiers": list(bundle.policy.tier_names), "policy": bundle.policy.label}
 
     def _rules(self) -> RowRules:
-        about = self.store.about
-        form = IdentifierForm(**about.get("identifiers", {}))
-        return RowRules(zone=about["timezone"], form=form)
-
-    def close(self) -> None:
-        """Close the store."""
-        self.store.close()
+        form = IdentifierForm(**self.store.about.get("identifiers", {}))
+        return RowRules(zone=self.store.about["timezone"], form=form)
 
     def __enter__(self) -> Self:
         """Return the scorer itself."""
@@ -201,18 +223,19 @@ class Scorer:
 
     def __exit__(self, *_: object) -> None:
         """Close the store."""
-        self.close()
+        self.store.close()
 
 
-def _require_real_time(unit: str, specs: Sequence[FeatureSpec], *, model: str) -> None:
+def require_real_time(unit: str, specs: Sequence[FeatureSpec], *, model: str) -> None:
     """Raise ConfigError for a model whose observations or features no request has."""
+    late = not_in_time({spec.name: spec for spec in specs})
     if unit != "fraud":
         msg = f"{model} is of unit {unit}: only models of unit fraud score transactions"
         raise ConfigError(msg)
-    late = not_in_time({spec.name: spec for spec in specs})
     if late:
         msg = (
-            f"{model} reads {len(late)} feature(s) of money-flow patterns, for which the whole "
-            f"bank is searched and no request can wait: {some_of(late)}; {_CURE}"
+            f"{model} has {len(late)} feature(s) for which the whole bank is searched, and no "
+            f"request can wait for that: {some_of(late)}; train a model whose configuration has "
+            "`features: {real_time: true}`, which leaves them out"
         )
         raise ConfigError(msg)

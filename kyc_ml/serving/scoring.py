@@ -59,7 +59,7 @@ class ServedStore(Protocol):
         """Add entries durably, or none."""
 
     def served(self, keys: Sequence[str]) -> Mapping[str, Served]:
-        """Return the entries of idempotency keys that are there."""
+        """Return the entries of idempotency keys."""
 
     def find(self, table: str, ids: pa.Array) -> pa.Table:
         """Return the rows of ids."""
@@ -148,7 +148,7 @@ class Scoring:
         """Answer some requests, and keep what is new of them in one commit.
 
         After an error nothing new is kept, no request has an answer, and rows may be in memory
-        that are not in the log: the state must begin anew.
+        that are not in the log: the state must be made again.
         Raises OutputError if the log cannot be written.
         """
         self._fresh = {}
@@ -164,6 +164,11 @@ class Scoring:
                     asked.status = NOT_KEPT if isinstance(error, OutputError) else FAILED
                     asked.answers = []
             raise
+
+    @property
+    def logged(self) -> int:
+        """Number of transactions that the last turn added to the log."""
+        return sum(bool(entry.row) for entry in self._fresh.values())
 
     def _answer(self, asked: Asked) -> None:
         with self._stage("check"):

@@ -17,8 +17,7 @@ from kyc_ml.registry import version_of
 from kyc_ml.serving.app import make_app
 from kyc_ml.serving.figures import Figures
 from kyc_ml.serving.openapi import make_openapi
-from kyc_ml.serving.request import ServeRequest
-from kyc_ml.serving.scorer import Scorer
+from kyc_ml.serving.scorer import Scorer, ServeRequest
 from kyc_ml.serving.scoring import ModelNow, Scoring
 from kyc_ml.serving.turns import Turns
 
@@ -54,7 +53,7 @@ class _Service:
         self._scorer, self._figures, self._reporter = scorer, figures, reporter
         request = scorer.request
         self._turns = Turns(
-            scorer.begin,
+            self._begin,
             most=request.waiting,
             figures=figures,
             between=self._between,
@@ -87,7 +86,7 @@ class _Service:
         looking = threading.Thread(target=self._watch, name="models", daemon=True)
         looking.start()
         host, port, *_ = listening.getsockname()
-        self._reporter.info(f"serving {self._scorer.model.label} at http://{host}:{port}")
+        self._tell_model(f"serving {{}} at http://{host}:{port}")
         try:
             self._server.run(sockets=[listening])
         finally:
@@ -99,35 +98,42 @@ class _Service:
 
     def _watch(self) -> None:
         """Look, from time to time and when asked, whether the address means another model."""
-        request = self._scorer.request
-        version = version_of(request.model)
+        request, version = self._scorer.request, ""
         while not self._stopped.is_set():
-            self._look.wait(request.poll_seconds)
-            self._look.clear()
             try:
                 now = version_of(request.model)
-                if now != version and not self._stopped.is_set():
-                    self._new, version = self._scorer.load(), now
+                if version not in {"", now}:
+                    self._new = self._scorer.warm(self._scorer.load())
+                version = now
             except KycMlError as error:
-                self._figures.reloads["failed"] += 1
+                self._figures.count("reloads", "result", "failed")
                 self._reporter.warning(f"the model in use stays: {error}")
+            self._look.wait(request.poll_seconds)
+            self._look.clear()
+
+    def _begin(self) -> Scoring:
+        state = self._scorer.begin()
+        self._figures.rows = self._scorer.rows()
+        return state
 
     def _between(self, state: Scoring) -> Scoring:
-        """Take a new model, or begin anew where another process has written the store."""
+        """Take a new model, or a new state where another process has written the store."""
         new, self._new = self._new, None
+        state = self._scorer.take(state, new)
         if new is not None:
-            self._scorer.model = new
-            self._figures.reloads["done"] += 1
-            self._reporter.info(f"serving {new.label} from now on")
-        return self._scorer.up_to_date(state)
+            self._figures.count("reloads", "result", "done")
+            self._tell_model("serving {} from now on")
+        return state
+
+    def _tell_model(self, said: str) -> None:
+        about = self._scorer.about_model()
+        self._figures.model = {name: str(about[name]) for name in ("name", "version", "digest")}
+        self._reporter.info(said.format(about["version"]))
 
     def _note(self, error: Exception) -> None:
-        text = (
-            str(error)
-            if isinstance(error, KycMlError)
-            else "".join(traceback.format_exception(error))
-        )
-        self._reporter.warning(text)
+        defect = [*traceback.format_tb(error.__traceback__), type(error).__name__]
+        # the message of a defect may quote a customer's value
+        self._reporter.warning(str(error) if isinstance(error, KycMlError) else "".join(defect))
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error

@@ -28,6 +28,7 @@ from kyc_ml.features import (
     choose_features,
     declare_features,
     definitions_digest,
+    not_in_time,
 )
 from kyc_ml.features.made import ADVERSE, LABELS, LENGTH, OUTCOMES, PATTERN, PATTERNS, ROLE, WIDTH
 
@@ -162,3 +163,16 @@ def test_the_digest_is_of_the_computation_not_of_the_words():
     spec = EVERY[0]
     assert definitions_digest([spec]) == definitions_digest([replace(spec, description="else")])
     assert definitions_digest([spec]) != definitions_digest([replace(spec, how=EVERY[1].how)])
+
+
+def test_a_set_for_real_time_has_no_feature_that_searches_the_whole_bank():
+    whole = FeatureConfig(families=("network", "velocity"))
+    late = set(not_in_time(declare_features(whole)))
+    chosen = {spec.name for spec in choose_features(whole, unit="fraud")}
+    timely = choose_features(whole.model_copy(update={"real_time": True}), unit="fraud")
+    assert late & chosen
+    assert {spec.name for spec in timely} == chosen - late
+    named = FeatureConfig(include=(min(late),), real_time=True)
+    with pytest.raises(ConfigError, match=f"{min(late)}.*real_time"):
+        choose_features(named, unit="fraud")
+    assert "real_time" not in whole.model_dump()

@@ -3,15 +3,18 @@
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from kyc_ml.contract import CONTRACT, RowRules, contract_tables
+from kyc_ml.contract import RowRules, contract_tables
 from kyc_ml.features import build_features
-from kyc_ml.history import HistoryStore, KeptTable
-from kyc_ml.registry import graded_specs
+from kyc_ml.history import HistoryStore, KeptTable, append_tables, create_history
+from kyc_ml.registry import graded_specs, save_bundle
 from kyc_ml.serving.scoring import ModelNow, Scoring
 
+BEGUN_US = 1_704_448_800_000_000
+MINUTE_US = 60_000_000
 BEFORE = {
     "transaction_id": "t0",
     "customer_id": "c",
@@ -94,4 +97,50 @@ def payment():
     return dict(BEFORE, transaction_id="t1", event_time="2024-01-06T10:00:00Z", known_at=None)
 
 
-assert "transactions" in CONTRACT
+def draw_payments(rng, n, *, start):
+    """Draw payments of few customers: ties, and some that come late."""
+    found = []
+    for place in range(start, start + n):
+        when = (
+            BEGUN_US + (place // 3) * 600 * MINUTE_US - int(rng.integers(4) == 0) * 900 * MINUTE_US
+        )
+        found.append(
+            {
+                "transaction_id": f"p{place:03}",
+                "customer_id": f"c{rng.integers(3)}",
+                "event_time": np.datetime64(when, "us").item().isoformat() + "Z",
+                "amount": float(rng.integers(1, 1_000)) / 7,
+                "direction": str(rng.choice(["in", "out"])),
+                "channel": str(rng.choice(["app", "web"])),
+            }
+        )
+    return found
+
+
+def contract_rows(rows):
+    report = {"report_id": "r", "customer_id": "c0", "event_time": "2024-01-01",
+              "provider": "p", "item": "score", "value": 1.0}  # fmt: skip
+    frames = {"transactions": pa.Table.from_pylist(rows),
+              "third_party": pa.Table.from_pylist([report])}  # fmt: skip
+    return contract_tables(frames, base_currency="CNY").accepted
+
+
+@pytest.fixture(scope="module")
+def model(bundle, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "bundle"
+    save_bundle(bundle, folder)
+    return folder
+
+
+@pytest.fixture
+def history(tmp_path, bundle):
+    tables = contract_rows(draw_payments(np.random.default_rng(0), 12, start=0))
+    with create_history(tmp_path / "history", tables, [graded_specs(bundle)]) as store:
+        append_tables(store, tables, note={})
+    return tmp_path / "history"
+
+
+@pytest.fixture
+def drawn():
+    """Draw payments, and contract rows of them."""
+    return draw_payments, contract_rows

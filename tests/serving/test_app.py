@@ -113,7 +113,8 @@ def test_what_the_server_tells_of_itself(served, payment):
     text = served.get("/metrics").text
     assert 'kyc_ml_serve_requests_total{status="200"} 1' in text
     assert 'kyc_ml_serve_requests_total{status="400"} 1' in text
-    assert 'kyc_ml_serve_seconds_bucket{stage="total",le="+Inf"} 1' in text
+    assert 'kyc_ml_serve_seconds_bucket{stage="total",le="+Inf"} 2' in text
+    assert 'kyc_ml_serve_logged_total{table="transactions"} 1' in text
     assert "kyc_ml_serve_waiting{} 0" in text
     schema = served.get("/v1/openapi.json").json()
     transaction = schema["components"]["schemas"]["Transaction"]

@@ -5,61 +5,17 @@ import pyarrow as pa
 import pytest
 
 from kyc_ml import Scorer
-from kyc_ml.contract import contract_tables
-from kyc_ml.errors import ContractError
-from kyc_ml.features import build_features
-from kyc_ml.history import append_tables, create_history
-from kyc_ml.registry import graded_specs, save_bundle, score_features
-
-BEGUN_US = 1_704_448_800_000_000
-MINUTE_US = 60_000_000
-
-
-def payments(rng, n, *, start):
-    """Draw payments of few customers: ties, and some that come late."""
-    found = []
-    for place in range(start, start + n):
-        when = (
-            BEGUN_US + (place // 3) * 600 * MINUTE_US - int(rng.integers(4) == 0) * 900 * MINUTE_US
-        )
-        found.append(
-            {
-                "transaction_id": f"p{place:03}",
-                "customer_id": f"c{rng.integers(3)}",
-                "event_time": np.datetime64(when, "us").item().isoformat() + "Z",
-                "amount": float(rng.integers(1, 1_000)) / 7,
-                "direction": str(rng.choice(["in", "out"])),
-                "channel": str(rng.choice(["app", "web"])),
-            }
-        )
-    return found
-
-
-def contracted(rows):
-    report = {"report_id": "r", "customer_id": "c0", "event_time": "2024-01-01",
-              "provider": "p", "item": "score", "value": 1.0}  # fmt: skip
-    frames = {"transactions": pa.Table.from_pylist(rows),
-              "third_party": pa.Table.from_pylist([report])}  # fmt: skip
-    return contract_tables(frames, base_currency="CNY").accepted
-
-
-@pytest.fixture(scope="module")
-def model(bundle, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model") / "bundle"
-    save_bundle(bundle, folder)
-    return folder
-
-
-@pytest.fixture
-def history(tmp_path, bundle):
-    tables = contracted(payments(np.random.default_rng(0), 12, start=0))
-    with create_history(tmp_path / "history", tables, [graded_specs(bundle)]) as store:
-        append_tables(store, tables, note={})
-    return tmp_path / "history"
+from kyc_ml.config import FeatureConfig
+from kyc_ml.errors import ConfigError, ContractError
+from kyc_ml.features import build_features, choose_features
+from kyc_ml.history import HistoryStore, append_tables
+from kyc_ml.registry import graded_specs, score_features
+from kyc_ml.serving.scorer import require_real_time
 
 
 @pytest.mark.parametrize("restart_every", [5, 100])
-def test_what_is_served_is_what_a_batch_gives(history, model, bundle, restart_every):
+def test_what_is_served_is_what_a_batch_gives(history, model, bundle, drawn, restart_every):
+    payments, contracted = drawn
     rng = np.random.default_rng(1)
     first = payments(np.random.default_rng(0), 12, start=0)
     served, answers = payments(rng, 30, start=12), []
@@ -90,3 +46,25 @@ def test_a_refused_transaction_names_its_rules(history, model):
         with pytest.raises(ContractError, match="amount: empty"):
             scorer.score({"transaction_id": "n", "customer_id": "c0"})
         assert scorer.store.pending() == []
+
+
+def test_a_model_that_no_request_can_wait_for_is_refused():
+    specs = choose_features(FeatureConfig(include=("customer_cycles_30d",)), unit="fraud")
+    with pytest.raises(ConfigError, match="customer_cycles_30d"):
+        require_real_time("fraud", specs, model="m")
+    with pytest.raises(ConfigError, match="risk"):
+        require_real_time("risk", (), model="m")
+
+
+def test_a_file_that_brings_what_was_served_changes_nothing(history, model, drawn):
+    draw, contracted = drawn
+    rows = draw(np.random.default_rng(1), 9, start=12)
+    with Scorer.open(history=history, model=model) as scorer:
+        known = {each["observation_id"]: each["known_at"] for each in map(scorer.score, rows)}
+    with HistoryStore.open(history, write=True) as store:
+        done = append_tables(store, contracted(rows), note={})
+        ids = pa.array(sorted(known))
+        found = store.find("transactions", ids).to_pylist()
+        assert store.pending() == []
+    assert (done.appended["transactions"], done.refused["transactions"]) == (0, 0)
+    assert {each["transaction_id"]: each["known_at"].isoformat() for each in found} == known
