@@ -52,7 +52,6 @@ from .made import CURRENT_ACCOUNTS as CURRENT_ACCOUNTS
 from .made import LABELS as LABELS
 from .made import OUTCOMES as OUTCOMES
 from .made import PATTERNS as PATTERNS
-from .live.compute import LiveFeatures as LiveFeatures
 from .named import on_source as on_source
 from .named import require_named_features as require_named_features
 from .network.patterns import list_cycles as list_cycles
