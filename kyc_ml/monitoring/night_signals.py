@@ -10,7 +10,7 @@ import pandas as pd
 from kyc_ml.contract import CASES
 from kyc_ml.monitoring.figures import day_shares
 from kyc_ml.monitoring.found import OF_LIMITS, Finding
-from kyc_ml.monitoring.nights import LATE, PUBLISHED, REFUSED, SERVED
+from kyc_ml.monitoring.nights import LATE, PUBLISHED, REFUSED, SERVED, list_days
 from kyc_ml.scoring import HOUR
 
 _LINE: Final = re.compile(
@@ -133,10 +133,9 @@ def _gap(code: str, model: object, day: object, **words: object) -> Finding:
 
 
 def _missing(model: str, days: list[str]) -> Iterator[Finding]:
-    times = pd.to_datetime(days)
-    for earlier, later in pairwise(times):
-        absent = pd.date_range(earlier, later, freq="D")[1:-1].strftime("%Y-%m-%d")
-        if len(absent):
+    for ends in pairwise(days):
+        absent = list_days(ends)[1:-1]
+        if absent:
             yield _gap("nights.missing", model, absent[0], count=len(absent))
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -294,6 +294,12 @@ def is_day(name: str) -> bool:
         return date.fromisoformat(name).isoformat() == name
     except ValueError:
         return False
+
+
+def list_days(days: Collection[str]) -> list[str]:
+    """List every day from the first to the last of some; all are ISO dates."""
+    every = pd.date_range(min(days), max(days)) if days else pd.DatetimeIndex([])
+    return every.strftime("%Y-%m-%d").tolist()
 
 
 def record_beside(goal: Path) -> Path | None:
