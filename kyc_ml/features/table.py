@@ -39,7 +39,7 @@ class FeatureTable:
         The columns, numbers first, then categories.
     numbers : float64 array of shape (n, p), column-major
         Values of the numbers; NaN is missing. Columns of categories are room for the
-        codes that `encode` writes.
+        codes that `encode` writes. Of a table in files a StoredMatrix, read as an array is.
     categories : mapping of name to pyarrow string array of length n
     unavailable : mapping of name to reason
         Chosen features whose table or column the source does not have.
@@ -88,7 +88,12 @@ class FeatureTable:
         if self.names == tuple(names):
             return self
         order, specs = _in_order(self.specs, tuple(names))
-        return replace(self, specs=specs, numbers=np.asfortranarray(self.numbers[:, order]))
+        numbers = self.numbers[:, order]
+        # a matrix in a file shows other columns without reading them
+        in_memory = isinstance(numbers, np.ndarray)
+        return replace(
+            self, specs=specs, numbers=np.asfortranarray(numbers) if in_memory else numbers
+        )
 
     def category(self, name: str) -> Names:
         """Return a category's value of each row, shape (n,); None where it is missing."""

@@ -10,7 +10,9 @@ from .layout import layout_of as layout_of
 from .nights import KeptRows as KeptRows
 from .nights import files_of as files_of
 from .nights import note_of as note_of
+from .nights import open_history as open_history
 from .nights import quality_of as quality_of
+from .nights import read_tables as read_tables
 from .nights import store_tables as store_tables
 from .nights import tables_without_rows as tables_without_rows
 from .partitions import DAY as DAY

@@ -216,11 +216,9 @@ def _search_dormant(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
 
 
 def _search_new_device(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
-    """Mark the payments to new payees soon after the first one of a device.
-
-    Of several devices the one that began last counts. Its code says nothing about that: it
-    depends on the rows of others.
-    """
+    """Mark the payments to new payees soon after the first one of a device."""
+    # of several devices the one that began last counts. Its code says nothing about that: it
+    # depends on the rows of others
     rows = seen.rows
     none = np.zeros(rows.time.size, np.bool_)
     if _is_busy(seen):
