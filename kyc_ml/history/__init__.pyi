@@ -3,6 +3,7 @@ from .append import Appended as Appended
 from .append import append_tables as append_tables
 from .append import fold_served as fold_served
 from .append import refused_rows as refused_rows
+from .database import lock_writer as lock_writer
 from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout
 from .layout import contracted_schemas as contracted_schemas
