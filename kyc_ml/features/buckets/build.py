@@ -155,12 +155,8 @@ def write_as_in_buckets(
 ) -> BucketedFeatures:
     """Write features that are computed in another way as `build_features_in_buckets` writes them.
 
-    Parameters
-    ----------
-    compute : callable
-        Returns the features of some observations, in their order.
-    rows, columns : mapping of contracted table to the number of its rows, and to its columns
-        They decide the order of the observations, and which features are available.
+    `compute`: returns the features of some observations, in their order.
+    `rows`, `columns`: of the contracted tables; they decide order, and what is available.
     """
     require_place(out)
     decided = pq.read_table(observations)
