@@ -283,7 +283,10 @@ class HistoryStore:
             return ids.slice(0, 0)
         if column == IDS.get(table):
             return self.find(table, ids)[column].unique()
-        kept, different = self._partition(table, column, ()), ids.unique()
+        kept, different = self.kept_rows.get((table, column)), ids.unique()
+        if kept is None:
+            every = pa.concat_tables(self.scan(table, [column]))[column]
+            return different.filter(pc.is_in(different, value_set=every.unique()))
         with self._reads():
             return different.filter(pa.array(kept.has(different), pa.bool_()))
 
