@@ -43,15 +43,19 @@ def main(
         from kyc_ml.cli.terminal.results import show_training
         from kyc_ml.contract import read_tables
         from kyc_ml.decision import load_run
+        from kyc_ml.storage import private_folder
         from kyc_ml.training import train_tables
 
         runs = [load_run(path, source=source) for path in config]
         quarantine = out / "quarantine.parquet"
-        tables, mapping = read_tables(source, data, quarantine=quarantine, reporter=terminal)
         known = in_zone_of(source, as_of, name="--as-of")
-        for files in runs:
-            result = train_tables(tables, mapping, files=files, as_of=known, reporter=terminal)
-            show_training(terminal, result)
+        with private_folder(None) as folder:
+            tables, mapping = read_tables(
+                source, data, quarantine=quarantine, reporter=terminal, folder=folder
+            )
+            for files in runs:
+                result = train_tables(tables, mapping, files=files, as_of=known, reporter=terminal)
+                show_training(terminal, result)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import AsOfOption, Markdown, Quiet, RequiredPath, Since, fill, job
+from kyc_ml.cli.options import (
+    AsOfOption,
+    Data,
+    History,
+    Markdown,
+    Quiet,
+    RequiredPath,
+    Since,
+    fill,
+    job,
+)
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
 app = Commands()
@@ -20,7 +30,8 @@ def build(
     *,
     config: RequiredPath,
     source: RequiredPath,
-    data: RequiredPath,
+    data: Data = None,
+    history: History = None,
     out: RequiredPath,
     since: Since = None,
     as_of: AsOfOption = None,
@@ -30,7 +41,7 @@ def build(
 ) -> None:
     """Compute behavioural features."""
     given = locals()
-    with job(given, reads=["--config", "--source", "--data"]) as terminal:
+    with job(given, reads=["--config", "--source", "--data", "--history"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.dataset import run_features
 
@@ -82,7 +93,8 @@ def audit(
     *,
     config: RequiredPath,
     source: RequiredPath,
-    data: RequiredPath,
+    data: Data = None,
+    history: History = None,
     as_of: AsOfOption = None,
     times: Annotated[int, typer.Option(min=1)] = 5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -93,7 +105,7 @@ def audit(
 ) -> None:
     """Test that no feature uses the future."""
     given = locals()
-    with job(given, reads=["--config", "--source", "--data", "--earlier"]) as terminal:
+    with job(given, reads=["--config", "--source", "--data", "--history", "--earlier"]) as terminal:
         from kyc_ml.cli.terminal.results import show_audit
         from kyc_ml.validation import run_audit
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import AsOfOption, Quiet, RequiredPath, Since, fill, job
+from kyc_ml.cli.options import AsOfOption, Data, History, Quiet, RequiredPath, Since, fill, job
 from kyc_ml.cli.shipped import find_shipped
 from kyc_ml.cli.usage import Commands
 
@@ -19,7 +19,8 @@ def train(
     *,
     config: RequiredPath,
     source: RequiredPath,
-    data: RequiredPath,
+    data: Data = None,
+    history: History = None,
     as_of: AsOfOption = None,
     keep: Path | None = None,
     page: Path | None = None,
@@ -29,7 +30,7 @@ def train(
 ) -> None:
     """Train, calibrate, evaluate and register a model."""
     given = locals()
-    with job(given, reads=["--config", "--source", "--data"]) as terminal:
+    with job(given, reads=["--config", "--source", "--data", "--history"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.cli.terminal.results import show_training
         from kyc_ml.training import TrainRequest, run_train
@@ -65,14 +66,15 @@ def register(
 def reproduce(
     *,
     run: Annotated[str, typer.Argument()],
-    data: RequiredPath,
+    data: Data = None,
+    history: History = None,
     threads: Annotated[int | None, typer.Option(min=1)] = None,
     quarantine: Path | None = None,
     quiet: Quiet = False,
 ) -> None:
     """Train again from the record of a run and compare the bundles."""
     given = locals()
-    with job(given, reads=["--data"]) as terminal:
+    with job(given, reads=["--data", "--history"]) as terminal:
         from kyc_ml.cli.terminal.results import show_reproduction
         from kyc_ml.training import run_reproduce
 
@@ -86,7 +88,8 @@ def tune(
     *,
     config: RequiredPath,
     source: RequiredPath,
-    data: RequiredPath,
+    data: Data = None,
+    history: History = None,
     out: RequiredPath,
     study: Path | None = None,
     as_of: AsOfOption = None,
@@ -97,7 +100,7 @@ def tune(
 ) -> None:
     """Search model parameters on folds."""
     given = locals()
-    with job(given, reads=["--config", "--source", "--data"]) as terminal:
+    with job(given, reads=["--config", "--source", "--data", "--history"]) as terminal:
         from kyc_ml.cli.terminal.results import show_tuning
         from kyc_ml.training import TuneRequest, run_tune
 
@@ -111,7 +114,8 @@ def compare(
     champion: str,
     *,
     source: RequiredPath,
-    data: RequiredPath,
+    data: Data = None,
+    history: History = None,
     as_of: AsOfOption = None,
     since: Since = None,
     objective: Literal["average_precision", "log_loss", "recall_at_capacity", "expected_cost"]
@@ -125,7 +129,7 @@ def compare(
 ) -> None:
     """Compare a challenger with a champion on rows new to both."""
     given = locals()
-    with job(given, reads=["--source", "--data"]) as terminal:
+    with job(given, reads=["--source", "--data", "--history"]) as terminal:
         from kyc_ml.validation import ComparisonRequest, run_compare
 
         asked = fill(ComparisonRequest, given, capacities=capacity, miss_cost=loss)

@@ -36,6 +36,9 @@ RequiredPath = Annotated[Path, typer.Option()]
 """The texts of all options are in `help.yaml`, by the names of the parameters."""
 
 ModelOption = Annotated[str, typer.Option()]
+Data = Annotated[Path | None, typer.Option()]
+History = Annotated[Path | None, typer.Option()]
+"""What is read: a folder of files, or instead a history store; see `fill`."""
 Log = Annotated[Path, typer.Option(envvar="KYC_ML_AUDIT_LOG")]
 AUDIT_LOG: Final = Path("audit.jsonl")
 AuditLogOption = Annotated[Path, typer.Option(envvar="KYC_ML_AUDIT_LOG")]
@@ -99,6 +102,12 @@ def fill(
     """
     takes = signature(made).parameters
     same = {name: value for name, value in given.items() if name in takes}
+    if "data" in same and "history" not in takes and "history" in given:
+        read = [each for each in (given["data"], given["history"]) if each is not None]
+        if len(read) != 1:
+            msg = "give either --data, the folder of the files, or --history, a history store"
+            raise ConfigError(msg)
+        same["data"] = read[0]
     for name in ("since", "as_of"):
         if name in same and "source" in given:
             option = f"--{name.replace('_', '-')}"

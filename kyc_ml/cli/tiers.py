@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import AsOfOption, Quiet, RequiredPath, Since, fill, job, time_option
+from kyc_ml.cli.options import (
+    AsOfOption,
+    Data,
+    History,
+    Quiet,
+    RequiredPath,
+    Since,
+    fill,
+    job,
+    time_option,
+)
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
 app = Commands()
@@ -20,7 +30,8 @@ def fit(
     model: str,
     *,
     source: RequiredPath,
-    data: RequiredPath,
+    data: Data = None,
+    history: History = None,
     as_of: AsOfOption = None,
     since: Since = None,
     learned_rows: Annotated[bool, typer.Option("--learned-rows")] = False,
@@ -31,7 +42,7 @@ def fit(
 ) -> None:
     """Propose cut-offs from mature rows."""
     given = locals()
-    with job(given, reads=["--source", "--data", "--policy"]) as terminal:
+    with job(given, reads=["--source", "--data", "--history", "--policy"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.decision import moves_table, proposal_table
         from kyc_ml.display import say_count

@@ -11,7 +11,9 @@ from kyc_ml.cli.options import (
     AUDIT_LOG,
     VALIDATION,
     AsOfOption,
+    Data,
     Force,
+    History,
     Lang,
     Log,
     Quiet,
@@ -31,7 +33,8 @@ def validate(
     model: str,
     *,
     source: RequiredPath,
-    data: RequiredPath,
+    data: Data = None,
+    history: History = None,
     out: RequiredPath,
     as_of: AsOfOption = None,
     policy: Path | None = None,
@@ -51,7 +54,7 @@ def validate(
     """Validate a model against a policy."""
     policy = policy or find_shipped(VALIDATION)
     given = locals()
-    with job(given, reads=["--source", "--data", "--policy"]) as terminal:
+    with job(given, reads=["--source", "--data", "--history", "--policy"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.validation import ValidationRequest, run_validate
 

@@ -186,13 +186,10 @@ def mistaken_file(content: Mapping[str, Any], section: type[Section]) -> str | N
 def _place_of(
     section: type[Section], location: tuple[str | int, ...]
 ) -> tuple[list[str | int], type[Section], list[type[Section]]]:
-    """Find the path of a fault as the file spells it, and the section that holds its key.
-
-    Also the sections that are allowed at that place; none if it takes a value.
-
-    Pydantic's location also names the kind of section where there are several to choose
-    from, such as ``splits.customer_folds.folds``: no key of the file.
-    """
+    """Find the path of a fault as the file spells it, and the section that holds its key."""
+    # also the sections that are allowed at that place; none if it takes a value.
+    # Pydantic's location also names the kind of section where there are several to choose from,
+    # such as ``splits.customer_folds.folds``: no key of the file.
     path: list[str | int] = []
     holder, choices = section, [section]
     for part in location:

@@ -112,10 +112,8 @@ def _describe_key(name: str, field: FieldInfo, meaning: str) -> Key:
 
 
 def _docstrings_of_fields(section: type[Section]) -> dict[str, str]:
-    """Read the docstrings under the fields, those of a section that it extends included.
-
-    Only the source holds them; reading it here, and not at import, keeps commands fast.
-    """
+    """Read the docstrings under the fields, those of a section that it extends included."""
+    # only the source holds them; reading it here, and not at import, keeps commands fast
     meanings: dict[str, str] = {}
     # the base first: a section may describe an inherited key again
     for kind in reversed(section.__mro__):

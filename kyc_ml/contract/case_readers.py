@@ -107,10 +107,8 @@ def _deciding(connection: duckdb.DuckDBPyConnection, cases: TableMapping) -> set
 def _columns_read(
     connection: duckdb.DuckDBPyConnection, name: str, table: TableMapping
 ) -> set[str]:
-    """Return the columns that become facts of a table's rows: not keys, times and amounts.
-
-    A `where` of cases may read those too.
-    """
+    """Return the columns that become facts of a table's rows: not keys, times and amounts."""
+    # a `where` of cases may read those too
     contract = CONTRACT[name]
     asked = [
         sql

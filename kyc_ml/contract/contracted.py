@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from kyc_ml.config import TableAttribute, require_kind
 from kyc_ml.contract.quality import DataQualityReport
 from kyc_ml.contract.sinks import Columns, FileColumns, ParquetSink, TableColumns
+from kyc_ml.contract.tables import CASES, CONTRACT, CUSTOMER_ID, EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.display import say_count, say_in_html, say_plainly, say_span
 
 
@@ -34,6 +36,8 @@ class ContractedTables:
         Of every input file; empty for tables in memory.
     attributes : tuple of TableAttribute
         The additional columns in `tables` that the user has declared, and what they mean.
+    stored : StoredTables or None
+        All columns, where `tables` has those of `StoredTables.keys` alone; None where it has all.
     """
 
     tables: Mapping[str, pa.Table]
@@ -42,6 +46,7 @@ class ContractedTables:
     digests: Mapping[str, str]
     quality: DataQualityReport
     attributes: tuple[TableAttribute, ...] = ()
+    stored: StoredTables | None = None
 
     def __getitem__(self, name: str) -> pa.Table:
         """Return the table called `name`; KeyError if the source has none."""
@@ -164,6 +169,20 @@ class StoredTables:
     def columns(self) -> dict[str, Columns]:
         """Return every table as columns that are read piece by piece."""
         return {name: FileColumns(path) for name, path in self.files.items()}
+
+    def keys(self, *, whole: bool = False) -> ContractedTables:
+        """Read what observations and labels are made of, or the whole tables.
+
+        It is the keys and times of all tables, and all of cases and reviews.
+        """
+        tables = {}
+        for name, path in self.files.items():
+            some = [*CONTRACT[name].key, CUSTOMER_ID, EVENT_TIME, KNOWN_AT]
+            columns = None if whole or name in {CASES, REVIEWS} else list(dict.fromkeys(some))
+            tables[name] = pq.read_table(path, columns=columns)
+        shared = {each.name for each in fields(ContractedTables)} - {"tables", "stored"}
+        given = {name: getattr(self, name) for name in shared}
+        return ContractedTables(tables=tables, **given, stored=self)
 
 
 Tables: TypeAlias = ContractedTables | StoredTables

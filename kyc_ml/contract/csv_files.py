@@ -274,11 +274,9 @@ def _rejected(connection: duckdb.DuckDBPyConnection, files: FoundFiles) -> list[
 def _lost_lines(
     connection: duckdb.DuckDBPyConnection, name: str, rejected: list[MalformedLine], *, lines: int
 ) -> str | None:
-    """Return the fault if lines are neither rows nor rejected; None if all are accounted for.
-
-    A quote that is never closed swallows the lines after it, and DuckDB then reports one
-    rejected line, however many it skipped.
-    """
+    """Return the fault if lines are neither rows nor rejected; None if all are accounted for."""
+    # a quote that is never closed swallows the lines after it, and DuckDB then reports one rejected
+    # line, however many it skipped
     for each in rejected:
         if "\n" in each.raw or "\r" in each.raw:
             return f"a quote opened in line {each.line} of {each.file!r} is never closed: close it"

@@ -187,10 +187,8 @@ class _Dating:
     def _lags(
         self, table: str, column: str | None, *, own: str, of: str, bin_us: int, longest: int
     ) -> dict[str, tuple[Ints, ...]]:
-        """List the pairs of a row and a later case: customer, day, clock and bin of the lag.
-
-        Only rows dated before the conduct: what follows it may follow from it.
-        """
+        """List the pairs of a row and a later case: customer, day, clock and bin of the lag."""
+        # only rows dated before the conduct: what follows it may follow from it
         kind = "''" if column is None else f"row.{quote_name(column)}"
         # one case of a customer and day: the payments of one incident are one
         adverse = (

@@ -39,10 +39,8 @@ _MOST_CATEGORIES: Final = 1_000
 
 @cache
 def _is_born(place: str, day: str) -> bool:
-    """Return whether a day exists, and six digits are a place that gave numbers in that year.
-
-    Cached, because python-stdnum searches the place for each number, most of the time of a check.
-    """
+    """Return whether a day exists, and six digits are a place that gave numbers in that year."""
+    # cached, because python-stdnum searches the place for each number, most of the time of a check
     try:
         ric.get_birth_date(f"{place}{day}0000")
         return _is_place(place, day[:4])
@@ -156,10 +154,8 @@ def _strays(tables: Iterable[TableQuality]) -> list[RuleFinding]:
 
 
 def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[RuleFinding]:
-    """Count the cases known after the last booking's day, when a model reads its labels.
-
-    In any bank the cases of the latest bookings become known late, so a minority is not reported.
-    """
+    """Count the cases known after the last booking's day, when a model reads its labels."""
+    # in any bank the cases of the latest bookings become known late, so a minority is not reported
     if last is None or CASES not in tables:
         return []
     day = last.replace(hour=0, minute=0, second=0, microsecond=0)

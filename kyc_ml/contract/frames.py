@@ -157,11 +157,9 @@ def _from_pandas(frame: pd.DataFrame, *, name: str, faults: Faults) -> list[tupl
 
 
 def _mixture(values: pd.Series[Any]) -> str | None:
-    """Return which kinds of times a column of objects mixes; None if it is of one kind.
-
-    Arrow would read all of them like the first: times with a zone by their time in UTC, times
-    without a zone as UTC, and of times among dates only the day.
-    """
+    """Return which kinds of times a column of objects mixes; None if it is of one kind."""
+    # Arrow would read all of them like the first: times with a zone by their time in UTC, times
+    # without a zone as UTC, and of times among dates only the day
     dtype = values.dtype
     objects: Iterable[object] = ()
     if isinstance(dtype, pd.CategoricalDtype):

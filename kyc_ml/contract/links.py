@@ -266,11 +266,9 @@ class _Crossing:
         return ""
 
     def _orphan_labels(self, column: str, target: str) -> Iterator[Orphans]:
-        """Return the cases that name what `target` lacks.
-
-        A transaction of before the extract is not missing from it, so only those within the
-        time that it spans count against the limit; reviews have no such bounds.
-        """
+        """Return the cases that name what `target` lacks."""
+        # a transaction of before the extract is not missing from it, so only those within the time
+        # that it spans count against the limit; reviews have no such bounds
         name = quote_name(column)
         there: list[str] = []
         if self.history is not None:

@@ -100,10 +100,8 @@ def _marked(
 
 
 def _values(columns: Sequence[str], key: str) -> Iterator[tuple[str, str]]:
-    """Return the columns that may mark a row, and the SQL of what is compared.
-
-    Of the row's own identifier its form: letters and length. Of an amount, how round it is.
-    """
+    """Return the columns that may mark a row, and the SQL of what is compared."""
+    # of the row's own identifier its form: letters and length. Of an amount, how round it is
     for column in columns:
         name = quote_name(column)
         if column == key:

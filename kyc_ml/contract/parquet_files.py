@@ -83,11 +83,9 @@ def _begins_well(path: Path) -> bool:
 
 
 def _instants(shapes: Mapping[str, _Shape]) -> str:
-    """Write what makes instants of INT96 columns, which DuckDB reads as times without a zone.
-
-    Beside a column that is an instant in another file DuckDB has made one of it already, in the
-    session's zone, which is UTC.
-    """
+    """Write what makes instants of INT96 columns, which DuckDB reads as times without a zone."""
+    # beside a column that is an instant in another file DuckDB has made one of it already, in the
+    # session's zone, which is UTC
     alone = [
         column
         for column in next(iter(shapes.values())).kinds

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract.contracted import ContractedTables, Tables
+from kyc_ml.contract.contracted import ContractedTables, ReadSource, Tables
 from kyc_ml.contract.ending import (
     find_end,
     find_end_of_behaviour,
@@ -23,12 +23,16 @@ from kyc_ml.contract.ending import (
 )
 from kyc_ml.contract.quality import DataQualityReport
 from kyc_ml.contract.quarantine import save_quarantine
-from kyc_ml.contract.source import read_source
+from kyc_ml.contract.sinks import ParquetSink
+from kyc_ml.contract.source import read_source, store_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.display import ProgressReporter, say_count, say_moment
 from kyc_ml.errors import ConfigError, ContractError, NotReadyError
 
 _ASIDE: Final = Path("build/quarantine")
+
+_LARGE: Final = 1 << 26
+"""Bytes of a data folder that is read into memory: half a million payments as CSV."""
 
 _COUNTS: Final = "data quality"
 
@@ -45,6 +49,7 @@ def read_tables(
     quarantine: Path | None,
     reporter: ProgressReporter,
     telling: Telling = "findings",
+    folder: Path | None = None,
 ) -> tuple[ContractedTables, SourceMapping]:
     """Read a source mapping's tables and put refused rows into `quarantine`.
 
@@ -55,6 +60,8 @@ def read_tables(
     telling : 'table', 'findings' or 'line'
         How much is reported of data quality: the counts of each table and each finding, one
         line of counts and each finding, or the line alone.
+    folder : Path or None
+        New folder for the rows of large files, of which `StoredTables.keys` alone are returned.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def read_tables(
     aside = _place_of(mapping, data) if quarantine is None else quarantine
     reporter.progress("reading", 0, 1)
     try:
-        read = read_source(mapping, data=data)
+        read = _read(mapping, data, folder)
     except ContractError as error:
         if error.quarantine is not None:
             _put_aside(error.quarantine, aside, reporter)
@@ -82,6 +89,16 @@ def read_tables(
     if telling == "findings":
         _tell_findings(quality, reporter)
     return read.accepted, mapping
+
+
+def _read(mapping: SourceMapping, data: Path, folder: Path | None) -> ReadSource:
+    """Read a source into memory, or large files into a folder."""
+    if folder is None or sum(path.lstat().st_size for path in data.rglob("*")) <= _LARGE:
+        return read_source(mapping, data=data)
+    refused = folder / "refused"
+    stored = store_source(mapping, data=data, folder=folder, quarantine=refused, scratch=folder)
+    kept = ParquetSink(folder, quarantine=refused).quarantine
+    return ReadSource(accepted=stored.keys(), quarantine=kept)
 
 
 def _place_of(mapping: SourceMapping, data: Path) -> Path:

@@ -138,7 +138,6 @@ class ParquetSink:
     ) -> None:
         self._folder = folder
         self._refused = quarantine
-        self.quarantine: pa.Table | None = None
         self._threads, self._memory, self._scratch = threads, memory, scratch
         self.files: dict[str, Path] = {}
 
@@ -166,6 +165,12 @@ class ParquetSink:
                 save_quarantine(part, self._refused / f"part-{number:05d}.parquet")
                 count += part.num_rows
         return count
+
+    @property
+    def quarantine(self) -> pa.Table:
+        """The refused rows that were written."""
+        parts = [pq.read_table(path) for path in sorted(self._refused.glob("*.parquet"))]
+        return pa.concat_tables([QUARANTINE_SCHEMA.empty_table(), *parts])
 
     def columns(self) -> dict[str, Columns]:
         """Return the tables written so far."""

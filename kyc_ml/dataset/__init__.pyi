@@ -1,6 +1,7 @@
 from .chosen import ChosenObservations as ChosenObservations
 from .chosen import count_not_scored as count_not_scored
 from .chosen import store_observations as store_observations
+from .chosen import store_rows as store_rows
 from .evaluated import EvaluationRows as EvaluationRows
 from .evaluated import can_evaluate as can_evaluate
 from .evaluated import evaluation_rows as evaluation_rows

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,7 @@ from kyc_ml.contract import (
     TRANSACTION_ID,
     TRANSACTIONS,
     Columns,
+    ContractedTables,
     Tables,
 )
 from kyc_ml.dataset.observations import (
@@ -34,6 +36,8 @@ from kyc_ml.dataset.observations import (
 )
 from kyc_ml.display import say_moment
 from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.features import DECISION_TIME
+from kyc_ml.metrics import Mask
 from kyc_ml.storage import written_whole
 
 _CUSTOMERS_AT_ONCE: Final = 1 << 17
@@ -135,6 +139,29 @@ def count_not_scored(
         "no review planned in the period": int((~later & ~not_due).sum()),
     }
     return {reason: customers for reason, customers in counts.items() if customers}
+
+
+def store_rows(
+    source: ContractedTables, observations: pa.Table, rows: Mask, path: Path, *, unit: Unit
+) -> None:
+    """Write the marked ones of all observations of a period as Parquet, with all their fields."""
+    if source.stored is None or unit == "risk":
+        _write(iter([observations.filter(pa.array(rows))]), path)
+        return
+    # their fields are in the file alone, of which they are a run: both are in order of time
+    table = source.stored.columns()[TRANSACTIONS]
+    first = pc.index(source[TRANSACTIONS][EVENT_TIME], observations[DECISION_TIME][0]).as_py()
+    wanted = np.zeros(table.num_rows, np.bool_)
+    wanted[first : first + rows.size] = rows
+
+    def pieces() -> Iterator[pa.Table]:
+        start = 0
+        for batch in table.pieces(*table.column_names):
+            here = pa.array(wanted[start : start + batch.num_rows])
+            start += batch.num_rows
+            yield as_observations(pa.Table.from_batches([batch]).filter(here), TRANSACTION_ID)
+
+    _write(pieces(), path)
 
 
 def _between(

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
-from kyc_ml.contract import end_of_data, read_tables, require_fresh
+from kyc_ml.contract import end_of_data, require_fresh
 from kyc_ml.dataset.chosen import ChosenObservations, choose_observations
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import (
@@ -21,9 +21,9 @@ from kyc_ml.features import (
     build_features_in_buckets,
     choose_features,
     report_unavailable,
-    scratch_folder,
 )
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.history import read_tables
+from kyc_ml.storage import private_folder, require_place, written_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def run_features(
         with written_whole(out) as handle:
             built.write(handle)
     else:
-        with scratch_folder(out.absolute().parent) as scratch:
+        with private_folder(out.absolute().parent) as scratch:
             stored = tables.store(scratch / "tables").files
             decided = scratch / "observations.parquet"
             pq.write_table(observations, decided)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from functools import reduce
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,8 +41,10 @@ _SEEN_BY: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
 
 def customers_of(rows: pa.Table) -> Names:
     """Return the customer of each observation, shape (n,), from observations or feature keys."""
-    ids: pd.Series = rows[CUSTOMER_ID].to_pandas()
-    return ids.to_numpy(dtype=object)
+    ids = rows[CUSTOMER_ID].combine_chunks().dictionary_encode()
+    # one object for each customer, not for each row
+    names = np.array([*ids.dictionary.to_pylist(), np.nan], dtype=object)
+    return np.asarray(names[ids.indices.fill_null(-1).to_numpy()])
 
 
 def history_start(config: DatasetConfig) -> pd.Timestamp | None:
@@ -205,11 +208,9 @@ def _review_calendar(
     end: pd.Timestamp,
     config: DatasetConfig,
 ) -> pa.Table:
-    """Review every customer at the first instant of each calendar period.
-
-    Without a start, the calendar begins with the bank's transactions: before them there is no
-    behaviour, however long the customer has been known.
-    """
+    """Review every customer at the first instant of each calendar period."""
+    # without a start, the calendar begins with the bank's transactions: before them there is no
+    # behaviour, however long the customer has been known
     seen = when_first_seen(source)
     first = _behaviour_begins(source, seen) if start is None else start
     until = observable_until(source, end)  # later reviews would see no behaviour

@@ -12,8 +12,8 @@ from .buckets.build import write_as_in_buckets as write_as_in_buckets
 from .buckets.counting import WholeCount as WholeCount
 from .buckets.counting import adds_up as adds_up
 from .buckets.counting import span_of as span_of
-from .buckets.exchange import scratch_folder as scratch_folder
 from .buckets.populations import plan_everything as plan_everything
+from .buckets.stored import open_features as open_features
 from .build import build_features as build_features
 from .build import in_table_order as in_table_order
 from .by_key import ByKey as ByKey

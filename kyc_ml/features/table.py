@@ -39,7 +39,7 @@ class FeatureTable:
         The columns, numbers first, then categories.
     numbers : float64 array of shape (n, p), column-major
         Values of the numbers; NaN is missing. Columns of categories are room for the
-        codes that `encode` writes.
+        codes that `encode` writes. Of a table in files a StoredMatrix, read as an array is.
     categories : mapping of name to pyarrow string array of length n
     unavailable : mapping of name to reason
         Chosen features whose table or column the source does not have.
@@ -57,7 +57,7 @@ class FeatureTable:
     @property
     def names(self) -> tuple[str, ...]:
         """Column names, in the order of the model's input."""
-        return _names(self.specs)
+        return tuple(_places(self.specs))
 
     def place(self, name: str) -> int:
         """Return the place of a column; KeyError if the table does not have it."""
@@ -88,7 +88,12 @@ class FeatureTable:
         if self.names == tuple(names):
             return self
         order, specs = _in_order(self.specs, tuple(names))
-        return replace(self, specs=specs, numbers=np.asfortranarray(self.numbers[:, order]))
+        numbers = self.numbers[:, order]
+        # a matrix in a file shows other columns without reading them
+        in_memory = isinstance(numbers, np.ndarray)
+        return replace(
+            self, specs=specs, numbers=np.asfortranarray(numbers) if in_memory else numbers
+        )
 
     def category(self, name: str) -> Names:
         """Return a category's value of each row, shape (n,); None where it is missing."""
@@ -131,9 +136,10 @@ class FeatureTable:
             How many values were not in the vocabulary; only names with any.
         """
         unknown: dict[str, int] = {}
-        for name in self.categories:
-            column = self.place(name)
-            values, words = self.categories[name], vocabularies[name]
+        for column, spec in enumerate(self.specs):
+            if spec.kind != "category":
+                continue
+            values, words = self.categories[spec.name], vocabularies[spec.name]
             # LightGBM takes a category as a number: its place in the vocabulary of the training
             if len(values) <= FEW_ROWS:
                 found = [
@@ -145,7 +151,7 @@ class FeatureTable:
                 codes = place.cast(pa.float64()).to_numpy(zero_copy_only=False)
             missing = int(np.isnan(codes).sum()) - values.null_count
             if missing:
-                unknown[name] = missing
+                unknown[spec.name] = missing
             self.numbers[:, column] = codes
         return self.numbers, unknown
 
@@ -254,13 +260,8 @@ def to_columns(
 
 
 @remember
-def _names(specs: tuple[FeatureSpec, ...]) -> tuple[str, ...]:
-    return tuple(spec.name for spec in specs)
-
-
-@remember
 def _places(specs: tuple[FeatureSpec, ...]) -> dict[str, int]:
-    return {name: column for column, name in enumerate(_names(specs))}
+    return {spec.name: column for column, spec in enumerate(specs)}
 
 
 @remember

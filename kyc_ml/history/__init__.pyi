@@ -3,6 +3,7 @@ from .append import Appended as Appended
 from .append import append_tables as append_tables
 from .append import fold_served as fold_served
 from .append import refused_rows as refused_rows
+from .database import lock_writer as lock_writer
 from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout
 from .layout import contracted_schemas as contracted_schemas
@@ -10,7 +11,9 @@ from .layout import layout_of as layout_of
 from .nights import KeptRows as KeptRows
 from .nights import files_of as files_of
 from .nights import note_of as note_of
+from .nights import open_history as open_history
 from .nights import quality_of as quality_of
+from .nights import read_tables as read_tables
 from .nights import store_tables as store_tables
 from .nights import tables_without_rows as tables_without_rows
 from .partitions import DAY as DAY

@@ -87,18 +87,18 @@ class Appended:
     repeated: dict[str, int]
     """Rows that were there already, with the same content."""
     refused: dict[str, int]
-    """Rows with the key of one that is there, and other content."""
+    """Rows with the key of one that the store holds, and other content."""
     quarantine: pa.Table
     """The refused rows; see `contract.quarantine.QUARANTINE_SCHEMA`. Holds customers' values."""
 
 
 def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any]) -> Appended:
-    """Append all rows of a source in one transaction: after an interruption none is there.
+    """Append all rows of a source in one transaction: after an interruption it holds none of them.
 
     What was served before comes first; see `fold_served`.
 
-    A row that is there already is skipped, and so is a payment or an event that the store knows
-    from later on (it was served before its file came). Rows may come in any order of time.
+    A row that the store holds already is skipped; so is a payment or an event that it has known
+    only later (it was served before its file came). Rows may come in any order of time.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ class _Reader:
 
 
 def _without_known(store: HistoryStore, table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return the rows that are not there yet, and those that differ from what is there."""
+    """Return the rows that the store does not hold yet, and those that differ from its own."""
     kept = same_rows(store, table, rows)
     at = pc.index_in(ids_of(table, rows), value_set=ids_of(table, kept))
     if at.null_count == len(at):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.config import TableAttribute
+from kyc_ml.config import SourceMapping, TableAttribute, load_section
 from kyc_ml.contract import (
     CONTRACT,
     EVENTS,
     KNOWN_AT,
     QUARTER_US,
     TRANSACTIONS,
+    ContractedTables,
     DataQualityReport,
     ParquetSink,
     RuleFinding,
@@ -30,10 +32,13 @@ from kyc_ml.contract import (
     find_strays,
     read_quality,
 )
+from kyc_ml.contract import read_tables as read_files
+from kyc_ml.display import ProgressReporter
 from kyc_ml.features import microseconds
 from kyc_ml.history.columns import IDS
 from kyc_ml.history.partitions import DAY
-from kyc_ml.history.store import HistoryStore
+from kyc_ml.history.store import STORE, HistoryStore
+from kyc_ml.storage import private_folder
 
 LONG: Final = (TRANSACTIONS, EVENTS)
 """Tables whose rows are read by the day on which they happened; none is known before it happens."""
@@ -238,6 +243,50 @@ def store_tables(store: HistoryStore, folder: Path, *, since_us: int | None = No
         batches = (batch for rows in parts for batch in rows.to_batches())
         sink.put(table, schema, batches)
     return replace(tables_without_rows(store), files=sink.files, whole=whole)
+
+
+def read_tables(
+    source: Path,
+    data: Path,
+    *,
+    reporter: ProgressReporter,
+    **settings: Any,  # noqa: ANN401
+) -> tuple[ContractedTables, SourceMapping]:
+    """Read the tables of a source mapping, from its files or from a history store.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of the files, or a history store.
+    **settings
+        Those of `kyc_ml.contract.read_tables`; the rows of a store were refused when they were
+        appended.
+    """
+    if not (data / STORE).is_file():
+        return read_files(source, data, reporter=reporter, **settings)
+    mapping = load_section(source, SourceMapping)
+    folder: Path | None = settings.get("folder")
+    reporter.progress("reading", 0, 1)
+    with open_history(data, mapping, write=False) as store, private_folder(None) as own:
+        stored = store_tables(store, folder or own)
+        tables = stored.keys(whole=folder is None)
+    reporter.progress("reading", 1, 1)
+    return replace(tables, stored=tables.stored if folder else None), mapping
+
+
+@contextmanager
+def open_history(folder: Path, mapping: SourceMapping, *, write: bool) -> Iterator[HistoryStore]:
+    """Open a store that was made of sources like this one.
+
+    Raises ConfigError if there is none, or it is of another zone, currency or attributes.
+    """
+    about: dict[str, Any] = {
+        "timezone": mapping.timezone,
+        "base_currency": mapping.base_currency,
+        "attributes": [each.model_dump(mode="json") for each in mapping.attributes],
+    }
+    with HistoryStore.open(folder, write=write, about=about) as store:
+        yield store
 
 
 def tables_without_rows(store: HistoryStore) -> StoredTables:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from kyc_ml.metrics.arrays import Floats, Hashes, Ints
-from kyc_ml.storage import kernel
+from kyc_ml.storage import StoredMatrix, kernel
 
 
-def sample_rows(matrix: Floats, rows: Ints, *, count: int, seed: int) -> Ints:
+def sample_rows(matrix: Floats | StoredMatrix, rows: Ints, *, count: int, seed: int) -> Ints:
     """Draw `count` of the rows by what they hold: their order and the threads change nothing.
 
     Each row has a number made of its values, how many equal rows came before it, and the
@@ -17,7 +17,7 @@ def sample_rows(matrix: Floats, rows: Ints, *, count: int, seed: int) -> Ints:
 
     Parameters
     ----------
-    matrix : float64 array of shape (n, p)
+    matrix : float64 array of shape (n, p), or StoredMatrix
         Every NaN counts as the same value, and -0 as 0.
     rows : int64 array
         Rows of `matrix` to draw from.
@@ -27,7 +27,7 @@ def sample_rows(matrix: Floats, rows: Ints, *, count: int, seed: int) -> Ints:
     int64 array of shape (min(count, rows.size),)
         Some of `rows`, in an order that depends on the values only.
     """
-    values = _hash_rows(matrix, matrix.view(np.uint64), rows, np.uint64(seed % 2**64))
+    values = _hash(matrix, rows, np.uint64(seed % 2**64))
     order = np.argsort(values, kind="stable")
     arranged = values[order]
     # numbers equal rows 0, 1, 2: otherwise all of them or none would be drawn
@@ -35,6 +35,13 @@ def sample_rows(matrix: Floats, rows: Ints, *, count: int, seed: int) -> Ints:
     # lexsort sorts by its last key first
     drawn = np.lexsort((arranged, _mix_all(arranged ^ _mix_all(before.astype(np.uint64)))))
     return rows[order[drawn[:count]]]
+
+
+def _hash(matrix: Floats | StoredMatrix, rows: Ints, seed: np.uint64) -> Hashes:
+    if isinstance(matrix, np.ndarray):
+        return _hash_rows(matrix, matrix.view(np.uint64), rows, seed)
+    parts = (_hash(part, np.arange(len(part)), seed) for part in matrix.parts(rows))
+    return np.concatenate([np.empty(0, np.uint64), *parts])
 
 
 @kernel()

@@ -20,6 +20,7 @@ from kyc_ml.metrics import Floats, Ints, sample_rows
 from kyc_ml.model.averaging import average_trees, change_leaves, join_trees, split_trees
 from kyc_ml.model.contributions.compiled import TreeContributions, compile_model
 from kyc_ml.model.contributions.soundness import sound_trees
+from kyc_ml.storage import StoredMatrix
 
 # threads add up a metric in another order: its last digits are rounding
 _DIGITS: Final = 12
@@ -93,8 +94,10 @@ class Model:
         """Number of trees kept."""
         return int(self._booster.num_trees())
 
-    def margin(self, matrix: Floats, *, threads: int = 2) -> Floats:
+    def margin(self, matrix: Floats | StoredMatrix, *, threads: int = 2) -> Floats:
         """Predict the log-odds of rows of shape (n, n_features); NaN is missing."""
+        if isinstance(matrix, StoredMatrix):
+            return np.concatenate([self.margin(part, threads=threads) for part in matrix.parts()])
         # to start threads for a few rows takes longer than to predict them
         used = threads if len(matrix) > FEW_ROWS else 1
         out = self._booster.predict(matrix, raw_score=True, num_threads=used)

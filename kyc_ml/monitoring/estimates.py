@@ -304,10 +304,8 @@ class _Period:
 
 
 def _determined(estimate: Floats, drawn: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return estimates and the ends of their intervals; NaN where draws lack a class too often.
-
-    Draws that do determine a figure would describe other months than those to be expected.
-    """
+    """Return estimates and the ends of their intervals; NaN where draws lack a class too often."""
+    # draws that do determine a figure would describe other months than those to be expected
     rare = np.isnan(drawn).mean(axis=0) > _MISS
     low, high = percentile_interval(drawn)
     unknown = np.where(rare, np.nan, 0.0)

@@ -12,10 +12,11 @@ from typing import Final, Literal
 import pandas as pd
 
 from kyc_ml.config import AlertsConfig, load_section
-from kyc_ml.contract import ContractedTables, known_until, read_tables
+from kyc_ml.contract import ContractedTables, known_until
 from kyc_ml.decision import Language
 from kyc_ml.display import ProgressReporter, say_moment
 from kyc_ml.errors import ConfigError, DatasetError, GateError, KycMlError
+from kyc_ml.history import read_tables
 from kyc_ml.monitoring.alerts.book import AlertBook
 from kyc_ml.monitoring.alerts_job import AlertsResult, run_alerts
 from kyc_ml.monitoring.customer_data import customer_data, customers_due, save_due, with_earlier

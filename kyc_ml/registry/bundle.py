@@ -406,10 +406,8 @@ def _declared(plain: list[Any], *, version: int) -> tuple[tuple[FeatureSpec, ...
 def _computable(
     specs: tuple[FeatureSpec, ...], own: Collection[str], *, folder: Path
 ) -> tuple[FeatureSpec, ...]:
-    """Leave out intermediate features that no column of the model reads and nothing can compute.
-
-    A training before December 2026 kept them where the source lacked what they are made of.
-    """
+    """Leave out intermediate features that no column of the model reads and nothing can compute."""
+    # a training before December 2026 kept them where the source lacked what they are made of
     lost = {spec.name for spec in incomplete(specs)}
     needed = sorted(lost.intersection(own))
     if needed:

@@ -163,8 +163,7 @@ def score_and_grade(
         history=history,
         threads=threads,
     )
-    # `own` was encoded to be predicted
-    contributions = _explain(bundle, own.numbers, threads=threads, progress=progress)
+    contributions = explain_rows(bundle, own, threads=threads, progress=progress)
     n = len(features)
     named = {"model_name": [bundle.config.name] * n, "model_digest": [bundle.digest] * n}
     table = pa.table(
@@ -226,16 +225,6 @@ def explain_rows(
     """
     # encoded here and not by the caller: two models may share the memory of one table
     matrix, _ = model_columns(bundle, features).encode(bundle.vocabularies)
-    return _explain(bundle, matrix, threads=threads, progress=progress)
-
-
-def _explain(
-    bundle: Bundle,
-    matrix: Floats,
-    *,
-    threads: int,
-    progress: Callable[[int, int], None] | None,
-) -> Contributions:
     n = matrix.shape[0]
     values, base = np.empty(matrix.shape), np.empty(n)
     for start in range(0, n, _PIECE):

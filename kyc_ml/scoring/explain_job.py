@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract import ContractedTables, read_tables
+from kyc_ml.contract import ContractedTables
 from kyc_ml.decision import (
     Counterfactual,
     Pattern,
@@ -24,6 +24,7 @@ from kyc_ml.decision import (
 )
 from kyc_ml.display import ProgressReporter, say_in_html, say_moment, say_plainly
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureTable
+from kyc_ml.history import read_tables
 from kyc_ml.registry import (
     Bundle,
     explain_rows,

@@ -24,6 +24,7 @@ from kyc_ml.history import (
     append_tables,
     files_of,
     note_of,
+    open_history,
     refused_rows,
     store_tables,
     tables_without_rows,
@@ -31,21 +32,6 @@ from kyc_ml.history import (
 from kyc_ml.scoring.extract_profile import RECENT_DAYS
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.storage import RunDirectory, written_whole
-
-
-@contextmanager
-def open_history(folder: Path, mapping: SourceMapping, *, write: bool) -> Iterator[HistoryStore]:
-    """Open a store that was made of sources like this one.
-
-    Raises ConfigError if there is none, or it is of another zone, currency or attributes.
-    """
-    about: dict[str, Any] = {
-        "timezone": mapping.timezone,
-        "base_currency": mapping.base_currency,
-        "attributes": [each.model_dump(mode="json") for each in mapping.attributes],
-    }
-    with HistoryStore.open(folder, write=write, about=about) as store:
-        yield store
 
 
 @contextmanager

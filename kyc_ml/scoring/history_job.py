@@ -23,10 +23,10 @@ from kyc_ml.history import (
     KeptRows,
     append_tables,
     create_history,
+    open_history,
     store_tables,
 )
 from kyc_ml.registry import graded_specs, load_model
-from kyc_ml.scoring.from_history import open_history
 from kyc_ml.storage import sync_folder, written_whole
 
 _REBUILT: Final = ".rebuilt"

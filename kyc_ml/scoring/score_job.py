@@ -23,9 +23,10 @@ from kyc_ml.errors import (
     RegistryError,
     UnreachableError,
 )
+from kyc_ml.history import open_history
 from kyc_ml.registry import NIGHTLY, NIGHTS, reach_store
 from kyc_ml.scoring.exports import DUCKDB
-from kyc_ml.scoring.from_history import NightHistory, open_history
+from kyc_ml.scoring.from_history import NightHistory
 from kyc_ml.scoring.identity import INPUT, changes, identify_run, require_same
 from kyc_ml.scoring.manifest import Manifest, damaged, read_manifest
 from kyc_ml.scoring.recording import keep_record, log_kept, log_refusal, make_record

@@ -12,6 +12,7 @@ from .local import quote_list as quote_list
 from .local import quote_name as quote_name
 from .local import quote_text as quote_text
 from .local import read_batches as read_batches
+from .matrix import StoredMatrix as StoredMatrix
 from .prometheus import Sample as Sample
 from .prometheus import write_metrics as write_metrics
 from .remembering import remember as remember

@@ -176,6 +176,8 @@ def private_folder(scratch: Path | None) -> Iterator[Path]:
 
 def _make_private(scratch: Path | None) -> str:
     try:
+        if scratch is not None:
+            scratch.mkdir(parents=True, exist_ok=True)
         return tempfile.mkdtemp(prefix="kyc_ml_", dir=scratch)
     except OSError as error:
         place = tempfile.gettempdir() if scratch is None else scratch

@@ -19,12 +19,13 @@ from kyc_ml.config import (
     require_kind,
     require_section,
 )
-from kyc_ml.contract import ContractedTables, known_until, require_contracted
+from kyc_ml.contract import ContractedTables, StoredTables, Tables, known_until, require_contracted
 from kyc_ml.decision import Scorecard, TierPolicy
 from kyc_ml.display import ProgressReporter, StageProgress
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import on_source, require_named_features
 from kyc_ml.registry import Bundle, require_currency
+from kyc_ml.storage import private_folder
 from kyc_ml.training.customer_folds import train_customer_folds
 from kyc_ml.training.evidence import Trained
 from kyc_ml.training.facts import state_facts
@@ -34,7 +35,7 @@ from kyc_ml.training.tuning.tune import Tuned, tune_tables, with_budget
 
 
 def train(
-    source: ContractedTables,
+    source: Tables,
     *,
     config: RunConfig,
     policy: TierPolicy,
@@ -45,8 +46,13 @@ def train(
 ) -> Trained:
     """Train, calibrate and evaluate a model with what was known at `as_of`.
 
+    Features of stored tables, and those that would take more than 2 GiB, stay in files of the
+    system's temporary folder, at most 16 bytes each, and only rows that are fitted or evaluated
+    come into memory. All results are equal to the last bit.
+
     Parameters
     ----------
+    source : ContractedTables or StoredTables
     as_of : Timestamp with a zone, ISO text or None
         What was known then is used; text without a zone is UTC, None is the end of the data:
         the midnight (UTC) after the last transaction or event. The bundle states it: rows
@@ -71,6 +77,7 @@ def train(
     """
     require_section(config, RunConfig, name="config")
     require_section(policy, TierPolicy, name="policy")
+    source = source.keys() if isinstance(source, StoredTables) else source
     require_contracted(source)
     config = on_source(config, source.attributes)
     require_named_features(config)
@@ -80,7 +87,7 @@ def train(
     if isinstance(config.splits, CustomerFoldsConfig):
         _require_no_extras(config, card)
         return train_customer_folds(
-            source,
+            source if source.stored is None else source.stored.keys(whole=True),
             config=config,
             splits=config.splits,
             policy=policy,
@@ -88,16 +95,18 @@ def train(
             data=facts,
             tell=tell,
         )
-    return train_out_of_time(
-        source,
-        config=config,
-        splits=config.splits,
-        policy=policy,
-        card=card,
-        as_of=moment,
-        data=facts,
-        tell=tell,
-    )
+    with private_folder(None) as scratch:
+        return train_out_of_time(
+            source,
+            config=config,
+            splits=config.splits,
+            policy=policy,
+            card=card,
+            as_of=moment,
+            data=facts,
+            tell=tell,
+            scratch=scratch,
+        )
 
 
 def tune(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -12,11 +14,19 @@ import pyarrow as pa
 
 from kyc_ml.config import RunConfig
 from kyc_ml.contract import ContractedTables
-from kyc_ml.dataset import Boundaries, customers_of
+from kyc_ml.dataset import Boundaries, customers_of, store_rows
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, all_made_of, build_features
+from kyc_ml.features import (
+    DECISION_TIME,
+    FeatureSpec,
+    FeatureTable,
+    all_made_of,
+    build_features,
+    build_features_in_buckets,
+    open_features,
+)
 from kyc_ml.metrics import (
     DRAWS,
     Floats,
@@ -143,11 +153,9 @@ def _profile(
     *,
     latest: bool,
 ) -> Profile:
-    """Learn the distributions that nights are compared with.
-
-    `latest`: whether to take the latest rows alone: rows of every time include those of a history
-    that had just begun, which no later night resembles.
-    """
+    """Learn the distributions that nights are compared with."""
+    # `latest`: whether to take the latest rows alone: rows of every time include those of a history
+    # that had just begun, which no later night resembles
     probability = calibration.calibrator.probability(
         evidence.margin, evidence.features.segment(config.calibration.segment)
     )
@@ -270,6 +278,10 @@ def compute_importance(model: Model, specs: tuple[FeatureSpec, ...]) -> pd.DataF
     return table.sort_values(["share", "feature"], ascending=[False, True], ignore_index=True)
 
 
+_IN_MEMORY: Final = 1 << 28
+"""Features of a table in memory at most, times its rows: 2 GiB."""
+
+
 def build_all(
     source: ContractedTables,
     observations: pa.Table,
@@ -277,18 +289,25 @@ def build_all(
     *,
     config: RunConfig,
     tell: StageProgress,
+    rows: Mask | None = None,
+    scratch: Path | None = None,
 ) -> FeatureTable:
-    """Compute the chosen features of all observations.
+    """Compute the chosen features of all observations, or of the marked ones.
 
+    `scratch`: folder for many features, and for those of stored tables; None keeps all in memory.
     Raises DatasetError if the source has none of them.
     """
-    built = build_features(
-        source,
-        observations,
-        specs=specs,
-        threads=config.model.n_jobs,
-        progress=lambda done, total: tell("building features", done, total),
-    )
+    rows = np.ones(observations.num_rows, np.bool_) if rows is None else rows
+    how: dict[str, Any] = {"specs": specs, "threads": config.model.n_jobs}
+    how["progress"] = partial(tell, "building features")
+    if scratch is None or not (source.stored or rows.sum() * len(specs) > _IN_MEMORY):
+        built = build_features(source, observations.filter(pa.array(rows)), **how)
+    else:
+        path, out = scratch / "observations.parquet", scratch / "features.parquet"
+        store_rows(source, observations, rows, path, unit=config.unit)
+        files = (source.stored or source.store(scratch)).files
+        how |= {"timezone": source.timezone, "out": out, "scratch": scratch}
+        built = open_features(build_features_in_buckets(files, path, **how), out, path)
     if not built.specs:
         why = "; ".join(dict.fromkeys(built.unavailable.values()))
         msg = (

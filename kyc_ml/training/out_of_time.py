@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ def train_out_of_time(
     as_of: pd.Timestamp,
     data: dict[str, Any],
     tell: StageProgress,
+    scratch: Path,
 ) -> Trained:
     """Train on the past, stop and calibrate on later rows, test on the latest."""
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
@@ -97,11 +99,14 @@ def train_out_of_time(
     chosen = choose_features(config.features, unit=config.unit)
     built = build_all(
         source,
-        observations.filter(pa.array(usable)),
+        observations,
         with_card(chosen, card, config=config),
         config=config,
         tell=tell,
+        rows=usable,
+        scratch=scratch,
     )
+    del observations, status  # of all rows, used or not
     part, target = part[usable], target[usable]
     specs, features, selection = select(
         chosen, own_columns(built, chosen), part == TRAIN, target, config=config, tell=tell

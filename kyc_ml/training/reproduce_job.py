@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from kyc_ml.config import SourceMapping
-from kyc_ml.contract import digest_files, find_files, read_tables
+from kyc_ml.contract import digest_files, find_files
 from kyc_ml.decision import RunFiles
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.features import compare_definitions
+from kyc_ml.history import read_tables
 from kyc_ml.registry import (
     FORMAT_VERSION,
     MANIFEST,
@@ -91,7 +92,11 @@ def run_reproduce(
         record = load_record(folder, subject=f"run {run_id}")
         require_same_files(record.mapping, data, files=record.files, subject=f"run {run_id}")
         tables, mapping = read_tables(
-            folder / SOURCE, data, quarantine=quarantine, reporter=reporter
+            folder / SOURCE,
+            data,
+            quarantine=quarantine,
+            reporter=reporter,
+            folder=Path(scratch),
         )
         seconds = {"reading": time.perf_counter() - clock}
         clock = time.perf_counter()

@@ -285,10 +285,8 @@ def _compare(
 
 
 def _jaccard(one: Ints, other: Ints) -> Floats:
-    """Overlap of each row's set, of shape (n, k) without repeats but -1: common over all.
-
-    Two empty sets agree.
-    """
+    """Overlap of each row's set, of shape (n, k) without repeats but -1: common over all."""
+    # two empty sets agree
     same = (one[:, :, None] == other[:, None, :]) & (one >= 0)[:, :, None]
     common = same.sum(axis=(1, 2))
     joint = (one >= 0).sum(axis=1) + (other >= 0).sum(axis=1) - common

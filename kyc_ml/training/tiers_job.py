@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from kyc_ml.config import dump_section, load_section
-from kyc_ml.contract import known_until, read_tables
+from kyc_ml.contract import known_until
 from kyc_ml.decision import Language, TierPolicy, render_proposal, require_fit
 from kyc_ml.display import ProgressReporter, say_count, say_moment
+from kyc_ml.history import read_tables
 from kyc_ml.registry import load_model, require_currency
 from kyc_ml.storage import require_place, write_whole
 from kyc_ml.training.tier_fitting import FitResult, fit_policy, require_unseen

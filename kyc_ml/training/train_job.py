@@ -14,11 +14,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, section_digest
-from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_late_reviews
+from kyc_ml.contract import ContractedTables, known_until, tell_late_reviews
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
 from kyc_ml.display import PageStory, ProgressReporter, render_page
 from kyc_ml.features import declare_features, not_in_time, report_unavailable
+from kyc_ml.history import read_tables
 from kyc_ml.metrics import number_customers
 from kyc_ml.registry import (
     BUNDLE,
@@ -35,7 +36,7 @@ from kyc_ml.registry import (
     without_marks,
     write_record,
 )
-from kyc_ml.storage import require_place, write_whole
+from kyc_ml.storage import private_folder, require_place, write_whole
 from kyc_ml.training.api import train
 from kyc_ml.training.evidence import Trained
 from kyc_ml.training.model_card.card import ModelCard, make_model_card
@@ -108,19 +109,24 @@ def run_train(request: TrainRequest, *, reporter: ProgressReporter) -> TrainingR
         require_new(request.keep)
     reach_store(writes_to=files.run.name)
     start = time.perf_counter()
-    tables, mapping = read_tables(
-        request.source, request.data, quarantine=request.quarantine, reporter=reporter
-    )
-    result = train_tables(
-        tables,
-        mapping,
-        files=files,
-        as_of=request.as_of,
-        keep=request.keep,
-        reporter=reporter,
-        command=request.command,
-        spent={"reading": time.perf_counter() - start},
-    )
+    with private_folder(None) as folder:
+        tables, mapping = read_tables(
+            request.source,
+            request.data,
+            quarantine=request.quarantine,
+            reporter=reporter,
+            folder=folder,
+        )
+        result = train_tables(
+            tables,
+            mapping,
+            files=files,
+            as_of=request.as_of,
+            keep=request.keep,
+            reporter=reporter,
+            command=request.command,
+            spent={"reading": time.perf_counter() - start},
+        )
     card = result.card.render(result.registered.run_id)
     for place, text in ((request.page, result.page_text), (request.card, card)):
         if place is not None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, dump_section, section_digest
-from kyc_ml.contract import ContractedTables, digest_together, known_until, read_tables
+from kyc_ml.contract import ContractedTables, digest_together, known_until
 from kyc_ml.decision import load_run
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError
+from kyc_ml.history import read_tables
 from kyc_ml.registry import ChildRecord, RunRecord, log_job, reach_store
 from kyc_ml.storage import require_place, write_whole
 from kyc_ml.training.tuning.study import TrialRecord

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
-from kyc_ml.contract import ContractedTables, end_of_data, known_until, read_tables
+from kyc_ml.contract import ContractedTables, end_of_data, known_until
 from kyc_ml.dataset import EvaluationRows, observations_of
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import (
@@ -26,6 +26,7 @@ from kyc_ml.features import (
     compare_extracts,
     report_unavailable,
 )
+from kyc_ml.history import read_tables
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.storage import require_place, write_whole
 from kyc_ml.validation.probes import CONFIDENCE, FEWEST, HIGHEST_AUC, ShuffledLabels, probe

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.config import Objective, check_section
-from kyc_ml.contract import ContractedTables, digest_together, known_until, read_tables
+from kyc_ml.contract import ContractedTables, digest_together, known_until
 from kyc_ml.display import (
     ProgressReporter,
     plot_differences,
@@ -26,6 +26,7 @@ from kyc_ml.display import (
     say_number,
 )
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
+from kyc_ml.history import read_tables
 from kyc_ml.registry import (
     Bundle,
     RunRecord,

@@ -251,10 +251,8 @@ def _is_within(inner: _Bounded, outer: _Bounded) -> bool:
 
 
 def _weaker(own: ValidationPolicy, default: ValidationPolicy) -> tuple[str, ...]:
-    """List the settings with which checks see less, or findings stay longer, than by default.
-
-    A default segment or group may not be exchanged for another: it could have one value only.
-    """
+    """List the settings with which checks see less, or findings stay longer, than by default."""
+    # a default segment or group may not be exchanged for another: it could have one value only
     mine, theirs = own.settings, default.settings
     numbers = [(name, getattr(own, name), getattr(default, name)) for name in _LONGER_IS_WEAKER]
     numbers += [

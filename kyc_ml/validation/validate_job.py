@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from kyc_ml.config import section_digest
-from kyc_ml.contract import digest_together, known_until, read_tables
+from kyc_ml.contract import digest_together, known_until
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError
+from kyc_ml.history import read_tables
 from kyc_ml.registry import current_account, is_among, reach_store
 from kyc_ml.storage import require_place, written_whole
 from kyc_ml.validation.catalogue import CHECKS, choose_checks

@@ -34,8 +34,11 @@ CHILD = (
 )
 
 
-def repeat(source: Path, target: Path, *, rows: int):
-    """Write whole customers of about a million rows, repeated to `rows`; give the last instant."""
+def repeat(source: Path, target: Path, *, rows: int, noise: bool = False):
+    """Write whole customers of about a million rows, repeated to `rows`; give the last instant.
+
+    With `noise` each repetition has other amounts, by 5 %, and times, by half an hour.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -60,6 +63,14 @@ def repeat(source: Path, target: Path, *, rows: int):
                 moved = pa.array(values + np.int64(copy * step[name]))
                 at = base.column_names.index(name)
                 shifted = shifted.set_column(at, name, moved.cast(base.schema.field(name).type))
+            if noise:
+                rng = np.random.default_rng(copy)
+                amount = base["TX_AMOUNT"].to_numpy() * rng.lognormal(0.0, 0.05, base.num_rows)
+                moved = rng.integers(-1_800_000_000, 1_800_000_000, base.num_rows)
+                when = base["TX_DATETIME"].cast(pa.int64()).to_numpy() + moved
+                for name, values in {"TX_AMOUNT": amount.round(2), "TX_DATETIME": when}.items():
+                    at, kind = base.column_names.index(name), base.schema.field(name).type
+                    shifted = shifted.set_column(at, name, pa.array(values).cast(kind))
             writer.write_table(shifted)
     return pc.max(base["TX_DATETIME"]).as_py()
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kyc_ml.contract import observable_until, reading
@@ -64,6 +65,39 @@ def test_no_name_leads_out_of_the_place(refuse, name):
     assert kept.startswith("build/quarantine/")
     assert kept.count("/") == 3
     assert ".." not in kept
+
+
+ACCOUNTS = MAPPING.replace("customers: {{from: t", "accounts: {{from: t").replace(
+    "customer_id: id", "account_id: id, customer_id: c, event_time: w, status: \"'open'\""
+)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_large_files_give_the_same_rows_and_the_same_refusals(tmp_path, monkeypatch, share):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "t.csv").write_text("id,c,w\nb,x,2024-01-02\na,x,2024-01-01\na,y,2024\n")
+    source = tmp_path / "source.yaml"
+    source.write_text(f"{ACCOUNTS.format(name='bank')}max_quarantined_share: {share}\n")
+    found = {}
+    for limit in (-1, reading._LARGE):
+        monkeypatch.setattr(reading, "_LARGE", limit)
+        aside = tmp_path / f"{limit}.parquet"
+        (tmp_path / str(limit)).mkdir()
+        try:
+            tables, _ = reading.read_tables(
+                source, tmp_path / "data", quarantine=aside,
+                reporter=ProgressReporter(), folder=tmp_path / str(limit),
+            )  # fmt: skip
+        except ContractError as error:
+            tables = error
+        else:
+            assert (tables.stored is not None) == (limit < 0)
+            tables = tables if tables.stored is None else tables.stored.keys(whole=True)
+            tables = tables.tables["accounts"].to_pylist()
+        found[limit] = (str(tables), pq.read_table(aside).to_pylist())
+    one, other = found.values()
+    assert one == other
+    assert len(one[1]) == 1
 
 
 def day(text):

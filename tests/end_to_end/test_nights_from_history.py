@@ -21,7 +21,7 @@ from kyc_ml.scoring import read_manifest
 pytestmark = pytest.mark.usefixtures("in_store")
 
 DAYS = pd.date_range("2024-04-02", "2024-04-05", tz="UTC")
-KILLS = 6
+KILLS = 4
 
 # kills the scoring of a night at random instants, and starts it again until it ends
 FORGE = """
@@ -42,8 +42,7 @@ def start(name):
     if child == 0:
         code = 1
         try:
-            run_score(ScoringRequest(**eval(sys.argv[3]), out=home / name / "scores",
-                                     history=home / name / "store"), reporter=ProgressReporter())
+            score(name)
             code = 0
         finally:
             os._exit(code)
@@ -52,8 +51,12 @@ def start(name):
 def begin(name):
     shutil.copytree(home / "store", home / name / "store")
 
+def score(name):
+    run_score(ScoringRequest(**eval(sys.argv[3]), out=home / name / "scores",
+                             history=home / name / "store"), reporter=ProgressReporter())
+
 begin("warm")
-os.waitpid(start("warm"), 0)
+score("warm")
 begin("timed")
 began = time.monotonic()
 os.waitpid(start("timed"), 0)
@@ -210,6 +213,21 @@ def test_a_store_of_another_source_or_of_other_features_is_refused(night, nights
         asked(night, nights, 1, data=nights.arrived(1), out=tmp_path / "c", history=nights.store)
 
 
+def test_commands_read_from_a_store_what_they_read_from_files(night, nights, place, tmp_path):
+    given = ("features", "build", "--config", night.home / "configs" / "fraud.yaml")
+    given += ("--source", nights.source)
+    for name, read in {
+        "files": ("--data", nights.arrived(0), "--quarantine", tmp_path / "refused.parquet"),
+        "store": ("--history", nights.store),
+    }.items():
+        done = place.run(*given, *read, "--out", tmp_path / f"{name}.parquet")
+        assert done.code == 0, done.err
+    assert (tmp_path / "files.parquet").read_bytes() == (tmp_path / "store.parquet").read_bytes()
+    both = ("--data", nights.arrived(0), "--history", nights.store)
+    for read in ((), both):
+        assert place.run(*given, *read, "--out", tmp_path / "none.parquet").code == 2
+
+
 @pytest.mark.slow
 def test_a_night_killed_at_any_instant_goes_on_to_the_same_bytes(
     night, nights, from_files, place, tmp_path
@@ -217,7 +235,8 @@ def test_a_night_killed_at_any_instant_goes_on_to_the_same_bytes(
     shutil.copytree(nights.store, tmp_path / "store")
     request = {
         "model": str(night.model), "source": str(nights.source), "data": str(nights.arrived(1)),
-        "limits": str(night.limits), "as_of": DAYS[1].isoformat(), "part_rows": 60, "contributions": True, "csv": True,
+        "limits": str(night.limits),
+        "as_of": DAYS[1].isoformat(), "part_rows": 60, "contributions": True, "csv": True,
     }  # fmt: skip
     subprocess.run(  # noqa: S603  our own interpreter
         [sys.executable, "-W", "ignore", "-c", FORGE, str(tmp_path), str(KILLS), repr(request)],

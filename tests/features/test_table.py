@@ -28,6 +28,9 @@ def test_the_file_has_only_encodings_that_every_reader_knows(small, tmp_path):
 
 
 def test_few_rows_become_what_they_are_among_many(small):
+    # a category that the model does not have stays in the table, and is no column
+    kept = [each for each in small.features.names if each != next(iter(small.vocabularies))]
+    assert small.features.reorder(kept).encode(small.vocabularies)[0].shape[1] == len(kept)
     known = {name: words[1:] for name, words in small.vocabularies.items()}
     rows = np.arange(5 * FEW_ROWS).reshape(5, FEW_ROWS)
     whole, unknown = small.features.take(rows.ravel()).encode(known)

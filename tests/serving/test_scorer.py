@@ -1,12 +1,16 @@
 """A scorer on a real store: what is served is what a batch run of all rows gives, to the bit."""
 
+import os
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from kyc_ml import Scorer
 from kyc_ml.config import FeatureConfig
-from kyc_ml.errors import ConfigError, ContractError
+from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.features import build_features, choose_features
+from kyc_ml.history import HistoryStore, append_tables
 from kyc_ml.registry import graded_specs, score_features
 from kyc_ml.serving.scorer import require_real_time
 
@@ -39,6 +43,15 @@ def test_what_is_served_is_what_a_batch_gives(history, model, bundle, drawn, res
             assert reason["contribution"] == expected[f"reason_{place}_contribution"]
 
 
+def test_one_process_serves_a_store(history, model):
+    with (
+        Scorer.open(history=history, model=model),
+        pytest.raises(OutputError, match=str(os.getpid())),
+    ):
+        Scorer.open(history=history, model=model)
+    Scorer.open(history=history, model=model).close()
+
+
 def test_a_refused_transaction_names_its_rules(history, model):
     with Scorer.open(history=history, model=model) as scorer:
         with pytest.raises(ContractError, match="amount: empty"):
@@ -52,3 +65,17 @@ def test_a_model_that_no_request_can_wait_for_is_refused():
         require_real_time("fraud", specs, model="m")
     with pytest.raises(ConfigError, match="risk"):
         require_real_time("risk", (), model="m")
+
+
+def test_a_file_that_brings_what_was_served_changes_nothing(history, model, drawn):
+    draw, contracted = drawn
+    rows = draw(np.random.default_rng(1), 9, start=12)
+    with Scorer.open(history=history, model=model) as scorer:
+        known = {each["observation_id"]: each["known_at"] for each in map(scorer.score, rows)}
+    with HistoryStore.open(history, write=True) as store:
+        done = append_tables(store, contracted(rows), note={})
+        ids = pa.array(sorted(known))
+        found = store.find("transactions", ids).to_pylist()
+        assert store.pending() == []
+    assert (done.appended["transactions"], done.refused["transactions"]) == (0, 0)
+    assert {each["transaction_id"]: each["known_at"].isoformat() for each in found} == known

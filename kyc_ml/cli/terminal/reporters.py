@@ -61,10 +61,8 @@ def _console(*, stderr: bool = False, width: int | None = None) -> Console:
 
 
 def _translated(sheet: Sheet) -> Sheet:
-    """Return a sheet in the language of the terminal: title, headings, and facts of a summary.
-
-    Cells under headings stay as they are: they hold data and names that users look up.
-    """
+    """Return a sheet in the language of the terminal: title, headings, and facts of a summary."""
+    # cells under headings stay as they are: they hold data and names that users look up
     return replace(
         sheet,
         title=translate(sheet.title),
@@ -116,11 +114,9 @@ class Terminal(ProgressReporter):
         self._tasks: dict[str, TaskID] = {}
 
     def _results(self) -> Console:
-        """Choose where results go.
-
-        Where both streams are terminals it is the console of the progress: it alone knows how
-        many lines to leave untouched when it draws the bar again.
-        """
+        """Choose where results go."""
+        # where both streams are terminals it is the console of the progress: it alone knows how
+        # many lines to leave untouched when it draws the bar again
         if not sys.stdout.isatty():
             return _console(width=_WIDTH_WITHOUT_TERMINAL)
         return self._err if self._err.is_terminal else _console()

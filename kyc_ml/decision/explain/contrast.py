@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.decision.explain.reference import RARE, PeerReference, Usual
-from kyc_ml.features import FEW_ROWS, FeatureSpec, FeatureTable, grows_with_data
+from kyc_ml.features import FeatureSpec, FeatureTable, grows_with_data
 from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.storage import kernel, remember
 
@@ -70,10 +70,8 @@ def find_reasons(
     """
     cells = reference.group_of(features) if cells is None else cells
     codes, group, usual, own = _tabulate(reference, features.specs)
-    differences = np.zeros((len(features), len(codes)))
-    members = np.full(differences.shape, -1, np.int64)
     unusual = find_unusual(features, reference, cells)
-    _contrast(contributions, cells, unusual.T, group, usual, own, differences, members)
+    differences, members = _contrast(contributions, cells, unusual.T, group, usual, own)
     return FoundReasons(
         codes=codes,
         **_rank(differences, members, k=k),
@@ -88,8 +86,7 @@ def _tabulate(
 ) -> tuple[tuple[str, ...], Ints, Floats, Floats]:
     """Return the codes, the place of each feature's code, and what is usual by cell."""
     codes = tuple(dict.fromkeys(spec.reason_code for spec in specs))
-    place = {code: column for column, code in enumerate(codes)}
-    group = np.array([place[spec.reason_code] for spec in specs], np.int64)
+    group = np.array([codes.index(spec.reason_code) for spec in specs], np.int64)
     usual = np.array([[each.by_reason[code] for code in codes] for each in reference.usuals])
     own = np.array([[each.contributions[spec.name] for spec in specs] for each in reference.usuals])
     return codes, group, usual, own
@@ -97,16 +94,11 @@ def _tabulate(
 
 @kernel()
 def _contrast(  # noqa: PLR0917  numba calls are positional
-    contributions: Floats,
-    cells: Ints,
-    unusual: Mask,
-    group: Ints,
-    usual: Floats,
-    own: Floats,
-    differences: Floats,
-    members: Ints,
-) -> None:
-    """Write each row's differences by code, and the unusual feature that differs most along."""
+    contributions: Floats, cells: Ints, unusual: Mask, group: Ints, usual: Floats, own: Floats
+) -> tuple[Floats, Ints]:
+    """Return each row's differences by code, and the unusual feature that differs most along."""
+    differences = np.zeros((cells.size, usual.shape[1]))
+    members = np.full(differences.shape, -1, np.int64)
     for row in range(cells.size):
         cell, most = cells[row], np.zeros(usual.shape[1])
         for column in range(group.size):
@@ -118,6 +110,7 @@ def _contrast(  # noqa: PLR0917  numba calls are positional
             along *= np.sign(differences[row, code])
             if unusual[column, row] and along > most[code]:
                 most[code], members[row, code] = along, column
+    return differences, members
 
 
 def _rank(differences: Floats, found: Ints, *, k: int) -> dict[str, Ints]:
@@ -152,8 +145,13 @@ def find_unusual(
     _mark_unusual(
         features.numbers.T, cells, *_tabulate_ends(reference, features.specs, rare), found
     )
-    for name in features.categories:
-        found[features.place(name)] = _rare_categories(features, name, reference, cells)
+    for column, spec in enumerate(features.specs):
+        if spec.kind != "category":
+            continue
+        words = features.categories[spec.name].to_pylist()
+        values, usuals = list(zip(cells.tolist(), words, strict=True)), reference.usuals
+        rares = {each: _is_rare(usuals[each[0]], spec.name, each[1]) for each in set(values)}
+        found[column] = [rares[each] for each in values]
     return found.T
 
 
@@ -183,20 +181,6 @@ def _mark_unusual(  # noqa: PLR0917  numba calls are positional
             found[column, row] = lacked[cell, column] if np.isnan(value) else outside
 
 
-def _rare_categories(
-    features: FeatureTable, name: str, reference: PeerReference, cells: Ints
-) -> Mask:
-    values, usuals = features.categories[name], reference.usuals
-    if len(values) <= FEW_ROWS:
-        listed = zip(cells.tolist(), values.to_pylist(), strict=True)
-        return np.array([_is_rare(usuals[cell], name, word) for cell, word in listed], np.bool_)
-    coded = values.dictionary_encode()
-    words = [*coded.dictionary.to_pylist(), None]
-    which = coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
-    rare = np.array([[_is_rare(usual, name, word) for word in words] for usual in usuals])
-    return np.asarray(rare[cells, which], np.bool_)
-
-
 def _is_rare(usual: Usual, name: str, word: str | None) -> bool:
     if word is None:
         return usual.missing[name] < RARE
@@ -211,8 +195,7 @@ def sum_by_reason(
     Returns `sums`: float64 array of shape (n, len(codes)).
     """
     codes = tuple(dict.fromkeys(spec.reason_code for spec in specs))
-    place = {code: column for column, code in enumerate(codes)}
     sums = np.zeros((contributions.shape[0], len(codes)))
     for column, spec in enumerate(specs):
-        sums[:, place[spec.reason_code]] += contributions[:, column]
+        sums[:, codes.index(spec.reason_code)] += contributions[:, column]
     return codes, sums

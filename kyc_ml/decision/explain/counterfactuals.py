@@ -167,10 +167,8 @@ def _steps(spec: FeatureSpec, now: float, points: Floats, *, rising: Direction) 
 
 
 def _pairs(ways: Mapping[int, list[TriedValue]]) -> tuple[list[_Tried], bool]:
-    """List pairs of steps of two features, and whether some were left out.
-
-    Pairs of features with few combinations come first, so that most features are tried.
-    """
+    """List pairs of steps of two features, and whether some were left out."""
+    # pairs of features with few combinations come first, so that most features are tried
     sizes = {pair: len(ways[pair[0]]) * len(ways[pair[1]]) for pair in combinations(ways, 2)}
     fitting, left = [], _MOST_TRIED
     for pair in sorted(sizes, key=lambda each: (sizes[each], each)):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -71,7 +72,7 @@ def learn_reference(
         for value in sorted(large):
             same = pc.fill_null(pc.equal(own, value), fill_value=False)
             cells[tuple(value.split(JOINT))] = whole[same.to_numpy(zero_copy_only=False)]
-    learned = {cell: _learn(features, here) for cell, here in cells.items()}
+    learned = _learn(features, cells)
     reference = PeerReference.of(learned.pop(()), peers=usable, groups=learned)
     if contributions is None:
         return reference
@@ -133,38 +134,45 @@ def require_peers(features: FeatureTable, peers: Sequence[str] | str | None) -> 
         raise ConfigError(msg)
 
 
-def _learn(features: FeatureTable, rows: Ints) -> Usual:
-    medians: dict[str, float] = {}
-    modes: dict[str, str | None] = {}
-    quantiles: dict[str, Floats] = {}
-    missing: dict[str, float] = {}
-    common: dict[str, tuple[str, ...]] = {}
-    n, places = rows.size, pa.array(rows)
+def _learn(features: FeatureTable, cells: Mapping[Cell, Ints]) -> dict[Cell, Usual]:
+    """Learn the usual values of each cell; a table in files is read column after column."""
+    found: dict[Cell, dict[str, dict[str, Any]]] = {cell: defaultdict(dict) for cell in cells}
+    places = {cell: pa.array(rows) for cell, rows in cells.items()}
     for column, spec in enumerate(features.specs):
         if spec.kind == "category":
-            counts = _count(features.categories[spec.name].take(places))
-            # of equally common categories the first by name, whatever the order of rows
-            modes[spec.name] = min(counts, key=lambda name: (-counts[name], name), default=None)
-            common[spec.name] = tuple(sorted(v for v, rows in counts.items() if rows >= RARE * n))
-            missing[spec.name] = 1.0 - sum(counts.values()) / max(n, 1)
-            continue
-        values = features.numbers[rows, column]
-        known = np.sort(values[np.isfinite(values)])
-        missing[spec.name] = float(np.isnan(values).mean()) if n else 1.0
-        if not known.size:
-            medians[spec.name] = np.nan
-            continue
-        medians[spec.name] = float(known[[(known.size - 1) // 2, known.size // 2]].mean())
+            texts = features.categories[spec.name]
+            own = {cell: _of_category(texts.take(place)) for cell, place in places.items()}
+        else:
+            numbers = features.numbers[:, column]
+            own = {cell: _of_number(numbers[rows]) for cell, rows in cells.items()}
+        for cell, usual in own.items():
+            for name, value in usual.items():
+                found[cell][name][spec.name] = value
+    empty: dict[str, dict[str, Any]] = {"medians": {}, "modes": {}}
+    return {cell: Usual(rows=cells[cell].size, **{**empty, **of}) for cell, of in found.items()}
+
+
+def _of_category(values: pa.Array) -> dict[str, Any]:
+    counts, n = _count(values), len(values)
+    return {
+        # of equally common categories the first by name, whatever the order of rows
+        "modes": min(counts, key=lambda name: (-counts[name], name), default=None),
+        "common": tuple(sorted(v for v, rows in counts.items() if rows >= RARE * n)),
+        "missing": 1.0 - sum(counts.values()) / max(n, 1),
+    }
+
+
+def _of_number(values: Floats) -> dict[str, Any]:
+    known = np.sort(values[np.isfinite(values)])
+    missing = float(np.isnan(values).mean()) if values.size else 1.0
+    if not known.size:
+        return {"missing": missing, "medians": np.nan}
+    return {
+        "missing": missing,
+        "medians": float(known[[(known.size - 1) // 2, known.size // 2]].mean()),
         # adding 0 turns -0 into 0, so that equal values are written alike
-        quantiles[spec.name] = known[_places(known.size)] + 0.0
-    return Usual(
-        medians=medians,
-        modes=modes,
-        quantiles=quantiles,
-        rows=n,
-        missing=missing,
-        common=common,
-    )
+        "quantiles": known[_places(known.size)] + 0.0,
+    }
 
 
 def _places(n: int) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 from typing import Final
 
 import numpy as np
@@ -165,45 +166,59 @@ def _write_all(
     if words:
         value[np.isin(chosen, list(words))] = np.nan
     own: list[Value] = [
-        words[column][row] if column in words else None if number != number else number  # noqa: PLR0124
+        words[column][row] if column in words else None if isnan(number) else number
         for row, column, number in zip(at[0].tolist(), columns, value[at].tolist(), strict=True)
     ]
     signs = np.sign(pushed[at]).tolist()
     keys = list(zip(columns, cells[at[0]].tolist(), own, signs, strict=True))
-    usuals, usual_texts = reference.usuals, _usual_texts(reference, features.specs, currency)
-    said: dict[tuple[int, int, Value, float], tuple[str, str, float, float]] = {}
-    for key in keys:
-        if key in said:
-            continue
-        column, cell, mine, sign = key
-        spec, usual, place, middle = features.specs[column], usuals[cell], np.nan, np.nan
-        if column not in words:
-            place = usual.percentile(spec.name, np.nan if mine is None else float(mine))
-            middle = usual.medians.get(spec.name, np.nan)
-        more = figures_beside(spec, mine, usual, currency=currency)
-        if (column, cell, more) not in usual_texts:
-            group = reference.name_cell(cell, "en"), reference.name_cell(cell, "zh")
-            usual_texts[column, cell, more] = say_usual(
-                spec, usual, group=group if cell else None, currency=currency, more=more
-            )
-        text = say_reason(
+    said = {
+        key: _write(*key, features.specs, reference=reference, currency=currency, effects=effects)
+        for key in set(keys)
+    }
+    rows = zip(*map(said.__getitem__, keys), strict=True)
+    # without any reason there are no columns either
+    for into, values in zip((english, chinese, median, percentile), rows, strict=False):
+        into[at] = np.array(values, into.dtype)
+    numbers = {"value": value, "peer_median": median, "percentile": percentile}
+    return {"text": english, "text_zh": chinese}, numbers
+
+
+def _write(
+    column: int,
+    cell: int,
+    own: Value,
+    sign: float,
+    specs: tuple[FeatureSpec, ...],
+    *,
+    reference: PeerReference,
+    currency: str,
+    effects: Effects,
+) -> tuple[str, str, float, float]:
+    """Write one reason in both languages; also return the median and the place among the peers."""
+    spec, usual, place, middle = specs[column], reference.usuals[cell], np.nan, np.nan
+    if spec.kind != "category":
+        place = usual.percentile(spec.name, np.nan if own is None else float(own))
+        middle = usual.medians.get(spec.name, np.nan)
+    more = figures_beside(spec, own, usual, currency=currency)
+    texts = _usual_texts(reference, specs, currency)
+    if (column, cell, more) not in texts:
+        group = reference.name_cell(cell, "en"), reference.name_cell(cell, "zh")
+        texts[column, cell, more] = say_usual(
+            spec, usual, group=group if cell else None, currency=currency, more=more
+        )
+    return (
+        *say_reason(
             spec,
-            mine,
-            usual=usual_texts[column, cell, more],
+            own,
+            usual=texts[column, cell, more],
             percentile=place,
             currency=currency,
             effect=effects[sign],
             more=more,
-        )
-        said[key] = *text, middle, place
-    for into, values in zip(
-        (english, chinese, median, percentile),
-        zip(*map(said.__getitem__, keys), strict=True),
-        strict=False,
-    ):  # without a reason there are no values
-        into[at] = np.array(values, into.dtype)
-    numbers = {"value": value, "peer_median": median, "percentile": percentile}
-    return {"text": english, "text_zh": chinese}, numbers
+        ),
+        middle,
+        place,
+    )
 
 
 @remember

@@ -203,10 +203,7 @@ class PeerReference(Usual):
         return write_text("peers", "small", language, group=own, rows=FEWEST_PEERS)
 
     def name_groups(self, features: FeatureTable, cells: Ints) -> list[str]:
-        """Name each row's peers as score files do: the cell, or 'all' and the reason.
-
-        `cells`: int64 array of shape (n,), as `group_of` returns it.
-        """
+        """Name each row's peers, as `group_of` finds them: the cell, or 'all' and the reason."""
         if not self.peers:
             return [WHOLE_BANK] * len(features)
         first = self.peers[0]

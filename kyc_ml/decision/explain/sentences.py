@@ -126,10 +126,8 @@ def say_usual(
 def _join(
     spec: FeatureSpec, values: tuple[Value, ...], currency: str, language: Language, more: int
 ) -> str:
-    """Join different values; only the last has the unit.
-
-    Hours keep theirs, because long times are written in days: "5 hours to 4 days".
-    """
+    """Join different values; only the last has the unit."""
+    # hours keep theirs, because long times are written in days: "5 hours to 4 days"
     written = [
         say_value(spec, each, currency=currency, language=language, more=more) for each in values
     ]

@@ -124,7 +124,7 @@ def _describe(code: str, rows: Rows, seen: Seen, ids: list[str], amounts: Amount
         "parties_in": np.unique(rows.party[into & (rows.party >= 0)]).size,
         "parties_out": np.unique(rows.party[out & (rows.party >= 0)]).size,
         "sent_on": paid_out / paid_in if paid_in > 0.0 else np.nan,
-        **_MORE.get(code, _no_more)(rows, seen),
+        **(_MORE[code](rows, seen) if code in _MORE else {}),
     }
     return Pattern(
         code=code,
@@ -216,11 +216,9 @@ def _search_dormant(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
 
 
 def _search_new_device(seen: Seen, rule: PatternRule, cash_report: float) -> Mask:
-    """Mark the payments to new payees soon after the first one of a device.
-
-    Of several devices the one that began last counts. Its code says nothing about that: it
-    depends on the rows of others.
-    """
+    """Mark the payments to new payees soon after the first one of a device."""
+    # of several devices the one that began last counts. Its code says nothing about that: it
+    # depends on the rows of others
     rows = seen.rows
     none = np.zeros(rows.time.size, np.bool_)
     if _is_busy(seen):
@@ -241,10 +239,6 @@ def _search_new_device(seen: Seen, rule: PatternRule, cash_report: float) -> Mas
         if rows.amount[here].sum() >= rule["least_multiple"] * usual > 0.0 and here.any():
             return np.asarray(here, np.bool_)
     return none
-
-
-def _no_more(rows: Rows, seen: Seen) -> dict[str, float]:
-    return {}
 
 
 def _count_gap(rows: Rows, seen: Seen) -> dict[str, float]:

@@ -177,12 +177,6 @@ def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
         raise ConfigError(msg)
 
 
-def count_not_yet_valid(policy: TierPolicy, days: Times) -> int:
-    """Count the decisions before the policy was valid; NaT is none of them."""
-    first = policy.valid_from
-    return 0 if first is None else int((days < np.datetime64(first, "D")).sum())
-
-
 def mark_in_force(policy: TierPolicy, days: Times) -> pa.Array:
     """Mark the decisions on whose local day the policy was valid, shape (n,).
 

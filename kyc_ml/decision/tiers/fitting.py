@@ -187,11 +187,9 @@ def _allowed_ends(ladder: Ladder, start: int, latest: int, tier: str, method: Ba
 
 
 def _latest_starts(ladder: Ladder, tiers: tuple[str, ...], method: BadRateFit) -> list[int]:
-    """Return the latest step at which each tier may begin so that it and those above fit.
-
-    Found by bisection: where a tier fits, it nearly always fits from an earlier step too,
-    because the rows before it are less often bad.
-    """
+    """Return the latest step at which each tier may begin so that it and those above fit."""
+    # found by bisection: where a tier fits, it nearly always fits from an earlier step too, because
+    # the rows before it are less often bad
     latest = [ladder.values.size]
     for tier in reversed(tiers[:-1]):
         starts = np.concatenate([[0], ladder.steps[ladder.steps < latest[0]]])

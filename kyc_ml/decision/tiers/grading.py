@@ -15,7 +15,6 @@ from kyc_ml.decision.tiers.calendar import (
     WorkingDays,
     count_announced,
     count_beyond,
-    count_not_yet_valid,
     due_days,
     local_days,
     mark_in_force,
@@ -174,15 +173,12 @@ def grade(
     rating, unrated = _rate_by_card(facts, policy)
 
     def tier_of(values: Floats) -> Ints:
-        return combine(assign_tiers(values, policy=policy, segment=segment))
-
-    def combine(model: Ints) -> Ints:
+        model = assign_tiers(values, policy=policy, segment=segment)
         if rating is None or policy.expert is None:
             return model
         return policy.expert.combine(policy.tier_names)[rating.grade, model]
 
-    model = assign_tiers(proba, policy=policy, segment=segment)
-    of_score = before = combine(model)
+    of_score = before = tier_of(proba)
     last = None
     if policy.hysteresis is not None and history is not None:
         reviews = policy.hysteresis.reviews or 1
@@ -197,13 +193,17 @@ def grade(
     due = due_days(days, tier, policy=policy, calendar=calendar)
     _refuse({**unchecked, **unruled}, policy)
     unchecked |= {**unrated, **unruled}
+    model = assign_tiers(proba, policy=policy, segment=segment)
     counts |= {
         RAISED_BY_RATING: int((of_score > model).sum()),
         "moved down by the expert rating": int((of_score < model).sum()),
         "held up by their history": int((before != of_score).sum()),
         "moved up by overrides or floors": int((tier > before).sum()),
         "moved down by overrides": int((tier < before).sum()),
-        "decided before the policy was valid": count_not_yet_valid(policy, days),
+        # without a first day it is NaT, and nothing lies before that
+        "decided before the policy was valid": int(
+            (days < np.datetime64(policy.valid_from, "D")).sum()
+        ),
         _BEYOND: count_beyond(due, policy.calendar),
         f"{_BEYOND}, which have ended or end soon: list the next year": count_announced(
             days, due, policy.calendar

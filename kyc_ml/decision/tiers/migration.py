@@ -176,11 +176,9 @@ def _latest(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _why(moved: pd.DataFrame) -> pd.Series:
-    """Name the cause of each move: the first difference between the two dates.
-
-    A new policy comes before a new score, and an override counts only where it changed one of
-    the two tiers.
-    """
+    """Name the cause of each move: the first difference between the two dates."""
+    # a new policy comes before a new score, and an override counts only where it changed one of the
+    # two tiers
 
     def differs(name: str) -> pd.Series:
         one, other = moved[f"{name}_before"], moved[f"{name}_after"]

@@ -178,10 +178,8 @@ def _in_form(book: OverrideBook, form: IdentifierForm, *, subject: str) -> Overr
 
 
 def _filled(row: dict[str | None, str | list[str] | None]) -> dict[str, str | list[str]]:
-    """Leave out empty cells and surrounding blanks, as spreadsheets write them.
-
-    A cell beyond the header has no column: its invented key is refused as unknown.
-    """
+    """Leave out empty cells and surrounding blanks, as spreadsheets write them."""
+    # a cell beyond the header has no column: its invented key is refused as unknown
     return {
         ("beyond the header" if name is None else name.strip()): cell
         for name, raw in row.items()

@@ -148,11 +148,9 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
 def _keep_unreached(
     cuts: dict[str, tuple[float, ...]], parts: dict[str, _Part], policy: TierPolicy
 ) -> dict[str, list[str]]:
-    """Keep the cut-off in force of a tier whose fitted one is above every row; name such tiers.
-
-    The rows of the tier below may all be within its target: then nothing is known of the tier
-    above it, and a cut-off of 1 would abolish it.
-    """
+    """Keep the cut-off in force of a tier whose fitted one is above every row; name such tiers."""
+    # the rows of the tier below may all be within its target: then nothing is known of the tier
+    # above it, and a cut-off of 1 would abolish it
     kept: dict[str, list[str]] = {name: [] for name in parts}
     for name, part in parts.items():
         own, in_force = list(cuts[name]), policy.cut_offs(name)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -31,7 +31,7 @@ from kyc_ml.display import Progress
 from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.buckets.anchors import Pass, Plan
-from kyc_ml.features.buckets.exchange import bucket_of, scan, scratch_folder
+from kyc_ml.features.buckets.exchange import bucket_of, scan
 from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only_new_objects
 from kyc_ml.features.buckets.populations import Populations, peer_rounds, plan_everything
 from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
@@ -42,7 +42,7 @@ from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options
 from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Ints
-from kyc_ml.storage import require_place, written_whole
+from kyc_ml.storage import private_folder, require_place, written_whole
 
 BUCKET_ROWS: Final = 500_000
 """Rows of the longest table that a bucket holds by default."""
@@ -71,6 +71,8 @@ class BucketedFeatures:
     """Mapping of name to reason; chosen features whose table or column the source does not have."""
     notes: tuple[str, ...]
     """Warnings about how the features were computed."""
+    order: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    """int64 array of shape (rows,); place in the observations of each row that was written here."""
 
 
 def build_features_in_buckets(
@@ -126,16 +128,17 @@ def build_features_in_buckets(
     columns = {name: pq.read_schema(path).names for name, path in stored.items()}
     fields = pq.read_schema(observations).names
     available, unavailable = split_available(specs, with_made(columns), fields)
-    with scratch_folder(scratch) as folder, only_new_objects():
+    with private_folder(scratch) as folder, only_new_objects():
         work = _Work(stored, observations, available, folder=folder, buckets=buckets)
-        rows, notes = work.run(
+        order, notes = work.run(
             out, timezone=timezone, group_rows=group_rows, threads=threads, progress=progress
         )
     return BucketedFeatures(
-        rows=rows,
+        rows=order.size,
         specs=in_table_order(available),
         unavailable=chosen_unavailable(specs, unavailable),
         notes=tuple(notes),
+        order=order,
     )
 
 
@@ -245,8 +248,8 @@ class _Work:
         group_rows: int,
         threads: int,
         progress: Progress | None,
-    ) -> tuple[int, list[str]]:
-        """Run the passes and write the features; return the number of rows, and notes."""
+    ) -> tuple[Ints, list[str]]:
+        """Run the passes and write the features; return the order of the rows, and notes."""
         n_buckets = self._n_buckets
         parts = BucketParts(
             self._plan,
@@ -261,30 +264,31 @@ class _Work:
         # without comparisons of peers only the observations observe
         if len(self._stored.observing) > 1:
             self._populations.list_members(parts, n_buckets)
-        rows = 0
+        order = np.empty(0, np.int64)
         for number, each in enumerate(self._plan.passes):
             if not self._plan.ends(each):
                 parts.run(number)
             elif each.site.place != OBSERVED:
                 self._populations.measure(parts, each, n_buckets)
             else:
-                rows = self._write(parts, each, out, group_rows=group_rows)
-        return rows, self._notes
+                order = self._write(parts, each, out, group_rows=group_rows)
+        return order, self._notes
 
-    def _write(self, parts: BucketParts, last: Pass, out: Path, *, group_rows: int) -> int:
+    def _write(self, parts: BucketParts, last: Pass, out: Path, *, group_rows: int) -> Ints:
         """Finish the observations of each bucket and append them to the file."""
         parts.prepare(last)
         with written_whole(out) as handle, ExitStack() as files:
             writer = _Writer(handle, files, group_rows=group_rows)
-            for bucket in range(self._n_buckets):
-                writer.append(self._finish(parts, last, bucket))
-                free_memory()
-            return writer.rows
+            order = [self._finish(parts, last, b, writer) for b in range(self._n_buckets)]
+        return np.concatenate(order)
 
-    def _finish(self, parts: BucketParts, last: Pass, bucket: int) -> FeatureTable:
-        observed, computed = parts.finish(last, self._specs, bucket)
+    def _finish(self, parts: BucketParts, last: Pass, bucket: int, writer: _Writer) -> Ints:
+        rows, observed, computed = parts.finish(last, self._specs, bucket)
         self._populations.combine(self._specs, observed, computed)
-        return as_table(observed.table, computed, self._specs, unavailable={}, notes=())
+        writer.append(as_table(observed.table, computed, self._specs, unavailable={}, notes=()))
+        del observed, computed
+        free_memory()
+        return rows
 
 
 class _Writer:
@@ -295,7 +299,6 @@ class _Writer:
         self._group_rows = group_rows
         self._files = files
         self._writer: pq.ParquetWriter | None = None
-        self.rows = 0
 
     def append(self, features: FeatureTable) -> None:
         """Write a bucket's features; the first one, even without rows, defines the columns."""
@@ -308,7 +311,6 @@ class _Writer:
                 self._writer = self._files.enter_context(made)
             if rows.num_rows:
                 self._writer.write_table(rows)
-        self.rows += len(features)
 
 
 def _some_rows(features: FeatureTable, rows: slice) -> FeatureTable:

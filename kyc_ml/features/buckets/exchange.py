@@ -6,10 +6,8 @@ its place in the file it came from, so that columns computed elsewhere find thei
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,23 +28,6 @@ _BATCH_ROWS: Final = 1 << 18
 _OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _FNV_OFFSET: Final = np.uint64(14695981039346656037)
 _FNV_PRIME: Final = np.uint64(1099511628211)
-
-
-@contextmanager
-def scratch_folder(scratch: Path) -> Iterator[Path]:
-    """Make a folder that only the user can read, and remove it even after an error.
-
-    Raises OutputError if it cannot be made.
-    """
-    try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="kyc_ml_", dir=scratch))
-    except OSError as error:
-        raise _refused(scratch, error) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def bucket_of(values: pa.Array, n_buckets: int) -> Codes:

@@ -134,8 +134,8 @@ class BucketParts:
 
     def finish(
         self, last: Pass, specs: Sequence[FeatureSpec], bucket: int
-    ) -> tuple[TimedRows, Computed]:
-        """Return a bucket's observations and all their features that read rows."""
+    ) -> tuple[Ints, TimedRows, Computed]:
+        """Return a bucket's observations, numbers first, and all features that read rows."""
         place = last.site.place
         rows, observed = self.load(place, CUSTOMER_ID, bucket, last.observed)
         computed = Computed(specs, len(observed))
@@ -149,7 +149,7 @@ class BucketParts:
             elif spec.name in handed:
                 computed.column(spec.name)[:] = handed[spec.name].to_numpy(zero_copy_only=False)
         self._tick()
-        return observed, computed
+        return rows, observed, computed
 
     def load(
         self, place: Place, column: str | None, bucket: int, wanted: frozenset[str]

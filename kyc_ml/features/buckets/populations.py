@@ -124,7 +124,7 @@ class Populations:
         self._compare_groups(asked, folder, schema)
 
     def _measured(self, parts: BucketParts, last: Pass, asked: PeerRound, bucket: int) -> pa.Table:
-        observed, computed = parts.finish(last, asked.measured, bucket)
+        _, observed, computed = parts.finish(last, asked.measured, bucket)
         self.combine(asked.measured, observed, computed)
         numbers, texts = computed.named(asked.names)
         return pa.table({MEASURED_AT: month_starts(observed.event_time), **numbers, **texts})

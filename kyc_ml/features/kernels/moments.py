@@ -9,7 +9,7 @@ out : float64 array of shape (n, p), column-major, written
 columns : int64 array
     Where in `out` each of the kernel's statistics goes; negative if not wanted.
 kept, room
-    What a sweep of one key goes on with; see `timeline.begin_room`.
+    State that a sweep of one key continues with; see `timeline.begin_room`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What one observation sees of one key: every window and statistic in one compiled call.
 
-The statistics are those of the other kernels. They begin anew for a key of few rows, and go on
-where the last observation stopped for a key of many; see `timeline.begin_room`.
+The statistics are those of the other kernels. They begin with no state for a key of few rows,
+and continue where the last observation stopped for a key of many; see `timeline.begin_room`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from kyc_ml.storage import kernel
 
 Rows = tuple[Ints, Floats, Ints32, Mask]
 """Times, numbers, codes and conditions of the rows of a key, each of shape (columns, rows)."""
-Program = tuple[int, Ints32, Ints, Ints, Ints, Ints32]
+Program = tuple[int, Ints32, Ints, Ints, Ints, Ints32, int]
 """Condition, columns of the rest of the key, lags, windows (reach, lag, first and last call),
-calls, and which numbers and codes are read."""
+calls, which numbers and codes are read, and 1 where rows leave in any order."""
 Held = tuple[
     Ints, Ints32, Ints32, Ints, Floats, Ints32, Floats, Ints32, Floats, Ints32, Ints, Ints32
 ]  # fmt: skip
@@ -45,14 +45,14 @@ def observe(
 
     `size`: rows of the key, or of those `chosen` where a few are; those of the group have the codes
     `key_codes` in the key's columns.
-    `held`: arrays of the group's rows, and of what kernels go on with where `goes_on`.
+    `held`: arrays of the group's rows, and the state that kernels continue with where `goes_on`.
     `own`: the observation's values that ranks are asked for.
 
     Returns the row that is the latest, -1 without one; ``-2 - n`` if nothing was written, because
-    all must begin anew with room for n rows.
+    all must begin with no state and room for n rows.
     """
     times, numbers, codes, masks = rows
-    condition, key_columns, lags, windows, calls, reads = program
+    condition, key_columns, lags, windows, calls, reads, any_order = program
     marks, taken, orders, held_times, held_values, held_codes = held[:6]
     kept, room, sums, recoded, different, entries = held[6:]
     if not goes_on:
@@ -82,7 +82,7 @@ def observe(
         for each in range(codes.shape[0]):
             if reads[numbers.shape[0] + each]:
                 code = codes[each, row]
-                # numbered anew, from 1: a group has few of the key's values
+                # numbered again, from 1: a group has few of the key's values
                 if code >= 0 and recoded[each, code] == 0:
                     different[each] += 1
                     recoded[each, code] = different[each]
@@ -97,7 +97,7 @@ def observe(
                 return -2 - last
         timeline.put_in_order(orders[lag], enters, first, last)
     marks[0], marks[1], marks[2] = size, last, now
-    # rows to come are far in the future: the width of a key that goes on does not change
+    # rows to come are far in the future: the width of a key that has state does not change
     width = cap if goes_on else last
     observed_at, starts, place = np.array([now]), np.array([0, 1]), np.zeros(1, np.int32)
     row_starts, lengths, latest = np.array([0, width]), np.empty(1, np.int64), -1
@@ -109,28 +109,18 @@ def observe(
     for number in range(windows.shape[0]):
         reach, lag = windows[number, 0], windows[number, 1]
         leaves, by_leave, delay = event, orders[lag, :0], reach + 1
-        if times.shape[0] == 3:  # rows that are superseded leave in any order
+        if any_order:
             at = lags.size + number
             leaves, by_leave, delay = held_times[3 + at], orders[at, :width], 0
             for position in range(first, last):
-                leaves[position] = min(event[position] + reach + 1, held_times[2, position])
+                leaves[position] = event[position] + reach + 1
+                if times.shape[0] == 3:  # rows that are superseded
+                    leaves[position] = min(leaves[position], held_times[2, position])
             timeline.put_in_order(by_leave, leaves, first, last)
         enters, by_entry = held_times[3 + lag], orders[lag, :width]
         inside = room[number * unit : number * unit + width]
-        timeline.build_timeline(
-            observed_at,
-            starts,
-            enters,
-            by_entry,
-            leaves,
-            by_leave,
-            delay,
-            row_starts,
-            entries,
-            lengths,
-            kept[number],
-            inside,
-        )
+        seen = observed_at, starts, enters, by_entry, leaves, by_leave, delay, row_starts
+        timeline.build_timeline(*seen, entries, lengths, kept[number], inside)
         laid = timeline.Timeline(entries, lengths, row_starts, starts, place)
         for index in range(windows[number, 2], windows[number, 3]):
             call, here = calls[index], (windows.shape[0] + index) * unit
@@ -143,7 +133,7 @@ def observe(
             elif kind == MOMENTS:
                 moments.sweep_moments(laid, value, out, columns, memory)
             elif kind == SHARES:
-                # a tournament of at least one value: its memory tells that it goes on
+                # a tournament of at least one value: memory of no length would mean no state
                 several = width if goes_on else max(different[call[2]], 1)
                 flows = sums[call[6] * (4 * cap + 2) :][: 4 * several + 2]
                 if not goes_on:

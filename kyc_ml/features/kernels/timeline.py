@@ -36,7 +36,7 @@ FOREVER_US: Final = 2**61
 """A window without a left end, in microseconds: about 73,000 years."""
 
 ANEW: Final = np.empty(0), np.empty(0, np.int32)
-"""`kept` and `room` of a sweep that begins anew; see `begin_room`."""
+"""`kept` and `room` of a sweep that begins with no state; see `begin_room`."""
 
 MOST_ROWS: Final = 2**29 - 1
 """Rows, or observations, that a timeline can number: two bits of 31 hold the kind of entry."""
@@ -118,11 +118,11 @@ def most_rows(starts: Ints) -> int:
 
 @kernel(inline="always")
 def begin_room(room: Ints32, size: int) -> Ints32:
-    """Return working memory of zeros, or that which a sweep of one key left and now goes on with.
+    """Return working memory of zeros, or that which an earlier sweep of one key left.
 
     A kernel that is given `kept`, float64 array of shape (8,), and `room`, int32 array, begins with
-    what they hold and leaves there what the next sweep of that key goes on with; zeros are a
-    beginning. Without them, each an array of no length, every key begins anew.
+    what they hold and leaves there what the next sweep of that key continues with; zeros are no
+    state. Without them, each an array of no length, every key begins with no state.
     """
     return room if room.size > 0 else np.zeros(size, np.int32)
 

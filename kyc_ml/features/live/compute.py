@@ -33,7 +33,7 @@ _TOGETHER: Final = 4_096
 
 
 class LiveFeatures:
-    """Computes features of one observation at a time from the rows of its own keys.
+    """Computes features of one observation at a time from the rows of its keys.
 
     Values are those of `build_features` of all rows, to the bit, for any order of observations.
     Rows of a key stay in memory once they were read: rows that are stored later must be given to

@@ -43,16 +43,15 @@ class Program:
     `features.reading`: the groups are made when a key with such columns is met.
     """
 
-    def __init__(
-        self, table: str, requests: Sequence[Request], wanted: Wanted, *, anchor: str
-    ) -> None:
+    def __init__(self, table: str, requests: Sequence[Request], wanted: Wanted) -> None:
         self.table = table
         self.wanted = wanted
+        # rows that are superseded, or put in as they come, leave in any order
+        self.any_order = table in _SUPERSEDED or not wanted.in_order
         self.made: dict[frozenset[str], list[Group]] = {}
         self._requests = requests
-        self._anchor = anchor
         for request in requests:
-            wanted.add(request.how, anchor=anchor, having=_having(request.how))
+            wanted.add(request.how, having=_having(request.how))
         self._valued = frozenset(filter(None, (_having(each.how) for each in requests)))
 
     def groups(self, nulls: frozenset[str]) -> list[Group]:
@@ -64,7 +63,7 @@ class Program:
                 how, having = request.how, _having(request.how)
                 key = tuple(map(name_of, how.key))
                 pairs = zip(key, key if how.at is None else how.at, strict=True)
-                rest = [(name, at) for name, at in pairs if name != self._anchor]
+                rest = [(name, at) for name, at in pairs if name != self.wanted.anchor]
                 keys = tuple(name for name, _ in rest), tuple(at for _, at in rest)
                 by_rows[(*keys, how.where, having if having in nulls else None)].append(request)
             self.made[nulls] = [Group(self, rows, asked) for rows, asked in by_rows.items()]
@@ -94,7 +93,8 @@ class Group:
     def __init__(self, program: Program, rows: _Rows, requests: Sequence[Request]) -> None:
         columns, self.at, where, having = rows
         self._wanted = wanted = program.wanted
-        self.superseded = program.table in _SUPERSEDED
+        self._superseded = program.table in _SUPERSEDED
+        self.any_order = program.any_order
         self._lags: list[int] = []
         self._calls: list[list[int]] = []
         self.own: list[str] = []
@@ -120,6 +120,7 @@ class Group:
             np.array(laid, np.int64),
             calls,
             np.concatenate(read).astype(np.int32),
+            int(program.any_order),
         )
 
     def _add_window(
@@ -149,10 +150,10 @@ class Group:
         number = weight if coded else value
         if name == "moments" and value is None:
             kind = observe.COUNT
-        if self.superseded and name == "decayed":
+        if self._superseded and name == "decayed":
             msg = "decayed statistics cannot be declared over a table of superseded rows"
             raise ValueError(msg)
-        if self.superseded and kind == observe.LARGEST:
+        if self._superseded and kind == observe.LARGEST:
             # superseded rows do not leave in the order in which they came
             kind = observe.LARGEST_ANEW
         self._call(
@@ -175,16 +176,15 @@ class Group:
 
 
 class Held:
-    """Memory of `observe`: rows of groups in their order, and what kernels go on with.
+    """Memory of `observe`: rows of groups in their order, and the state of kernels.
 
-    Keys of few rows begin anew in it one after the other; a key of many rows has its own.
+    Keys of few rows use it one after the other, with no state; a key of many rows has its own.
     """
 
     def __init__(self, groups: Sequence[Group], wanted: Wanted, room: int, *, codes: int) -> None:
         programs = [group.program for group in groups]
         lags, windows, calls = (max(len(each[at]) for each in programs) for at in (2, 3, 4))  # type: ignore[arg-type]
-        # only rows that are superseded leave in an order of their own
-        leaving = windows if any(group.superseded for group in groups) else 0
+        leaving = windows if any(group.any_order for group in groups) else 0
         orders = np.empty((lags + leaving, room), np.int32)
         orders[:] = np.arange(room)
         values: Floats = np.zeros((len(wanted.numbers), room))

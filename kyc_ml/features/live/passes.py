@@ -29,7 +29,7 @@ from kyc_ml.features.values import read_column, read_time
 from kyc_ml.metrics import Floats
 
 FEW_ROWS: Final = 2_048
-"""A key of more rows goes on where its last observation stopped; others begin anew."""
+"""A key of more rows continues where its last observation stopped; others have no state."""
 
 _WHOLE: Final = AnchorRows(observed="", rows="")
 """Of a pass without an anchor, whose key, "", is that of every row."""
@@ -56,14 +56,14 @@ class Looking:
         return self._fields[name]
 
     def append(self, name: str, values: pa.Array) -> None:
-        """Add a field that is not there."""
+        """Add a field that is absent."""
         if name not in self.names:
             self.rows.append(name, values)
             self.names.add(name)
 
 
 class RowsOfKey:
-    """The rows of one key in every table of a pass, and what groups go on with."""
+    """The rows of one key in every table of a pass, and the state of groups."""
 
     def __init__(self, tables: Mapping[str, KeyRows]) -> None:
         self.tables = tables
@@ -89,17 +89,18 @@ class LivePass:
         self._tables = dict(each.rows)
         self._place = place
         self._keyed = keyed
-        # a count is the same in any order of rows of one time
-        hows = [spec.how for spec in each.specs]
-        self._in_order = not all(
-            isinstance(how, Window) and how.statistic in {"count", "distinct"} for how in hows
-        )
         self._timezone = timezone
         levels = needed_columns(each.specs)
         self._of_rows = [[need for need in each if need.table != OBSERVED] for each in levels]
-        self._matches = any(isinstance(n.column.how, Matched) for n in chain(*levels))
-        self._wanted = {table: Wanted() for table in each.rows}
-        if self._in_order and TRANSACTIONS in each.rows:
+        hows = [need.column.how for need in chain(*levels)]
+        self._matches = any(isinstance(how, Matched) for how in hows)
+        # a count is the same in any order of rows
+        in_order = any(isinstance(how, LatestValue | Matched) for how in hows) or not all(
+            isinstance(spec.how, Window) and spec.how.statistic in {"count", "distinct"}
+            for spec in each.specs
+        )
+        self._wanted = {name: Wanted(self.anchor.rows, in_order=in_order) for name in each.rows}
+        if in_order and TRANSACTIONS in each.rows:
             # rows of one time are in the order of their identifiers
             self._wanted[TRANSACTIONS].latest.append(TRANSACTION_ID)
             self._tables[TRANSACTIONS] |= {TRANSACTION_ID}
@@ -119,10 +120,7 @@ class LivePass:
         for name, how in named:
             if isinstance(how, Window | Latest):
                 by_table[how.table].append(Request(name=name, how=how, column=place[name]))
-        programs = [
-            Program(table, asked, self._wanted[table], anchor=self.anchor.rows)
-            for table, asked in by_table.items()
-        ]
+        programs = [Program(table, asked, self._wanted[table]) for table, asked in by_table.items()]
         return programs, [each for each in named if not isinstance(each[1], Window | Latest)]
 
     def _level(
@@ -173,8 +171,8 @@ class LivePass:
             return False
         self._add_columns(Looking(row), found, table)
         rows = found.tables[table]
-        place = rows.insert(row, in_order=self._in_order)
-        if place is not None and place < rows.size - 1:  # between others: all begin anew
+        place = rows.insert(row)
+        if place is not None and place < rows.size - 1:  # between others: positions change
             found.held.clear()
         return place is not None
 
@@ -247,7 +245,7 @@ class LivePass:
         return latest
 
     def _shared_by(self, program: Program, codes: int) -> Held:
-        """Return the memory in which keys of few rows begin anew."""
+        """Return the memory that keys of few rows use in turn."""
         groups = list(chain(*program.made.values()))
         key = program, len(groups)
         if key not in self._shared or self._shared[key].codes < codes:

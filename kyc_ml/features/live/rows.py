@@ -16,18 +16,24 @@ from kyc_ml.metrics import Floats, Ints, Ints32, Mask
 
 
 class Wanted:
-    """What is read of a table's rows: names of columns, and conditions."""
+    """What is read of a table's rows: names of columns, and conditions.
 
-    def __init__(self) -> None:
+    `anchor`: column of the rows whose value is that of the key.
+    `in_order`: whether rows must be in order of time; otherwise one is put at the end.
+    """
+
+    def __init__(self, anchor: str, *, in_order: bool) -> None:
+        self.anchor = anchor
+        self.in_order = in_order
         self.numbers: list[str] = []
         self.texts: list[str] = []
         self.latest: list[str] = []
         self.conditions: list[tuple[Where | None, str | None]] = []
 
-    def add(self, how: Window | Latest, *, anchor: str, having: str | None) -> None:
-        """Add what a reading needs by this anchor; `having` must hold a value."""
+    def add(self, how: Window | Latest, *, having: str | None) -> None:
+        """Add what a reading needs; `having` must hold a value."""
         keys = (name_of(column) for column in how.key)
-        columns = [(self.texts, name) for name in keys if name != anchor]
+        columns = [(self.texts, name) for name in keys if name != self.anchor]
         where = how.where
         while where is not None:
             columns.append((self.texts, name_of(where.column)))
@@ -105,23 +111,20 @@ class KeyRows:
             self._by_codes[columns] = found
         return np.array(self._by_codes[columns].get(codes, ()), np.int32)
 
-    def insert(self, rows: TimedRows, *, in_order: bool) -> int | None:
-        """Put in one row; return its place, None if that is not known here.
-
-        `in_order`: whether the order of rows of one time matters to what is read.
-        """
-        event = self.arrays[0][0, : self.size]
-        first, at = (
-            int(np.searchsorted(event, rows.event_time[0], side=side)) for side in ("left", "right")
-        )
+    def insert(self, rows: TimedRows) -> int | None:
+        """Put in one row; return its place, None if that is not known here."""
+        event, now = self.arrays[0][0, : self.size], rows.event_time[0]
+        first = at = self.size
+        if self.wanted.in_order:
+            first, at = np.searchsorted(event, now), int(np.searchsorted(event, now, side="right"))
         parts: tuple[Any, ...] = self._read(rows)
-        if in_order and first < at and not self._is_alike(first, at, parts):
+        if first < at and not self._is_alike(first, at, parts):
             if TRANSACTION_ID not in self.latest:
                 return None
             known = self.arrays[0][1, first:at].tolist()
             tied = [*zip(known, self.latest[TRANSACTION_ID][first:at], strict=True)]
             own = int(rows.known_at[0]), rows.table[TRANSACTION_ID][0].as_py()
-            if own in tied:  # it is there already
+            if own in tied:  # repeated
                 return None
             at = first + sum(each < own for each in tied)
         if self.size == self.arrays[0].shape[1]:
@@ -145,6 +148,7 @@ class KeyRows:
 
     def _is_alike(self, first: int, last: int, parts: Sequence[Any]) -> bool:
         """Return whether some rows are equal to another one in everything that is read."""
+        held: Any
         for held, new in zip(self.arrays, parts, strict=True):
             here = held[:, first:last]
             alike = new.repeat(last - first, axis=1)

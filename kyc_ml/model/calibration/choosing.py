@@ -136,10 +136,8 @@ def _cross(
     seed: int,
     segments: SegmentRows | None,
 ) -> tuple[Floats, Floats]:
-    """Return held-out probabilities, and those of the map without segments.
-
-    Folds are drawn by `seed` from the rows sorted by content, each with its share of positives.
-    """
+    """Return held-out probabilities, and those of the map without segments."""
+    # folds are drawn by `seed` from the rows sorted by content, each with its share of positives
     # folds are made in this order, so that the order of the given rows changes nothing
     order = canonical_order(margin, target, segments)
     cuts = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)

@@ -62,16 +62,13 @@ def _merge(p0: Floats, p1: Floats) -> Floats:
 
 
 def _fits_with_a_positive(rows: Ints, hits: Ints) -> Floats:
-    """For each of k margins, the isotonic value there after adding a positive row to it.
-
-    An isotonic value is a slope of the greatest convex minorant of the points (rows so
-    far, positives so far). The positive row at margin i moves the points before it by
-    (-1, -1) against those behind it, and the value is the slope of the edge across the
-    gap. From i to i + 1 one point changes sides: if it lies below that edge it becomes
-    the edge's left end. Each point enters the stack and leaves it once: O(k).
-
-    Whole numbers throughout: no rounding before the last division.
-    """
+    """For each of k margins, the isotonic value there after adding a positive row to it."""
+    # an isotonic value is a slope of the greatest convex minorant of the points (rows so far,
+    # positives so far). The positive row at margin i moves the points before it by (-1, -1) against
+    # those behind it, and the value is the slope of the edge across the gap. From i to i + 1 one
+    # point changes sides: if it lies below that edge it becomes the edge's left end. Each point
+    # enters the stack and leaves it once: O(k).
+    # Whole numbers throughout: no rounding before the last division.
     # Python's integers: the cross products of corners are then exact
     xs, ys = np.cumsum(rows).tolist(), np.cumsum(hits).tolist()
     corners: list[Point] = []  # the leftmost corner is last

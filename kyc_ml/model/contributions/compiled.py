@@ -73,13 +73,12 @@ class TreeContributions:
             # `values[rows]` is a view: the kernel writes into the result
             explain_block(block, self.coding, tables, self.rules, values[rows])
 
-        starts = range(0, matrix.shape[0], _BLOCK)
-        if len(starts) == 1:
+        if len(matrix) <= _BLOCK:
             explain(0)
             return
         with ThreadPoolExecutor(threads) as pool:
             # reading the results raises what a thread raised
-            list(pool.map(explain, starts))
+            list(pool.map(explain, range(0, matrix.shape[0], _BLOCK)))
 
 
 def compile_model(text: str) -> TreeContributions:

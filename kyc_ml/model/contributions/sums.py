@@ -127,11 +127,9 @@ def _add_integrated(
     crown: Floats,
     sums: Floats,
 ) -> None:
-    """Integrate a group with a stem, as the module of tables says.
-
-    The product over the other features is that over all divided by the feature's own
-    factor, which is never 0: no share is 0 and no point is 0 or 1.
-    """
+    """Integrate a group with a stem, as the module of tables says."""
+    # the product over the other features is that over all divided by the feature's own factor,
+    # which is never 0: no share is 0 and no point is 0 or 1
     first, stop = tables.member_start[group], tables.member_start[group + 1]
     n_stem, n_points, n_cells = tables.n_stem[group], tables.n_points[group], tables.n_cells[group]
     shares, values = tables.value_start[group], tables.values

@@ -137,10 +137,8 @@ def encode(rows: Any, vocabularies: Vocabularies) -> Any:  # noqa: ANN401  frame
 
 
 def _require_kinds_of_fit(rows: Any, vocabularies: Vocabularies) -> None:  # noqa: ANN401
-    """Raise where values would be misread, above all codes of a category.
-
-    The vocabulary has values and no codes: a whole column of codes would silently be missing.
-    """
+    """Raise where values would be misread, above all codes of a category."""
+    # the vocabulary has values and no codes: a whole column of codes would silently be missing
     faults = Faults(_COLUMNS, DatasetError)
     if not isinstance(rows, pd.DataFrame):
         faults.extend(

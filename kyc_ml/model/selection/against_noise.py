@@ -47,10 +47,8 @@ def compare_noise(
 
 
 def _pools(rows: TrainingRows, alive: Ints) -> Ints:
-    """Return a number of each feature: equal where noise is compared together, else from 2 on.
-
-    The more values a feature has, the more it gains by chance: like is compared with like.
-    """
+    """Return a number of each feature: equal where noise is compared together, else from 2 on."""
+    # the more values a feature has, the more it gains by chance: like is compared with like
     pools = np.zeros(alive.size, np.int64)
     for place, column in enumerate(alive):
         if rows.specs[column].kind == "category":
@@ -125,11 +123,9 @@ def _draw(matrix: Floats, target: Floats, config: SelectionConfig, *, seed: int)
 
 
 def _deal(groups: Ints, rng: np.random.Generator) -> Ints:
-    """Return for each group the rows of another, repeated or thinned to its number of rows.
-
-    Shuffled so, a feature keeps its likeness within customers, which alone gains something
-    where outcomes are alike within customers.
-    """
+    """Return for each group the rows of another, repeated or thinned to its number of rows."""
+    # shuffled so, a feature keeps its likeness within customers, which alone gains something where
+    # outcomes are alike within customers
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     starts = np.cumsum(sizes) - sizes

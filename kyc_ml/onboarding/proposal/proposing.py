@@ -310,10 +310,8 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
 
 
 def _profile_of_flagged(draft: _Draft, sample: FileSample, parts: RoleParts) -> None:
-    """Take the other columns of a file of flags for profiles, where no file holds any.
-
-    Customers are also scored on days without a review, on which a review's columns are missing.
-    """
+    """Take the other columns of a file of flags for profiles, where no file holds any."""
+    # customers are also scored on days without a review, on which a review's columns are missing
     if CUSTOMERS in draft.tables or draft.span is None:
         return
     rest = {role: part for role, part in parts.items() if role not in {LABEL, LABEL_TIME}}

@@ -145,10 +145,8 @@ def make_bank(config: BankConfig) -> SyntheticBank:
 
 
 def _make_flows(market: Market, rngs: dict[str, Generator]) -> tuple[Ledger, EventLog, Involvement]:
-    """Draw all payments and events, in order of time.
-
-    Planted payments come first; honest ones fill up to the wanted number.
-    """
+    """Draw all payments and events, in order of time."""
+    # planted payments come first; honest ones fill up to the wanted number
     scales = make_scales(market.config, market.people)
     schemes = plan_schemes(market.config, market.people, rng=rngs["laundering"])
     schemes += plan_scatter_gathers(schemes, market.config, market.people, rng=rngs["scattering"])

@@ -66,11 +66,9 @@ def make_cases(
 def _confirm_frauds(
     config: BankConfig, ledger: Ledger, known: Ints, schemes: int, rng: Generator
 ) -> Cases:
-    """Confirm frauds after a lognormal delay; the rows of a burst together or not at all.
-
-    A small share of the look-alikes is confirmed wrongly, but those among the `schemes` first
-    rings, which are schemes.
-    """
+    """Confirm frauds after a lognormal delay; the rows of a burst together or not at all."""
+    # a small share of the look-alikes is confirmed wrongly, but those among the `schemes` first
+    # rings, which are schemes
     alike = _alike(ledger) & (ledger.ring >= schemes)
     rows = np.flatnonzero(ledger.fraud | alike)
     # a fraud outside a burst is a group by itself: its negative number is never a ring
@@ -112,11 +110,9 @@ def _clear_alerts(ledger: Ledger, known: Ints, rng: Generator) -> Cases:
 
 
 def _report_launderers(config: BankConfig, involvement: Involvement, rng: Generator) -> Cases:
-    """Report a share of the launderers, weeks to months after the end of their scheme.
-
-    A small share of the honest in schemes is reported wrongly. In order of time the shares are
-    even: who reports can work on about as many in each month.
-    """
+    """Report a share of the launderers, weeks to months after the end of their scheme."""
+    # a small share of the honest in schemes is reported wrongly. In order of time the shares are
+    # even: who reports can work on about as many in each month
     share = np.where(involvement.guilty, config.report_share, config.wrong_share)
     luck = np.empty(share.size)
     luck[np.lexsort([involvement.end, involvement.guilty])] = rhythm.spread(np.arange(share.size))
@@ -148,10 +144,8 @@ def _clear_customers(
 
 
 def _default(config: BankConfig, customers: Customers, scores: Floats, rng: Generator) -> Cases:
-    """Draw defaults of a few persons, more often with a low bureau score; known 90 days later.
-
-    Convention: 90 days past due is default.
-    """
+    """Draw defaults of a few persons, more often with a low bureau score; known 90 days later."""
+    # convention: 90 days past due is default
     chance = np.where(customers.person, sigmoid(-6.0 - (scores - 650.0) / 60.0), 0.0)
     rows = np.flatnonzero(rng.random(chance.size) < chance)
     time = rhythm.draw_instants(config, customers, rows, rng=rng)

@@ -141,11 +141,9 @@ def _draw_industries(person: Mask, rng: Generator) -> tuple[Ints, Ints]:
 
 
 def _draw_onboarding(config: BankConfig, n: int, rng: Generator) -> tuple[Ints, Ints]:
-    """Draw when the relationship began, and the day of the first payment.
-
-    New customers join in the first two thirds of the period; the first payment is possible
-    on the day after.
-    """
+    """Draw when the relationship began, and the day of the first payment."""
+    # new customers join in the first two thirds of the period; the first payment is possible on the
+    # day after
     new = rng.random(n) < _NEW_SHARE
     joined_day = rng.integers(0, config.days * 2 // 3, n)
     before = rng.integers(30, 12 * 365, n)

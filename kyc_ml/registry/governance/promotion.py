@@ -159,10 +159,8 @@ def _about_log(report: ReportFacts, entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def _about_the_past(report: ReportFacts, entries: Sequence[Entry]) -> Iterator[str]:
-    """Refuse a bundle that was validated under other limits until it passed.
-
-    A validation that failed before, or was rejected, has to be answered in words.
-    """
+    """Refuse a bundle that was validated under other limits until it passed."""
+    # a validation that failed before, or was rejected, has to be answered in words
     own = [each for each in entries if each.facts.get("bundle_digest") == report.bundle_digest]
     of_report = [each for each in own if each.facts.get("report_sha256") == report.digest]
     until = max((each.sequence for each in of_report), default=0)

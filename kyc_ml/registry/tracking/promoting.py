@@ -146,11 +146,9 @@ def _tagged(client: mlflow.MlflowClient) -> Iterator[tuple[str, dict[str, str]]]
 
 
 def _trainers(client: mlflow.MlflowClient, version: ModelVersion) -> Iterator[str]:
-    """Return the account that registered a version, and the user that its run recorded.
-
-    MLflow takes its user from the environment, which the person who trains can set; the account is
-    the operating system's. Whoever may write to the registry can change both later.
-    """
+    """Return the account that registered a version, and the user that its run recorded."""
+    # MLflow takes its user from the environment, which the person who trains can set; the account
+    # is the operating system's. Whoever may write to the registry can change both later
     if version.tags.get(TRAINED_BY):
         yield str(version.tags[TRAINED_BY])
     if version.run_id:

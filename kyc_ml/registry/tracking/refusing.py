@@ -88,11 +88,9 @@ def _near(uri: str) -> str:
 
 
 def _is_away(error: BaseException) -> bool:
-    """Return whether the store may serve later what it does not serve now.
-
-    MLflow puts the message of the network or the database into its own error, from which it
-    follows. A database in a file is always there: only a lock on it passes by itself.
-    """
+    """Return whether the store may serve later what it does not serve now."""
+    # MLflow puts the message of the network or the database into its own error, from which it
+    # follows. A database in a file is always there: only a lock on it passes by itself
     causes: list[BaseException] = []
     follows: BaseException | None = error
     while follows is not None and follows not in causes:

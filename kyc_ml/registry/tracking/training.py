@@ -271,11 +271,9 @@ def _register(
 
 
 def _inputs(specs: Sequence[FeatureSpec]) -> Schema:
-    """Describe the feature columns: each may hold missing values.
-
-    All are optional here, though the model's own must be sent: `Scorer` refuses a request without
-    one in a sentence that names it, where MLflow's own check would write out the whole schema.
-    """
+    """Describe the feature columns: each may hold missing values."""
+    # all are optional here, though the model's own must be sent: `Scorer` refuses a request without
+    # one in a sentence that names it, where MLflow's own check would write out the whole schema
     columns: list[ColSpec | TensorSpec] = [
         ColSpec(
             DataType.string if spec.kind == "category" else DataType.double,

@@ -82,11 +82,9 @@ def _later_rows(
     as_of: pd.Timestamp,
     reporter: ProgressReporter,
 ) -> LaterRows:
-    """List the observations in ``[since, as_of)`` with the features of both models.
-
-    Figures come only from rows that are old enough for any outcome to be known: of younger
-    rows the positives would be known first.
-    """
+    """List the observations in ``[since, as_of)`` with the features of both models."""
+    # figures come only from rows that are old enough for any outcome to be known: of younger rows
+    # the positives would be known first
     found = evaluation_rows(
         tables,
         _run(challenger, champion),
@@ -114,11 +112,9 @@ def _rows_out_of_fold(
     as_of: pd.Timestamp,
     reporter: ProgressReporter,
 ) -> LaterRows:
-    """Predict the rows that both models were cross-validated on, each with its own folds.
-
-    Every row is new to the model of its fold, also where the two models have different folds.
-    Equal folds only make the paired differences less random.
-    """
+    """Predict the rows that both models were cross-validated on, each with its own folds."""
+    # every row is new to the model of its fold, also where the two models have different folds.
+    # Equal folds only make the paired differences less random
     found = [list_fold_rows(bundle, tables) for bundle in (challenger, champion)]
     ids = [rows.observations[OBSERVATION_ID].to_numpy(zero_copy_only=False) for rows in found]
     _, mine, theirs = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)

@@ -186,10 +186,8 @@ def _contributions(
 
 
 def _union(one: FeatureTable, other: FeatureTable) -> FeatureTable:
-    """Return the columns of `one`, then those that only `other` has.
-
-    A feature that both declare differently under one name counts once, with the value of `one`.
-    """
+    """Return the columns of `one`, then those that only `other` has."""
+    # a feature that both declare differently under one name counts once, with the value of `one`
     mine = set(one.names)
     added = [column for column, name in enumerate(other.names) if name not in mine]
     return FeatureTable(
@@ -210,11 +208,9 @@ def _explain(
     currency: str,
     k: int,
 ) -> pd.DataFrame:
-    """Return the k features that contribute most to each move, with both models' contributions.
-
-    A feature that contributes in the other direction is not a reason: where fewer than k
-    contribute to the move, the rest is missing.
-    """
+    """Return the k features that contribute most to each move, with both models' contributions."""
+    # a feature that contributes in the other direction is not a reason: where fewer than k
+    # contribute to the move, the rest is missing
     difference = added[0] - added[1]
     pushing = np.where((difference > 0) == up[:, None], difference, 0.0)
     reasons = make_reasons(

@@ -206,11 +206,9 @@ def _thin(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
-    """Keep the last points of a curve, and fewer and fewer of the points before them.
-
-    Alerts are raised at the head: most of evenly spaced points would belong to rows that are
-    never reviewed.
-    """
+    """Keep the last points of a curve, and fewer and fewer of the points before them."""
+    # alerts are raised at the head: most of evenly spaced points would belong to rows that are
+    # never reviewed
     if len(curve) <= _POINTS:
         return curve
     # denser towards the head of the ranking, which people read

@@ -142,11 +142,9 @@ def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
 
 
 def _describe_reasons(evidence: ReviewEvidence, settings: Settings, *, k: int) -> dict[str, Value]:
-    """Describe the first reason of all rows, and the reasons of the highest scores.
-
-    Which values are usual is learned from the rows of this validation, not from the reference
-    by which the model chose its reasons: by that none of them is usual, whatever it holds.
-    """
+    """Describe the first reason of all rows, and the reasons of the highest scores."""
+    # which values are usual is learned from the rows of this validation, not from the reference by
+    # which the model chose its reasons: by that none of them is usual, whatever it holds
     rows = evidence.of_the_model.current
     most = min(max(len(rows) // _HEAD, _FEWEST_OF_HEAD), _MOST_OF_HEAD, len(rows))
     places = np.argsort(-rows.margin, kind="stable")[:most]

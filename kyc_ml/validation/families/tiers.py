@@ -77,11 +77,9 @@ def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _clustered_p(pair: pd.DataFrame) -> float:
-    """Test two neighbours by counts divided by a design effect that both share.
-
-    With a separate design effect, a tier with hardly any positive would seem to have
-    independent rows, which overstates the evidence.
-    """
+    """Test two neighbours by counts divided by a design effect that both share."""
+    # with a separate design effect, a tier with hardly any positive would seem to have independent
+    # rows, which overstates the evidence
     hits, rows = (pair[name].to_numpy(dtype=np.float64) for name in ("positives", "rows"))
     within = hits * (1.0 - hits / rows)  # sum of squared residuals of each tier
     effects = pair["design_effect"].to_numpy()
@@ -147,10 +145,8 @@ def run_concentration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApp
 
 
 def _in_force(rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame:
-    """Count each tier in force: what set it, and the outcomes expected and observed.
-
-    The last step that changed a row's tier has set it; the model where no step did.
-    """
+    """Count each tier in force: what set it, and the outcomes expected and observed."""
+    # the last step that changed a row's tier has set it; the model where no step did
     grades, size = rows.grades, len(names)
     steps = {
         "by_override": grades.tier != grades.before,

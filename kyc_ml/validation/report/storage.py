@@ -95,10 +95,8 @@ def write_report(report: Report, folder: Path) -> Path:
 
 
 def _arrow(frame: pd.DataFrame) -> pa.Table:
-    """Turn a data frame into Arrow.
-
-    Times are converted without their zone: Arrow's own reading of pandas zones raises a warning.
-    """
+    """Turn a data frame into Arrow."""
+    # times are converted without their zone: Arrow's own reading of pandas zones raises a warning
     columns = {}
     for name in frame.columns:
         values = frame[name]

@@ -92,10 +92,8 @@ def run_check(
 def _run(
     procedure: Procedure, evidence: ReviewEvidence, settings: Settings
 ) -> Outcome | NotApplicable:
-    """Run a check, if it applies to these rows: not every check applies to out-of-fold rows.
-
-    Nor does every check apply to the test of a model that learned from all rows before it.
-    """
+    """Run a check, if it applies to these rows: not every check applies to out-of-fold rows."""
+    # nor does every check apply to the test of a model that learned from all rows before it
     name = procedure.check.id
     if evidence.fitted is not None:
         if name in NOT_APPLICABLE:
