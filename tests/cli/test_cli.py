@@ -36,7 +36,7 @@ BAD_INPUT = 2
 ROOT = Path(__file__).parents[2]
 HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")
 TOP = typer.main.get_command(cli.app).commands
-GROUPS = ("features", "tiers", "audit-log", "monitor", "alerts", "incident")
+GROUPS = ("features", "tiers", "audit-log", "history", "monitor", "alerts", "incident")
 COMMANDS = {
     " ".join(filter(None, (group, name))): command
     for group, commands in [("", TOP), *((name, TOP[name].commands) for name in GROUPS)]
@@ -70,6 +70,9 @@ def test_the_commands_are_those_promised():
         "validate",
         "score",
         "explain",
+        "serve",
+        "replay",
+        "history",
         "demo",
         "tiers",
         "report",
