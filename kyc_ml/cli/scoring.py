@@ -152,6 +152,7 @@ def replay(
     sample: Annotated[int | None, typer.Option(min=1)] = None,
     seed: int = 0,
     overrides: Path | None = None,
+    pending: Annotated[bool, typer.Option("--pending")] = False,
     all_rows: Annotated[bool, typer.Option("--all-rows")] = False,
     out: Path | None = None,
     quiet: Quiet = False,

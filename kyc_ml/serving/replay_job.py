@@ -61,6 +61,8 @@ class ReplayRequest:
     until: str | pd.Timestamp | None = None
     """`since`, `until`: when the bank knew the transactions, from `since` to before `until`; text
     is of the zone of the store."""
+    pending: bool = False
+    """Only what no append has moved into the tables: it was served from the rows of now."""
     sample: int | None = None
     """How many of these, drawn by `seed`; None compares all."""
     seed: int = 0
@@ -126,11 +128,14 @@ def run_replay(request: ReplayRequest, *, reporter: ProgressReporter | None = No
         raise ConfigError(msg)
     with ExitStack() as opened:
         store = opened.enter_context(HistoryStore.open(request.history, write=True))
-        fold_served(store)
         served = store.served_known(
             _instant(request.since, "--since", store, else_=-_END_US),
             _instant(request.until, "--until", store, else_=_END_US),
         )
+        if request.pending:
+            folded = store.folded()
+            served = [number for number in served if number > folded]
+        fold_served(store)
         chosen = served
         if request.sample is not None and request.sample < len(served):
             drawn = np.random.default_rng(request.seed).choice(

@@ -9,8 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from kyc_ml import Scorer, cli
+from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError
 from kyc_ml.history import HistoryStore, append_tables
+from kyc_ml.monitoring import NightsRecord, Severity, find_drift, replay_recorded
 from kyc_ml.serving import ReplayRequest, run_replay
 
 ANSWERED = 20
@@ -104,3 +106,29 @@ def test_the_command_writes_what_it_found(served, model, tmp_path):
     ended = CliRunner().invoke(cli.app, [str(each) for each in command])
     assert ended.exit_code == 1
     assert {each["what"] for each in json.loads(out.read_text())["differences"]} == {"tier"}
+
+
+def test_a_night_raises_what_differs_once_and_only_of_what_no_append_has_moved(
+    served, model, bundle, tmp_path
+):
+    name, days = bundle.config.name, ["2024-01-11", "2024-01-12", "2024-01-13"]
+    other = shutil.copytree(served, tmp_path / "other")
+    with sqlite3.connect(served / "served.db") as log:
+        log.execute('UPDATE served SET answer = replace(answer, \'"tier": "\', \'"tier": "x\')')
+    given = {"out": tmp_path, "models": [str(model)], "reporter": ProgressReporter()}
+    for history, day in [(other, days[0]), (served, days[1]), (other, days[1]), (served, days[2])]:
+        replay_recorded(history, day=day, **given)
+    record = NightsRecord.open(tmp_path)
+    assert record.replays() == [
+        (days[0], name, ANSWERED, {}),
+        (days[1], name, ANSWERED, {"tier": ANSWERED}),
+    ]
+    [signal] = find_drift(record, {}).signals
+    assert (signal.code, signal.day, signal.subject) == ("served.differs", days[1], "tier")
+    assert signal.severity is Severity.CRITICAL
+
+
+def test_a_replay_that_cannot_run_never_fails_the_night(tmp_path):
+    reporter = ProgressReporter()
+    replay_recorded(tmp_path / "no", out=tmp_path, day="2024-01-11", models=[], reporter=reporter)
+    assert NightsRecord.open(tmp_path).replays() == []
