@@ -468,6 +468,14 @@ class HistoryStore:
         """
         return self._served.after(self.folded(), most=most)
 
+    def served_known(self, since_us: int, until_us: int) -> list[int]:
+        """Return the numbers of what was served and known in [since, until) microseconds."""
+        return self._served.known(since_us, until_us)
+
+    def served_numbered(self, numbers: Collection[int]) -> list[Served]:
+        """Return the served requests of some numbers."""
+        return self._served.numbered(numbers)
+
     def folded(self) -> int:
         """Return the number of the last served request that is in the tables; 0 for none."""
         with self._reads():

@@ -1,7 +1,7 @@
 """Signals of single nights and of their order: refused, late, missing, twice, of another model."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
@@ -126,6 +126,22 @@ def find_gaps(nights: pd.DataFrame) -> list[Finding]:
         found += _missing(str(model), list(own["day"]))
         found += _order(str(model), own[own["status"] == PUBLISHED])
     return sorted(found, key=lambda each: (each.day, each.model, each.code))
+
+
+def findings_of_replays(
+    replays: Iterable[tuple[str, str, int, Mapping[str, int]]],
+) -> Iterator[Finding]:
+    """Yield the days on which served transactions had another score or feature in batch.
+
+    `replays`: as `NightsRecord.replays` returns them.
+    """
+    for day, model, compared, differ in replays:
+        if differ:
+            most = max(sorted(differ), key=differ.__getitem__)
+            words = {"compared": compared, "count": len(differ), "times": differ[most]}
+            yield Finding(
+                code="served.differs", model=model, day=day, since=day, subject=most, words=words
+            )
 
 
 def _gap(code: str, model: object, day: object, **words: object) -> Finding:
