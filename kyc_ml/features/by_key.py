@@ -71,20 +71,10 @@ def build_features_by_key(
 ) -> FeatureTable:
     """Compute declared features of observations from rows found by key, as `build_features` does.
 
-    Parameters
-    ----------
-    observations : table of pandas, Polars or pyarrow
-        As for `build_features`: in any order, which is kept.
-    by_key : ByKey
-        Where rows are found.
-    columns : mapping of table to its columns
-        Of the contracted tables and those made of them; see `prepare.with_made`.
-
-    Returns
-    -------
-    FeatureTable
-        Without notes: a search for patterns that was cut short was reported when its payments were
-        appended.
+    `observations`: as for `build_features`: in any order, which is kept.
+    `columns`: mapping of table to its columns, of contracted tables and those made of them.
+    Returns FeatureTable without notes: whether a cap cut searches for patterns short is counted
+    only where all payments are searched together.
     """
     rows = read_observations(observations)
     available, unavailable = split_available(specs, columns, rows.column_names)
@@ -164,13 +154,10 @@ def _plan(specs: tuple[FeatureSpec, ...]) -> Plan:
 
 
 class MadeOnReading:
-    """Rows by key of the tables that are made when they are read: outcomes and current accounts.
+    """Rows by key also of the tables that are made when they are read: outcomes, current accounts.
 
-    Parameters
-    ----------
-    keyed : KeyedRows
-        Of the contracted tables, labels and patterns.
-    columns : mapping of table to its columns
+    `keyed`: rows of the contracted tables, labels and patterns.
+    `columns`: mapping of table to its columns.
     """
 
     def __init__(self, keyed: KeyedRows, columns: Mapping[str, Collection[str]]) -> None:
@@ -216,10 +203,7 @@ class MadeOnReading:
 class WholeRows:
     """Readings of whole tables that are loaded for each of them; a `WholeBank`.
 
-    Parameters
-    ----------
-    load : callable
-        Returns all rows of a table, with some columns.
+    `load`: returns all rows of a table, with at least some columns.
     """
 
     def __init__(

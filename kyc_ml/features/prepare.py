@@ -57,17 +57,13 @@ MADE_FROM: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 }
 """Tables made here: the contracted tables, and their optional columns, that each needs."""
 
+_UTC: Final = pa.timestamp("us", tz="UTC")
+
 PATTERN_SCHEMA: Final = pa.schema(
-    [
-        pa.field(CUSTOMER_ID, pa.string()),
-        pa.field(EVENT_TIME, pa.timestamp("us", tz="UTC")),
-        pa.field(KNOWN_AT, pa.timestamp("us", tz="UTC")),
-        pa.field(AMOUNT, pa.float64()),
-        pa.field(PATTERN, pa.string()),
-        pa.field(ROLE, pa.string()),
-        pa.field(LENGTH, pa.float64()),
-        pa.field(WIDTH, pa.float64()),
-    ]
+    {
+        **{CUSTOMER_ID: pa.string(), EVENT_TIME: _UTC, KNOWN_AT: _UTC, AMOUNT: pa.float64()},
+        **{PATTERN: pa.string(), ROLE: pa.string(), LENGTH: pa.float64(), WIDTH: pa.float64()},
+    }
 )
 
 PATTERN_REACH_US: Final = round(
@@ -76,8 +72,6 @@ PATTERN_REACH_US: Final = round(
 """How long before its last payment a pattern begins at most, a deeper stack apart."""
 
 _PAID: Final = (CUSTOMER_ID, COUNTERPARTY_ID, EVENT_TIME, KNOWN_AT, DIRECTION, AMOUNT)
-
-_UTC: Final = pa.timestamp("us", tz="UTC")
 
 
 def columns_of(source: ContractedTables) -> dict[str, tuple[str, ...]]:

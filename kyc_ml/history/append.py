@@ -82,16 +82,16 @@ class Appended:
     repeated: dict[str, int]
     """Rows that were there already, with the same content."""
     refused: dict[str, int]
-    """Rows with the key of one that is there, and other content."""
+    """Rows with the key of one that the store holds, and other content."""
     quarantine: pa.Table
     """The refused rows; see `contract.quarantine.QUARANTINE_SCHEMA`. Holds customers' values."""
 
 
 def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any]) -> Appended:
-    """Append all rows of a source in one transaction: after an interruption none is there.
+    """Append all rows of a source in one transaction: after an interruption it holds none of them.
 
-    A row that is there already is skipped, and so is a payment or an event that the store knows
-    from later on (it was served before its file came). Rows may come in any order of time.
+    A row that the store holds already is skipped; so is a payment or an event that it has known
+    only later (it was served before its file came). Rows may come in any order of time.
 
     Parameters
     ----------
@@ -196,20 +196,14 @@ class _Reader:
                 break
             self._held = pa.Table.from_batches([piece])
         rows = pa.concat_tables(found)
-        # a column that is absent from these sources is missing in their rows
-        missing = {
-            f.name: pa.nulls(len(rows), f.type)
-            for f in self._schema
-            if f.name not in rows.column_names
-        }
-        whole = {
-            name: missing[name] if name in missing else rows[name] for name in self._schema.names
-        }
-        return pa.table(whole).cast(self._schema)
+        for field in self._schema:
+            if field.name not in rows.column_names:  # these sources do not have it
+                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+        return rows.select(self._schema.names).cast(self._schema)
 
 
 def _without_known(store: HistoryStore, table: str, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return the rows that are not there yet, and those that differ from what is there."""
+    """Return the rows that the store does not hold yet, and those that differ from its own."""
     kept = same_rows(store, table, rows)
     at = pc.index_in(ids_of(table, rows), value_set=ids_of(table, kept))
     if at.null_count == len(at):
@@ -263,19 +257,6 @@ class _Slice:
         self._batch = batch
         self._layout = layout
         self._timezone = timezone
-        # before anything is added: rows that happened later may have to be computed anew
-        self._last = {
-            name: max(
-                (
-                    span.last_event
-                    for span in ArrivingRows(store, layout, {}, timezone=timezone)
-                    .days(name)
-                    .values()
-                ),
-                default=-1,
-            )
-            for name in new
-        }
         self._rows = ArrivingRows(store, layout, new, timezone=timezone)
         self._since = {name: _visible_from(rows) for name, rows in new.items()}
         self._touched: dict[str, list[pa.Table]] = {name: [rows] for name, rows in new.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -60,16 +59,16 @@ class RowForm:
         every = {EVENT_TIME, KNOWN_AT, *names}
         return [word for name, span in self._spans.items() if name in every for word in span]
 
-    def write(self, connection: sqlite3.Connection, rows: pa.Table) -> Words:
+    def write(self, rows: pa.Table) -> Words:
         """Return rows as an array of shape (n_words, n_rows); new texts get numbers."""
         out = np.zeros((self.words, rows.num_rows), np.uint64)
         for name, span in self._spans.items():
             column = rows[name].combine_chunks().cast(self._fields[name].type)
             part = out[span.start : span.stop]
             if len(span) == 1:
-                part[0] = self._texts.numbers(connection, column, add=True)
+                part[0] = self._texts.numbers(column, add=True)
             elif len(span) > 2:
-                self._write_ids(connection, column, part)
+                self._write_ids(column, part)
             elif pa.types.is_floating(column.type):
                 part[:] = _write_floats(column)
             else:
@@ -77,30 +76,28 @@ class RowForm:
                 part[:] = _write_integers(column, before)
         return out
 
-    def _write_ids(self, connection: sqlite3.Connection, column: pa.Array, part: Words) -> None:
+    def _write_ids(self, column: pa.Array, part: Words) -> None:
         """Write the bytes of short texts, and the numbers of long ones."""
         length = pc.binary_length(column).fill_null(-1).to_numpy(zero_copy_only=False)
         long = length > _LONGEST
         part[0] = length + 1
         if long.any():
-            numbers = self._texts.numbers(connection, column.filter(pa.array(long)), add=True)
+            numbers = self._texts.numbers(column.filter(pa.array(long)), add=True)
             part[0][long] = numbers + np.uint64(_LONG)
         short = pc.if_else(pa.array(long), "", column.fill_null("")).cast(pa.binary())
         padded = short.to_numpy(zero_copy_only=False).astype(f"S{_LONGEST}")
         part[1:] = padded.view(np.uint64).reshape(-1, _LONGEST // 8).T
 
-    def read(
-        self, connection: sqlite3.Connection, words: Words, held: list[int], names: Iterable[str]
-    ) -> list[pa.Array]:
+    def read(self, words: Words, held: list[int], names: Iterable[str]) -> list[pa.Array]:
         """Return columns; `held` lists which words `words` are, event_time and known_at first."""
         found = []
         for name in names:
             first, type_ = held.index(self._spans[name].start), self._fields[name].type
             part = words[first : first + len(self._spans[name])]
             if len(part) == 1:
-                found.append(self._texts.texts(connection, part[0]))
+                found.append(self._texts.texts(part[0]))
             elif len(part) > 2:
-                found.append(self._read_ids(connection, part))
+                found.append(self._read_ids(part))
             elif pa.types.is_floating(type_):
                 whole = _signed(part[0]) / 100
                 values = np.where(part[1] == _SHORT, whole, part[0].view(np.float64))
@@ -111,7 +108,7 @@ class RowForm:
                 found.append(_as_array(_read_integers(part, type_), part[1], type_))
         return found
 
-    def _read_ids(self, connection: sqlite3.Connection, part: Words) -> pa.Array:
+    def _read_ids(self, part: Words) -> pa.Array:
         length = part[0].view(np.int64) - 1
         long = length >= _LONG
         size = np.where(long, 0, np.maximum(length, 0))
@@ -121,10 +118,10 @@ class RowForm:
         column = pa.Array.from_buffers(pa.string(), size.size, data)
         if long.any():
             numbers = np.where(long, part[0] - np.uint64(_LONG), 0)
-            column = pc.if_else(pa.array(long), self._texts.texts(connection, numbers), column)
+            column = pc.if_else(pa.array(long), self._texts.texts(numbers), column)
         return pc.if_else(pa.array(length < 0), None, column) if (length < 0).any() else column
 
-    def meaning(self, connection: sqlite3.Connection, words: Words) -> Words:
+    def meaning(self, words: Words) -> Words:
         """Return words without numbers of texts: the hashes of the texts instead."""
         meant = words.copy()
         for span in self._spans.values():
@@ -132,7 +129,7 @@ class RowForm:
                 numbers = words[span.start]
                 base = np.uint64(0 if len(span) == 1 else _LONG)
                 coded = numbers > base
-                meant[span.start, coded] = self._texts.hashes(connection, numbers[coded] - base)
+                meant[span.start, coded] = self._texts.hashes(numbers[coded] - base)
         return meant
 
 

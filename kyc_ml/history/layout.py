@@ -141,7 +141,8 @@ def layout_of(
                 new = [spec for spec in each.specs if _is_new(each.site.place, spec, carried)]
                 passes += [as_pass(each.level, each.site, new)] if new else []
     if any(table == LABELS for table, _ in kept):
-        joined = {name for (table, _), names in kept.items() if table == LABELS for name in names}
+        of_labels = [(key, names) for (table, key), names in kept.items() if table == LABELS]
+        joined = {name for key, names in of_labels for name in (key, *names)}
         kept[LABELS, CUSTOMER_ID] |= {TRANSACTION_ID} & {*columns[LABELS]}
         kept[LABELS, CASE_ID] |= joined | {CUSTOMER_ID, *kept[LABELS, CUSTOMER_ID]}
         kept[CASES, CASE_ID] |= {*columns[CASES]}

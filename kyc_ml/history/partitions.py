@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import EVENT_TIME, KNOWN_AT
+from kyc_ml.errors import CapacityError
 from kyc_ml.history.columns import RowForm, event_times, known_times
 from kyc_ml.history.packing import Counts, Words, digest_words, pack_chunks, unpack_chunks
 from kyc_ml.history.texts import Texts
@@ -61,7 +61,7 @@ class Content:
 
 
 class KeptRows:
-    """Reads and writes a partition, in a connection that the caller gives.
+    """Reads and writes a partition.
 
     `schema`: of the columns kept, the key among them; `order`: columns that order rows of equal
     times.
@@ -81,69 +81,59 @@ class KeptRows:
         self._name = f"rows_{number}"
         self._order = [name for name in order if name not in {EVENT_TIME, KNOWN_AT}]
         self._texts = texts
+        self._db = texts.db
         self.form = RowForm(pa.schema([f for f in schema if f.name != partition.key]), texts)
         self._full = _FULL_DAY if partition.key == DAY else _FULL
 
-    def make(self, connection: sqlite3.Connection) -> None:
+    def make(self) -> None:
         """Make the empty table."""
-        connection.execute(
+        self._db().execute(
             f"CREATE TABLE {self._name} (place INTEGER PRIMARY KEY, rows INTEGER, "
             "last INTEGER, data BLOB)"
         )
 
     # reading
 
-    def keys_of(
-        self, connection: sqlite3.Connection, values: pa.Array, *, add: bool = False
-    ) -> Counts:
+    def keys_of(self, values: pa.Array, *, add: bool = False) -> Counts:
         """Return the numbers of key values; 0 for a text that no row has."""
         if self.partition.key == DAY:
             return np.asarray(values.to_numpy(zero_copy_only=False), np.int64)
-        return self._texts.numbers(connection, values, add=add).view(np.int64)
+        return self._texts.numbers(values, add=add).view(np.int64)
 
-    def has(self, connection: sqlite3.Connection, values: pa.Array) -> list[bool]:
+    def has(self, values: pa.Array) -> list[bool]:
         """Return which of some texts are the key of a row."""
         sql = f"SELECT 1 FROM {self._name} WHERE place BETWEEN ? AND ? LIMIT 1"
-        first = self._texts.numbers(connection, values, add=False).astype(np.int64) << _SHIFT
+        first = self._texts.numbers(values, add=False).astype(np.int64) << _SHIFT
         bounds = zip(first.tolist(), (first + (1 << _SHIFT) - 1).tolist(), strict=True)
         return [
-            each[0] > 0 and connection.execute(sql, each).fetchone() is not None for each in bounds
+            each[0] > 0 and self._db().execute(sql, each).fetchone() is not None for each in bounds
         ]
 
     def read(
-        self,
-        connection: sqlite3.Connection,
-        keys: Counts,
-        columns: Sequence[str],
-        *,
-        since_us: int | None = None,
+        self, keys: Counts, columns: Sequence[str], *, since_us: int | None = None
     ) -> pa.Table:
         """Return columns of the rows of some keys, in the order of the table."""
         recent = "" if since_us is None else f" AND last >= {since_us // 1_000_000}"
-        chunks = self._chunks(connection, map(_places, np.unique(keys).tolist()), recent)
-        return self._table(connection, chunks, columns, in_order=True)
+        chunks = self._chunks(map(_places, np.unique(keys).tolist()), recent)
+        return self._table(chunks, columns, in_order=True)
 
-    def read_all(
-        self, connection: sqlite3.Connection, columns: Sequence[str]
-    ) -> Iterator[pa.Table]:
+    def read_all(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield columns of all rows in pieces, one key after the other."""
-        for chunks in self.pieces(connection):
-            yield self._table(connection, chunks, columns, in_order=False)
+        for chunks in self.pieces():
+            yield self._table(chunks, columns, in_order=False)
 
-    def pieces(self, connection: sqlite3.Connection) -> Iterator[list[_Chunk]]:
+    def pieces(self) -> Iterator[list[_Chunk]]:
         """Yield all chunks in pieces of whole keys; at least one."""
         sql = f"SELECT place >> {_SHIFT}, sum(rows) FROM {self._name} GROUP BY 1 ORDER BY 1"
-        keys, rows = np.array(connection.execute(sql).fetchall() or [(0, 0)], np.int64).T
+        keys, rows = np.array(self._db().execute(sql).fetchall() or [(0, 0)], np.int64).T
         firsts = np.unique(np.cumsum(rows) // _PIECE, return_index=True)[1]
         ends = [*(keys[firsts[1:]] - 1).tolist(), int(keys[-1])]
         for first, last in zip(keys[firsts].tolist(), ends, strict=True):
-            yield self._chunks(connection, [(_places(first)[0], _places(last)[1])])
+            yield self._chunks([(_places(first)[0], _places(last)[1])])
 
-    def _chunks(
-        self, connection: sqlite3.Connection, spans: Iterable[tuple[int, int]], where: str = ""
-    ) -> list[_Chunk]:
+    def _chunks(self, spans: Iterable[tuple[int, int]], where: str = "") -> list[_Chunk]:
         sql = f"SELECT place, rows, data FROM {self._name} WHERE place BETWEEN ? AND ?{where}"
-        return [chunk for span in spans for chunk in connection.execute(sql, span).fetchall()]
+        return [chunk for span in spans for chunk in self._db().execute(sql, span).fetchall()]
 
     def words(
         self, chunks: Sequence[_Chunk], wanted: Sequence[int] | None = None
@@ -161,12 +151,7 @@ class KeptRows:
         return words, np.repeat(places >> _SHIFT, rows)
 
     def _table(
-        self,
-        connection: sqlite3.Connection,
-        chunks: Sequence[_Chunk],
-        columns: Sequence[str],
-        *,
-        in_order: bool,
+        self, chunks: Sequence[_Chunk], columns: Sequence[str], *, in_order: bool
     ) -> pa.Table:
         key = self.partition.key
         held = self.form.needed({*columns, *self._order})
@@ -175,9 +160,9 @@ class KeptRows:
         def take(names: Sequence[str], rows: Counts | None) -> pa.Table:
             some, of = (words, keys) if rows is None else (words[:, rows], keys[rows])
             stored = [name for name in names if name != key]
-            found = dict(zip(stored, self.form.read(connection, some, held, stored), strict=True))
+            found = dict(zip(stored, self.form.read(some, held, stored), strict=True))
             if key in names:
-                found[key] = self._texts.texts(connection, of.view(np.uint64))
+                found[key] = self._texts.texts(of.view(np.uint64))
             schema = pa.schema([self.schema.field(name) for name in names])
             return pa.table([found[name] for name in names], schema=schema)
 
@@ -185,63 +170,62 @@ class KeptRows:
 
     # writing
 
-    def add(
-        self, connection: sqlite3.Connection, words: Words, values: pa.Array, content: Content
-    ) -> None:
+    def add(self, words: Words, values: pa.Array, content: Content) -> None:
         """Add rows, as words of `form`, and the value of the key of each; None: not found by it."""
-        keys = self.keys_of(connection, values, add=True)
+        keys = self.keys_of(values, add=True)
         if self.partition.key != DAY and not keys.all():
             words, keys = words[:, keys > 0], keys[keys > 0]
         if keys.size:
-            content.change(keys.size, self._digest(connection, words, keys))
-            self._write(connection, words, keys)
+            content.change(keys.size, self._digest(words, keys))
+            self._write(words, keys)
 
-    def remove(self, connection: sqlite3.Connection, values: pa.Array, content: Content) -> None:
+    def remove(self, values: pa.Array, content: Content) -> None:
         """Remove all rows of some values of the key."""
-        different = np.unique(self.keys_of(connection, values)).tolist()
-        chunks = self._chunks(connection, map(_places, different))
+        different = np.unique(self.keys_of(values)).tolist()
+        chunks = self._chunks(map(_places, different))
         words, keys = self.words(chunks)
-        content.change(-keys.size, -self._digest(connection, words, keys))
-        self._delete(connection, chunks)
+        content.change(-keys.size, -self._digest(words, keys))
+        self._delete(chunks)
 
-    def _digest(self, connection: sqlite3.Connection, words: Words, keys: Counts) -> int:
+    def _digest(self, words: Words, keys: Counts) -> int:
         meant = numbers = keys.view(np.uint64)
         if self.partition.key != DAY:
-            meant = self._texts.hashes(connection, numbers)
-        return digest_words(np.vstack((self.form.meaning(connection, words), meant)))
+            meant = self._texts.hashes(numbers)
+        return digest_words(np.vstack((self.form.meaning(words), meant)))
 
-    def _delete(self, connection: sqlite3.Connection, chunks: Sequence[_Chunk]) -> None:
+    def _delete(self, chunks: Sequence[_Chunk]) -> None:
         places = ((chunk[0],) for chunk in chunks)
-        connection.executemany(f"DELETE FROM {self._name} WHERE place = ?", places)
+        self._db().executemany(f"DELETE FROM {self._name} WHERE place = ?", places)
 
-    def _write(self, connection: sqlite3.Connection, words: Words, keys: Counts) -> None:
+    def _write(self, words: Words, keys: Counts) -> None:
         """Write rows as chunks after those of their keys, some of which they are merged with."""
         different, counts = np.unique(keys, return_counts=True)
-        nexts, merged = self._ends(connection, different, counts)
+        nexts, merged = self._ends(different, counts)
         if merged:
             held, held_keys = self.words(merged)
             # earlier rows come first, in the stable order below
             words, keys = np.hstack((held, words)), np.append(held_keys, keys)
             _, counts = np.unique(keys, return_counts=True)
-            self._delete(connection, merged)
+            self._delete(merged)
         words = np.ascontiguousarray(words[:, np.argsort(keys, kind="stable")])
         chunks = -(-counts // self._full)
         owner = np.repeat(np.arange(counts.size), chunks)
         nth = np.arange(owner.size) - np.repeat(np.cumsum(chunks) - chunks, chunks)
+        if (nexts + chunks).max() >> _SHIFT:
+            msg = f"{self.partition.name}: a key has more rows than a store can keep"
+            raise CapacityError(msg)
         places = (different[owner] << _SHIFT) + nexts[owner] + nth
         first = (np.cumsum(counts) - counts)[owner] + nth * self._full
         bounds = np.append(first, keys.size)
         rows = np.diff(bounds)
         last = np.maximum.reduceat(event_times(words), first) // 1_000_000
         data = pack_chunks(words, bounds, _seeds(places, rows))
-        connection.executemany(
+        self._db().executemany(
             f"INSERT INTO {self._name} VALUES (?, ?, ?, ?)",
             zip(places.tolist(), rows.tolist(), last.tolist(), data, strict=True),
         )
 
-    def _ends(
-        self, connection: sqlite3.Connection, keys: Counts, counts: Counts
-    ) -> tuple[Counts, list[_Chunk]]:
+    def _ends(self, keys: Counts, counts: Counts) -> tuple[Counts, list[_Chunk]]:
         """Return where to write next for each key, and the last chunks that are merged.
 
         A chunk is merged with at least half as many new rows: so a key never has many small
@@ -253,10 +237,10 @@ class KeptRows:
             f"SELECT place, rows, data FROM {self._name} WHERE place BETWEEN ? AND ? "
             "ORDER BY place DESC"
         )
-        if connection.execute(f"SELECT 1 FROM {self._name} LIMIT 1").fetchone() is None:
+        if self._db().execute(f"SELECT 1 FROM {self._name} LIMIT 1").fetchone() is None:
             return nexts, merged
         for at, (key, grown) in enumerate(zip(keys.tolist(), counts.tolist(), strict=True)):
-            for chunk in connection.execute(sql, _places(key)):
+            for chunk in self._db().execute(sql, _places(key)):
                 if chunk[1] >= self._full or chunk[1] > 2 * grown:
                     nexts[at] = chunk[0] - (key << _SHIFT) + 1
                     break
@@ -266,34 +250,32 @@ class KeptRows:
 
     # the whole
 
-    def measure(self, connection: sqlite3.Connection) -> Content:
+    def measure(self) -> Content:
         """Compute the content from all chunks."""
         found = Content()
-        for chunks in self.pieces(connection):
+        for chunks in self.pieces():
             words, keys = self.words(chunks)
-            found.change(keys.size, self._digest(connection, words, keys))
+            found.change(keys.size, self._digest(words, keys))
         return found
 
-    def compact(
-        self, connection: sqlite3.Connection, *, since_us: int | None, content: Content
-    ) -> None:
+    def compact(self, *, since_us: int | None, content: Content) -> None:
         """Merge the chunks of each key, and drop rows that happened before an instant."""
-        for chunks in self.pieces(connection):
+        for chunks in self.pieces():
             words, keys = self.words(chunks)
             old = np.zeros(keys.size, np.bool_)
             if since_us is not None:
                 old = event_times(words) < since_us
             if old.any():
-                dropped = self._digest(connection, words[:, old], keys[old])
+                dropped = self._digest(words[:, old], keys[old])
                 content.change(-int(old.sum()), -dropped)
-            self._delete(connection, chunks)
+            self._delete(chunks)
             if not old.all():
-                self._write(connection, words[:, ~old], keys[~old])
+                self._write(words[:, ~old], keys[~old])
 
-    def size(self, connection: sqlite3.Connection) -> int:
+    def size(self) -> int:
         """Return the bytes of all chunks."""
         sql = f"SELECT coalesce(sum(length(data)), 0) FROM {self._name}"
-        return int(connection.execute(sql).fetchone()[0])
+        return int(self._db().execute(sql).fetchone()[0])
 
 
 def _places(key: int) -> tuple[int, int]:

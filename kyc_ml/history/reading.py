@@ -97,10 +97,10 @@ class _KeptPeers(dict[tuple[str, int], MonthStatistics]):
                 named = table.replace_schema_metadata({**table.schema.metadata, "of": name})
                 with pa.ipc.new_stream(sink, named.schema) as stream:
                     stream.write_table(named)
-        self._months.append(month)
         with self._store.writing({"peers": month}) as batch:
+            months = json.loads(self._store.kept(PEERS) or b"[]")
             batch.keep(f"{PEERS} {month}", sink.getvalue().to_pybytes())
-            batch.keep(PEERS, json.dumps(self._months).encode())
+            batch.keep(PEERS, json.dumps([*months, month]).encode())
 
 
 class History:

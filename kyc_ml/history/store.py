@@ -41,7 +41,7 @@ _ABOUT, _LAYOUT, _CONTENT, _FOLDED = (
 )
 _SQL: Final = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB, seal INTEGER)",
-    "CREATE TABLE appends (number INTEGER PRIMARY KEY, at TEXT, note TEXT)",
+    "CREATE TABLE appends (number INTEGER PRIMARY KEY, at TEXT, note BLOB)",
     "CREATE TABLE days (name TEXT, day INTEGER, rows INTEGER, first INTEGER, last INTEGER, "
     "known INTEGER, PRIMARY KEY (name, day)) WITHOUT ROWID",
 )
@@ -81,7 +81,7 @@ class HistoryStore:
     def __init__(self, folder: Path, *, write: bool, make: bool = False) -> None:
         self.folder = folder
         self._path = folder / STORE
-        self._texts = Texts()
+        self._texts = Texts(self._connection)
         self._local = threading.local()
         self._opened: list[sqlite3.Connection | ServedLog] = []
         self._writing = threading.RLock()
@@ -130,8 +130,8 @@ class HistoryStore:
         layout = Tables.plan(tables, partitions)
         store = cls(folder, write=True, make=True)
         try:
-            with store._transaction() as connection:
-                store._make(connection, about, layout)
+            with store._transaction():
+                store._make(about, layout)
             store._load()
         except BaseException:
             store.close()
@@ -179,63 +179,69 @@ class HistoryStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _make(
-        self, connection: sqlite3.Connection, about: Mapping[str, Any], layout: Tables
-    ) -> None:
+    def _make(self, about: Mapping[str, Any], layout: Tables) -> None:
+        connection = self._connection()
         if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
             msg = f"{self.folder} holds a history store already: name a new folder"
             raise ConfigError(msg)
         for sql in _SQL:
             connection.execute(sql)
-        Texts.make(connection)
-        for index in _indexes(layout.tables).values():
-            index.make(connection)
+        self._texts.make()
+        for index in self._indexes_of(layout.tables).values():
+            index.make()
         for kept in layout.kept(self._texts).values():
-            kept.make(connection)
+            kept.make()
         for name, plain in ((_ABOUT, dict(about)), (_LAYOUT, layout.to_plain()), (_CONTENT, {})):
-            _put_fact(connection, name, json.dumps(plain).encode())
+            self.put_fact(name, json.dumps(plain).encode())
 
     def _load(self) -> None:
         with self._reads() as connection:
             if not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
                 msg = f"{self._path} is empty, as making it was interrupted: remove {self.folder}"
                 raise ConfigError(msg)
-            self.about: dict[str, Any] = json.loads(self._fact(connection, _ABOUT))
-            self._layout = Tables.from_plain(json.loads(self._fact(connection, _LAYOUT)))
+            self.about: dict[str, Any] = json.loads(self._fact(_ABOUT))
+            self._layout = Tables.from_plain(json.loads(self._fact(_LAYOUT)))
         self.tables = self._layout.tables
         self.kept_rows = self._layout.kept(self._texts)
-        self.indexes = _indexes(self.tables)
+        self.indexes = self._indexes_of(self.tables)
         self.content()
 
     @contextmanager
     def _reads(self) -> Iterator[sqlite3.Connection]:
         """Yield the connection that this thread reads in."""
         with translated(self._path):
-            if self._owner == threading.get_ident() and self._writer is not None:
-                yield self._writer
-                return
-            if not hasattr(self._local, "connection"):
-                self._local.connection = connect(self._path, version=FORMAT)
-                self._opened.append(self._local.connection)
-            yield self._local.connection
+            yield self._connection()
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._owner == threading.get_ident() and self._writer is not None:
+            return self._writer
+        if not hasattr(self._local, "connection"):
+            self._local.connection = connect(self._path, version=FORMAT)
+            self._opened.append(self._local.connection)
+        found: sqlite3.Connection = self._local.connection
+        return found
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Yield the connection to write in; all of it is kept, or nothing."""
-        if self._writer is None:
-            msg = f"history store {self.folder} is open for reading: open it with write=True"
-            raise ConfigError(msg)
+        writer = self._require_writer()
         with self._writing, translated(self._path):
             size = len(self._texts)
             try:
-                with transaction(self._writer):
+                with transaction(writer):
                     self._owner = threading.get_ident()
-                    yield self._writer
+                    yield writer
             except BaseException:
                 self._texts.forget(size)
                 raise
             finally:
                 self._owner = None
+
+    def _require_writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            msg = f"history store {self.folder} is open for reading: open it with write=True"
+            raise ConfigError(msg)
+        return self._writer
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -266,17 +272,17 @@ class HistoryStore:
         Raises ConfigError if the store was not made for this key or these columns.
         """
         kept = self._partition(table, key, columns)
-        with self._reads() as connection:
-            keys = kept.keys_of(connection, values)
+        with self._reads():
+            keys = kept.keys_of(values)
             names = self._with_times(table, columns)
-            return kept.read(connection, keys, names, since_us=since_us)
+            return kept.read(keys, names, since_us=since_us)
 
     def has(self, table: str, key: str, values: pa.Array) -> pa.Array:
         """Return those of some values that a row has in the column `key`, each once."""
         kept = self._partition(table, key, ())
         different = values.unique()
-        with self._reads() as connection:
-            return different.filter(pa.array(kept.has(connection, different), pa.bool_()))
+        with self._reads():
+            return different.filter(pa.array(kept.has(different), pa.bool_()))
 
     def scan(self, table: str, columns: Collection[str]) -> Iterator[pa.Table]:
         """Yield all rows of a contracted table in its order, in pieces; at least one.
@@ -290,8 +296,8 @@ class HistoryStore:
         schema = pa.schema([kept.schema.field(name) for name in every])
         wanted = pa.schema([kept.schema.field(name) for name in names])
         chosen, order = (", ".join(map(quote_name, some)) for some in (names, by))
-        with self._reads() as connection, self.reading():
-            pieces = (b for piece in kept.read_all(connection, every) for b in piece.to_batches())
+        with self._reads(), self.reading():
+            pieces = (b for piece in kept.read_all(every) for b in piece.to_batches())
             reader = pa.RecordBatchReader.from_batches(schema, pieces)
             engine = connect_duckdb(data=None)
             engine.register("kept", reader)
@@ -325,27 +331,27 @@ class HistoryStore:
         `table`: one whose rows have ids.
         """
         kept = self.kept_rows[table, CUSTOMER_ID]
-        with self._reads() as connection:
-            pairs = self.indexes[table].find(connection, hash_texts(ids.to_pylist()))
+        with self._reads():
+            pairs = self.indexes[table].find(hash_texts(ids.to_pylist()))
             customers = np.array([number for _, number in pairs], np.int64)
-            rows = kept.read(connection, customers, kept.schema.names)
+            rows = kept.read(customers, kept.schema.names)
         return rows.filter(pc.is_in(rows[IDS[table]], value_set=ids))
 
     def kept(self, name: str) -> bytes | None:
         """Return a kept fact; None if its name is unknown."""
-        with self._reads() as connection:
-            return self._fact(connection, name, missing_ok=True) or None
+        with self._reads():
+            return self._fact(name, missing_ok=True) or None
 
     def notes(self) -> list[dict[str, Any]]:
         """Return the notes of all appends, the oldest first."""
         with self._reads() as connection:
             found = connection.execute("SELECT note FROM appends ORDER BY number").fetchall()
-        return [json.loads(note) for (note,) in found]
+        return [json.loads(zlib.decompress(note)) for (note,) in found]
 
     def content(self) -> dict[str, Content]:
         """Return what each partition holds, by its name."""
-        with self._reads() as connection:
-            plain = json.loads(self._fact(connection, _CONTENT))
+        with self._reads():
+            plain = json.loads(self._fact(_CONTENT))
         names = [kept.partition.name for kept in self.kept_rows.values()]
         return {name: Content(*plain.get(name, (0, 0))) for name in names}
 
@@ -378,16 +384,22 @@ class HistoryStore:
         always = [name for name in (EVENT_TIME, KNOWN_AT, UNTIL) if name in names]
         return list(dict.fromkeys((*always, *columns)))
 
-    def _fact(
-        self, connection: sqlite3.Connection, name: str, *, missing_ok: bool = False
-    ) -> bytes:
+    def _fact(self, name: str, *, missing_ok: bool = False) -> bytes:
         """Return a fact; empty bytes if it is missing."""
         sql = "SELECT value, seal FROM facts WHERE name = ?"
-        value, seal = connection.execute(sql, (name,)).fetchone() or (b"", None)
+        value, seal = self._connection().execute(sql, (name,)).fetchone() or (b"", None)
         if seal != _seal_of(name, value) and not (missing_ok and seal is None):
             raise corrupt(self._path, f"{name!r} is not what was written")
         found: bytes = value
         return found
+
+    def put_fact(self, name: str, value: bytes) -> None:
+        """Write a fact, in a transaction that has begun."""
+        sql = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)"
+        self._connection().execute(sql, (name, value, _seal_of(name, value)))
+
+    def _indexes_of(self, tables: Collection[str]) -> dict[str, HashIndex]:
+        return {t: HashIndex(f"ids_{t}", self._connection) for t in tables if t in IDS}
 
     # writing
 
@@ -398,8 +410,8 @@ class HistoryStore:
         `note`: kept with the append: digests of its files, for instance.
         Raises ConfigError if the store is not open for writing.
         """
-        with self._transaction() as connection:
-            batch = Batch(self, connection, self._texts)
+        with self._transaction():
+            batch = Batch(self, self._texts)
             yield batch
             batch.finish(note or {})
 
@@ -410,18 +422,17 @@ class HistoryStore:
         What can be read stays the same to the bit. Needs the space of the store once more.
         """
         with self._transaction() as connection:
-            batch = Batch(self, connection, self._texts)
+            batch = Batch(self, self._texts)
             for kept in self.kept_rows.values():
                 content = batch.content[kept.partition.name]
-                kept.compact(connection, since_us=since_us, content=content)
+                kept.compact(since_us=since_us, content=content)
             if since_us is not None:
                 batch.forget_ids()
                 connection.execute("DELETE FROM days WHERE day < ?", (since_us // DAY_US,))
             batch.finish({"compacted": True, "since_us": since_us})
         with self._writing, translated(self._path):
-            assert self._writer is not None  # noqa: S101  the transaction has checked it
-            self._writer.execute("VACUUM")
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            for sql in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                self._require_writer().execute(sql)
         self._served.forget(until=self.folded())
 
     # served requests
@@ -431,6 +442,7 @@ class HistoryStore:
 
         Raises KeyError if an idempotency key was logged before. No entry is added after an error.
         """
+        self._require_writer()
         return self._served.add(entries, after=self.folded())
 
     def served(self, keys: Collection[str]) -> dict[str, Served]:
@@ -446,8 +458,8 @@ class HistoryStore:
 
     def folded(self) -> int:
         """Return the number of the last served request that is in the tables; 0 for none."""
-        with self._reads() as connection:
-            return int(self._fact(connection, _FOLDED, missing_ok=True) or 0)
+        with self._reads():
+            return int(self._fact(_FOLDED, missing_ok=True) or 0)
 
     # the whole
 
@@ -457,7 +469,7 @@ class HistoryStore:
         with self._reads() as connection:
             sql = "SELECT count(*), max(at) FROM appends"
             appends, last = connection.execute(sql).fetchone()
-            sizes = {kept.partition.name: kept.size(connection) for kept in self.kept_rows.values()}
+            sizes = {kept.partition.name: kept.size() for kept in self.kept_rows.values()}
             sql = "SELECT name, sum(rows), min(first), max(last) FROM days GROUP BY name"
             days = {name: each for name, *each in connection.execute(sql)}
         return StoreStatus(
@@ -468,7 +480,7 @@ class HistoryStore:
             pending=self._served.count(after=self.folded()),
             bytes=sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()),
             digest=self.digest(),
-            about=self.about,
+            about={name: each for name, each in self.about.items() if name != "feature_sets"},
             tables={
                 name: {"rows": rows, "first": _moment(first), "last": _moment(end)}
                 for name, (rows, first, end) in days.items()
@@ -483,10 +495,10 @@ class HistoryStore:
         with translated(self._path), self.reading(), self._reads() as connection:
             faults = [*integrity(connection), *self._served.faults()]
             for name in [each for (each,) in connection.execute("SELECT name FROM facts")]:
-                self._fact(connection, name)
+                self._fact(name)
             recorded = self.content()
             for kept in self.kept_rows.values():
-                found, name = kept.measure(connection), kept.partition.name
+                found, name = kept.measure(), kept.partition.name
                 if found != recorded[name]:
                     rows = f"{found.rows} rows, recorded {recorded[name].rows}"
                     faults.append(
@@ -494,30 +506,29 @@ class HistoryStore:
                     )
             for table, index in self.indexes.items():
                 lost = 0
-                for hashes, numbers in self.id_pairs(connection, table):
+                for hashes, numbers in self.id_pairs(table):
                     pairs = {*zip(short(hashes).tolist(), numbers.tolist(), strict=True)}
-                    lost += len(pairs - {*index.find(connection, hashes)})
+                    lost += len(pairs - {*index.find(hashes)})
                 if lost:
                     faults.append(f"{table}: {lost} ids are not found")
         return faults
 
     def id_pairs(
-        self, connection: sqlite3.Connection, table: str, given: pa.Table | None = None
+        self, table: str, given: pa.Table | None = None
     ) -> Iterator[tuple[Counts, Counts]]:
         """Yield hash of the id and number of the customer of some rows, by default of all."""
         kept = self.kept_rows[table, CUSTOMER_ID]
         names = [IDS[table], CUSTOMER_ID]
-        for rows in [given] if given is not None else kept.read_all(connection, names):
-            customers = kept.keys_of(connection, rows[CUSTOMER_ID].combine_chunks())
+        for rows in [given] if given is not None else kept.read_all(names):
+            customers = kept.keys_of(rows[CUSTOMER_ID].combine_chunks())
             yield hash_texts(rows[IDS[table]].to_pylist()), customers
 
 
 class Batch:
     """The rows of one append; see `HistoryStore.writing`."""
 
-    def __init__(self, store: HistoryStore, connection: sqlite3.Connection, texts: Texts) -> None:
+    def __init__(self, store: HistoryStore, texts: Texts) -> None:
         self._store = store
-        self._connection = connection
         self._texts = texts
         self.content = store.content()
 
@@ -526,14 +537,14 @@ class Batch:
         if not rows.num_rows:
             return
         form = RowForm(self._store.tables[table].schema, self._texts)
-        words = form.write(self._connection, rows)
+        words = form.write(rows)
         event, known = microseconds(rows[EVENT_TIME]), microseconds(rows[KNOWN_AT])
         days = pa.array(event // DAY_US)
         for (name, key), kept in self._store.kept_rows.items():
             if name == table:
                 own = words[form.needed(field.name for field in kept.schema if field.name != key)]
                 values = days if key == DAY else rows[key].combine_chunks()
-                kept.add(self._connection, own, values, self.content[kept.partition.name])
+                kept.add(own, values, self.content[kept.partition.name])
         self._count_days(table, event, known)
         if table in self._store.indexes:
             self._index(table, rows)
@@ -542,38 +553,41 @@ class Batch:
         """Replace all rows of some values of a key, in the partition by this key alone."""
         kept = self._store.kept_rows[table, key]
         content = self.content[kept.partition.name]
-        kept.remove(self._connection, values, content)
+        kept.remove(values, content)
         if rows.num_rows:
             days = pa.array(microseconds(rows[EVENT_TIME]) // DAY_US)
             own = days if key == DAY else rows[key].combine_chunks()
-            kept.add(self._connection, kept.form.write(self._connection, rows), own, content)
+            kept.add(kept.form.write(rows), own, content)
 
     def keep(self, name: str, value: bytes) -> None:
         """Keep a small fact under a name, instead of an earlier one."""
-        _put_fact(self._connection, name, value)
+        self._store.put_fact(name, value)
 
     def fold(self, number: int) -> None:
         """Record that the served requests up to this number are in the tables."""
-        _put_fact(self._connection, _FOLDED, str(number).encode())
+        self._store.put_fact(_FOLDED, str(number).encode())
 
     def finish(self, note: Mapping[str, Any]) -> None:
         """Record the append; `HistoryStore.writing` calls it."""
         plain = {name: (each.rows, each.digest) for name, each in self.content.items()}
-        _put_fact(self._connection, _CONTENT, json.dumps(plain).encode())
-        self._connection.execute(
+        self._store.put_fact(_CONTENT, json.dumps(plain).encode())
+        self._texts.db().execute(
             "INSERT INTO appends (at, note) VALUES (?, ?)",
-            (datetime.now(UTC).isoformat(timespec="seconds"), json.dumps(dict(note))),
+            (
+                datetime.now(UTC).isoformat(timespec="seconds"),
+                zlib.compress(json.dumps(dict(note)).encode()),
+            ),
         )
 
     def forget_ids(self) -> None:
         """Index only the ids of the rows that remain."""
         for table, index in self._store.indexes.items():
-            self._connection.execute(f"DELETE FROM {index.name}")
+            self._texts.db().execute(f"DELETE FROM {index.name}")
             self._index(table)
 
     def _index(self, table: str, rows: pa.Table | None = None) -> None:
-        for hashes, customers in self._store.id_pairs(self._connection, table, rows):
-            self._store.indexes[table].add(self._connection, hashes, customers)
+        for hashes, customers in self._store.id_pairs(table, rows):
+            self._store.indexes[table].add(hashes, customers)
 
     def _count_days(self, table: str, event: Counts, known: Counts) -> None:
         order = np.argsort(event, kind="stable")
@@ -581,21 +595,12 @@ class Batch:
         days, firsts, rows = np.unique(event // DAY_US, return_index=True, return_counts=True)
         lasts = event[firsts + rows - 1]
         found = np.stack((days, rows, event[firsts], lasts, np.maximum.reduceat(known, firsts)))
-        self._connection.executemany(
+        self._texts.db().executemany(
             "INSERT INTO days VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "rows = rows + excluded.rows, first = min(first, excluded.first), "
             "last = max(last, excluded.last), known = max(known, excluded.known)",
             ((table, *each) for each in found.T.tolist()),
         )
-
-
-def _indexes(tables: Collection[str]) -> dict[str, HashIndex]:
-    return {name: HashIndex(f"ids_{name}") for name in tables if name in IDS}
-
-
-def _put_fact(connection: sqlite3.Connection, name: str, value: bytes) -> None:
-    sql = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)"
-    connection.execute(sql, (name, value, _seal_of(name, value)))
 
 
 def _seal_of(name: str, value: bytes) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -13,6 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from kyc_ml.history.packing import Counts, Words
+
+Database = Callable[[], sqlite3.Connection]
+"""The connection that this thread reads or writes in."""
 
 _BLOCK: Final = 4096
 """Texts of a block; only the last block has fewer."""
@@ -34,23 +37,24 @@ def short(hashes: Counts) -> Counts:
 class HashIndex:
     """Numbers found by the hash of a text; two texts may have one hash, and the caller compares."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, db: Database) -> None:
         self.name = name
+        self._db = db
 
-    def make(self, connection: sqlite3.Connection) -> None:
+    def make(self) -> None:
         """Make the empty index."""
-        connection.execute(
+        self._db().execute(
             f"CREATE TABLE {self.name} (hash INTEGER, number INTEGER, "
             "PRIMARY KEY (hash, number)) WITHOUT ROWID"
         )
 
-    def add(self, connection: sqlite3.Connection, hashes: Counts, numbers: Counts) -> None:
+    def add(self, hashes: Counts, numbers: Counts) -> None:
         """Add pairs of hash and number; known ones stay."""
         order = np.argsort(hashes)
         pairs = zip(short(hashes[order]).tolist(), numbers[order].tolist(), strict=True)
-        connection.executemany(f"INSERT OR IGNORE INTO {self.name} VALUES (?, ?)", pairs)
+        self._db().executemany(f"INSERT OR IGNORE INTO {self.name} VALUES (?, ?)", pairs)
 
-    def find(self, connection: sqlite3.Connection, hashes: Counts) -> list[tuple[int, int]]:
+    def find(self, hashes: Counts) -> list[tuple[int, int]]:
         """Return the pairs of short hash and number of some hashes."""
         found: list[tuple[int, int]] = []
         ordered = np.unique(short(hashes)).tolist()
@@ -61,7 +65,7 @@ class HashIndex:
         )
         for start in range(0, len(ordered), _SOUGHT):
             part = json.dumps(ordered[start : start + _SOUGHT])
-            found += connection.execute(sql, (part,)).fetchall()
+            found += self._db().execute(sql, (part,)).fetchall()
         return found
 
 
@@ -71,18 +75,17 @@ class Texts:
     Texts are only ever added: one object may serve readers of several states of the store.
     """
 
-    index: Final = HashIndex("text_numbers")
-
-    def __init__(self) -> None:
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.index = HashIndex("text_numbers", db)
         self._texts = pa.array([None], pa.string())
         self._hashes = np.zeros(1, np.int64)
         self._lock = threading.Lock()
 
-    @classmethod
-    def make(cls, connection: sqlite3.Connection) -> None:
+    def make(self) -> None:
         """Make the empty tables."""
-        connection.execute("CREATE TABLE texts (first INTEGER PRIMARY KEY, data BLOB)")
-        cls.index.make(connection)
+        self.db().execute("CREATE TABLE texts (first INTEGER PRIMARY KEY, data BLOB)")
+        self.index.make()
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -91,13 +94,13 @@ class Texts:
         self._hashes = np.concatenate((self._hashes, hash_texts(new.to_pylist())))
         self._texts = pa.concat_arrays([self._texts, new])
 
-    def _read(self, connection: sqlite3.Connection, last: int) -> None:
+    def _read(self, last: int) -> None:
         """Read the texts up to a number that are not in memory yet."""
         if last < len(self):
             return
         with self._lock:
             sql = "SELECT first, data FROM texts WHERE first > ? ORDER BY first"
-            for first, data in connection.execute(sql, (len(self) - _BLOCK,)).fetchall():
+            for first, data in self.db().execute(sql, (len(self) - _BLOCK,)).fetchall():
                 column = pa.ipc.open_stream(data).read_all()[0].combine_chunks()
                 self._extend(column[len(self) - first :])
 
@@ -106,42 +109,40 @@ class Texts:
         with self._lock:
             self._texts, self._hashes = self._texts[:size], self._hashes[:size]
 
-    def texts(self, connection: sqlite3.Connection, numbers: Words) -> pa.Array:
+    def texts(self, numbers: Words) -> pa.Array:
         """Return the texts of numbers; a missing one for 0."""
-        self._read(connection, int(numbers.max(initial=0)))
+        self._read(int(numbers.max(initial=0)))
         return self._texts.take(pa.array(numbers))
 
-    def hashes(self, connection: sqlite3.Connection, numbers: Words) -> Words:
+    def hashes(self, numbers: Words) -> Words:
         """Return the hashes of the texts of numbers."""
-        self._read(connection, int(numbers.max(initial=0)))
+        self._read(int(numbers.max(initial=0)))
         return self._hashes[numbers.view(np.int64)].view(np.uint64)
 
-    def numbers(self, connection: sqlite3.Connection, column: pa.Array, *, add: bool) -> Words:
+    def numbers(self, column: pa.Array, *, add: bool) -> Words:
         """Return the number of each text; 0 for a missing or unknown one.
 
         `add`: whether unknown texts get a number, in a transaction that the caller has begun.
         """
         coded = column.dictionary_encode()
         texts = coded.dictionary.to_pylist()
-        pairs = self.index.find(connection, hash_texts(texts))
+        pairs = self.index.find(hash_texts(texts))
         numbers = np.array([number for _, number in pairs], np.uint64)
-        known = dict(
-            zip(self.texts(connection, numbers).to_pylist(), numbers.tolist(), strict=True)
-        )
+        known = dict(zip(self.texts(numbers).to_pylist(), numbers.tolist(), strict=True))
         new = [text for text in texts if text not in known]
         if add and new:
-            known |= zip(new, self._add(connection, pa.array(new, pa.string())), strict=True)
+            known |= zip(new, self._add(pa.array(new, pa.string())), strict=True)
         found = np.array([*(known.get(text, 0) for text in texts), 0], np.uint64)
         of_rows: Words = found[coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)]
         return of_rows
 
-    def _add(self, connection: sqlite3.Connection, new: pa.Array) -> range:
-        self._read(connection, np.iinfo(np.int64).max)
+    def _add(self, new: pa.Array) -> range:
+        self._read(np.iinfo(np.int64).max)
         with self._lock:
             first = len(self)
             self._extend(new)
         numbers = range(first, len(self))
-        self.index.add(connection, self._hashes[first:], np.array(numbers))
+        self.index.add(self._hashes[first:], np.array(numbers))
         for start in range((first - 1) // _BLOCK * _BLOCK + 1, len(self), _BLOCK):
             block = pa.table({"text": self._texts[start : start + _BLOCK]})
             sink = pa.BufferOutputStream()
@@ -149,5 +150,5 @@ class Texts:
             with pa.ipc.new_stream(sink, block.schema, options=options) as stream:
                 stream.write_table(block)
             values = (start, sink.getvalue().to_pybytes())
-            connection.execute("INSERT OR REPLACE INTO texts VALUES (?, ?)", values)
+            self.db().execute("INSERT OR REPLACE INTO texts VALUES (?, ?)", values)
         return numbers

@@ -23,7 +23,7 @@ from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.prepare import columns_of
 from kyc_ml.features.timed_rows import TimedRows
 
-SEEDS = range(int(os.environ.get("KYC_ML_EXAMPLES", "20")) // 10)
+SEEDS = range(max(1, int(os.environ.get("KYC_ML_EXAMPLES", "20")) // 20))
 TIMES = ("event_time", "known_at", "superseded_at")
 
 

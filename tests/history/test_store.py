@@ -185,7 +185,7 @@ def test_served_requests_are_kept_once_until_they_are_in_the_tables(tmp_path):
 
 
 def test_a_store_is_refused_where_it_does_not_fit(tmp_path):
-    with pytest.raises(ConfigError, match="history.append"):
+    with pytest.raises(ConfigError, match="none"):
         HistoryStore.open(tmp_path / "none")
     with make(tmp_path / "h") as store:
         with pytest.raises(OutputError, match=r"\d+"):
@@ -200,6 +200,8 @@ def test_a_store_is_refused_where_it_does_not_fit(tmp_path):
         reader = HistoryStore.open(tmp_path / "h")
         with pytest.raises(ConfigError, match="write=True"):
             reader.writing().__enter__()
+        with pytest.raises(ConfigError, match="write=True"):
+            reader.log([])
 
 
 def rows_of(append):

@@ -39,7 +39,7 @@ class NetworkPayments:
     """int64 array of shape (n,); the row of the bookings that each payment is."""
     settled: int
     """From this instant on, in microseconds, no payment depends on bookings before the first day
-    of those given: all bookings within an hour of one another are there."""
+    of those given: all bookings within an hour of one another are among them."""
 
 
 def payments_of(transactions: pa.Table) -> NetworkPayments:
