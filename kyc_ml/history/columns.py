@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, EVENT_TIME, KNOWN_AT
-from kyc_ml.history.packing import Counts, Words
+from kyc_ml.history.packing import Bytes, Counts, Words
 from kyc_ml.history.texts import Texts
 from kyc_ml.metrics import Floats
+from kyc_ml.storage import kernel
 
 IDS: Final = {
     table: contract.key[0]
@@ -127,17 +128,10 @@ class RowForm:
         missing, long = part[0] == 0, part[0] >= _LONG
         kept = np.where(missing | long, 0, part[0].view(np.int64) - 1)
         digits, length = np.divmod(kept, _LONGEST + 1)
-        most = int(digits.max(initial=0))
-        powers = 10 ** np.arange(most, dtype=np.uint64)[::-1]
-        ends = part[-1][:, None] // powers % np.uint64(10) + np.uint64(ord("0"))
-        raw = np.ascontiguousarray(part[1:].T).view(np.uint8)
-        whole = np.hstack((raw, ends.astype(np.uint8)))
-        place = np.arange(_LONGEST + most)
-        mine = np.where(
-            place < _LONGEST, place < length[:, None], place >= _LONGEST + most - digits[:, None]
-        )
-        bounds = np.append(0, np.cumsum(length + digits)).astype(np.int32)
-        data = [None, pa.py_buffer(bounds), pa.py_buffer(whole[mine])]
+        ends = np.append(0, np.cumsum(length + digits))
+        text = np.empty(ends[-1], np.uint8)
+        _spell(part[1:], length, digits, ends, text)
+        data = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(text)]
         column = pa.Array.from_buffers(pa.string(), kept.size, data)
         if long.any():
             numbers = np.where(long, part[0] - np.uint64(_LONG), 0)
@@ -154,6 +148,20 @@ class RowForm:
                 coded = numbers > base
                 meant[span.start, coded] = self._texts.hashes(numbers[coded] - base)
         return meant
+
+
+@kernel()
+def _spell(words: Words, length: Counts, digits: Counts, starts: Counts, out: Bytes) -> None:
+    """Write texts: bytes of words, then a number with so many digits."""
+    for row in range(length.size):
+        at = starts[row]
+        for byte in range(length[row]):
+            out[at] = (words[byte >> 3, row] >> np.uint64(8 * (byte & 7))) & np.uint64(255)
+            at += 1
+        number = words[-1, row]
+        for place in range(digits[row]):
+            out[at + digits[row] - 1 - place] = np.uint64(48) + number % np.uint64(10)
+            number //= np.uint64(10)
 
 
 def event_times(words: Words) -> Counts:

@@ -130,11 +130,13 @@ def _unpack(packed: Bytes, starts: Counts, rows: Counts, place: Counts, out: Wor
                 for row in range(rows[chunk]):
                     shifted = np.uint64(packed[start + byte * rows[chunk] + row])
                     values[row] |= shifted << np.uint64(8 * byte)
-            last = lowest
-            for row in range(rows[chunk]):
-                value = values[row] * _UNIT if how == _HUNDREDS else values[row]
-                values[row] = last + value
-                last = values[row] if how == _FROM_LAST else lowest
+            if how == _FROM_LAST:
+                values[0] = lowest
+                for row in range(1, rows[chunk]):
+                    values[row] += values[row - 1]
+            elif base or how == _HUNDREDS:
+                for row in range(rows[chunk]):
+                    values[row] = values[row] * (_UNIT if how == _HUNDREDS else 1) + lowest
         first += rows[chunk]
 
 

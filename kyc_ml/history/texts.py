@@ -23,6 +23,8 @@ def hash_texts(texts: Sequence[str]) -> Counts:
     return np.frombuffer(joined, np.int64)
 
 
+_SOUGHT: Final = 100_000
+"""Texts whose numbers are remembered."""
 _REST: Final = 16
 _BUCKETS: Final = 12
 """Bits of a hash that an index keeps in its rows, and bits that say where they are."""
@@ -56,7 +58,8 @@ class HashIndex:
         """Return the pairs of short hash and number of some hashes, of shape (2, n_pairs)."""
         sought = np.unique(short_pairs(hashes, hashes)[0])
         found = self._pairs(self.chunks.of((sought >> np.uint64(_REST)).view(np.int64)))
-        return found[:, np.isin(found[0], sought)]
+        place = np.minimum(np.searchsorted(sought, found[0]), sought.size - 1)
+        return found[:, sought[place] == found[0]]
 
     def pieces(self) -> Iterator[Words]:
         """Yield all pairs in pieces."""
@@ -79,6 +82,7 @@ class Texts:
         self.index = HashIndex("text_numbers", db)
         self._texts = pa.array([None], pa.string())
         self._hashes = np.zeros(1, np.int64)
+        self._sought: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def make(self) -> None:
@@ -105,6 +109,7 @@ class Texts:
 
     def forget(self, size: int) -> None:
         """Forget the texts from a number on: their transaction was undone."""
+        self._sought = {}
         with self._lock:
             self._texts, self._hashes = self._texts[:size], self._hashes[:size]
 
@@ -125,8 +130,12 @@ class Texts:
         """
         coded = column.dictionary_encode()
         texts = coded.dictionary.to_pylist()
-        numbers = self.index.find(hash_texts(texts))[1]
-        known = dict(zip(self.texts(numbers).to_pylist(), numbers.tolist(), strict=True))
+        if len(self._sought) > _SOUGHT:
+            self._sought = {}
+        known = self._sought
+        if unknown := [text for text in texts if text not in known]:
+            numbers = self.index.find(hash_texts(unknown))[1]
+            known.update(zip(self.texts(numbers).to_pylist(), numbers.tolist(), strict=True))
         new = [text for text in texts if text not in known]
         if add and new:
             known |= zip(new, self._add(pa.array(new, pa.string())), strict=True)
