@@ -6,15 +6,12 @@ from .around import tables_of_customer as tables_of_customer
 from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout
 from .layout import layout_of as layout_of
-from .nights import KeptRows as KeptRows
 from .nights import files_of as files_of
 from .nights import is_history as is_history
-from .nights import note_of as note_of
 from .nights import open_history as open_history
 from .nights import quality_of as quality_of
 from .nights import read_tables as read_tables
 from .nights import store_tables as store_tables
-from .nights import tables_without_rows as tables_without_rows
 from .partitions import DAY as DAY
 from .partitions import Content as Content
 from .partitions import Partition as Partition

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kyc_ml.contract import (
     ACCOUNT_ID,
@@ -36,7 +37,7 @@ from kyc_ml.features import (
 )
 from kyc_ml.history.append import same_rows
 from kyc_ml.history.layout import KEYS, TIMES
-from kyc_ml.history.nights import LONG, tables_without_rows
+from kyc_ml.history.nights import LONG, store_tables
 from kyc_ml.history.partitions import DAY
 from kyc_ml.history.reading import History
 from kyc_ml.history.rows import ids_of
@@ -51,7 +52,7 @@ def tables_of_customer(history: History, observation: str) -> ContractedTables:
         found = history.store.find(table, pa.array([observation], pa.string()))
         if len(found):
             customer = found[CUSTOMER_ID][0].as_py()
-    bare = tables_without_rows(history.store).keys()
+    bare = store_tables(history.store, None).keys()
     return replace(bare, tables=history.tables_of([customer]), stored=None)
 
 
@@ -61,31 +62,21 @@ def tables_around(
     """Return the rows that features of one observation were computed from, and those beside them.
 
     These are all rows of its customer, the rows that features find by its counterparty, device or
-    account, the profiles of all customers, and what the whole bank did in some time before it.
-
-    Parameters
-    ----------
-    observation : pyarrow.Table of one row
-    reach_us : int
-        That time, in microseconds.
+    account, the profiles of all customers, and what the whole bank did in `reach_us` before it.
     """
     store = history.store
     decided = int(microseconds(observation[DECISION_TIME])[0])
+    days = pa.array(range((decided - reach_us) // DAY_US, decided // DAY_US + 1))
     found: dict[str, list[pa.Table]] = defaultdict(list)
     for table, rows in _read_by_features(history, observation, specs):
         found[table].append(rows)
     for table, columns in store.about["columns"].items():
         keys = observation[CUSTOMER_ID].unique()
         found[table].append(store.rows(table, CUSTOMER_ID, keys, store.tables[table].schema.names))
-        if table in LONG:
-            days = [*range((decided - reach_us) // DAY_US, decided // DAY_US + 1)]
-            found[table].append(store.rows(table, DAY, pa.array(days), columns))
-        if table == CUSTOMERS:
-            found[table] += store.scan(table, columns)
-    bare = tables_without_rows(store).keys()
-    return replace(
-        bare, tables={name: _joined(name, parts) for name, parts in found.items()}, stored=None
-    )
+        found[table] += [store.rows(table, DAY, days, columns)] if table in LONG else []
+        found[table] += store.scan(table, columns) if table == CUSTOMERS else []
+    tables = {name: _joined(name, parts) for name, parts in found.items()}
+    return replace(store_tables(store, None).keys(), tables=tables, stored=None)
 
 
 def _joined(table: str, parts: Sequence[pa.Table]) -> pa.Table:
@@ -93,9 +84,8 @@ def _joined(table: str, parts: Sequence[pa.Table]) -> pa.Table:
     rows = pa.concat_tables(parts, promote_options="default")
     if table == PATTERNS:
         return rows
-    again = ids_of(table, rows).to_pandas().duplicated()
     order = [(name, "ascending") for name in dict.fromkeys((*TIMES, *KEYS[table]))]
-    return rows.filter(pa.array(~again)).sort_by(order)
+    return rows.filter(pa.array(~ids_of(table, rows).to_pandas().duplicated())).sort_by(order)
 
 
 def _read_by_features(
@@ -104,17 +94,14 @@ def _read_by_features(
     """Yield the rows that features of an observation read by its keys, with all their columns."""
     observed = read_observations(observation)
     available, _ = split_available(specs, history.columns, observed.column_names)
-    done: set[tuple[str, str, str]] = set()
-    for each in plan_everything(available).passes:
-        anchor = each.site.anchor
-        if each.site.place != OBSERVED or anchor is None:
-            continue
-        for table in each.rows:
-            read = (table, anchor.rows, anchor.observed)
-            if read not in done and anchor.observed in observed.column_names:
-                done.add(read)
-                values = observed[anchor.observed].unique().drop_null()
-                yield from _keyed(history.store, table, anchor.rows, values)
+    read = {
+        (table, each.site.anchor.rows, each.site.anchor.observed)
+        for each in plan_everything(available).passes
+        for table in each.rows
+        if each.site.place == OBSERVED and each.site.anchor is not None
+    }
+    for table, key, own in sorted(read):
+        yield from _keyed(history.store, table, key, observed[own].unique().drop_null())
 
 
 def _keyed(
@@ -145,6 +132,4 @@ def _whole(store: HistoryStore, table: str, key: str, values: pa.Array) -> pa.Ta
     """Return all columns of the rows of some key."""
     some = store.rows(table, key, values, {*KEYS[table], key})
     rows = same_rows(store, table, some)
-    return rows.filter(
-        pa.array(ids_of(table, rows).to_pandas().isin(ids_of(table, some).to_pandas()))
-    )
+    return rows.filter(pc.is_in(ids_of(table, rows), value_set=ids_of(table, some)))

@@ -135,8 +135,9 @@ def _unpack(packed: Bytes, starts: Counts, rows: Counts, place: Counts, out: Wor
                 for row in range(1, rows[chunk]):
                     values[row] += values[row - 1]
             elif base or how == _HUNDREDS:
+                unit = _UNIT if how == _HUNDREDS else np.uint64(1)
                 for row in range(rows[chunk]):
-                    values[row] = values[row] * (_UNIT if how == _HUNDREDS else 1) + lowest
+                    values[row] = values[row] * unit + lowest
         first += rows[chunk]
 
 

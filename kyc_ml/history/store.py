@@ -284,12 +284,16 @@ class HistoryStore:
             rows = kept.read(customers, list(dict.fromkeys((*names, key))), since_us=since_us)
         return rows.filter(pc.is_in(rows[key], value_set=known)).select(names)
 
-    def has(self, table: str, key: str, values: pa.Array) -> pa.Array:
-        """Return those of some values that a row has in the column `key`, each once."""
-        if (table, key) in self.indexes:
-            return self.rows(table, key, values, {key})[key].combine_chunks().unique()
-        kept = self._partition(table, key, ())
-        different = values.unique()
+    def known(self, table: str, column: str, ids: pa.Array) -> pa.Array:
+        """Return those of some identifiers that a row has in a column, each once."""
+        if table not in self.tables:
+            return ids.slice(0, 0)
+        if (table, column) in self.indexes:
+            return self.rows(table, column, ids, {column})[column].unique()
+        kept, different = self.kept_rows.get((table, column)), ids.unique()
+        if kept is None:
+            every = pa.concat_tables(self.scan(table, [column]))[column]
+            return different.filter(pc.is_in(different, value_set=every.unique()))
         with self._reads():
             there = kept.chunks.has(kept.keys_of(different))
             return different.filter(pa.array(there, pa.bool_()))

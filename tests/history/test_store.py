@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from kyc_ml.errors import ConfigError, KycMlError, OutputError, SourceError
 from kyc_ml.history import DAY, HistoryStore, KeptTable, Partition, Served
+from kyc_ml.history.packing import pack_chunks, unpack_chunks
 
 FEW = max(3, settings.default.max_examples // 3)
 KILLS = 20
@@ -61,7 +62,8 @@ def table_of(rows, first=0):
     columns = [list(each) for each in zip(*rows, strict=True)] or [[] for _ in range(8)]
     customer, event, later, *others = columns
     # ids shorter and longer than what is kept as bytes, in no order of the times
-    ids = [f"{'long' * 12 * (n % 2)}{97 * (first + n) % 1009:04}" for n in range(len(rows))]
+    forms = ("long" * 12, "P", "é-", "0" * 15, "x" * 33)
+    ids = [f"{forms[n % 5]}{97 * (first + n) % 1009:04}{'xy'[: n % 3]}" for n in range(len(rows))]
     known = [each + late for each, late in zip(event, later, strict=True)]
     plain = [ids, customer, event, known, *others]
     return pa.table(
@@ -87,6 +89,32 @@ def same(left, right):
                 pa.array(np.asarray(each.fill_null(0)).view("i8")) for each in (one, other)
             )
         assert one.equals(other), name
+
+
+COLUMN = st.tuples(
+    st.sampled_from([0, 1, 254, 2**40, 2**64 - 60_000]),
+    st.sampled_from([1, 2, 200, 2**56]),
+    st.lists(st.integers(0, 255), min_size=6, max_size=6),
+    st.booleans(),
+)
+
+
+@given(columns=st.lists(COLUMN, min_size=1, max_size=10), cut=st.integers(1, 5))
+def test_chunks_hold_any_numbers(columns, cut):
+    words = np.array(
+        [
+            [(low + unit * each) % 2**64 for each in (sorted(values) if rises else values)]
+            for low, unit, values, rises in columns
+        ],
+        np.uint64,
+    )
+    bounds = np.array([0, cut, 6])
+    chunks = pack_chunks(words, bounds, [1, 2])
+    read = unpack_chunks(chunks, [1, 2], np.diff(bounds), len(words), range(len(words)))
+    assert np.array_equal(read, words)
+    assert np.array_equal(
+        unpack_chunks(chunks, [1, 2], np.diff(bounds), len(words), [0]), words[:1]
+    )
 
 
 @settings(max_examples=FEW)
@@ -169,6 +197,20 @@ def test_rows_of_a_key_are_replaced_in_its_partition_alone(tmp_path):
         for key, value, amount in (("counterparty_id", "b", 2.5), ("customer_id", "a", 1.5)):
             found = store.rows("transactions", key, pa.array([value]), ["amount"])
             assert found["amount"].to_pylist() == [amount]
+
+
+@pytest.mark.parametrize("partitions", [PARTITIONS, ()])
+def test_identifiers_that_a_row_has_are_known_by_whatever_key_rows_are_kept(tmp_path, partitions):
+    tables = {"transactions": KeptTable(schema=SCHEMA)}
+    made = HistoryStore.create(tmp_path, about=ABOUT, tables=tables, partitions=partitions)
+    with made as store:
+        with store.writing() as batch:
+            batch.add("transactions", ONE)
+        for column in ("transaction_id", "customer_id", "counterparty_id"):
+            there = ONE[column].to_pylist()
+            asked = pa.array([*there, "nobody", *there], pa.string())
+            assert store.known("transactions", column, asked).to_pylist() == there
+            assert store.known("events", column, asked).to_pylist() == []
 
 
 def test_served_requests_are_kept_once_until_they_are_in_the_tables(tmp_path):
