@@ -100,6 +100,8 @@ class Chunks:
 
     def write(self, words: Words, keys: Counts) -> None:
         """Write rows as chunks after those of their keys, some of which they are merged with."""
+        if not keys.size:
+            return
         different, counts = np.unique(keys, return_counts=True)
         nexts, merged = self._ends(different, counts)
         if merged:

@@ -53,13 +53,13 @@ class Content:
         """Compute the content of rows in pieces."""
         found = cls()
         for words in pieces:
-            found.change(words.shape[1], digest_words(words))
+            found.add(words)
         return found
 
-    def change(self, rows: int, digest: int) -> None:
+    def add(self, words: Words, *, sign: int = 1) -> None:
         """Add rows, or take them away."""
-        self.rows += rows
-        self.digest = (self.digest + digest) % 2**64
+        self.rows += sign * words.shape[1]
+        self.digest = (self.digest + sign * digest_words(words)) % 2**64
 
 
 class KeptRows:
@@ -136,46 +136,37 @@ class KeptRows:
         keys = self.keys_of(values, add=True)
         if self.partition.key != DAY and not keys.all():
             words, keys = words[:, keys > 0], keys[keys > 0]
-        if keys.size:
-            content.change(keys.size, self._digest(words, keys))
-            self.chunks.write(words, keys)
+        content.add(self._meaning(words, keys))
+        self.chunks.write(words, keys)
 
     def remove(self, values: pa.Array, content: Content) -> None:
         """Remove all rows of some values of the key."""
         chunks = self.chunks.of(self.keys_of(values))
         words, keys = self.chunks.words(chunks)
-        content.change(-keys.size, -self._digest(words, keys))
+        content.add(self._meaning(words, keys), sign=-1)
         self.chunks.delete(chunks)
 
-    def _digest(self, words: Words, keys: Counts) -> int:
-        meant = numbers = keys.view(np.uint64)
-        if self.partition.key != DAY:
-            meant = self._texts.hashes(numbers)
-        return digest_words(np.vstack((self.form.meaning(words), meant)))
+    def _meaning(self, words: Words, keys: Counts) -> Words:
+        numbers = keys.view(np.uint64)
+        meant = numbers if self.partition.key == DAY else self._texts.hashes(numbers)
+        return np.vstack((self.form.meaning(words), meant))
 
     # the whole
 
     def measure(self) -> Content:
         """Compute the content from all chunks."""
-        found = Content()
-        for chunks in self.chunks.pieces():
-            words, keys = self.chunks.words(chunks)
-            found.change(keys.size, self._digest(words, keys))
-        return found
+        pieces = map(self.chunks.words, self.chunks.pieces())
+        return Content.of(self._meaning(words, keys) for words, keys in pieces)
 
     def compact(self, *, since_us: int | None, content: Content) -> None:
         """Merge the chunks of each key, and drop rows that happened before an instant."""
+        since = np.iinfo(np.int64).min if since_us is None else since_us
         for chunks in self.chunks.pieces():
             words, keys = self.chunks.words(chunks)
-            old = np.zeros(keys.size, np.bool_)
-            if since_us is not None:
-                old = event_times(words) < since_us
-            if old.any():
-                dropped = self._digest(words[:, old], keys[old])
-                content.change(-int(old.sum()), -dropped)
+            old = event_times(words) < since
+            content.add(self._meaning(words[:, old], keys[old]), sign=-1)
             self.chunks.delete(chunks)
-            if not old.all():
-                self.chunks.write(words[:, ~old], keys[~old])
+            self.chunks.write(words[:, ~old], keys[~old])
 
 
 def _ordered(

@@ -320,10 +320,6 @@ class HistoryStore:
             for batch in read_batches(engine, sql, rows=_ROWS):
                 yield pa.Table.from_batches([batch]).cast(wanted)
 
-    def day_rows(self, table: str, day: int, columns: Collection[str]) -> pa.Table:
-        """Return the rows of one day of event_time (whole days since 1970, UTC), in order."""
-        return self.rows(table, DAY, pa.array([day]), columns)
-
     def days(self, table: str) -> pa.Table:
         """Return the days with rows of a table.
 

@@ -51,8 +51,7 @@ class HashIndex:
         words = words[:, np.lexsort(words[::-1])]
         buckets = (words[0] >> np.uint64(_REST)).view(np.int64)
         words[0] &= np.uint64((1 << _REST) - 1)
-        if buckets.size:
-            self.chunks.write(words, buckets)
+        self.chunks.write(words, buckets)
 
     def find(self, hashes: Counts) -> Words:
         """Return the pairs of short hash and number of some hashes, of shape (2, n_pairs)."""

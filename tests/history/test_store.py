@@ -141,7 +141,7 @@ def test_every_reading_returns_what_was_appended(tmp_path_factory, appends):
             days = reader.days("transactions")
             assert pc.sum(days["rows"]).as_py() in {whole.num_rows, None}
             for day in days["day"][:2].to_pylist():
-                rows = reader.day_rows("transactions", day, ["amount"])
+                rows = reader.rows("transactions", DAY, pa.array([day]), ["amount"])
                 spans = (rows["event_time"].cast(pa.int64()).to_numpy() // 86_400_000_000).tolist()
                 assert set(spans) == {day}
         assert [note["rows"] for note in store.notes()] == [part.num_rows for part in parts]
