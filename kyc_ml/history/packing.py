@@ -31,10 +31,6 @@ class CorruptChunkError(Exception):
     """The bytes of a chunk are not those that were written."""
 
 
-_FROM_LOWEST, _FROM_LAST, _HUNDREDS = range(3)
-"""How a column is written: as differences from the smallest value, or from the row before where
-values never fall, or as 200ths of the first, which are whole units of what hundredths are for."""
-_UNIT: Final = np.uint64(200)
 _BYTE: Final = np.uint64(255)
 
 
@@ -48,28 +44,20 @@ def _width(value: np.uint64) -> int:
 
 
 @kernel()
-def _way(values: Words) -> tuple[np.uint64, int, int, int]:
-    """Choose how to write a column: smallest value, its width, the width of the others, how."""
+def _way(values: Words) -> tuple[np.uint64, int, bool]:
+    """Choose how to write a column: from which value, bytes of each, as steps from row to row."""
     lowest, highest, step = values[0], values[0], np.uint64(0)
     rises = True
     for row in range(1, values.size):
         lowest, highest = min(lowest, values[row]), max(highest, values[row])
-        if rises:
-            rises = values[row] >= values[row - 1]
-            step = max(step, values[row] - values[row - 1]) if rises else step
-    base, width, plain = _width(lowest), _width(highest - lowest), _width(highest)
+        rises = rises and values[row] >= values[row - 1]
+        step = max(step, values[row] - values[row - 1]) if rises else step
+    width, plain = _width(highest - lowest), _width(highest)
     if rises and _width(step) < width:
-        return lowest, base, _width(step), _FROM_LAST
-    units = True
-    for value in values:
-        units = units and not (value - lowest) % _UNIT
-        if not units:
-            break
-    how = _HUNDREDS if units and width else _FROM_LOWEST
-    width = _width((highest - lowest) // _UNIT) if how == _HUNDREDS else width
-    if base + values.size * width >= values.size * plain:
-        return np.uint64(0), 0, plain, _FROM_LOWEST
-    return lowest, base, width, how
+        return lowest, _width(step), True
+    if _width(lowest) + values.size * width >= values.size * plain:
+        return np.uint64(0), plain, False
+    return lowest, width, False
 
 
 @kernel()
@@ -83,21 +71,18 @@ def _pack(words: Words, bounds: Counts, out: Bytes, starts: Counts) -> None:
         out[head:at] = 0
         for column in range(columns):
             values = words[column, bounds[chunk] : bounds[chunk + 1]]
-            lowest, base, width, how = _way(values)
+            lowest, width, steps = _way(values)
+            base = _width(lowest)
             if not base + width:
                 continue
             out[head + (column >> 3)] |= 1 << (column & 7)
-            out[at] = width + 9 * (base + 9 * how)
+            out[at] = width + 9 * (base + 9 * steps)
             at += 1
             for byte in range(base):
                 out[at] = (lowest >> np.uint64(8 * byte)) & _BYTE
                 at += 1
             for row in range(values.size if width else 0):
-                value = values[row] - lowest
-                if how == _FROM_LAST:
-                    value = values[row] - values[row - 1] if row else np.uint64(0)
-                elif how == _HUNDREDS:
-                    value //= _UNIT
+                value = values[row] - (values[row - 1] if steps and row else lowest)
                 for byte in range(width):
                     out[at + byte * values.size + row] = (value >> np.uint64(8 * byte)) & _BYTE
             at += width * values.size
@@ -116,8 +101,7 @@ def _unpack(packed: Bytes, starts: Counts, rows: Counts, place: Counts, out: Wor
         for column in range(place.size):
             if not (packed[starts[chunk] + (column >> 3)] >> (column & 7)) & 1:
                 continue
-            how = packed[at] // 81
-            base, width = (packed[at] // 9) % 9, packed[at] % 9
+            steps, base, width = packed[at] // 81, (packed[at] // 9) % 9, packed[at] % 9
             start = at + 1 + base
             at = start + width * rows[chunk]
             if place[column] < 0:
@@ -130,14 +114,8 @@ def _unpack(packed: Bytes, starts: Counts, rows: Counts, place: Counts, out: Wor
                 for row in range(rows[chunk]):
                     shifted = np.uint64(packed[start + byte * rows[chunk] + row])
                     values[row] |= shifted << np.uint64(8 * byte)
-            if how == _FROM_LAST:
-                values[0] = lowest
-                for row in range(1, rows[chunk]):
-                    values[row] += values[row - 1]
-            elif base or how == _HUNDREDS:
-                unit = _UNIT if how == _HUNDREDS else np.uint64(1)
-                for row in range(rows[chunk]):
-                    values[row] = values[row] * unit + lowest
+            for row in range(rows[chunk] if base or steps else 0):
+                values[row] += values[row - 1] if steps and row else lowest
         first += rows[chunk]
 
 
