@@ -623,7 +623,7 @@ def _seal_of(name: str, value: bytes) -> int:
 
 
 def _joined(hashes: Words, numbers: Words) -> Words:
-    return (hashes << np.uint64(34)) | numbers
+    return (hashes << np.uint64(32)) | numbers
 
 
 def _moment(microseconds_: int) -> str:

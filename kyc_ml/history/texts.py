@@ -25,7 +25,7 @@ def hash_texts(texts: Sequence[str]) -> Counts:
 
 _SOUGHT: Final = 100_000
 """Texts whose numbers are remembered."""
-_REST: Final = 16
+_REST: Final = 20
 _BUCKETS: Final = 12
 """Bits of a hash that an index keeps in its rows, and bits that say where they are."""
 _FULL: Final = 2048
