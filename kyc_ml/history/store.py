@@ -32,7 +32,7 @@ from kyc_ml.history.texts import Texts, hash_texts, short_pairs
 from kyc_ml.storage import connect as connect_duckdb
 from kyc_ml.storage import quote_name, read_batches
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 STORE: Final = "history.db"
 _ROWS: Final = 1 << 17
 """Rows of a piece of a whole table."""
