@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, EVENT_TIME, KNOWN_AT
-from kyc_ml.history.packing import Counts, Words
+from kyc_ml.history.packing import Bytes, Counts, Words
 from kyc_ml.history.texts import Texts
 from kyc_ml.metrics import Floats
+from kyc_ml.storage import kernel
 
 IDS: Final = {
     table: contract.key[0]
@@ -24,7 +25,12 @@ IDS: Final = {
 
 _LONGEST: Final = 40
 """Bytes of an id that are kept in its row; a longer one has a number, as other texts have."""
+_DIGITS: Final = 18
+"""Digits at the end of an id that are kept as a number, behind at most `_HEAD` bytes."""
+_HEAD: Final = 32
 _LONG: Final = 1000
+"""Added to the number of a long text; below it are lengths: 1 + 41 * digits + other bytes."""
+_NUMBERED: Final = f"(?s)^(?P<head>.*?)(?P<digits>[0-9]{{1,{_DIGITS}}})$"
 _SHORT, _PLAIN, _MISSING = (np.uint64(each) for each in range(3))
 """How a value is written: in hundredths or whole seconds, as it is, or not at all."""
 _SECOND: Final = 1_000_000
@@ -77,16 +83,26 @@ class RowForm:
         return out
 
     def _write_ids(self, column: pa.Array, part: Words) -> None:
-        """Write the bytes of short texts, and the numbers of long ones."""
-        length = pc.binary_length(column).fill_null(-1).to_numpy(zero_copy_only=False)
+        """Write the bytes of short texts with their last digits as a number; or a text's number."""
+        split = pc.extract_regex(column, _NUMBERED)
+        fits = pc.less_equal(pc.binary_length(split.field("head")), _HEAD)
+        numbered = pc.and_(split.is_valid(), fits)
+        head = pc.if_else(numbered, split.field("head"), column)
+        digits = pc.if_else(numbered, split.field("digits"), None)
+        length, digits_length = (
+            pc.binary_length(each).fill_null(missing).to_numpy(zero_copy_only=False)
+            for each, missing in ((head, -1), (digits, 0))
+        )
         long = length > _LONGEST
-        part[0] = length + 1
+        part[0] = 1 + length + (_LONGEST + 1) * digits_length
         if long.any():
             numbers = self._texts.numbers(column.filter(pa.array(long)), add=True)
             part[0][long] = numbers + np.uint64(_LONG)
-        short = pc.if_else(pa.array(long), "", column.fill_null("")).cast(pa.binary())
+        short = pc.if_else(pa.array(long), "", head.fill_null("")).cast(pa.binary())
         padded = short.to_numpy(zero_copy_only=False).astype(f"S{_LONGEST}")
         part[1:] = padded.view(np.uint64).reshape(-1, _LONGEST // 8).T
+        numbers = digits.fill_null("0").cast(pa.int64()).to_numpy().view(np.uint64)
+        part[-1] = np.where(digits_length > 0, numbers, part[-1])
 
     def read(self, words: Words, held: list[int], names: Iterable[str]) -> list[pa.Array]:
         """Return columns; `held` lists which words `words` are, event_time and known_at first."""
@@ -109,17 +125,18 @@ class RowForm:
         return found
 
     def _read_ids(self, part: Words) -> pa.Array:
-        length = part[0].view(np.int64) - 1
-        long = length >= _LONG
-        size = np.where(long, 0, np.maximum(length, 0))
-        raw = np.ascontiguousarray(part[1:].T).view(np.uint8)
-        ends = np.append(0, np.cumsum(size)).astype(np.int32)
-        data = [None, pa.py_buffer(ends), pa.py_buffer(raw[np.arange(_LONGEST) < size[:, None]])]
-        column = pa.Array.from_buffers(pa.string(), size.size, data)
+        missing, long = part[0] == 0, part[0] >= _LONG
+        kept = np.where(missing | long, 0, part[0].view(np.int64) - 1)
+        digits, length = np.divmod(kept, _LONGEST + 1)
+        ends = np.append(0, np.cumsum(length + digits))
+        text = np.empty(ends[-1], np.uint8)
+        _spell(part[1:], length, digits, ends, text)
+        data = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(text)]
+        column = pa.Array.from_buffers(pa.string(), kept.size, data)
         if long.any():
             numbers = np.where(long, part[0] - np.uint64(_LONG), 0)
             column = pc.if_else(pa.array(long), self._texts.texts(numbers), column)
-        return pc.if_else(pa.array(length < 0), None, column) if (length < 0).any() else column
+        return pc.if_else(pa.array(missing), None, column) if missing.any() else column
 
     def meaning(self, words: Words) -> Words:
         """Return words without numbers of texts: the hashes of the texts instead."""
@@ -131,6 +148,20 @@ class RowForm:
                 coded = numbers > base
                 meant[span.start, coded] = self._texts.hashes(numbers[coded] - base)
         return meant
+
+
+@kernel()
+def _spell(words: Words, length: Counts, digits: Counts, starts: Counts, out: Bytes) -> None:
+    """Write texts: bytes of words, then a number with so many digits."""
+    for row in range(length.size):
+        at = starts[row]
+        for byte in range(length[row]):
+            out[at] = (words[byte >> 3, row] >> np.uint64(8 * (byte & 7))) & np.uint64(255)
+            at += 1
+        number = words[-1, row]
+        for place in range(digits[row]):
+            out[at + digits[row] - 1 - place] = np.uint64(48) + number % np.uint64(10)
+            number //= np.uint64(10)
 
 
 def event_times(words: Words) -> Counts:

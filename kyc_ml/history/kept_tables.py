@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
-from kyc_ml.contract import CONTRACT, CUSTOMER_ID, EVENT_TIME, KNOWN_AT
+from kyc_ml.contract import (
+    ACCOUNT_ID,
+    CASE_ID,
+    CONTRACT,
+    CUSTOMER_ID,
+    EVENT_TIME,
+    KNOWN_AT,
+    TRANSACTION_ID,
+)
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import UNTIL
+from kyc_ml.history.columns import IDS
 from kyc_ml.history.partitions import DAY, KeptRows, Partition
-from kyc_ml.history.texts import Texts
+from kyc_ml.history.texts import HashIndex, Texts
+
+_OF_ONE: Final = (ACCOUNT_ID, CASE_ID, TRANSACTION_ID)
+"""Keys whose rows are of one customer, or of few: rows are found among the rows of these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +72,20 @@ class Tables:
         """Return the partitions by table and key."""
         found = {}
         for number, each in enumerate(self.partitions):
+            if _is_of_one(each.table, each.key):
+                continue
             order = self.order(each.table)
             names = {EVENT_TIME, KNOWN_AT, UNTIL, each.key, *order, *each.columns}
             fields = [field for field in self.tables[each.table].schema if field.name in names]
             found[each.table, each.key] = KeptRows(each, number, pa.schema(fields), order, texts)
         return found
+
+    def indexes(self, texts: Texts) -> dict[tuple[str, str], HashIndex]:
+        """Return what finds the customers of ids and of keys that few customers share."""
+        ids = [(name, IDS[name]) for name in self.tables if name in IDS]
+        shared = [(e.table, e.key) for e in self.partitions if _is_of_one(e.table, e.key)]
+        names = dict.fromkeys((*ids, *shared))
+        return {place: HashIndex(f"index_{number}", texts.db) for number, place in enumerate(names)}
 
     def to_plain(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -89,3 +110,7 @@ class Tables:
             },
             tuple(Partition(table=t, key=k, columns=tuple(c)) for t, k, c in plain["partitions"]),
         )
+
+
+def _is_of_one(table: str, key: str) -> bool:
+    return table in CONTRACT and key in _OF_ONE

@@ -9,52 +9,18 @@ from typing import Final
 
 import pyarrow as pa
 
-from kyc_ml.contract import (
-    ACCOUNT_ID,
-    ACCOUNTS,
-    AMOUNT,
-    CASE_ID,
-    CASES,
-    CONTRACT,
-    COUNTERPARTY_ID,
-    CUSTOMER_ID,
-    DIRECTION,
-    EVENT_TIME,
-    KNOWN_AT,
-    STATUS,
-    TRANSACTION_ID,
-    TRANSACTIONS,
-)
+from kyc_ml import contract as c
+from kyc_ml import features as f
 from kyc_ml.errors import ConfigError
-from kyc_ml.features import (
-    ADVERSE,
-    CURRENT_ACCOUNTS,
-    LABELS,
-    MADE_FROM,
-    OBSERVED,
-    OUTCOMES,
-    PATTERN_SCHEMA,
-    PATTERNS,
-    UNTIL,
-    FeatureSpec,
-    Pass,
-    RowColumn,
-    adds_up,
-    as_pass,
-    from_plain,
-    plan_everything,
-    split_available,
-    with_made,
-)
 from kyc_ml.history.nights import LONG
 from kyc_ml.history.partitions import DAY, Partition
 from kyc_ml.history.store import HistoryStore
 
-TIMES: Final = (EVENT_TIME, KNOWN_AT)
+TIMES: Final = (c.EVENT_TIME, c.KNOWN_AT)
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    **{name: table.key for name, table in CONTRACT.items()},
-    LABELS: (CASE_ID, KNOWN_AT),
-    PATTERNS: (),
+    **{name: table.key for name, table in c.CONTRACT.items()},
+    f.LABELS: (c.CASE_ID, c.KNOWN_AT),
+    f.PATTERNS: (),
 }
 """Columns that name a row of each stored table."""
 
@@ -79,8 +45,8 @@ class Layout:
 
     schemas: Mapping[str, pa.Schema]
     partitions: tuple[Partition, ...]
-    carrying: tuple[Pass, ...]
-    counted: Mapping[str, tuple[str | RowColumn, ...]]
+    carrying: tuple[f.Pass, ...]
+    counted: Mapping[str, tuple[str | f.RowColumn, ...]]
 
     def keys_of(self, table: str) -> list[str]:
         """List the keys by which rows of a table are found."""
@@ -88,8 +54,8 @@ class Layout:
 
     def columns_of(self, table: str, key: str) -> tuple[str, ...]:
         """Return all columns of a partition, in the order of the table's schema."""
-        own = {c for p in self.partitions if (p.table, p.key) == (table, key) for c in p.columns}
-        names = {*own, *TIMES, UNTIL, *KEYS[table], key}
+        own = {n for p in self.partitions if (p.table, p.key) == (table, key) for n in p.columns}
+        names = {*own, *TIMES, f.UNTIL, *KEYS[table], key}
         return tuple(name for name in self.schemas[table].names if name in names)
 
     def lacks(self, other: Layout) -> list[str]:
@@ -110,7 +76,7 @@ class Layout:
 
 
 def layout_of(
-    feature_sets: Sequence[Sequence[FeatureSpec]], schemas: Mapping[str, pa.Schema]
+    feature_sets: Sequence[Sequence[f.FeatureSpec]], schemas: Mapping[str, pa.Schema]
 ) -> Layout:
     """Derive what a store must keep to compute features of any of the sets by key.
 
@@ -125,33 +91,33 @@ def layout_of(
         If two sets define a column of rows in different ways, or one carries a column to rows of a
         made table.
     """
-    columns = with_made({name: schema.names for name, schema in schemas.items()})
+    columns = f.with_made({name: schema.names for name, schema in schemas.items()})
     # an observation may have any field: a feature of one that it lacks is left out later
     anything = {name for names in columns.values() for name in names}
     kept: _Kept = defaultdict(set)
-    kept |= {(name, CUSTOMER_ID): set(schema.names) for name, schema in schemas.items()}
-    carried: dict[_Column, FeatureSpec] = {}
-    counted: dict[str, dict[str | RowColumn, None]] = {name: {} for name in schemas}
-    passes: list[Pass] = []
+    kept |= {(name, c.CUSTOMER_ID): set(schema.names) for name, schema in schemas.items()}
+    carried: dict[_Column, f.FeatureSpec] = {}
+    counted: dict[str, dict[str | f.RowColumn, None]] = {name: {} for name in schemas}
+    passes: list[f.Pass] = []
     for specs in feature_sets:
-        available, _ = split_available(specs, columns, anything)
-        for each in plan_everything(available).passes:
+        available, _ = f.split_available(specs, columns, anything)
+        for each in f.plan_everything(available).passes:
             _keep(each, kept, counted, columns)
-            if each.site.carries and each.site.place != OBSERVED:
+            if each.site.carries and each.site.place != f.OBSERVED:
                 new = [spec for spec in each.specs if _is_new(each.site.place, spec, carried)]
-                passes += [as_pass(each.level, each.site, new)] if new else []
-    if any(table == LABELS for table, _ in kept):
-        of_labels = [(key, names) for (table, key), names in kept.items() if table == LABELS]
+                passes += [f.as_pass(each.level, each.site, new)] if new else []
+    if any(table == f.LABELS for table, _ in kept):
+        of_labels = [(key, names) for (table, key), names in kept.items() if table == f.LABELS]
         joined = {name for key, names in of_labels for name in (key, *names)}
-        kept[LABELS, CUSTOMER_ID] |= {TRANSACTION_ID} & {*columns[LABELS]}
-        kept[LABELS, CASE_ID] |= joined | {CUSTOMER_ID, *kept[LABELS, CUSTOMER_ID]}
-        kept[CASES, CASE_ID] |= {*columns[CASES]}
-        if TRANSACTION_ID in columns[CASES]:
-            kept[CASES, TRANSACTION_ID] |= {CASE_ID}
-    if any(table == PATTERNS for table, _ in kept):
-        kept[TRANSACTIONS, DAY] |= {CUSTOMER_ID, COUNTERPARTY_ID, DIRECTION, AMOUNT}
+        kept[f.LABELS, c.CUSTOMER_ID] |= {c.TRANSACTION_ID} & {*columns[f.LABELS]}
+        kept[f.LABELS, c.CASE_ID] |= joined | {c.CUSTOMER_ID, *kept[f.LABELS, c.CUSTOMER_ID]}
+        kept[c.CASES, c.CASE_ID] |= {*columns[c.CASES]}
+        if c.TRANSACTION_ID in columns[c.CASES]:
+            kept[c.CASES, c.TRANSACTION_ID] |= {c.CASE_ID}
+    if any(table == f.PATTERNS for table, _ in kept):
+        kept[c.TRANSACTIONS, DAY] |= {c.CUSTOMER_ID, c.COUNTERPARTY_ID, c.DIRECTION, c.AMOUNT}
     for place, name in carried:
-        kept[place, CUSTOMER_ID].add(name)
+        kept[place, c.CUSTOMER_ID].add(name)
     for name in {*LONG} & {*schemas}:
         kept[name, DAY] |= {*schemas[name].names}
     return Layout(
@@ -159,7 +125,7 @@ def layout_of(
         partitions=tuple(
             Partition(table=table, key=key, columns=tuple(sorted(own)))
             for (table, key), names in sorted(kept.items())
-            for own in [names - {*TIMES, UNTIL, *KEYS[table], key}]
+            for own in [names - {*TIMES, f.UNTIL, *KEYS[table], key}]
         ),
         carrying=tuple(sorted(passes, key=lambda each: each.level)),
         counted={name: tuple(fields) for name, fields in counted.items()},
@@ -177,19 +143,19 @@ def contracted_schemas(store: HistoryStore) -> dict[str, pa.Schema]:
 
 def layout_of_store(store: HistoryStore) -> Layout:
     """Return the layout that a store was made with."""
-    sets = [[from_plain(each) for each in specs] for specs in store.about["feature_sets"]]
+    sets = [[f.from_plain(each) for each in specs] for specs in store.about["feature_sets"]]
     return layout_of(sets, contracted_schemas(store))
 
 
 def _keep(
-    each: Pass,
+    each: f.Pass,
     kept: _Kept,
-    counted: Mapping[str, dict[str | RowColumn, None]],
+    counted: Mapping[str, dict[str | f.RowColumn, None]],
     columns: Mapping[str, Collection[str]],
 ) -> None:
     """Note what a pass reads, and by which key."""
     anchor = each.site.anchor
-    if each.site.carries and each.site.place in CONTRACT:
+    if each.site.carries and each.site.place in c.CONTRACT:
         # rows whose carried columns a late row changes are found by the same key
         kept[each.site.place, DAY if anchor is None else anchor.observed] |= each.observed
     if anchor is not None:
@@ -198,16 +164,16 @@ def _keep(
                 kept[stored, key] |= read
         return
     for spec in each.specs:
-        for table, names in as_pass(0, each.site, [spec]).rows.items():
-            if table in CONTRACT and adds_up(spec):
+        for table, names in f.as_pass(0, each.site, [spec]).rows.items():
+            if table in c.CONTRACT and f.adds_up(spec):
                 kept[table, DAY] |= names
                 counted[table].update(dict.fromkeys(key_of_count(spec)))
             else:
-                for stored, key, read in _stored(table, CUSTOMER_ID, {*names}, columns):
+                for stored, key, read in _stored(table, c.CUSTOMER_ID, {*names}, columns):
                     kept[stored, key] |= read
 
 
-def key_of_count(spec: FeatureSpec) -> list[str | RowColumn]:
+def key_of_count(spec: f.FeatureSpec) -> list[str | f.RowColumn]:
     """Return the field by which `adds_up` counts rows; none where it counts all."""
     return list(getattr(spec.how, "key", ()))
 
@@ -216,20 +182,20 @@ def _stored(
     table: str, key: str, names: set[str], columns: Mapping[str, Collection[str]]
 ) -> Iterator[tuple[str, str, set[str]]]:
     """List what is kept to read a table by a key; see `features.MadeOnReading`."""
-    if table == OUTCOMES:
-        yield TRANSACTIONS, key, {*names, TRANSACTION_ID} - {ADVERSE, UNTIL}
-        yield LABELS, TRANSACTION_ID if key == CUSTOMER_ID else key, {TRANSACTION_ID}
-    elif table == CURRENT_ACCOUNTS:
-        read = {*names, key, ACCOUNT_ID, *({STATUS} & {*columns[ACCOUNTS]})} - {UNTIL}
-        yield ACCOUNTS, key, read
-        yield ACCOUNTS, ACCOUNT_ID, read
+    if table == f.OUTCOMES:
+        yield c.TRANSACTIONS, key, {*names, c.TRANSACTION_ID} - {f.ADVERSE, f.UNTIL}
+        yield f.LABELS, c.TRANSACTION_ID if key == c.CUSTOMER_ID else key, {c.TRANSACTION_ID}
+    elif table == f.CURRENT_ACCOUNTS:
+        read = {*names, key, c.ACCOUNT_ID, *({c.STATUS} & {*columns[c.ACCOUNTS]})} - {f.UNTIL}
+        yield c.ACCOUNTS, key, read
+        yield c.ACCOUNTS, c.ACCOUNT_ID, read
     else:
         yield table, key, names
 
 
-def _is_new(place: str, spec: FeatureSpec, known: dict[_Column, FeatureSpec]) -> bool:
+def _is_new(place: str, spec: f.FeatureSpec, known: dict[_Column, f.FeatureSpec]) -> bool:
     """Add a carried column to those known; return whether it was not."""
-    if place in MADE_FROM:
+    if place in f.MADE_FROM:
         msg = f"a feature reads {spec.name} of {place} by another key, which no store keeps"
         raise ConfigError(msg)
     before = known.setdefault((place, spec.name), spec)
@@ -242,25 +208,25 @@ def _is_new(place: str, spec: FeatureSpec, known: dict[_Column, FeatureSpec]) ->
 def _kept_schemas(
     schemas: Mapping[str, pa.Schema],
     kept: Mapping[tuple[str, str], Collection[str]],
-    carried: Mapping[_Column, FeatureSpec],
+    carried: Mapping[_Column, f.FeatureSpec],
 ) -> dict[str, pa.Schema]:
     found = dict(schemas)
     for (place, name), spec in carried.items():
         kind = pa.string() if spec.kind == "category" else pa.float64()
         found[place] = found[place].append(pa.field(name, kind))
-    if (LABELS, CASE_ID) in kept:
-        names = kept[LABELS, CASE_ID]
-        until = pa.field(UNTIL, pa.timestamp("us", tz="UTC"))
-        fields = [*schemas[TRANSACTIONS], schemas[CASES].field(CASE_ID), until]
-        wanted = {*names, *TIMES, UNTIL, CASE_ID}
-        found[LABELS] = pa.schema(
+    if (f.LABELS, c.CASE_ID) in kept:
+        names = kept[f.LABELS, c.CASE_ID]
+        until = pa.field(f.UNTIL, pa.timestamp("us", tz="UTC"))
+        fields = [*schemas[c.TRANSACTIONS], schemas[c.CASES].field(c.CASE_ID), until]
+        wanted = {*names, *TIMES, f.UNTIL, c.CASE_ID}
+        found[f.LABELS] = pa.schema(
             # a case may name no payment
             [pa.field(each.name, each.type) for each in fields if each.name in wanted]
         )
-    if (PATTERNS, CUSTOMER_ID) in kept:
-        found[PATTERNS] = PATTERN_SCHEMA
+    if (f.PATTERNS, c.CUSTOMER_ID) in kept:
+        found[f.PATTERNS] = f.PATTERN_SCHEMA
     return found
 
 
-def _carried(passes: Sequence[Pass]) -> dict[_Column, FeatureSpec]:
+def _carried(passes: Sequence[f.Pass]) -> dict[_Column, f.FeatureSpec]:
     return {(each.site.place, spec.name): spec for each in passes for spec in each.specs}

@@ -1,8 +1,8 @@
 """Rows as bytes: numbers of as few bytes as they need, the same byte of all rows together.
 
-A chunk is some rows of one key: the number of bytes of each column, then the lowest byte of its
-values, the next byte, and so on. So constant bytes lie side by side and compress to almost nothing,
-and a column that is zero throughout takes none.
+A chunk is some rows of one key: a bit for each column that is not zero throughout, and for each of
+these how it is written, its smallest value, then the lowest byte of the differences from that, the
+next byte, and so on. So constant bytes lie side by side and compress to almost nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +31,35 @@ class CorruptChunkError(Exception):
     """The bytes of a chunk are not those that were written."""
 
 
+_BYTE: Final = np.uint64(255)
+
+
+@kernel()
+def _width(value: np.uint64) -> int:
+    """Return how many bytes a number needs."""
+    width = 0
+    while width < 8 and value >> np.uint64(8 * width):
+        width += 1
+    return width
+
+
+@kernel()
+def _way(values: Words) -> tuple[np.uint64, int, bool]:
+    """Choose how to write a column: from which value, bytes of each, as steps from row to row."""
+    lowest, highest, step = values[0], values[0], np.uint64(0)
+    rises = True
+    for row in range(1, values.size):
+        lowest, highest = min(lowest, values[row]), max(highest, values[row])
+        rises = rises and values[row] >= values[row - 1]
+        step = max(step, values[row] - values[row - 1]) if rises else step
+    width, plain = _width(highest - lowest), _width(highest)
+    if rises and _width(step) < width:
+        return lowest, _width(step), True
+    if _width(lowest) + values.size * width >= values.size * plain:
+        return np.uint64(0), plain, False
+    return lowest, width, False
+
+
 @kernel()
 def _pack(words: Words, bounds: Counts, out: Bytes, starts: Counts) -> None:
     """Write the chunks into `out`, and their first bytes and the end into `starts`."""
@@ -38,19 +67,25 @@ def _pack(words: Words, bounds: Counts, out: Bytes, starts: Counts) -> None:
     at = 0
     for chunk in range(bounds.size - 1):
         head = at
-        at += (columns + 1) >> 1
+        at += (columns + 7) >> 3
         out[head:at] = 0
         for column in range(columns):
-            every = np.uint64(0)
-            for row in range(bounds[chunk], bounds[chunk + 1]):
-                every |= words[column, row]
-            width = 0
-            while every >> np.uint64(8 * width) and width < 8:
-                for row in range(bounds[chunk], bounds[chunk + 1]):
-                    out[at] = (words[column, row] >> np.uint64(8 * width)) & np.uint64(255)
-                    at += 1
-                width += 1
-            out[head + (column >> 1)] |= width << (4 * (column & 1))
+            values = words[column, bounds[chunk] : bounds[chunk + 1]]
+            lowest, width, steps = _way(values)
+            base = _width(lowest)
+            if not base + width:
+                continue
+            out[head + (column >> 3)] |= 1 << (column & 7)
+            out[at] = width + 9 * (base + 9 * steps)
+            at += 1
+            for byte in range(base):
+                out[at] = (lowest >> np.uint64(8 * byte)) & _BYTE
+                at += 1
+            for row in range(values.size if width else 0):
+                value = values[row] - (values[row - 1] if steps and row else lowest)
+                for byte in range(width):
+                    out[at + byte * values.size + row] = (value >> np.uint64(8 * byte)) & _BYTE
+            at += width * values.size
         starts[chunk + 1] = at
 
 
@@ -62,14 +97,25 @@ def _unpack(packed: Bytes, starts: Counts, rows: Counts, place: Counts, out: Wor
     """
     first = 0
     for chunk in range(rows.size):
-        at = starts[chunk] + ((place.size + 1) >> 1)
+        at = starts[chunk] + ((place.size + 7) >> 3)
         for column in range(place.size):
-            width = (packed[starts[chunk] + (column >> 1)] >> (4 * (column & 1))) & 15
-            for byte in range(width if place[column] >= 0 else 0):
+            if not (packed[starts[chunk] + (column >> 3)] >> (column & 7)) & 1:
+                continue
+            steps, base, width = packed[at] // 81, (packed[at] // 9) % 9, packed[at] % 9
+            start = at + 1 + base
+            at = start + width * rows[chunk]
+            if place[column] < 0:
+                continue
+            lowest = np.uint64(0)
+            for byte in range(base):
+                lowest |= np.uint64(packed[start - base + byte]) << np.uint64(8 * byte)
+            values = out[place[column], first : first + rows[chunk]]
+            for byte in range(width):
                 for row in range(rows[chunk]):
-                    shifted = np.uint64(packed[at + byte * rows[chunk] + row])
-                    out[place[column], first + row] |= shifted << np.uint64(8 * byte)
-            at += width * rows[chunk]
+                    shifted = np.uint64(packed[start + byte * rows[chunk] + row])
+                    values[row] |= shifted << np.uint64(8 * byte)
+            for row in range(rows[chunk] if base or steps else 0):
+                values[row] += values[row - 1] if steps and row else lowest
         first += rows[chunk]
 
 
@@ -94,7 +140,7 @@ def pack_chunks(words: Words, bounds: Counts, seeds: Sequence[int]) -> list[byte
     `seeds`: a number of each chunk, such as its place, that is sealed with it.
     """
     starts = np.zeros(bounds.size, np.int64)
-    out = np.empty(words.nbytes + words.shape[0] * bounds.size, np.uint8)
+    out = np.empty(words.nbytes + 10 * words.shape[0] * bounds.size, np.uint8)
     _pack(words, bounds, out, starts)
     ends = starts.tolist()
     return [
@@ -104,10 +150,11 @@ def pack_chunks(words: Words, bounds: Counts, seeds: Sequence[int]) -> list[byte
 
 
 def _seal(body: bytes, seed: int) -> bytes:
-    """Write the size of a body where that is compressed, and a checksum in front."""
+    """Write a checksum, and the size of a body where that is compressed, in front of it."""
     small = _CODEC.compress(body, asbytes=True) if len(body) >= _WORTH else body
-    size, body = (len(body), small) if len(small) < len(body) else (0, body)
-    sealed = size.to_bytes(4, "little") + body
+    sealed = b"\0" + body
+    if len(small) < len(body):
+        sealed = b"\4" + len(body).to_bytes(4, "little") + small
     return zlib.crc32(sealed, seed & 0xFFFFFFFF).to_bytes(4, "little") + sealed
 
 
@@ -115,8 +162,10 @@ def _open(chunk: bytes, seed: int) -> bytes:
     whole = memoryview(chunk)
     if zlib.crc32(whole[4:], seed & 0xFFFFFFFF) != int.from_bytes(whole[:4], "little"):
         raise CorruptChunkError
-    size = int.from_bytes(whole[4:8], "little")
-    opened: bytes = _CODEC.decompress(whole[8:], size, asbytes=True) if size else chunk[8:]
+    if not chunk[4]:
+        return chunk[5:]
+    size = int.from_bytes(whole[5:9], "little")
+    opened: bytes = _CODEC.decompress(whole[9:], size, asbytes=True)
     return opened
 
 

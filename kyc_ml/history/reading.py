@@ -9,21 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import features as f
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, CUSTOMERS, TRANSACTIONS, Frame, Tables
 from kyc_ml.errors import ConfigError, some_of
-from kyc_ml.features import (
-    ByKey,
-    FeatureSpec,
-    FeatureTable,
-    MadeOnReading,
-    MonthlyPeers,
-    MonthStatistics,
-    TimedRows,
-    build_features_by_key,
-    definitions_digest,
-    to_plain,
-    with_made,
-)
 from kyc_ml.history.append import PEERS
 from kyc_ml.history.kept_tables import KeptTable
 from kyc_ml.history.layout import KEYS, contracted_schemas, layout_of, layout_of_store
@@ -32,7 +20,7 @@ from kyc_ml.history.store import HistoryStore
 
 
 def create_history(
-    folder: Path, tables: Tables, feature_sets: Sequence[Sequence[FeatureSpec]]
+    folder: Path, tables: Tables, feature_sets: Sequence[Sequence[f.FeatureSpec]]
 ) -> HistoryStore:
     """Make an empty store for features of some sets, of sources like one.
 
@@ -53,8 +41,8 @@ def create_history(
         "base_currency": tables.base_currency,
         "columns": {name: schema.names for name, schema in schemas.items()},
         "attributes": [each.model_dump(mode="json") for each in tables.attributes],
-        "features": [definitions_digest(specs) for specs in feature_sets],
-        "feature_sets": [[to_plain(spec) for spec in specs] for specs in feature_sets],
+        "features": [f.definitions_digest(specs) for specs in feature_sets],
+        "feature_sets": [[f.to_plain(spec) for spec in specs] for specs in feature_sets],
     }
     kept = {
         name: KeptTable(schema=schema, order=() if name in CONTRACT else KEYS[name])
@@ -63,7 +51,7 @@ def create_history(
     return HistoryStore.create(folder, about=about, tables=kept, partitions=layout.partitions)
 
 
-class _KeptPeers(dict[tuple[str, int], MonthStatistics]):
+class _KeptPeers(dict[tuple[str, int], f.MonthStatistics]):
     """Figures of peers, kept in the store where it is open for writing."""
 
     def __init__(self, store: HistoryStore, *, keep: bool) -> None:
@@ -72,7 +60,7 @@ class _KeptPeers(dict[tuple[str, int], MonthStatistics]):
         self._keep = keep
         self._months = [tuple(each) for each in json.loads(store.kept(PEERS) or b"[]")]
 
-    def __missing__(self, month: tuple[str, int]) -> MonthStatistics:
+    def __missing__(self, month: tuple[str, int]) -> f.MonthStatistics:
         if month not in self._months:
             raise KeyError(month)
         kept = self._store.kept(f"{PEERS} {month}")
@@ -87,7 +75,7 @@ class _KeptPeers(dict[tuple[str, int], MonthStatistics]):
         super().__setitem__(month, found)
         return found
 
-    def __setitem__(self, month: tuple[str, int], figures: MonthStatistics) -> None:
+    def __setitem__(self, month: tuple[str, int], figures: f.MonthStatistics) -> None:
         super().__setitem__(month, figures)
         if not self._keep:
             return
@@ -123,18 +111,18 @@ class History:
         self._columns: dict[str, list[str]] = store.about["columns"]
         self.layout = layout_of_store(store)
         self.stored = StoredRows(store, self.layout)
-        self.keyed = MadeOnReading(self.stored, self.columns)
+        self.keyed = f.MadeOnReading(self.stored, self.columns)
         self.whole = WholeDays(self.stored, timezone=self._timezone, threads=threads)
         self._known: set[str] = set()
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Columns of the contracted tables and of those made of them."""
-        return with_made(self._columns)
+        return f.with_made(self._columns)
 
-    def require(self, specs: Sequence[FeatureSpec]) -> None:
+    def require(self, specs: Sequence[f.FeatureSpec]) -> None:
         """Raise ConfigError if the store does not keep what features read."""
-        digest = definitions_digest(specs)
+        digest = f.definitions_digest(specs)
         if digest in {*self._known, *self.store.about["features"]}:
             return
         lacks = self.layout.lacks(layout_of([specs], contracted_schemas(self.store)))
@@ -146,19 +134,19 @@ class History:
             raise ConfigError(msg)
         self._known.add(digest)
 
-    def by_key(self, specs: Sequence[FeatureSpec]) -> ByKey:
+    def by_key(self, specs: Sequence[f.FeatureSpec]) -> f.ByKey:
         """Return what computes features of a set.
 
         Raises ConfigError if the store does not keep what they read.
         """
         self.require(specs)
-        peers = MonthlyPeers(
+        peers = f.MonthlyPeers(
             specs=specs,
             by_key=lambda: found,
-            customers=lambda: TimedRows(self.stored.all_rows(CUSTOMERS, {CUSTOMER_ID})),
+            customers=lambda: f.TimedRows(self.stored.all_rows(CUSTOMERS, {CUSTOMER_ID})),
             kept=self._peers,
         )
-        found = ByKey(
+        found = f.ByKey(
             keyed=self.keyed,
             whole=self.whole,
             timezone=self._timezone,
@@ -167,13 +155,13 @@ class History:
         )
         return found
 
-    def features(self, observations: Frame, specs: Sequence[FeatureSpec]) -> FeatureTable:
+    def features(self, observations: Frame, specs: Sequence[f.FeatureSpec]) -> f.FeatureTable:
         """Compute features of observations as `build_features` does from all rows, to the bit.
 
         Raises ConfigError if the store does not keep what they read.
         """
         with self.store.reading():
-            return build_features_by_key(
+            return f.build_features_by_key(
                 observations, specs=specs, by_key=self.by_key(specs), columns=self.columns
             )
 

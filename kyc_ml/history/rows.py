@@ -11,22 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kyc_ml import features as f
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, EVENT_TIME
-from kyc_ml.features import (
-    DAY_US,
-    LABELS,
-    NEVER_US,
-    FeatureSpec,
-    RowColumn,
-    Span,
-    TimedRows,
-    WholeCount,
-    WholeRows,
-    adds_up,
-    microseconds,
-    name_of,
-    span_of,
-)
 from kyc_ml.history.layout import KEYS, TIMES, Layout, key_of_count
 from kyc_ml.history.partitions import DAY
 from kyc_ml.history.store import HistoryStore
@@ -49,7 +35,7 @@ class StoredRows:
         self.store = store
         self.layout = layout
         self._labels: pa.Table | None = None
-        self._spans: dict[str, dict[int, Span]] = {}
+        self._spans: dict[str, dict[int, f.Span]] = {}
         self._counts: dict[tuple[str, int], dict[str, Counter[str]]] = {}
 
     def rows(
@@ -66,21 +52,21 @@ class StoredRows:
 
     def all_rows(self, table: str, columns: Collection[str]) -> pa.Table:
         """Return all rows of a table; those of labels, which many features read, once."""
-        if table != LABELS:
+        if table != f.LABELS:
             return pa.concat_tables(list(self.store.scan(table, columns)))
         if self._labels is None:
-            names = self.layout.columns_of(LABELS, CUSTOMER_ID)
-            self._labels = pa.concat_tables(list(self.store.scan(LABELS, names)))
+            names = self.layout.columns_of(f.LABELS, CUSTOMER_ID)
+            self._labels = pa.concat_tables(list(self.store.scan(f.LABELS, names)))
         return self._labels
 
-    def days(self, table: str) -> dict[int, Span]:
+    def days(self, table: str) -> dict[int, f.Span]:
         """Return the outermost times of each day's rows, by day since 1970 (UTC)."""
         if table not in self._spans:
             found = self.store.days(table)
             numbers = (found[name].to_pylist() for name in ("day", "first", "last", "known"))
             self._spans[table] = {
-                day: Span(
-                    first_event=first, last_event=last, last_known=known, first_until=NEVER_US
+                day: f.Span(
+                    first_event=first, last_event=last, last_known=known, first_until=f.NEVER_US
                 )
                 for day, first, last, known in zip(*numbers, strict=True)
             }
@@ -104,27 +90,27 @@ def name_of_counts(table: str, day: int) -> str:
     return f"counts of {table} on {day:06d}"
 
 
-class WholeDays(WholeRows):
+class WholeDays(f.WholeRows):
     """Readings of the whole bank: counts by the days of the store, others from all rows."""
 
     def __init__(self, rows: StoredRows, *, timezone: str, threads: int = 2) -> None:
         super().__init__(rows.all_rows, timezone=timezone, threads=threads)
         self._rows = rows
 
-    def _read(self, spec: FeatureSpec, observed: TimedRows) -> Floats | pa.Array:
+    def _read(self, spec: f.FeatureSpec, observed: f.TimedRows) -> Floats | pa.Array:
         table = spec.how.tables()[0]
-        if table not in CONTRACT or not adds_up(spec):
+        if table not in CONTRACT or not f.adds_up(spec):
             return super()._read(spec, observed)
         runs = _Days(self._rows, table, key_of_count(spec))
-        count = WholeCount(runs, spec, timezone=self._timezone, threads=self._threads)
+        count = f.WholeCount(runs, spec, timezone=self._timezone, threads=self._threads)
         found = np.full(len(observed), np.nan)
         names = [observed.time, *(n for n in observed.table.column_names if n != observed.time)]
         # few days at a time: most days of the store are then seen by all of them, or by none
         order = np.argsort(observed.event_time, kind="stable")
-        days = observed.event_time[order] // (_DAYS * DAY_US)
+        days = observed.event_time[order] // (_DAYS * f.DAY_US)
         for rows in np.split(order, np.flatnonzero(np.diff(days)) + 1):
             if rows.size:
-                some = TimedRows(observed.table.select(names).take(rows), time=observed.time)
+                some = f.TimedRows(observed.table.select(names).take(rows), time=observed.time)
                 found[rows] = count.count(some)
         return found
 
@@ -132,10 +118,10 @@ class WholeDays(WholeRows):
 class _Days:
     """Days of the store as runs of a whole count."""
 
-    def __init__(self, rows: StoredRows, table: str, key: Sequence[str | RowColumn]) -> None:
+    def __init__(self, rows: StoredRows, table: str, key: Sequence[str | f.RowColumn]) -> None:
         self._rows = rows
         self._table = table
-        self._key = next(map(name_of, key), None)
+        self._key = next(map(f.name_of, key), None)
         names = [*TIMES, *(column for column in key if isinstance(column, str))]
         self.schema = pa.schema([rows.layout.schemas[table].field(name) for name in names])
         self.spans = rows.days(table)
@@ -174,7 +160,7 @@ class ArrivingRows(StoredRows):
         self.recounted: set[tuple[str, int]] = set()
         for table, rows in new.items():
             if DAY in layout.keys_of(table):
-                self._count(table, TimedRows(rows), timezone)
+                self._count(table, f.TimedRows(rows), timezone)
 
     def rows(
         self,
@@ -230,32 +216,34 @@ class ArrivingRows(StoredRows):
         changed = self.changed.get(table)
         return kept if changed is None else with_columns_of(table, kept, changed)
 
-    def _count(self, table: str, rows: TimedRows, timezone: str) -> None:
+    def _count(self, table: str, rows: f.TimedRows, timezone: str) -> None:
         """Add the new rows to the spans and counts of their days."""
         day = days_of(rows.table)
         spans = self.days(table)
         for each in np.unique(day).tolist():
-            span = span_of(TimedRows(rows.table.filter(pa.array(day == each))))
+            span = f.span_of(f.TimedRows(rows.table.filter(pa.array(day == each))))
             spans[each] = span.joined(spans[each]) if each in spans else span
             self._counts[table, each] = {
                 name: Counter(counts) for name, counts in super().counted(table, each).items()
             }
             self.recounted.add((table, each))
         for field in ("", *self.layout.counted[table]):
-            if isinstance(field, RowColumn):
+            if isinstance(field, f.RowColumn):
                 values = field.how.read(rows, tables={}, timezone=timezone)
             else:
                 values = rows.table[field] if field else pa.repeat("", len(rows))
             found = pa.table({"day": day, "value": values}).group_by(["day", "value"])
             for each in found.aggregate([([], "count_all")]).to_pylist():
                 if each["value"] is not None:
-                    counts = self._counts[table, each["day"]].setdefault(name_of(field), Counter())
+                    counts = self._counts[table, each["day"]].setdefault(
+                        f.name_of(field), Counter()
+                    )
                     counts[each["value"]] += each["count_all"]
 
 
 def days_of(rows: pa.Table) -> Ints:
     """Return the days since 1970 (UTC) on which rows happened."""
-    return microseconds(rows[EVENT_TIME]) // DAY_US
+    return f.microseconds(rows[EVENT_TIME]) // f.DAY_US
 
 
 def ids_of(table: str, rows: pa.Table) -> pa.Array:

@@ -25,14 +25,14 @@ from kyc_ml.features import UNTIL, microseconds
 from kyc_ml.history.columns import IDS, RowForm
 from kyc_ml.history.database import connect, corrupt, lock_writer, transaction, translated
 from kyc_ml.history.kept_tables import KeptTable, Tables
-from kyc_ml.history.packing import Counts
+from kyc_ml.history.packing import Counts, Words
 from kyc_ml.history.partitions import DAY, DAY_US, Content, KeptRows, Partition
 from kyc_ml.history.served import Served, ServedLog, integrity
-from kyc_ml.history.texts import HashIndex, Texts, hash_texts, short
+from kyc_ml.history.texts import Texts, hash_texts, short_pairs
 from kyc_ml.storage import connect as connect_duckdb
 from kyc_ml.storage import quote_name, read_batches
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 STORE: Final = "history.db"
 _ROWS: Final = 1 << 17
 """Rows of a piece of a whole table."""
@@ -187,10 +187,9 @@ class HistoryStore:
         for sql in _SQL:
             connection.execute(sql)
         self._texts.make()
-        for index in self._indexes_of(layout.tables).values():
-            index.make()
-        for kept in layout.kept(self._texts).values():
-            kept.make()
+        for each in (layout.indexes(self._texts), layout.kept(self._texts)):
+            for kept in each.values():
+                kept.chunks.make()
         for name, plain in ((_ABOUT, dict(about)), (_LAYOUT, layout.to_plain()), (_CONTENT, {})):
             self.put_fact(name, json.dumps(plain).encode())
 
@@ -203,7 +202,7 @@ class HistoryStore:
             self._layout = Tables.from_plain(json.loads(self._fact(_LAYOUT)))
         self.tables = self._layout.tables
         self.kept_rows = self._layout.kept(self._texts)
-        self.indexes = self._indexes_of(self.tables)
+        self.indexes = self._layout.indexes(self._texts)
         self.content()
 
     @contextmanager
@@ -271,24 +270,33 @@ class HistoryStore:
 
         Raises ConfigError if the store was not made for this key or these columns.
         """
-        kept = self._partition(table, key, columns)
+        names = self._with_times(table, columns)
+        if (table, key) not in self.indexes:
+            kept = self._partition(table, key, columns)
+            with self._reads():
+                return kept.read(kept.keys_of(values), names, since_us=since_us)
+        kept = self._partition(table, CUSTOMER_ID, columns)
+        known = values.drop_null()
         with self._reads():
-            keys = kept.keys_of(values)
-            names = self._with_times(table, columns)
-            return kept.read(keys, names, since_us=since_us)
+            customers = (
+                self.indexes[table, key].find(hash_texts(known.to_pylist()))[1].view(np.int64)
+            )
+            rows = kept.read(customers, list(dict.fromkeys((*names, key))), since_us=since_us)
+        return rows.filter(pc.is_in(rows[key], value_set=known)).select(names)
 
     def known(self, table: str, column: str, ids: pa.Array) -> pa.Array:
         """Return those of some identifiers that a row has in a column, each once."""
         if table not in self.tables:
             return ids.slice(0, 0)
-        if column == IDS.get(table):
-            return self.find(table, ids)[column].unique()
+        if (table, column) in self.indexes:
+            return self.rows(table, column, ids, {column})[column].unique()
         kept, different = self.kept_rows.get((table, column)), ids.unique()
         if kept is None:
             every = pa.concat_tables(self.scan(table, [column]))[column]
             return different.filter(pc.is_in(different, value_set=every.unique()))
         with self._reads():
-            return different.filter(pa.array(kept.has(different), pa.bool_()))
+            there = kept.chunks.has(kept.keys_of(different))
+            return different.filter(pa.array(there, pa.bool_()))
 
     def scan(self, table: str, columns: Collection[str]) -> Iterator[pa.Table]:
         """Yield all rows of a contracted table in its order, in pieces; at least one.
@@ -312,10 +320,6 @@ class HistoryStore:
             for batch in read_batches(engine, sql, rows=_ROWS):
                 yield pa.Table.from_batches([batch]).cast(wanted)
 
-    def day_rows(self, table: str, day: int, columns: Collection[str]) -> pa.Table:
-        """Return the rows of one day of event_time (whole days since 1970, UTC), in order."""
-        return self.rows(table, DAY, pa.array([day]), columns)
-
     def days(self, table: str) -> pa.Table:
         """Return the days with rows of a table.
 
@@ -336,12 +340,8 @@ class HistoryStore:
 
         `table`: one whose rows have ids.
         """
-        kept = self.kept_rows[table, CUSTOMER_ID]
-        with self._reads():
-            pairs = self.indexes[table].find(hash_texts(ids.to_pylist()))
-            customers = np.array([number for _, number in pairs], np.int64)
-            rows = kept.read(customers, kept.schema.names)
-        return rows.filter(pc.is_in(rows[IDS[table]], value_set=ids))
+        names = self.kept_rows[table, CUSTOMER_ID].schema.names
+        return self.rows(table, IDS[table], ids, names).select(names)
 
     def kept(self, name: str) -> bytes | None:
         """Return a kept fact; None if its name is unknown."""
@@ -409,9 +409,6 @@ class HistoryStore:
         """Write a fact, in a transaction that has begun."""
         sql = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)"
         self._connection().execute(sql, (name, value, _seal_of(name, value)))
-
-    def _indexes_of(self, tables: Collection[str]) -> dict[str, HashIndex]:
-        return {t: HashIndex(f"ids_{t}", self._connection) for t in tables if t in IDS}
 
     # writing
 
@@ -489,7 +486,7 @@ class HistoryStore:
         with self._reads() as connection:
             sql = "SELECT count(*), max(at) FROM appends"
             appends, last = connection.execute(sql).fetchone()
-            sizes = {kept.partition.name: kept.size() for kept in self.kept_rows.values()}
+            sizes = {kept.partition.name: kept.chunks.size() for kept in self.kept_rows.values()}
             sql = "SELECT name, sum(rows), min(first), max(last) FROM days GROUP BY name"
             days = {name: each for name, *each in connection.execute(sql)}
         return StoreStatus(
@@ -524,24 +521,24 @@ class HistoryStore:
                     faults.append(
                         f"{name}: {rows}" + " or other values" * (found.rows == recorded[name].rows)
                     )
-            for table, index in self.indexes.items():
-                lost = 0
-                for hashes, numbers in self.id_pairs(table):
-                    pairs = {*zip(short(hashes).tolist(), numbers.tolist(), strict=True)}
-                    lost += len(pairs - {*index.find(hashes)})
-                if lost:
-                    faults.append(f"{table}: {lost} ids are not found")
+            for (table, key), index in self.indexes.items():
+                wanted = Content.of(short_pairs(*each) for each in self.pairs_of(table, key))
+                if Content.of(index.pieces()) != wanted:
+                    faults.append(f"{table} by {key}: some rows are not found")
         return faults
 
-    def id_pairs(
-        self, table: str, given: pa.Table | None = None
+    def pairs_of(
+        self, table: str, key: str, given: pa.Table | None = None
     ) -> Iterator[tuple[Counts, Counts]]:
-        """Yield hash of the id and number of the customer of some rows, by default of all."""
+        """Yield hash of a key and number of the customer of some rows, by default of all."""
         kept = self.kept_rows[table, CUSTOMER_ID]
-        names = [IDS[table], CUSTOMER_ID]
+        names = [key, CUSTOMER_ID]
         for rows in [given] if given is not None else kept.read_all(names):
-            customers = kept.keys_of(rows[CUSTOMER_ID].combine_chunks())
-            yield hash_texts(rows[IDS[table]].to_pylist()), customers
+            some = rows.select(names).filter(pc.is_valid(rows[key]))
+            if key != IDS.get(table):
+                some = some.group_by(names).aggregate([])
+            customers = kept.keys_of(some[CUSTOMER_ID].combine_chunks())
+            yield hash_texts(some[key].to_pylist()), customers
 
 
 class Batch:
@@ -566,11 +563,17 @@ class Batch:
                 values = days if key == DAY else rows[key].combine_chunks()
                 kept.add(own, values, self.content[kept.partition.name])
         self._count_days(table, event, known)
-        if table in self._store.indexes:
-            self._index(table, rows)
+        for place in self._store.indexes:
+            if place[0] == table:
+                self._index(place, rows)
 
     def replace(self, table: str, key: str, values: pa.Array, rows: pa.Table) -> None:
-        """Replace all rows of some values of a key, in the partition by this key alone."""
+        """Replace all rows of some values of a key, in the partition by this key alone.
+
+        Rows that are found among those of their customers have no partition of their own.
+        """
+        if (table, key) in self._store.indexes:
+            return
         kept = self._store.kept_rows[table, key]
         content = self.content[kept.partition.name]
         kept.remove(values, content)
@@ -601,13 +604,19 @@ class Batch:
 
     def forget_ids(self) -> None:
         """Index only the ids of the rows that remain."""
-        for table, index in self._store.indexes.items():
-            self._texts.db().execute(f"DELETE FROM {index.name}")
-            self._index(table)
+        for place, index in self._store.indexes.items():
+            self._texts.db().execute(f"DELETE FROM {index.chunks.name}")
+            self._index(place)
 
-    def _index(self, table: str, rows: pa.Table | None = None) -> None:
-        for hashes, customers in self._store.id_pairs(table, rows):
-            self._store.indexes[table].add(hashes, customers)
+    def _index(self, place: tuple[str, str], rows: pa.Table | None = None) -> None:
+        table, key = place
+        index = self._store.indexes[place]
+        for hashes, customers in self._store.pairs_of(table, key, rows):
+            new = np.ones(hashes.size, np.bool_)
+            if key != IDS.get(table):
+                known = index.find(hashes)
+                new = ~np.isin(_joined(*short_pairs(hashes, customers)), _joined(*known))
+            index.add(hashes[new], customers[new])
 
     def _count_days(self, table: str, event: Counts, known: Counts) -> None:
         order = np.argsort(event, kind="stable")
@@ -625,6 +634,10 @@ class Batch:
 
 def _seal_of(name: str, value: bytes) -> int:
     return zlib.crc32(value, zlib.crc32(name.encode()))
+
+
+def _joined(hashes: Words, numbers: Words) -> Words:
+    return (hashes << np.uint64(32)) | numbers
 
 
 def _moment(microseconds_: int) -> str:

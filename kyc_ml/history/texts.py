@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
+from kyc_ml.history.chunks import Chunk, Chunks, Database
 from kyc_ml.history.packing import Counts, Words
-
-Database = Callable[[], sqlite3.Connection]
-"""The connection that this thread reads or writes in."""
 
 _BLOCK: Final = 4096
 """Texts of a block; only the last block has fewer."""
-_SOUGHT: Final = 20_000
-"""Hashes that one statement seeks."""
 
 
 def hash_texts(texts: Sequence[str]) -> Counts:
@@ -29,44 +23,51 @@ def hash_texts(texts: Sequence[str]) -> Counts:
     return np.frombuffer(joined, np.int64)
 
 
-def short(hashes: Counts) -> Counts:
-    """Return the 32 bits of hashes that an index holds."""
-    return hashes >> 32
+_SOUGHT: Final = 100_000
+"""Texts whose numbers are remembered."""
+_REST: Final = 20
+_BUCKETS: Final = 12
+"""Bits of a hash that an index keeps in its rows, and bits that say where they are."""
+_FULL: Final = 2048
+
+
+def short_pairs(hashes: Counts, numbers: Counts) -> Words:
+    """Return pairs as an index holds them: some bits of a hash, and a number; shape (2, n)."""
+    own = (hashes >> (64 - _BUCKETS - _REST)) & ((1 << (_BUCKETS + _REST)) - 1)
+    return np.stack((own, numbers)).view(np.uint64)
 
 
 class HashIndex:
     """Numbers found by the hash of a text; two texts may have one hash, and the caller compares."""
 
     def __init__(self, name: str, db: Database) -> None:
-        self.name = name
-        self._db = db
-
-    def make(self) -> None:
-        """Make the empty index."""
-        self._db().execute(
-            f"CREATE TABLE {self.name} (hash INTEGER, number INTEGER, "
-            "PRIMARY KEY (hash, number)) WITHOUT ROWID"
+        self.chunks = Chunks(
+            name, db, columns=2, full=_FULL, last_of=lambda words: np.zeros_like(words[0], np.int64)
         )
 
     def add(self, hashes: Counts, numbers: Counts) -> None:
-        """Add pairs of hash and number; known ones stay."""
-        order = np.argsort(hashes)
-        pairs = zip(short(hashes[order]).tolist(), numbers[order].tolist(), strict=True)
-        self._db().executemany(f"INSERT OR IGNORE INTO {self.name} VALUES (?, ?)", pairs)
+        """Add pairs of hash and number."""
+        words = short_pairs(hashes, numbers)
+        words = words[:, np.lexsort(words[::-1])]
+        buckets = (words[0] >> np.uint64(_REST)).view(np.int64)
+        words[0] &= np.uint64((1 << _REST) - 1)
+        self.chunks.write(words, buckets)
 
-    def find(self, hashes: Counts) -> list[tuple[int, int]]:
-        """Return the pairs of short hash and number of some hashes."""
-        found: list[tuple[int, int]] = []
-        ordered = np.unique(short(hashes)).tolist()
-        # CROSS JOIN keeps the order of the loops: one look into the index for each hash
-        sql = (
-            f"SELECT hash, number FROM json_each(?) AS sought CROSS JOIN {self.name} "
-            "ON hash = sought.value"
-        )
-        for start in range(0, len(ordered), _SOUGHT):
-            part = json.dumps(ordered[start : start + _SOUGHT])
-            found += self._db().execute(sql, (part,)).fetchall()
-        return found
+    def find(self, hashes: Counts) -> Words:
+        """Return the pairs of short hash and number of some hashes, of shape (2, n_pairs)."""
+        sought = np.unique(short_pairs(hashes, hashes)[0])
+        found = self._pairs(self.chunks.of((sought >> np.uint64(_REST)).view(np.int64)))
+        place = np.minimum(np.searchsorted(sought, found[0]), sought.size - 1)
+        return found[:, sought[place] == found[0]]
+
+    def pieces(self) -> Iterator[Words]:
+        """Yield all pairs in pieces."""
+        return map(self._pairs, self.chunks.pieces())
+
+    def _pairs(self, chunks: Sequence[Chunk]) -> Words:
+        words, buckets = self.chunks.words(chunks)
+        words[0] |= buckets.view(np.uint64) << np.uint64(_REST)
+        return words
 
 
 class Texts:
@@ -80,12 +81,13 @@ class Texts:
         self.index = HashIndex("text_numbers", db)
         self._texts = pa.array([None], pa.string())
         self._hashes = np.zeros(1, np.int64)
+        self._sought: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def make(self) -> None:
         """Make the empty tables."""
         self.db().execute("CREATE TABLE texts (first INTEGER PRIMARY KEY, data BLOB)")
-        self.index.make()
+        self.index.chunks.make()
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -106,6 +108,7 @@ class Texts:
 
     def forget(self, size: int) -> None:
         """Forget the texts from a number on: their transaction was undone."""
+        self._sought = {}
         with self._lock:
             self._texts, self._hashes = self._texts[:size], self._hashes[:size]
 
@@ -126,9 +129,12 @@ class Texts:
         """
         coded = column.dictionary_encode()
         texts = coded.dictionary.to_pylist()
-        pairs = self.index.find(hash_texts(texts))
-        numbers = np.array([number for _, number in pairs], np.uint64)
-        known = dict(zip(self.texts(numbers).to_pylist(), numbers.tolist(), strict=True))
+        if len(self._sought) > _SOUGHT:
+            self._sought = {}
+        known = self._sought
+        if unknown := [text for text in texts if text not in known]:
+            numbers = self.index.find(hash_texts(unknown))[1]
+            known.update(zip(self.texts(numbers).to_pylist(), numbers.tolist(), strict=True))
         new = [text for text in texts if text not in known]
         if add and new:
             known |= zip(new, self._add(pa.array(new, pa.string())), strict=True)

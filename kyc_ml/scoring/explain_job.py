@@ -51,8 +51,8 @@ from kyc_ml.scoring.request import ExplainRequest
 from kyc_ml.scoring.sheet_content import make_sheet
 from kyc_ml.storage import require_place
 
-_REACH_US: Final = max(EARLIEST_US, WEEKS * 7 * DAY_US)
-"""How long before a decision the rows of other customers are shown or searched."""
+_SHEET_US: Final = max(EARLIEST_US, WEEKS * 7 * DAY_US)
+"""How long before a decision a sheet compares with the rows of other customers."""
 _SHOWN: Final = ("probability", "tier", "tier_zh", "margin", "base_value")
 
 
@@ -235,7 +235,8 @@ def _opened(
         history = History(store)
         asked = in_form(request.observation, mapping.identifiers)
         own = find_observation(tables_of_customer(history, asked), asked, unit=unit)
-        yield tables_around(history, own, specs, reach_us=_REACH_US), history
+        reach_us = EARLIEST_US if request.sheet is None else _SHEET_US
+        yield tables_around(history, own, specs, reach_us=reach_us), history
 
 
 def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from kyc_ml.errors import ConfigError, KycMlError, OutputError, SourceError
 from kyc_ml.history import DAY, HistoryStore, KeptTable, Partition, Served
+from kyc_ml.history.packing import pack_chunks, unpack_chunks
 
 FEW = max(3, settings.default.max_examples // 3)
 KILLS = 20
@@ -61,7 +62,8 @@ def table_of(rows, first=0):
     columns = [list(each) for each in zip(*rows, strict=True)] or [[] for _ in range(8)]
     customer, event, later, *others = columns
     # ids shorter and longer than what is kept as bytes, in no order of the times
-    ids = [f"{'long' * 12 * (n % 2)}{97 * (first + n) % 1009:04}" for n in range(len(rows))]
+    forms = ("long" * 12, "P", "é-", "0" * 15, "x" * 33)
+    ids = [f"{forms[n % 5]}{97 * (first + n) % 1009:04}{'xy'[: n % 3]}" for n in range(len(rows))]
     known = [each + late for each, late in zip(event, later, strict=True)]
     plain = [ids, customer, event, known, *others]
     return pa.table(
@@ -89,6 +91,32 @@ def same(left, right):
         assert one.equals(other), name
 
 
+COLUMN = st.tuples(
+    st.sampled_from([0, 1, 254, 2**40, 2**64 - 60_000]),
+    st.sampled_from([1, 2, 200, 2**56]),
+    st.lists(st.integers(0, 255), min_size=6, max_size=6),
+    st.booleans(),
+)
+
+
+@given(columns=st.lists(COLUMN, min_size=1, max_size=10), cut=st.integers(1, 5))
+def test_chunks_hold_any_numbers(columns, cut):
+    words = np.array(
+        [
+            [(low + unit * each) % 2**64 for each in (sorted(values) if rises else values)]
+            for low, unit, values, rises in columns
+        ],
+        np.uint64,
+    )
+    bounds = np.array([0, cut, 6])
+    chunks = pack_chunks(words, bounds, [1, 2])
+    read = unpack_chunks(chunks, [1, 2], np.diff(bounds), len(words), range(len(words)))
+    assert np.array_equal(read, words)
+    assert np.array_equal(
+        unpack_chunks(chunks, [1, 2], np.diff(bounds), len(words), [0]), words[:1]
+    )
+
+
 @settings(max_examples=FEW)
 @given(appends=st.lists(ROWS, min_size=1, max_size=4))
 def test_every_reading_returns_what_was_appended(tmp_path_factory, appends):
@@ -113,7 +141,7 @@ def test_every_reading_returns_what_was_appended(tmp_path_factory, appends):
             days = reader.days("transactions")
             assert pc.sum(days["rows"]).as_py() in {whole.num_rows, None}
             for day in days["day"][:2].to_pylist():
-                rows = reader.day_rows("transactions", day, ["amount"])
+                rows = reader.rows("transactions", DAY, pa.array([day]), ["amount"])
                 spans = (rows["event_time"].cast(pa.int64()).to_numpy() // 86_400_000_000).tolist()
                 assert set(spans) == {day}
         assert [note["rows"] for note in store.notes()] == [part.num_rows for part in parts]
