@@ -232,7 +232,7 @@ def _score(
         )
     with ExitStack() as reading:
         try:
-            kept = reading.enter_context(rows_of_history(night))
+            kept = reading.enter_context(rows_of_history(night, write=False))
             tables = reading.enter_context(
                 read_once(night.source, night.data, place=place, reporter=terminal, history=kept)
             )

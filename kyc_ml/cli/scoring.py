@@ -12,6 +12,8 @@ from kyc_ml.cli.options import (
     AllowUnpromoted,
     AsOfOption,
     AuditLogOption,
+    Data,
+    History,
     LogOption,
     ModelOption,
     Quiet,
@@ -80,7 +82,8 @@ def explain(
     *,
     model: ModelOption,
     source: RequiredPath,
-    data: RequiredPath,
+    data: Data = None,
+    history: History = None,
     top: Annotated[int, typer.Option(min=1)] = 10,
     chinese: bool = False,
     sheet: Path | None = None,
@@ -94,7 +97,9 @@ def explain(
 ) -> None:
     """Explain one score and its tier."""
     given = locals()
-    with job(given, reads=["--source", "--data", "--overrides", "--previous"]) as terminal:
+    with job(
+        given, reads=["--source", "--data", "--history", "--overrides", "--previous"]
+    ) as terminal:
         from kyc_ml.config import SourceMapping, load_section
         from kyc_ml.errors import ConfigError
         from kyc_ml.scoring import require_known_rows
@@ -103,7 +108,8 @@ def explain(
             msg = "--sheet with --customer-safe: a case sheet is internal only; leave out one"
             raise ConfigError(msg)
         # a mistyped identifier is refused before models and their packages are loaded
-        require_known_rows(load_section(source, SourceMapping), data, observation)
+        if data is not None and history is None:
+            require_known_rows(load_section(source, SourceMapping), data, observation)
         from kyc_ml.cli.terminal.results import show_customer_facts, show_explanation
         from kyc_ml.scoring import ExplainRequest, run_customer_safe, run_explain
 

@@ -124,9 +124,10 @@ class Whole:
     rows: int
     begins: int | None
     """First event_time, in microseconds; None without rows."""
-    known: pa.Table
-    """The rows that the file does not hold: quarter (of an hour, since 1970) in which they became
-    known, rows, and first and last known_at in microseconds; ordered by quarter."""
+    first_known: int | None
+    """First known_at, in microseconds."""
+    known: Mapping[int, int]
+    """Rows that the file lacks, by the quarter of an hour (since 1970) in which they were known."""
 
 
 class KeptHistory(Protocol):

@@ -10,6 +10,7 @@ from .casework.known import describe_payment as describe_payment
 from .casework.known import known_cases as known_cases
 from .casework.known import known_payments as known_payments
 from .casework.known import say_code as say_code
+from .casework.recent import WEEKS as WEEKS
 from .casework.recent import recent_behaviour as recent_behaviour
 from .casework.sheet import CaseSheet as CaseSheet
 from .casework.sheet import Counterfactual as Counterfactual

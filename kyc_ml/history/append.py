@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -52,7 +53,7 @@ from kyc_ml.features import (
     with_made,
 )
 from kyc_ml.history.layout import KEYS, TIMES, Layout, contracted_schemas, layout_of_store
-from kyc_ml.history.nights import KnownCounts
+from kyc_ml.history.nights import count_known
 from kyc_ml.history.partitions import DAY
 from kyc_ml.history.rows import (
     ArrivingRows,
@@ -149,7 +150,8 @@ def _append(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any]) -> 
         name: dict.fromkeys(columns, 0) for name in ("read", "appended", "repeated", "refused")
     }
     quarantine = [QUARANTINE_SCHEMA.empty_table()]
-    known = KnownCounts()
+    known: dict[str, Counter[int]] = {}
+    first: dict[str, int] = {}
     written = {**note, "files": {**tables.digests}, "quality": write_quality(tables.quality)}
     with store.writing(written) as batch:
         for rows in _slices(columns, layout):
@@ -158,14 +160,16 @@ def _append(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any]) -> 
                 fresh, refused = _without_known(store, table, some)
                 if len(fresh):
                     new[table] = fresh
-                    known.add(table, fresh)
+                    count_known(known.setdefault(table, Counter()), fresh)
+                    began = int(microseconds(fresh[KNOWN_AT]).min())
+                    first[table] = min(first.get(table, began), began)
                 quarantine.append(_refused(table, refused))
                 done = (len(some), len(fresh), len(some) - len(fresh) - len(refused), len(refused))
                 for each, number in zip(counts.values(), done, strict=True):
                     each[table] += number
             if new:
                 _Slice(store, batch, layout, new, timezone=timezone).append()
-        written |= {"rows": counts, "known": known.to_plain()}
+        written |= {"rows": counts, "known": known, "first known": first}
     return Appended(**counts, quarantine=pa.concat_tables(quarantine))
 
 

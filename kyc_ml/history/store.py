@@ -277,10 +277,16 @@ class HistoryStore:
             names = self._with_times(table, columns)
             return kept.read(keys, names, since_us=since_us)
 
-    def has(self, table: str, key: str, values: pa.Array) -> pa.Array:
-        """Return those of some values that a row has in the column `key`, each once."""
-        kept = self._partition(table, key, ())
-        different = values.unique()
+    def known(self, table: str, column: str, ids: pa.Array) -> pa.Array:
+        """Return those of some identifiers that a row has in a column, each once."""
+        if table not in self.tables:
+            return ids.slice(0, 0)
+        if column == IDS.get(table):
+            return self.find(table, ids)[column].unique()
+        kept, different = self.kept_rows.get((table, column)), ids.unique()
+        if kept is None:
+            every = pa.concat_tables(self.scan(table, [column]))[column]
+            return different.filter(pc.is_in(different, value_set=every.unique()))
         with self._reads():
             return different.filter(pa.array(kept.has(different), pa.bool_()))
 

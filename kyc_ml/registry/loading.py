@@ -14,6 +14,7 @@ from kyc_ml.contract import ContractedTables
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import BundleError, ConfigError, DatasetError, RegistryError
 from kyc_ml.features import FeatureSpec, FeatureTable, build_features
+from kyc_ml.history import History
 from kyc_ml.registry.bundle import Bundle, digest_bundle, load_bundle
 from kyc_ml.registry.score import graded_specs
 from kyc_ml.registry.tracking.registry import FetchedBundle, fetch_bundle, resolved
@@ -66,16 +67,26 @@ def load_registered(model: str) -> tuple[Bundle, FetchedBundle]:
 
 
 def features_of_bundle(
-    bundle: Bundle, tables: ContractedTables, observations: pa.Table, reporter: ProgressReporter
+    bundle: Bundle,
+    tables: ContractedTables,
+    observations: pa.Table,
+    reporter: ProgressReporter,
+    history: History | None = None,
 ) -> FeatureTable:
-    """Compute the bundle's own features; see `columns_of_bundle`."""
-    return columns_of_bundle(bundle, _build(bundle.specs, tables, observations, reporter))
+    """Compute the bundle's own features; see `columns_of_bundle` and `features_and_facts`."""
+    return columns_of_bundle(bundle, _build(bundle.specs, tables, observations, reporter, history))
 
 
 def features_and_facts(
-    bundle: Bundle, tables: ContractedTables, observations: pa.Table, reporter: ProgressReporter
+    bundle: Bundle,
+    tables: ContractedTables,
+    observations: pa.Table,
+    reporter: ProgressReporter,
+    history: History | None = None,
 ) -> tuple[FeatureTable, FeatureTable]:
     """Compute the features of the bundle, and the facts that its policy reads.
+
+    `history`: where rows are found by key, instead of in the tables.
 
     Returns
     -------
@@ -92,7 +103,7 @@ def features_and_facts(
     DatasetError
         If a feature the model was trained on cannot be computed; see `columns_of_bundle`.
     """
-    facts = _build(graded_specs(bundle), tables, observations, reporter)
+    facts = _build(graded_specs(bundle), tables, observations, reporter, history)
     return columns_of_bundle(bundle, facts), facts
 
 
@@ -101,7 +112,10 @@ def _build(
     tables: ContractedTables,
     observations: pa.Table,
     reporter: ProgressReporter,
+    history: History | None,
 ) -> FeatureTable:
+    if history is not None:
+        return history.features(observations, specs)
     return build_features(
         tables,
         observations,

@@ -13,6 +13,7 @@ from kyc_ml.contract import TRANSACTIONS, ContractedTables
 from kyc_ml.decision import OverrideBook, Pattern, TierHistory, find_patterns
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import DECISION_TIME, FeatureTable
+from kyc_ml.history import History
 from kyc_ml.registry import Bundle, features_and_facts, reasons_of, score_and_grade
 from kyc_ml.scoring.one_observation import find_observation
 
@@ -57,15 +58,17 @@ def make_case(
     book: OverrideBook,
     history: TierHistory | None,
     reasons: int,
+    store: History | None = None,
 ) -> Case:
     """Score one observation and collect all that explains it.
 
     `observation`: identifier in the form of the tables; see `in_form`.
     `reasons`: number of reasons to list, the strongest first.
+    `store`: finds the rows that features read; `tables` then hold some rows; see `tables_around`.
     Raises DatasetError if the source has no such observation.
     """
     observations = find_observation(tables, observation, unit=bundle.config.unit)
-    features, facts = features_and_facts(bundle, tables, observations, reporter)
+    features, facts = features_and_facts(bundle, tables, observations, reporter, store)
     scored = score_and_grade(bundle, features, facts=facts, book=book, history=history)
     columns = reasons_of(bundle, features, scored.contributions, k=reasons)
     patterns: tuple[Pattern, ...] = ()
@@ -76,6 +79,7 @@ def make_case(
             timezone=tables.timezone,
             currency=tables.base_currency,
             cash_report=bundle.config.features.amounts.cash_report,
+            begins=None if store is None else _first_event_us(tables),
         )
     places = sum(name.endswith("_code") for name in columns)
     rows = [
@@ -97,3 +101,8 @@ def make_case(
         patterns=patterns,
         timezone=tables.timezone,
     )
+
+
+def _first_event_us(tables: ContractedTables) -> int | None:
+    first = tables.quality.table(TRANSACTIONS).first_event_time
+    return None if first is None else pd.Timestamp(first).value // 1000

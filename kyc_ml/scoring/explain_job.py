@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -11,9 +12,11 @@ from typing import Any, Final, Self
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.config import SourceMapping, load_section
+from kyc_ml.config import SourceMapping, Unit, load_section
 from kyc_ml.contract import ContractedTables
 from kyc_ml.decision import (
+    EARLIEST_US,
+    WEEKS,
     Counterfactual,
     Pattern,
     customer_safe,
@@ -23,12 +26,20 @@ from kyc_ml.decision import (
     say_value,
 )
 from kyc_ml.display import ProgressReporter, say_in_html, say_moment, say_plainly
-from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureTable
-from kyc_ml.history import read_tables
+from kyc_ml.features import DAY_US, DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
+from kyc_ml.history import (
+    History,
+    is_history,
+    open_history,
+    read_tables,
+    tables_around,
+    tables_of_customer,
+)
 from kyc_ml.registry import (
     Bundle,
     explain_rows,
     features_of_bundle,
+    graded_specs,
     load_in_use,
     reasons_of,
 )
@@ -40,6 +51,8 @@ from kyc_ml.scoring.request import ExplainRequest
 from kyc_ml.scoring.sheet_content import make_sheet
 from kyc_ml.storage import require_place
 
+_SHEET_US: Final = max(EARLIEST_US, WEEKS * 7 * DAY_US)
+"""How long before a decision a sheet compares with the rows of other customers."""
 _SHOWN: Final = ("probability", "tier", "tier_zh", "margin", "base_value")
 
 
@@ -151,23 +164,25 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
     form = load_section(request.source, SourceMapping).identifiers
     book = load_overrides(request.overrides, form=form)
     bundle = replace(bundle, policy=bundle.policy.with_rules(book.rules))
-    history = read_history(request.previous, bundle.policy)
-    tables = _read(request, reporter)
-    case = make_case(
-        bundle,
-        tables,
-        in_form(request.observation, form),
-        reporter=reporter,
-        book=book,
-        history=history,
-        reasons=request.reasons,
-    )
-    lowering = find_counterfactual(case)
-    if request.sheet is not None:
-        content = make_sheet(
-            case, tables, label=label, lowering=lowering, language=request.language
+    earlier = read_history(request.previous, bundle.policy)
+    observation = in_form(request.observation, form)
+    with _opened(request, graded_specs(bundle), bundle.config.unit, reporter) as (tables, store):
+        case = make_case(
+            bundle,
+            tables,
+            observation,
+            reporter=reporter,
+            book=book,
+            history=earlier,
+            reasons=request.reasons,
+            store=store,
         )
-        save_sheet(content, request.sheet)
+        lowering = find_counterfactual(case)
+        if request.sheet is not None:
+            content = make_sheet(
+                case, tables, label=label, lowering=lowering, language=request.language
+            )
+            save_sheet(content, request.sheet)
     return Explained.of(case, lowering, sheet=request.sheet)
 
 
@@ -181,11 +196,12 @@ def run_customer_safe(request: ExplainRequest, *, reporter: ProgressReporter) ->
     """
     bundle, _ = _load(request, reporter)
     form = load_section(request.source, SourceMapping).identifiers
-    tables = _read(request, reporter)
-    observations = find_observation(
-        tables, in_form(request.observation, form), unit=bundle.config.unit
-    )
-    return list_customer_facts(bundle, features_of_bundle(bundle, tables, observations, reporter))
+    with _opened(request, bundle.specs, bundle.config.unit, reporter) as (tables, store):
+        observations = find_observation(
+            tables, in_form(request.observation, form), unit=bundle.config.unit
+        )
+        features = features_of_bundle(bundle, tables, observations, reporter, store)
+    return list_customer_facts(bundle, features)
 
 
 def _load(request: ExplainRequest, reporter: ProgressReporter) -> tuple[Bundle, str]:
@@ -199,15 +215,28 @@ def _load(request: ExplainRequest, reporter: ProgressReporter) -> tuple[Bundle, 
     return loaded.bundle, loaded.label
 
 
-def _read(request: ExplainRequest, reporter: ProgressReporter) -> ContractedTables:
-    tables, _ = read_tables(
-        request.source,
-        request.data,
-        quarantine=request.quarantine,
-        reporter=reporter,
-        telling="line",
-    )
-    return tables
+@contextmanager
+def _opened(
+    request: ExplainRequest, specs: Sequence[FeatureSpec], unit: Unit, reporter: ProgressReporter
+) -> Iterator[tuple[ContractedTables, History | None]]:
+    """Read the tables; of a history store the rows that matter, and the store itself."""
+    if not is_history(request.data):
+        tables, _ = read_tables(
+            request.source,
+            request.data,
+            quarantine=request.quarantine,
+            reporter=reporter,
+            telling="line",
+        )
+        yield tables, None
+        return
+    mapping = load_section(request.source, SourceMapping)
+    with open_history(request.data, mapping, write=False) as store:
+        history = History(store)
+        asked = in_form(request.observation, mapping.identifiers)
+        own = find_observation(tables_of_customer(history, asked), asked, unit=unit)
+        reach_us = EARLIEST_US if request.sheet is None else _SHEET_US
+        yield tables_around(history, own, specs, reach_us=reach_us), history
 
 
 def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts:

@@ -17,7 +17,6 @@ from typing import Any, Final, Self
 import duckdb
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
@@ -167,7 +166,7 @@ class _Reading:
             f"FROM {self._before} GROUP BY 1 ORDER BY 1"
         )
         if whole is not None:
-            hours = self._with_earlier(hours, whole.known)
+            hours = self._with_earlier(hours, whole)
         by_day = self._frame(
             f"SELECT day, {', '.join(self._measures())} FROM {self._recent()} GROUP BY 1 ORDER BY 1"
         ).set_index("day")
@@ -183,21 +182,16 @@ class _Reading:
             number=number,
         )
 
-    def _with_earlier(self, hours: pd.DataFrame, known: pa.Table) -> pd.DataFrame:
+    def _with_earlier(self, hours: pd.DataFrame, whole: Whole) -> pd.DataFrame:
         """Add the hours of rows that are counted by quarters of an hour."""
-        last = known["last"].to_numpy()
         # counted from a midnight, all rows of a quarter have the hour of its end
-        end = (known["quarter"].to_numpy() + 1) * QUARTER_US - 1
-        earlier = pd.DataFrame(
-            {
-                "hour": (self._until - 1 - end) // _HOUR_US,
-                "rows": known["rows"].to_numpy(),
-                "newest": self._until - 1 - last,
-                "first": self._until - 1 - known["first"].to_numpy(),
-            }
-        )[last < self._until]
-        both = pd.concat([hours, earlier]).groupby("hour", as_index=False)
-        joined: pd.DataFrame = both.agg({"rows": "sum", "newest": "min", "first": "max"})
+        since = self._until - (np.array([*whole.known], np.int64) + 1) * QUARTER_US
+        times = {"hour": since // _HOUR_US, "newest": since, "first": since}
+        earlier = pd.DataFrame({**times, "rows": [*whole.known.values()]})
+        by_hour = pd.concat([hours, earlier[since >= 0]]).groupby("hour", as_index=False)
+        joined: pd.DataFrame = by_hour.agg({"rows": "sum", "newest": "min", "first": "max"})
+        if whole.known and whole.first_known is not None:
+            joined.loc[joined.index[-1], "first"] = self._until - 1 - whole.first_known
         return joined
 
     def _frame(self, sql: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract import CUSTOMERS, QUARANTINE, TRANSACTIONS, KeptHistory, StoredTables
+from kyc_ml.contract import CUSTOMERS, QUARANTINE, TRANSACTIONS, StoredTables
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.decision import EARLIEST_US
 from kyc_ml.display import ProgressReporter, say_count
@@ -20,14 +20,10 @@ from kyc_ml.features import DAY_US, BucketedFeatures, FeatureSpec, write_as_in_b
 from kyc_ml.history import (
     History,
     HistoryStore,
-    KeptRows,
     append_tables,
     files_of,
-    note_of,
     open_history,
     refused_rows,
-    store_tables,
-    tables_without_rows,
 )
 from kyc_ml.scoring.extract_profile import RECENT_DAYS
 from kyc_ml.scoring.request import ScoringRequest
@@ -35,14 +31,14 @@ from kyc_ml.storage import RunDirectory, written_whole
 
 
 @contextmanager
-def rows_of_history(request: ScoringRequest) -> Iterator[KeptHistory | None]:
-    """Open what came before the arrivals of a request, to read them; None without a store."""
+def rows_of_history(request: ScoringRequest, *, write: bool) -> Iterator[HistoryStore | None]:
+    """Open the store of a request; None without one."""
     if request.history is None:
         yield None
         return
     mapping = load_section(request.source, SourceMapping)
-    with open_history(request.history, mapping, write=False) as store:
-        yield KeptRows(store=store)
+    with open_history(request.history, mapping, write=write) as store:
+        yield store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +48,6 @@ class NightHistory:
     store: HistoryStore
     files: Mapping[str, str]
     """Digests of the run's own files."""
-
-    @property
-    def rows(self) -> KeptHistory:
-        """What came earlier, for those who read the files."""
-        return KeptRows(store=self.store)
 
     def inputs(self, *, published: bool) -> dict[str, str]:
         """Return the digests of all files that the result depends on.
@@ -68,32 +59,19 @@ class NightHistory:
 
     def append(self, tables: StoredTables, place: RunDirectory, reporter: ProgressReporter) -> None:
         """Append the arrivals, unless an earlier start has."""
-        note = note_of(self.store, self.files)
-        if note is None:
-            done = append_tables(self.store, tables, note={})
-            counts = {name: getattr(done, name) for name in ("appended", "repeated", "refused")}
-        else:
-            counts = note["rows"]
-        said = {name: sum(rows.values()) for name, rows in counts.items()}
-        done_by = "" if note is None else " by an earlier start"
+        if not any(note.get("files") == self.files for note in self.store.notes()):
+            append_tables(self.store, tables, note={})
+        notes = [note for note in self.store.notes() if note.get("files") == self.files]
+        rows = {name: sum(counts.values()) for name, counts in notes[0]["rows"].items()}
         reporter.info(
-            f"history store: {say_count(said['appended'], 'row')} appended{done_by}, "
-            f"{said['repeated']:,} there already, {said['refused']:,} refused"
+            f"history store: {say_count(rows['appended'], 'row')} appended, {rows['repeated']:,} "
+            f"there already, {rows['refused']:,} refused"
         )
-        if said["refused"]:
-            refused = refused_rows(self.store, tables)
+        if rows["refused"]:
             with written_whole(place.work / QUARANTINE / "history.parquet") as handle:
-                pq.write_table(refused, handle)
+                pq.write_table(refused_rows(self.store, tables), handle)
 
-    def known(self) -> StoredTables:
-        """Return what is known of all rows together, without the rows."""
-        return tables_without_rows(self.store)
-
-    def tables(self, chosen: ChosenObservations, folder: Path) -> StoredTables:
-        """Write the rows that are read as files: the last ones, where a run reads no others."""
-        return store_tables(self.store, folder, since_us=self._since(chosen))
-
-    def _since(self, chosen: ChosenObservations) -> int | None:
+    def since_us(self, chosen: ChosenObservations) -> int | None:
         """Return since when rows are read as files, in microseconds; None needs all of them."""
         first = as_of = chosen.as_of.value // 1000
         if chosen.unit == "fraud" or chosen.by_plan:
@@ -118,14 +96,11 @@ class NightHistory:
     ) -> BucketedFeatures:
         """Compute features of observations by key into a file."""
         history = History(self.store, keep=True)
-        rows = {
-            name: tables.whole[name].rows if name in tables.whole else each.num_rows
-            for name, each in tables.columns().items()
-        }
+        rows = {name: each.num_rows for name, each in tables.columns().items()}
         return write_as_in_buckets(
             observations,
             lambda some: history.features(some, specs),
-            rows=rows,
+            rows=rows | {name: whole.rows for name, whole in tables.whole.items()},
             columns=self.store.about["columns"],
             specs=specs,
             **settings,

@@ -20,7 +20,6 @@ from kyc_ml.history import (
     Appended,
     History,
     HistoryStore,
-    KeptRows,
     append_tables,
     create_history,
     open_history,
@@ -74,10 +73,9 @@ def run_history_append(
         earlier = (
             opened.enter_context(open_history(history, mapping, write=True)) if there else None
         )
-        kept = None if earlier is None else KeptRows(store=earlier)
         place = history / "arrivals"
         tables = opened.enter_context(
-            read_once(source, data, place=place, reporter=reporter, history=kept)
+            read_once(source, data, place=place, reporter=reporter, history=earlier)
         )
         store = earlier or opened.enter_context(create_history(history, tables, sets))
         for specs in sets:

@@ -23,10 +23,10 @@ from kyc_ml.errors import (
     RegistryError,
     UnreachableError,
 )
-from kyc_ml.history import open_history
+from kyc_ml.history import store_tables
 from kyc_ml.registry import NIGHTLY, NIGHTS, reach_store
 from kyc_ml.scoring.exports import DUCKDB
-from kyc_ml.scoring.from_history import NightHistory
+from kyc_ml.scoring.from_history import NightHistory, rows_of_history
 from kyc_ml.scoring.identity import INPUT, changes, identify_run, require_same
 from kyc_ml.scoring.manifest import Manifest, damaged, read_manifest
 from kyc_ml.scoring.recording import keep_record, log_kept, log_refusal, make_record
@@ -216,8 +216,8 @@ def _score(
     files = inputs = source.digests()
     night = kept = None
     with ExitStack() as opened:
-        if request.history is not None:
-            store = opened.enter_context(open_history(request.history, mapping, write=True))
+        store = opened.enter_context(rows_of_history(request, write=True))
+        if store is not None:
             night = NightHistory(store=store, files=files)
             inputs = night.inputs(published=request.out.exists())
         identity = identify_run(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
@@ -394,17 +394,18 @@ def _run(run: ScoringRun, source: SourceOnDisk, *, files: Mapping[str, str]) -> 
     place, night = run.place, run.night
     try:
         if night is not None:
-            source = replace(source, history=night.rows)
+            source = replace(source, history=night.store)
         tables = source.stored(place, run.steps, run.reporter, digests=files)
         run.stopwatch.note("reading")
         if night is not None:
             night.append(tables, place, run.reporter)
-            tables = night.known()
+            tables = store_tables(night.store, None)
             run.stopwatch.note("appending")
         chosen = choose(run.request, run.scorers, tables, limits=run.limits)
         run.reporter.about(as_of=chosen.as_of.isoformat())
         if night is not None:
-            tables = night.tables(chosen, place.scratch / "rows of the history")
+            folder = place.scratch / "rows of the history"
+            tables = store_tables(night.store, folder, since_us=night.since_us(chosen))
             run.stopwatch.note("finding recent rows")
         require_known_customers(
             run.scorers.book,

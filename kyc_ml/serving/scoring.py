@@ -40,8 +40,8 @@ SCORED, REFUSED, CONFLICT, FAILED, NOT_KEPT = 200, 422, 409, 500, 507
 IN_FUTURE, TWICE, OTHER_CONTENT = "in the future", "duplicate", "different"
 KEY_HEADER: Final = "Idempotency-Key"
 _HEADER: Final = " header:"
-"""Before the key of a whole request in the log, where ids of transactions are keys too: no id begins
-with a space."""
+"""Before the key of a whole request in the log, where ids of transactions are keys too: the space
+makes it no id."""
 _SECOND_US: Final = 1_000_000
 
 

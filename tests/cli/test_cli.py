@@ -24,7 +24,7 @@ from kyc_ml.cli.help import LONGEST, list_commands
 from kyc_ml.cli.options import fill
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.dataset import run_features
-from kyc_ml.errors import GateError
+from kyc_ml.errors import ConfigError, GateError
 from kyc_ml.registry import digest_code
 from kyc_ml.scoring import ExplainRequest, ScoringRequest
 from kyc_ml.training import TiersFitRequest, TrainRequest, TuneRequest
@@ -612,8 +612,16 @@ def test_files_that_an_entry_point_names_by_default_are_shipped(name):
     ],
 )
 def test_every_option_of_a_command_reaches_its_request(command, made, renamed):
-    given = signature(command).parameters.keys() - renamed - {"quiet", "history"}
-    assert given <= signature(made).parameters.keys()
+    takes = signature(made).parameters.keys()
+    given = signature(command).parameters.keys() - renamed - {"quiet"}
+    assert given - {"history"} <= takes
+    if "history" in given - takes:  # a store is read in place of the files
+        asked = {"source": "s", "history": Path("h"), "data": None}
+        assert fill(lambda data: data, asked) == Path("h")
+        for both in (Path("d"), None):
+            asked = {"source": "s", "history": None if both is None else Path("h"), "data": both}
+            with pytest.raises(ConfigError):
+                fill(lambda data: data, asked)
 
 
 def test_what_was_left_out_has_the_default_of_the_request():

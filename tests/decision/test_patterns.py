@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.decision import StoredTransactions, find_patterns
+from kyc_ml.decision import EARLIEST_US, StoredTransactions, find_patterns
 from kyc_ml.decision.patterns.rules import DECLARED, PATTERNS
 from kyc_ml.decision.patterns.sentences import say_days
+from kyc_ml.features import microseconds
 from kyc_ml.features.network.rules import DEFAULT_RULES
 from kyc_ml.onboarding import BankConfig, make_bank
 
@@ -314,10 +315,27 @@ def test_many_observations_get_what_each_gets_alone(tmp_path):
     pq.write_table(whole.sort_by("event_time"), tmp_path / "t.parquet")
     stored = SimpleNamespace(
         files={"transactions": tmp_path / "t.parquet"}, timezone="Asia/Shanghai",
-        base_currency="CNY",
+        base_currency="CNY", whole={}, history=None,
     )  # fmt: skip
     on_disk = StoredTransactions(stored, cash_report=REPORT)
     assert list(on_disk.find(pa.concat_tables(asked))) == together
+    # a file of the last rows, and the customers' own by key
+    since = (T - 9 * DAY).value // 1000 - EARLIEST_US
+    late = pa.array(microseconds(whole["event_time"]) >= since)
+    recent = whole.filter(late).sort_by("event_time")
+    assert len(recent) < len(whole)
+    pq.write_table(recent, tmp_path / "t.parquet")
+    begins = int(microseconds(whole["event_time"]).min())
+    stored.whole = {"transactions": SimpleNamespace(begins=begins)}
+    stored.history = SimpleNamespace(
+        rows=lambda _, key, values, columns, **__: whole.filter(
+            pc.is_in(whole[key], values)
+        ).select(columns),
+        known=lambda _, column, ids: ids.filter(pc.is_in(ids, whole[column].unique())),
+    )
+    parted = StoredTransactions(stored, cash_report=REPORT)
+    assert list(parted.find(pa.concat_tables(asked))) == together
+    stored.whole, stored.history = {}, None
     stored.files = {}  # a source without transactions
     assert list(StoredTransactions(stored, cash_report=REPORT).find(asked[0])) == [()]
 

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +13,11 @@ import yaml
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract import read_source
-from kyc_ml.errors import ConfigError, OutputError
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import ConfigError, DatasetError, OutputError
 from kyc_ml.history import HistoryStore, append_tables, create_history
 from kyc_ml.registry import load_bundle
-from kyc_ml.scoring import read_manifest
+from kyc_ml.scoring import ExplainRequest, read_manifest, run_explain
 
 pytestmark = pytest.mark.usefixtures("in_store")
 
@@ -226,6 +227,25 @@ def test_commands_read_from_a_store_what_they_read_from_files(night, nights, pla
     both = ("--data", nights.arrived(0), "--history", nights.store)
     for read in ((), both):
         assert place.run(*given, *read, "--out", tmp_path / "none.parquet").code == 2
+
+
+@pytest.mark.parametrize("row", [200, 350])
+def test_an_explanation_and_its_sheet_are_those_from_files(night, nights, tmp_path, row):
+    found = {}
+    for name, data in {"files": nights.arrived(0), "store": nights.store}.items():
+        request = ExplainRequest(
+            observation=f"SECRETTX{row:04d}",
+            model=str(night.model),
+            source=nights.source,
+            data=data,
+            sheet=tmp_path / f"{name}.html",
+            quarantine=tmp_path / "refused.parquet",
+        )
+        explained = run_explain(request, reporter=ProgressReporter())
+        found[name] = (explained.score, repr(explained), explained.sheet.read_text())
+    assert found["store"] == found["files"]
+    with pytest.raises(DatasetError):
+        run_explain(replace(request, observation="nobody"), reporter=ProgressReporter())
 
 
 @pytest.mark.slow
