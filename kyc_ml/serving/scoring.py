@@ -39,8 +39,9 @@ SCORED, REFUSED, CONFLICT, FAILED, NOT_KEPT = 200, 422, 409, 500, 507
 """Status of HTTP."""
 IN_FUTURE, TWICE, OTHER_CONTENT = "in the future", "duplicate", "different"
 KEY_HEADER: Final = "Idempotency-Key"
-_HEADER: Final = "header:"
-"""Before the key of a whole request in the log, where ids of transactions are keys too."""
+_HEADER: Final = " header:"
+"""Before the key of a whole request in the log, where ids of transactions are keys too: the space
+makes it no id."""
 _SECOND_US: Final = 1_000_000
 
 

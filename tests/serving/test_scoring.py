@@ -78,6 +78,15 @@ def test_a_transaction_of_the_tables_is_scored_and_not_added_again(begin, paymen
     assert [entry.row for _, entry in store.pending()] == [b""]
 
 
+def test_an_id_is_never_the_key_of_a_request(begin, payment):
+    state = begin()
+    named = ask(state, payment, key="k")
+    assert named.status == 200
+    for name in ("header:k", " header:k"):
+        assert ask(state, payment | {"transaction_id": name}).answers[0]
+    assert ask(state, payment, key="k").answers == named.answers
+
+
 def test_a_key_of_a_request_names_one_content(begin, payment):
     state = begin()
     two = [payment, payment | {"transaction_id": "t2"}]
