@@ -5,6 +5,7 @@ from .append import fold_served as fold_served
 from .append import refused_rows as refused_rows
 from .around import tables_around as tables_around
 from .around import tables_of_customer as tables_of_customer
+from .database import lock_writer as lock_writer
 from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout
 from .layout import contracted_schemas as contracted_schemas

@@ -126,15 +126,16 @@ def corrupt(path: Path, why: str) -> SourceError:
     )
 
 
-def lock_writer(folder: Path) -> int:
+def lock_writer(folder: Path, name: str = "writer.lock") -> int:
     """Become the one writer of a store; return a descriptor: closing it ends that.
 
+    `name`: of the lock; who serves has another one, so that appends are possible beside it.
     The lock is one of the kernel: it cannot outlive the process.
     Raises OutputError if another process writes, which the message names, or if it is refused.
     """
     make_private(folder)
     try:
-        number = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        number = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         msg = f"history store {folder} cannot be written: {error.strerror}; correct that"
         raise OutputError(msg) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from kyc_ml.decision import load_overrides
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, ContractError, NotReadyError, OutputError, some_of
 from kyc_ml.features import FeatureSpec, not_in_time
-from kyc_ml.history import HistoryStore, fold_served
+from kyc_ml.history import HistoryStore, fold_served, lock_writer
 from kyc_ml.registry import AUDIT_LOG, graded_specs, load_in_use
 from kyc_ml.serving.live import LiveHistory
 from kyc_ml.serving.scoring import SCORED, Asked, ModelNow, Scoring
@@ -76,10 +77,12 @@ class Scorer:
         self._observe, self._appends = observe, -1
         self._state: Scoring | None = None
         self.store = HistoryStore.open(request.history)
+        self._lock = -1
         try:
+            self._lock = lock_writer(request.history, "server.lock")
             self.model = self.load()
         except BaseException:
-            self.store.close()
+            self.close()
             raise
 
     @classmethod
@@ -97,7 +100,8 @@ class Scorer:
             If the store is absent, or was made for other features; if the model is not of unit
             fraud, or has features that no request can wait for.
         KycMlError
-            If the model cannot be loaded, or is not what was promoted.
+            If the model cannot be loaded, or is not what was promoted; if another process serves
+            the store.
         """
         return cls(ServeRequest(history=Path(history), model=str(model), **options))
 
@@ -217,13 +221,20 @@ class Scorer:
         form = IdentifierForm(**self.store.about.get("identifiers", {}))
         return RowRules(zone=self.store.about["timezone"], form=form)
 
+    def close(self) -> None:
+        """Close the store, and let another process serve it."""
+        self.store.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
     def __enter__(self) -> Self:
         """Return the scorer itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the store."""
-        self.store.close()
+        self.close()
 
 
 def require_real_time(unit: str, specs: Sequence[FeatureSpec], *, model: str) -> None:

@@ -1,12 +1,14 @@
 """A scorer on a real store: what is served is what a batch run of all rows gives, to the bit."""
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from kyc_ml import Scorer
 from kyc_ml.config import FeatureConfig
-from kyc_ml.errors import ConfigError, ContractError
+from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.features import build_features, choose_features
 from kyc_ml.history import HistoryStore, append_tables
 from kyc_ml.registry import graded_specs, score_features
@@ -39,6 +41,15 @@ def test_what_is_served_is_what_a_batch_gives(history, model, bundle, drawn, res
         for place, reason in enumerate(answer["reasons"], 1):
             assert reason["text"] == expected[f"reason_{place}_text"]
             assert reason["contribution"] == expected[f"reason_{place}_contribution"]
+
+
+def test_one_process_serves_a_store(history, model):
+    with (
+        Scorer.open(history=history, model=model),
+        pytest.raises(OutputError, match=str(os.getpid())),
+    ):
+        Scorer.open(history=history, model=model)
+    Scorer.open(history=history, model=model).close()
 
 
 def test_a_refused_transaction_names_its_rules(history, model):
