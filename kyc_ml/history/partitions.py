@@ -110,11 +110,13 @@ class KeptRows:
         ]
 
     def read(
-        self, keys: Counts, columns: Sequence[str], *, since_us: int | None = None
+        self, keys: Counts | None, columns: Sequence[str], *, since_us: int | None = None
     ) -> pa.Table:
-        """Return columns of the rows of some keys, in the order of the table."""
+        """Return columns of the rows of some keys, None for all, in the order of the table."""
         recent = "" if since_us is None else f" AND last >= {since_us // 1_000_000}"
-        chunks = self._chunks(map(_places, np.unique(keys).tolist()), recent)
+        every = [(0, np.iinfo(np.int64).max)]
+        spans = every if keys is None else map(_places, np.unique(keys).tolist())
+        chunks = self._chunks(spans, recent)
         return self._table(chunks, columns, in_order=True)
 
     def read_all(self, columns: Sequence[str]) -> Iterator[pa.Table]:

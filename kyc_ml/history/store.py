@@ -309,6 +309,13 @@ class HistoryStore:
             for batch in read_batches(engine, sql, rows=_ROWS):
                 yield pa.Table.from_batches([batch]).cast(wanted)
 
+    def since(self, table: str, since_us: int, columns: Collection[str]) -> pa.Table:
+        """Return the rows that happened from an instant on, in order."""
+        kept = self._partition(table, CUSTOMER_ID, columns)
+        with self._reads():
+            rows = kept.read(None, self._with_times(table, columns), since_us=since_us)
+        return rows.filter(pa.array(microseconds(rows[EVENT_TIME]) >= since_us))
+
     def day_rows(self, table: str, day: int, columns: Collection[str]) -> pa.Table:
         """Return the rows of one day of event_time (whole days since 1970, UTC), in order."""
         return self.rows(table, DAY, pa.array([day]), columns)
@@ -336,6 +343,8 @@ class HistoryStore:
         kept = self.kept_rows[table, CUSTOMER_ID]
         with self._reads():
             pairs = self.indexes[table].find(hash_texts(ids.to_pylist()))
+            if not pairs:
+                return kept.schema.empty_table()
             customers = np.array([number for _, number in pairs], np.int64)
             rows = kept.read(customers, kept.schema.names)
         return rows.filter(pc.is_in(rows[IDS[table]], value_set=ids))

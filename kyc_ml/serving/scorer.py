@@ -149,8 +149,10 @@ class Scorer:
         """Score the last payments: compiles, and reads what all requests need."""
         live = model.live
         if isinstance(live, LiveHistory):
-            recent = as_observations(live.recent(_WARM_ROWS), TRANSACTION_ID)
-            for row in recent.to_batches(max_chunksize=1):
+            recent = as_observations(live.recent(), TRANSACTION_ID)
+            keys = live.warm(recent)
+            self._reporter.info(f"keys of the last {keys:,} payments are in memory")
+            for row in recent.slice(max(len(recent) - _WARM_ROWS, 0)).to_batches(max_chunksize=1):
                 model.score(pa.Table.from_batches([row]))
         return model
 
