@@ -156,15 +156,23 @@ class Scorer:
                 model.score(pa.Table.from_batches([row]))
         return model
 
+    def renew(self) -> ModelNow:
+        """Load the model again; one of the same features goes on with the rows in memory."""
+        new = self.load()
+        return new if self._has_features_of(new) else self.warm(new)
+
+    def _has_features_of(self, new: ModelNow) -> bool:
+        return graded_specs(new.bundle) == graded_specs(self.model.bundle)
+
     def take(self, state: Scoring, new: ModelNow | None) -> Scoring:
         """Return the next state: with another model, or a new one if the store was written."""
         if new is not None:
+            if self._has_features_of(new):
+                new = replace(new, live=state.model.live)
+            elif isinstance(new.live, LiveHistory):
+                new.live.catch_up()
             self.model = state.model = new
-        if self.store.appends() != self._appends:
-            return self.begin()
-        if new is not None and isinstance(new.live, LiveHistory):
-            new.live.catch_up()
-        return state
+        return state if self.store.appends() == self._appends else self.begin()
 
     def score(self, transaction: Mapping[str, Any]) -> dict[str, Any]:
         """Score one transaction; see `score_many`."""

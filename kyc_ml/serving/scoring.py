@@ -143,6 +143,7 @@ class Scoring:
         self._row = OneRow(CONTRACT[TRANSACTIONS], schema.names, rules=rules)
         self._observe = observe
         self._fresh: dict[str, Served] = {}
+        self._late: list[pa.Table] = []
 
     def turn(self, requests: Sequence[Asked]) -> None:
         """Answer some requests, and keep what is new of them in one commit.
@@ -164,6 +165,13 @@ class Scoring:
                     asked.status = NOT_KEPT if isinstance(error, OutputError) else FAILED
                     asked.answers = []
             raise
+
+    def settle(self) -> None:
+        """Take in what was scored: before the next score at the latest, so after an answer."""
+        late, self._late = self._late, []
+        for row in late:
+            with self._stage("add"):
+                self.model.live.add(TRANSACTIONS, row)
 
     @property
     def logged(self) -> int:
@@ -245,7 +253,8 @@ class Scoring:
         }
 
     def _score(self, row: dict[str, RowValue], content: bytes, *, there: bool) -> Served:
-        """Score one new transaction; take it in unless the tables have it (`there`)."""
+        """Score one new transaction, which is taken in later unless the tables have it (`there`)."""
+        self.settle()
         event, known = row[EVENT_TIME], row[KNOWN_AT]
         assert isinstance(event, int) and isinstance(known, int)  # noqa: S101, PT018  checked
         if not there and max(event + 1, known) <= self.latest_us:
@@ -257,8 +266,7 @@ class Scoring:
             scored = self.model.score(as_observations(table, TRANSACTION_ID))
             answer = {**scored, KNOWN_AT: _plain(table[KNOWN_AT][0].as_py())}
         if not there:
-            with self._stage("add"):
-                self.model.live.add(TRANSACTIONS, table)
+            self._late.append(table)
         return Served(
             key=str(row[TRANSACTION_ID]),
             request=content,

@@ -201,8 +201,10 @@ class KeyRows:
         return np.array(times, np.int64), numbers, codes, masks
 
     def _is_any_of(self, column: int, codes: Ints32, values: Sequence[str]) -> Mask:
-        known = [self.numbering[column].get(value, -2) for value in values]
-        return np.asarray(np.logical_or.reduce([codes == code for code in known]))
+        found = np.zeros(codes.size, np.bool_)
+        for value in values:
+            found |= codes == self.numbering[column].get(value, -2)
+        return found
 
 
 def _widen(array: Rows) -> Rows:
