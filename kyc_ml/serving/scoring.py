@@ -253,7 +253,7 @@ class Scoring:
         }
 
     def _score(self, row: dict[str, RowValue], content: bytes, *, there: bool) -> Served:
-        """Score one new transaction, which is taken in later unless the tables have it (`there`)."""
+        """Score one new transaction; it is taken in later unless the tables have it (`there`)."""
         self.settle()
         event, known = row[EVENT_TIME], row[KNOWN_AT]
         assert isinstance(event, int) and isinstance(known, int)  # noqa: S101, PT018  checked

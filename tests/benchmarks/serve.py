@@ -85,7 +85,7 @@ def start(history: Path, model: str) -> tuple[subprocess.Popen[str], str]:
     command = [sys.executable, "-m", "kyc_ml", "serve", "--port", "0"]
     command += ["--history", str(history), "--model", model]
     begun = time.perf_counter()
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     address = None
     while address is None:
         line = server.stderr.readline()

@@ -127,7 +127,8 @@ class LiveFeatures:
                 self._run(row, TRANSACTIONS, self._empty.numbers, {})
             added.append(row.rows.table)
             if table == TRANSACTIONS:
-                self._insert(OUTCOMES, Looking(TimedRows(_as_outcome(row.rows.table))))
+                outcome = Looking(TimedRows(_as_outcome(row.rows.table)), alone=row.alone)
+                self._insert(OUTCOMES, outcome)
             self._insert(table, row)
         return pa.concat_tables(added) if added else rows
 

@@ -38,13 +38,19 @@ _NO_KEY: Final = np.empty(0, np.int32)
 _NO_NUMBERS: Final = np.empty(0)
 
 Texts = dict[str, pa.Array]
+Alone = dict[str, tuple[How, pa.Array]]
+"""Mapping of column to how it is made, and its value."""
 
 
 class Looking:
-    """One observation, or one row that looks back: its time, and its own fields as they are."""
+    """One observation, or one row that looks back: its time, and its own fields as they are.
 
-    def __init__(self, rows: TimedRows) -> None:
+    `alone`: columns made of fields that another row with the same fields shares.
+    """
+
+    def __init__(self, rows: TimedRows, *, alone: Alone | None = None) -> None:
         self.rows = rows
+        self.alone: Alone = {} if alone is None else alone
         self.now = int(rows.event_time[0])
         self.names = set(rows.table.column_names)
         self._fields: dict[str, Any] = {"": ""}
@@ -183,7 +189,10 @@ class LivePass:
         for place, programs, alone in self._columns[table]:
             for name, how in alone:
                 if name not in looking.names:
-                    looking.append(name, self._read_alone(how, looking))
+                    made = looking.alone.get(name)
+                    if made is None or made[0] != how:
+                        made = looking.alone[name] = how, self._read_alone(how, looking)
+                    looking.append(name, made[1])
             if programs:
                 numbers, texts = np.full((1, len(place)), np.nan, order="F"), Texts()
                 self._read(programs, looking, found, numbers, texts)

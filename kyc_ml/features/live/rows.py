@@ -184,9 +184,10 @@ class KeyRows:
                 if code >= 0:
                     places[code] = numbering.setdefault(found[code].as_py(), len(numbering))
             codes[at] = places[own]
-        missing = np.concatenate([np.isnan(numbers).any(axis=1), (codes < 0).any(axis=1)])
-        names = zip([*wanted.numbers, *wanted.texts], missing, strict=True)
-        self.nulls |= {name for name, some in names if some}
+        if np.isnan(numbers).any() or (codes < 0).any():
+            missing = np.concatenate([np.isnan(numbers).any(axis=1), (codes < 0).any(axis=1)])
+            names = zip([*wanted.numbers, *wanted.texts], missing, strict=True)
+            self.nulls |= {name for name, some in names if some}
         masks = np.ones((len(wanted.conditions), n), np.bool_)
         for at, (where, having) in enumerate(wanted.conditions):
             each = where
