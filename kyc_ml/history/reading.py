@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml.config import IdentifierForm
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, CUSTOMERS, TRANSACTIONS, Frame, Tables
 from kyc_ml.errors import ConfigError, some_of
 from kyc_ml.features import (
@@ -32,7 +33,11 @@ from kyc_ml.history.store import HistoryStore
 
 
 def create_history(
-    folder: Path, tables: Tables, feature_sets: Sequence[Sequence[FeatureSpec]]
+    folder: Path,
+    tables: Tables,
+    feature_sets: Sequence[Sequence[FeatureSpec]],
+    *,
+    identifiers: IdentifierForm | None = None,
 ) -> HistoryStore:
     """Make an empty store for features of some sets, of sources like one.
 
@@ -40,6 +45,8 @@ def create_history(
     ----------
     tables : ContractedTables or StoredTables
         Their columns, zone and currency are those of the store; their rows are not appended.
+    identifiers : IdentifierForm, optional
+        The form in which the source has identifiers; transactions that are served are read in it.
 
     Raises
     ------
@@ -53,6 +60,7 @@ def create_history(
         "base_currency": tables.base_currency,
         "columns": {name: schema.names for name, schema in schemas.items()},
         "attributes": [each.model_dump(mode="json") for each in tables.attributes],
+        "identifiers": (identifiers or IdentifierForm()).model_dump(mode="json"),
         "features": [definitions_digest(specs) for specs in feature_sets],
         "feature_sets": [[to_plain(spec) for spec in specs] for specs in feature_sets],
     }
