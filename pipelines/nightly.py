@@ -220,11 +220,16 @@ def _score(
     """
     from kyc_ml.cli.terminal.results import show_scoring
     from kyc_ml.contract import read_once
-    from kyc_ml.monitoring import score_under_incidents
+    from kyc_ml.monitoring import replay_recorded, score_under_incidents
     from kyc_ml.scoring import features_beside, rows_of_history, run_shadows
 
     place = night.out / "tables"
     published = []
+    if night.history is not None:
+        used = [request.model for request in requests]
+        replay_recorded(
+            night.history, out=night.out.parent, day=night.out.name, models=used, reporter=terminal
+        )
     with ExitStack() as reading:
         try:
             kept = reading.enter_context(rows_of_history(night, write=False))

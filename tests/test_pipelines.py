@@ -209,7 +209,7 @@ def night(monkeypatch, tmp_path):
         return () if rule is None else (out / "2026-03-01" / name,)
 
     @contextmanager
-    def read_once(source, data, *, place, reporter):
+    def read_once(source, data, *, place, reporter, history=None):
         asked.append(("read", place))
         if "read" in faults:
             raise faults["read"]

@@ -41,7 +41,8 @@ def sign_off(
         # imported here, so that `--help` does not wait for it
         from kyc_ml.validation import run_sign_off
 
-        whose = dict(_read_owner(text) for text in finding or ())
+        named = (text.partition("=") for text in finding or ())
+        whose = {name.strip(): _owner(rest) for name, _, rest in named}
         others = _owner(owner) if owner else None
         conditions = condition or ()
         result = fill(
@@ -155,7 +156,6 @@ def rollback(
         result = run_rollback(model=model, approver=approver, reason=reason, log=log)
         done = {"champion": _version(result), "withdrawn": f"v{result.previous}"}
         _show_change(terminal, result, title="rolled back", done=done)
-        terminal.outcome.fail_if(result.refusals)
 
 
 @app.command()
@@ -173,7 +173,6 @@ def withdraw(
         result = run_withdraw(model=model, approver=approver, reason=reason, log=log)
         done = {"champion no longer": _version(result)}
         _show_change(terminal, result, title="withdrawn", done=done)
-        terminal.outcome.fail_if(result.refusals)
 
 
 @app.command()
@@ -267,14 +266,8 @@ def show(
         terminal.show(f"audit log {log}", pd.DataFrame(rows))
 
 
-def _read_owner(text: str) -> tuple[str, tuple[str, str]]:
-    """Read ID=OWNER,DUE; an owner may hold no comma."""
-    name, _, rest = text.partition("=")
-    return name.strip(), _owner(rest)
-
-
 def _owner(text: str) -> tuple[str, str]:
-    """Read OWNER,DUE."""
+    """Read OWNER,DUE; an owner may hold no comma."""
     owner, _, due = text.partition(",")
     return owner.strip(), due.strip()
 
@@ -294,3 +287,4 @@ def _show_change(
     refused = {"champion": _version(result), **_refusals(result)}
     facts = refused if result.refusals else done
     terminal.summary("REFUSED" if result.refusals else title, {**facts, "receipt": result.receipt})
+    terminal.outcome.fail_if(result.refusals)

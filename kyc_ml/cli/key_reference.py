@@ -13,7 +13,6 @@ from kyc_ml.config import (
     SourceMapping,
     list_keys,
 )
-from kyc_ml.display import template_environment
 from kyc_ml.errors import ConfigError, hint
 
 KINDS: Final = {
@@ -53,6 +52,9 @@ def run_keys(name: str | None, *, kind: str) -> list[SectionKeys]:
 
 def run_key_page() -> str:
     """Write all keys of all kinds of files as Markdown."""
+    # imported here: only the page needs what a template imports
+    from kyc_ml.display import template_environment
+
     environment = template_environment().overlay(autoescape=False)
     chapters = {title: _tables(kind) for kind, title in KINDS.items()}
     page = environment.get_template("keys.md.j2")

@@ -75,6 +75,7 @@ def time_option(name: str, *, help: str | None = None) -> Any:  # noqa: A002, AN
 
 AsOfOption = Annotated[str | None, time_option("--as-of")]
 Since = Annotated[str | None, time_option("--since")]
+Until = Annotated[str | None, time_option("--until")]
 
 
 def in_zone_of(source: Path, text: str | None, *, name: str) -> pd.Timestamp | None:
@@ -93,8 +94,8 @@ def fill(
 ) -> _Made:
     """Make a request, or run a use case, with the arguments of a command that it takes.
 
-    Times become instants in the zone of the source; what the user left out has the default of
-    `made`.
+    Times become instants in the zone of the source, if one is given; what the user left out has the
+    default of `made`.
 
     `given`: the arguments of the command by the names of its parameters: its ``locals()``.
     `**other`: further values, of parameters whose options have other names.
@@ -108,7 +109,7 @@ def fill(
             raise ConfigError(msg)
         same["data"] = read[0]
     for name in ("since", "as_of"):
-        if name in same:
+        if name in same and "source" in given:
             option = f"--{name.replace('_', '-')}"
             same[name] = in_zone_of(given["source"], same[name], name=option)
     for name, value in list(same.items()):

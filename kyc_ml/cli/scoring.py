@@ -17,6 +17,7 @@ from kyc_ml.cli.options import (
     Quiet,
     RequiredPath,
     Since,
+    Until,
     fill,
     job,
 )
@@ -25,6 +26,8 @@ from kyc_ml.cli.usage import Commands
 app = Commands()
 
 Fallback = Literal["rating"]
+_SHOWN = 20
+"""Differences on the screen; the file has all."""
 
 
 @app.command()
@@ -141,3 +144,37 @@ def serve(
         from kyc_ml.serving import ServeRequest, run_serve
 
         run_serve(fill(ServeRequest, given), reporter=terminal)
+
+
+@app.command()
+def replay(
+    *,
+    history: RequiredPath,
+    model: list[str] | None = None,
+    since: Since = None,
+    until: Until = None,
+    sample: Annotated[int | None, typer.Option(min=1)] = None,
+    seed: int = 0,
+    overrides: Path | None = None,
+    pending: Annotated[bool, typer.Option("--pending")] = False,
+    all_rows: Annotated[bool, typer.Option("--all-rows")] = False,
+    out: Path | None = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score in batch what was served, and compare."""
+    given = locals()
+    with job(given, models=model or (), reads=["--history", "--overrides"]) as terminal:
+        import pandas as pd
+
+        from kyc_ml.serving import ReplayRequest, run_replay
+        from kyc_ml.storage import dump_json, write_whole
+
+        found = run_replay(fill(ReplayRequest, given), reporter=terminal)
+        plain = found.to_plain()
+        if out is not None:
+            write_whole(out, dump_json(plain).encode())
+        if found.differences:
+            terminal.show("differences", pd.DataFrame(plain["differences"][:_SHOWN]))
+        counts = {name: f"{plain[name]:,}" for name in ("served", "compared", "cells")}
+        terminal.summary("replayed", {**counts, "differences": f"{len(found.differences):,}"})
+        terminal.outcome.code = found.code

@@ -127,8 +127,7 @@ class Whole:
     first_known: int | None
     """First known_at, in microseconds."""
     known: Mapping[int, int]
-    """Rows that the file does not hold by the quarter of an hour, since 1970, in which they became
-    known."""
+    """Rows that the file lacks, by the quarter of an hour (since 1970) in which they were known."""
 
 
 class KeptHistory(Protocol):

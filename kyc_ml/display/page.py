@@ -6,6 +6,7 @@ The page needs no network and holds no script; the same story gives the same byt
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -219,7 +220,7 @@ def render_page(story: PageStory, *, language: Literal["en", "zh"] = "en") -> st
             running=f"Internal only 内部资料 · {story.title}",
             page="页" if place else "page",
             drawings=drawings,
-            totals=_totals(story.flow),
+            totals=story.flow[["read", "accepted", "quarantined", "late"]].sum().to_dict(),
             glossary=[each for each in GLOSSARY if each.on_page],
         )
     )
@@ -264,10 +265,6 @@ def save_page(story: PageStory, path: Path, *, language: Literal["en", "zh"] = "
     Raises OutputError if the disk refuses; a page that was there before is untouched.
     """
     write_whole(path, render_page(story, language=language).encode())
-
-
-def _totals(flow: pd.DataFrame) -> dict[str, int]:
-    return {name: int(flow[name].sum()) for name in ("read", "accepted", "quarantined", "late")}
 
 
 def inline_svg(figure: Figure, *, prefix: str) -> str:
@@ -319,10 +316,6 @@ def _figure(value: float, decimals: int = 3) -> str:
     return f"{value:.{decimals}f}"
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
 def _interval(low: float, high: float, decimals: int = 3) -> str:
     """Write an interval; empty without one."""
     if _missing(low) or _missing(high):
@@ -364,7 +357,7 @@ def _seconds(value: float) -> str:
 _FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "count": _or_dash(lambda value: f"{int(value):,}"),
     "figure": _or_dash(_figure),
-    "signed": _or_dash(_signed),
+    "signed": _or_dash(partial(_change, decimals=2)),
     "change": _or_dash(_change),
     "decimals": lambda figure: 5 if figure == "log_loss" else 3,
     "missing": _missing,

@@ -204,7 +204,7 @@ def read_tables(
 def open_history(folder: Path, mapping: SourceMapping, *, write: bool) -> Iterator[HistoryStore]:
     """Open a store that was made of sources like this one.
 
-    Raises ConfigError if there is none, or it is of another zone, currency or attributes.
+    Raises ConfigError if the folder has no store, or one of another zone, currency or attributes.
     """
     about: dict[str, Any] = {
         "timezone": mapping.timezone,

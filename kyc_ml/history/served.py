@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from kyc_ml.history.database import connect, transaction, translated
@@ -22,6 +22,10 @@ class Served:
     """`request` and `answer`: as the caller wrote them, JSON for instance."""
     row: bytes
     """The contracted row, to be appended to the tables."""
+    features: bytes = b""
+    """What the answer was computed from."""
+    known_us: int | None = None
+    """When the row became known, in microseconds; None for an entry without an answer."""
 
 
 class ServedLog:
@@ -37,8 +41,9 @@ class ServedLog:
         if make:
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS served (key TEXT UNIQUE, request BLOB, answer BLOB, "
-                "row BLOB, number INTEGER PRIMARY KEY)"
+                "row BLOB, features BLOB, known_us INTEGER, number INTEGER PRIMARY KEY)"
             )
+            self._connection.execute("CREATE INDEX IF NOT EXISTS served_known ON served (known_us)")
 
     def add(self, entries: Sequence[Served], *, after: int) -> int:
         """Add entries in one commit; see `HistoryStore.log`. All numbers are above `after`."""
@@ -47,7 +52,9 @@ class ServedLog:
             start = 1 + max(after, last or 0)
             rows = [(*astuple(each), number) for number, each in enumerate(entries, start)]
             try:
-                self._connection.executemany("INSERT INTO served VALUES (?, ?, ?, ?, ?)", rows)
+                self._connection.executemany(
+                    "INSERT INTO served VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+                )
             except sqlite3.IntegrityError:
                 msg = "an idempotency key of these entries is in the log already"
                 raise KeyError(msg) from None
@@ -62,14 +69,22 @@ class ServedLog:
         """Return the first entries above a number, in order, with their numbers."""
         return self._read("number > ? ORDER BY number LIMIT ?", number, most)
 
+    def known(self, since_us: int, until_us: int) -> list[int]:
+        """Return the numbers of entries whose row became known in [since, until), in order."""
+        sql = "SELECT number FROM served WHERE known_us >= ? AND known_us < ? ORDER BY number"
+        with self._lock, translated(self._path):
+            return [n for (n,) in self._connection.execute(sql, (since_us, until_us))]
+
+    def numbered(self, numbers: Collection[int]) -> list[Served]:
+        """Return the entries of some numbers."""
+        return [served for n in numbers for _, served in self._read("number = ?", n)]
+
     def _read(self, where: str, *values: str | int) -> list[tuple[int, Served]]:
-        sql = f"SELECT number, key, request, answer, row FROM served WHERE {where}"
+        names = [each.name for each in fields(Served)]
+        sql = f"SELECT number, {', '.join(names)} FROM served WHERE {where}"
         with self._lock, translated(self._path):
             found = self._connection.execute(sql, values).fetchall()
-        return [
-            (number, Served(key=key, request=request, answer=answer, row=row))
-            for number, key, request, answer, row in found
-        ]
+        return [(n, Served(**dict(zip(names, each, strict=True)))) for n, *each in found]
 
     def count(self, *, after: int) -> int:
         """Count the entries above a number."""

@@ -283,7 +283,10 @@ class HistoryStore:
             return ids.slice(0, 0)
         if column == IDS.get(table):
             return self.find(table, ids)[column].unique()
-        kept, different = self._partition(table, column, ()), ids.unique()
+        kept, different = self.kept_rows.get((table, column)), ids.unique()
+        if kept is None:
+            every = pa.concat_tables(self.scan(table, [column]))[column]
+            return different.filter(pc.is_in(different, value_set=every.unique()))
         with self._reads():
             return different.filter(pa.array(kept.has(different), pa.bool_()))
 
@@ -473,6 +476,14 @@ class HistoryStore:
         `Batch.fold` says that they are.
         """
         return self._served.after(self.folded(), most=most)
+
+    def served_known(self, since_us: int, until_us: int) -> list[int]:
+        """Return the numbers of what was served and known in [since, until) microseconds."""
+        return self._served.known(since_us, until_us)
+
+    def served_numbered(self, numbers: Collection[int]) -> list[Served]:
+        """Return the served requests of some numbers."""
+        return self._served.numbered(numbers)
 
     def folded(self) -> int:
         """Return the number of the last served request that is in the tables; 0 for none."""

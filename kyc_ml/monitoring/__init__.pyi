@@ -44,6 +44,7 @@ from .recording import night_of as night_of
 from .recording import note_refused as note_refused
 from .recording import record_folder as record_folder
 from .recording import record_scores as record_scores
+from .recording import replay_recorded as replay_recorded
 from .recording import run_recorded as run_recorded
 from .signals import Severity as Severity
 from .signals import Signal as Signal

@@ -33,6 +33,7 @@ from kyc_ml.monitoring.found import TEXTS, Finding
 from kyc_ml.monitoring.night_signals import (
     find_gaps,
     findings_of_nights,
+    findings_of_replays,
     name_mixture,
     name_quarantine,
 )
@@ -95,6 +96,7 @@ def find_drift(
         bundle = bundles.get(model)
         found += [_of_model(model, bundle, each, figures, changes) for each in changes.alarms]
     linked = [*_linked(found, bundles), *find_gaps(record.nights(since=since, every_run=True))]
+    linked += findings_of_replays(record.replays(since=since))
     linked.sort(key=lambda each: (each.day, each.model, each.code, each.subject))
     signals = tuple(each.signal() for each in linked)
     columns = ["day", "since", "model", "code", "family", "subject", "features", "value"]

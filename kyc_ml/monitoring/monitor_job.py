@@ -153,7 +153,8 @@ def run_monitor(
     write_whole(folder / METRICS, write_metrics(metrics_of(story)).encode())
     if asked.log_mlflow:
         _log(found, signals, reporter)
-    failed = _fails(signals, asked.fail_on)
+    least = {"critical": Severity.CRITICAL, "warning": Severity.WARNING}.get(asked.fail_on)
+    failed = least is not None and any(each.severity >= least for each in signals)
     return MonitorResult(
         models=story.models, signals=signals, pages=pages, alerts=sent, failed=failed
     )
@@ -255,11 +256,6 @@ def _bundle_of(nights: pd.DataFrame) -> Bundle | None:
     scored = nights[nights["scored"] > 0]
     label = _LABEL.fullmatch(scored["version"].iloc[-1]) if len(scored) else None
     return None if label is None else load_model(f"models:/{label['name']}/{label['version']}")[0]
-
-
-def _fails(signals: Sequence[Signal], fail_on: FailOn) -> bool:
-    least = {"critical": Severity.CRITICAL, "warning": Severity.WARNING}.get(fail_on)
-    return least is not None and any(each.severity >= least for each in signals)
 
 
 def _log(found: Sequence[Watched], signals: Sequence[Signal], reporter: ProgressReporter) -> None:

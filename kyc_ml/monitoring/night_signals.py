@@ -1,7 +1,7 @@
 """Signals of single nights and of their order: refused, late, missing, twice, of another model."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import pandas as pd
 from kyc_ml.contract import CASES
 from kyc_ml.monitoring.figures import day_shares
 from kyc_ml.monitoring.found import OF_LIMITS, Finding
-from kyc_ml.monitoring.nights import LATE, PUBLISHED, REFUSED, SERVED
+from kyc_ml.monitoring.nights import LATE, PUBLISHED, REFUSED, SERVED, list_days
 from kyc_ml.scoring import HOUR
 
 _LINE: Final = re.compile(
@@ -128,15 +128,30 @@ def find_gaps(nights: pd.DataFrame) -> list[Finding]:
     return sorted(found, key=lambda each: (each.day, each.model, each.code))
 
 
+def findings_of_replays(
+    replays: Iterable[tuple[str, str, int, Mapping[str, int]]],
+) -> Iterator[Finding]:
+    """Yield the days on which served transactions had another score or feature in batch.
+
+    `replays`: as `NightsRecord.replays` returns them.
+    """
+    for day, model, compared, differ in replays:
+        if differ:
+            most = max(sorted(differ), key=differ.__getitem__)
+            words = {"compared": compared, "count": len(differ), "times": differ[most]}
+            yield Finding(
+                code="served.differs", model=model, day=day, since=day, subject=most, words=words
+            )
+
+
 def _gap(code: str, model: object, day: object, **words: object) -> Finding:
     return Finding(code=code, model=str(model), day=str(day), since=str(day), words=words)
 
 
 def _missing(model: str, days: list[str]) -> Iterator[Finding]:
-    times = pd.to_datetime(days)
-    for earlier, later in pairwise(times):
-        absent = pd.date_range(earlier, later, freq="D")[1:-1].strftime("%Y-%m-%d")
-        if len(absent):
+    for ends in pairwise(days):
+        absent = list_days(ends)[1:-1]
+        if absent:
             yield _gap("nights.missing", model, absent[0], count=len(absent))
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -42,6 +42,8 @@ _SCHEMA: Final = (
     "profile BLOB NOT NULL, detail BLOB NOT NULL, PRIMARY KEY (model, day, run, status))",
     "CREATE TABLE IF NOT EXISTS shapes (shape TEXT PRIMARY KEY, columns TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS customer_data (day TEXT PRIMARY KEY, shares BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS replays (day TEXT NOT NULL, model TEXT NOT NULL, "
+    "compared INTEGER NOT NULL, differ TEXT NOT NULL, PRIMARY KEY (day, model))",
 )
 
 
@@ -222,6 +224,24 @@ class NightsRecord:
             frames.append(frame.assign(day=day, share=share)[names])
         return frames[0] if len(frames) == 1 else pd.concat(frames[1:], ignore_index=True)
 
+    def add_replay(self, day: str, model: str, compared: int, differ: Mapping[str, int]) -> None:
+        """Add what a replay of served transactions found; the first of a day and model stays.
+
+        `differ`: mapping of what differs to the number of transactions.
+        Raises OutputError if the file cannot be written.
+        """
+        with open_store(self.path) as store:
+            sql = "INSERT OR IGNORE INTO replays VALUES (?, ?, ?, ?)"
+            store.execute(sql, (day, model, compared, json.dumps(dict(differ))))
+
+    def replays(self, *, since: str = "") -> list[tuple[str, str, int, dict[str, int]]]:
+        """Return day, model, transactions compared and what differs, of each replay."""
+        if not self._rows("SELECT 1 FROM sqlite_schema WHERE name = 'replays'"):
+            return []  # a record of before
+        found = self._rows("SELECT * FROM replays WHERE day >= ? ORDER BY day, model", (since,))
+        with _whole(self.path):
+            return [(day, model, n, json.loads(differ)) for day, model, n, differ in found]
+
     def _rows(self, sql: str, values: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
         with open_store(self.path, write=False) as store:
             return store.execute(sql, values).fetchall()
@@ -294,6 +314,12 @@ def is_day(name: str) -> bool:
         return date.fromisoformat(name).isoformat() == name
     except ValueError:
         return False
+
+
+def list_days(days: Collection[str]) -> list[str]:
+    """List every day from the first to the last of some; all are ISO dates."""
+    every = pd.date_range(min(days), max(days)) if days else pd.DatetimeIndex([])
+    return every.strftime("%Y-%m-%d").tolist()
 
 
 def record_beside(goal: Path) -> Path | None:

@@ -12,6 +12,7 @@ from kyc_ml.config import read_packaged
 from kyc_ml.decision import Language
 from kyc_ml.display import Drawing, Series, choose_words, draw_series, format_rate
 from kyc_ml.metrics import Floats
+from kyc_ml.monitoring.nights import list_days
 from kyc_ml.monitoring.watched import FIGURES, Watched
 from kyc_ml.validation import Text
 
@@ -57,7 +58,7 @@ class Pictures:
         nights = each.nights[each.nights["status"].isin(["published", "served"])]
         if nights.empty:
             return
-        days = _every_day(nights["day"])
+        days = list_days(set(nights["day"]))[-YEAR:]
         daily = nights.set_index("day").reindex(days)
         details = [each if isinstance(each, dict) else {} for each in daily["detail"]]
 
@@ -110,7 +111,7 @@ class Pictures:
         if each.level is None:
             return None
         path = each.level.path[each.level.path["family"] != "segment"]
-        days = _every_day(path["day"])
+        days = list_days(set(path["day"]))[-YEAR:]
         values = {}
         for (family, subject), part in path.groupby(["family", "subject"], sort=False):
             name = self.say(f"subject_{family}", name=self.tier(each, str(subject)))
@@ -163,10 +164,3 @@ def _monthly_series(  # noqa: PLR0917  private
 def tick(value: float) -> str:
     """Write a figure of an axis in few characters."""
     return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-
-
-def _every_day(days: pd.Series) -> list[str]:
-    """List every day of the last year from the first to the last of some."""
-    first, last = pd.Timestamp(days.min()), pd.Timestamp(days.max())
-    first = max(first, last - pd.Timedelta(days=YEAR - 1))
-    return list(pd.date_range(first, last).strftime("%Y-%m-%d"))

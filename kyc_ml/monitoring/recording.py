@@ -1,6 +1,6 @@
 """Rows of the record of nights: from published folders, refusals and served requests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -36,9 +36,12 @@ from kyc_ml.scoring import (
     run_score,
     score_files,
 )
+from kyc_ml.serving import ReplayRequest, run_replay
 from kyc_ml.storage import MANIFEST
 
 _ARRIVALS: Final = 7
+_REPLAYED: Final = 200
+"""Served transactions that a night scores again. Convention."""
 _VALUES: Final = 50
 """Values of a column that are kept, the commonest ones: others do not move a night. Convention."""
 _LONGEST_REASON: Final = 2_000
@@ -73,6 +76,35 @@ def run_recorded(
                 f"record {record.parent} adds it"
             )
     return result
+
+
+def replay_recorded(
+    history: Path, *, out: Path, day: str, models: Sequence[str], reporter: ProgressReporter
+) -> None:
+    """Score a sample of what was served since the last night again, and record what differs.
+
+    Before the rows of the night are appended: they may claim to have been known before. A night
+    that starts again keeps what its first start found. A fault is a warning only.
+
+    `out`: folder of all nights.
+    `models`: addresses of bundles that may have served, beside those of the registry.
+    """
+    try:
+        record = NightsRecord.open(out, create=True)
+        if any(replayed == day for replayed, *_ in record.replays(since=day)):
+            return
+        request = ReplayRequest(history=history, model=models, pending=True, sample=_REPLAYED)
+        found = run_replay(request, reporter=reporter)
+        for model, compared in found.models.items():
+            differ = found.by_model.get(model, {})
+            record.add_replay(day, model, compared, differ)
+            if differ:
+                reporter.warning(
+                    f"{model}: of {compared} served transactions, {len(differ)} features or fields "
+                    f"differ in batch: {some_of(sorted(differ))}; see kyc-ml replay"
+                )
+    except (KycMlError, OSError) as error:
+        reporter.warning(f"what was served was not scored again in batch: {error}")
 
 
 def note_refused(

@@ -14,6 +14,7 @@ from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.monitoring.challenge import ChallengerEvidence, compare_challenger
 from kyc_ml.monitoring.estimates import coverage_signals, estimates_by_period
 from kyc_ml.monitoring.level import LevelFound, level_signals
+from kyc_ml.monitoring.nights import list_days
 from kyc_ml.monitoring.outcomes import KnownOutcomes, read_outcomes
 from kyc_ml.monitoring.performance import performance_by_month
 from kyc_ml.monitoring.signals import Signal
@@ -87,9 +88,8 @@ class Watched:
 
     def days_without(self) -> list[str]:
         """List the days between the first night and the last one that no run has."""
-        days = pd.DatetimeIndex(self.nights["day"])
-        every = days if days.empty else pd.date_range(days.min(), days.max())
-        return every.difference(days).strftime("%Y-%m-%d").tolist()
+        there = set(self.nights["day"])
+        return [day for day in list_days(there) if day not in there]
 
 
 def with_outcomes(each: Watched, found: KnownOutcomes, *, per_day: float) -> Watched:

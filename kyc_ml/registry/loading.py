@@ -86,10 +86,7 @@ def features_and_facts(
 ) -> tuple[FeatureTable, FeatureTable]:
     """Compute the features of the bundle, and the facts that its policy reads.
 
-    Parameters
-    ----------
-    history : History, optional
-        Where rows are found by key, instead of in the tables.
+    `history`: where rows are found by key, instead of in the tables.
 
     Returns
     -------

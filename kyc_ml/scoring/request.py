@@ -51,8 +51,8 @@ class ScoringRequest:
     contributions, csv, duckdb : bool
         What to write in addition to the scores.
     history : Path or None
-        History store: the source's files are its arrivals, which are appended; or hold rows that
-        are there already, which are skipped. The result is that of all files appended so far.
+        History store: the rows of the source's files that it lacks are appended to it. The result
+        is that of all files appended so far.
     restart : bool
         Discard what an interrupted run has done.
     stands : bool

@@ -313,7 +313,7 @@ class ScoringRun:
                     timezone=tables.timezone,
                     scratch=self.place.scratch,
                 )
-                if self.night is None
+                if self.night is None or not tables.whole  # all rows are in the files
                 else partial(self.night.build, tables),
                 observations=self.place.work / f"{_OBSERVATIONS}.parquet",
                 group_rows=self.request.part_rows,

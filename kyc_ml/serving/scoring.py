@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from kyc_ml.contract import (
@@ -29,7 +31,7 @@ from kyc_ml.contract import (
 from kyc_ml.dataset import as_observations
 from kyc_ml.decision import NO_OVERRIDES, OverrideBook
 from kyc_ml.errors import OutputError
-from kyc_ml.features import FeatureTable
+from kyc_ml.features import FeatureTable, microseconds
 from kyc_ml.history import Served
 from kyc_ml.registry import Bundle, columns_of_bundle, score_and_grade
 
@@ -75,18 +77,43 @@ class ModelNow:
     live: Live
     book: OverrideBook = NO_OVERRIDES
 
-    def score(self, observation: pa.Table) -> dict[str, Any]:
-        """Return the score row of one observation, its reasons as a list."""
+    def score(self, observation: pa.Table) -> tuple[dict[str, Any], bytes]:
+        """Return the score row of one observation, and its features as `pack_features` does."""
         facts = self.live.compute(observation)
-        own = columns_of_bundle(self.bundle, facts)
-        table = score_and_grade(self.bundle, own, facts=facts, book=self.book, threads=1).table
-        row = {name: _plain(table[name][0].as_py()) for name in table.column_names}
+        [scored] = score_rows(self.bundle, facts, book=self.book, threads=1)
+        return {**scored, "model_version": self.label}, pack_features(facts, 0)
+
+
+def score_rows(
+    bundle: Bundle, facts: FeatureTable, *, book: OverrideBook, threads: int = 2
+) -> Iterator[dict[str, Any]]:
+    """Yield the score rows of observations as values of JSON, their reasons as a list."""
+    own = columns_of_bundle(bundle, facts)
+    table = score_and_grade(bundle, own, facts=facts, book=book, threads=threads).table
+    for place in range(table.num_rows):
+        row = {name: _plain(table[name][place].as_py()) for name in table.column_names}
         reasons: dict[str, dict[str, Any]] = {}
         for name in [each for each in row if each[:7] == "reason_" and each[7].isdigit()]:
-            place, _, what = name[7:].partition("_")
-            reasons.setdefault(place, {})[what] = row.pop(name)
-        present = [each for each in reasons.values() if each["code"] is not None]
-        return {**row, "reasons": present, "model_version": self.label}
+            number, _, what = name[7:].partition("_")
+            reasons.setdefault(number, {})[what] = row.pop(name)
+        yield {**row, "reasons": [each for each in reasons.values() if each["code"] is not None]}
+
+
+def pack_features(facts: FeatureTable, row: int) -> bytes:
+    """Pack the features of one observation: their number, numbers to the bit, then categories."""
+    n = len(facts.specs) - len(facts.categories)
+    numbers = facts.numbers[row, :n]
+    same = np.where(np.isnan(numbers), np.nan, numbers)  # a missing value has many bit patterns
+    words = [facts.categories[spec.name][row].as_py() for spec in facts.specs[n:]]
+    content = n.to_bytes(4, "little") + same.astype("<f8").tobytes() + json.dumps(words).encode()
+    return zlib.compress(content, 1)
+
+
+def unpack_features(packed: bytes) -> list[object]:
+    """Return what `pack_features` packed: the bits of each number, then the categories."""
+    content = zlib.decompress(packed)
+    n = int.from_bytes(content[:4], "little")
+    return [*np.frombuffer(content, "<u8", n, 4), *json.loads(content[4 + 8 * n :])]
 
 
 def _plain(value: object) -> object:
@@ -263,7 +290,7 @@ class Scoring:
         self.latest_us = max(self.latest_us, event)
         table = rows_as_table([row], self._schema)
         with self._stage("score"):
-            scored = self.model.score(as_observations(table, TRANSACTION_ID))
+            scored, features = self.model.score(as_observations(table, TRANSACTION_ID))
             answer = {**scored, KNOWN_AT: _plain(table[KNOWN_AT][0].as_py())}
         if not there:
             self._late.append(table)
@@ -272,6 +299,8 @@ class Scoring:
             request=content,
             answer=json.dumps(answer, ensure_ascii=False, allow_nan=False).encode(),
             row=b"" if there else row_to_json(row),
+            features=features,
+            known_us=int(microseconds(table[KNOWN_AT])[0]),
         )
 
     @contextmanager

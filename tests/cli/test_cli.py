@@ -36,7 +36,7 @@ BAD_INPUT = 2
 ROOT = Path(__file__).parents[2]
 HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")
 TOP = typer.main.get_command(cli.app).commands
-GROUPS = ("features", "tiers", "audit-log", "monitor", "alerts", "incident")
+GROUPS = ("features", "tiers", "audit-log", "history", "monitor", "alerts", "incident")
 COMMANDS = {
     " ".join(filter(None, (group, name))): command
     for group, commands in [("", TOP), *((name, TOP[name].commands) for name in GROUPS)]
@@ -70,6 +70,9 @@ def test_the_commands_are_those_promised():
         "validate",
         "score",
         "explain",
+        "serve",
+        "replay",
+        "history",
         "demo",
         "tiers",
         "report",
@@ -136,7 +139,7 @@ def test_every_command_has_help_and_an_example_that_parses(name):
 
 EXAMPLE = re.compile(r"Example(?:, after (?P<after>[^:]+))?:\n\n\x08\nkyc-ml (?P<line>.+)")
 EXAMPLES = {name: EXAMPLE.fullmatch(each.epilog).groupdict() for name, each in COMMANDS.items()}
-WRITTEN = {"out", "log", "audit_log"}
+WRITTEN = {"out", "log", "audit_log", "history"}
 LEFT = {
     None: {"configs"},
     "make demo": {
@@ -251,7 +254,7 @@ def test_help_lists_every_command_under_a_heading_in_a_line_that_is_not_cut():
 def test_help_says_what_an_option_takes_in_words_of_the_field(name):
     shown = run(*name.split(), "--help").stdout
     assert "..." not in shown
-    assert not re.search(r"<[^>]*>", shown)  # no <str>, no <list[Path]>
+    assert not re.search(r"<[^>\n]*>", shown)  # no <str>, no <list[Path]>
     for option in ("--as-of", "--since", "--on"):
         if option in options_of(name):
             assert f"  {option} DATE " in shown
@@ -322,7 +325,9 @@ def test_a_command_told_to_be_quiet_hands_it_on(monkeypatch, name):
 
 def test_commands_that_take_time_can_be_quiet():
     told = {"findings", "report", "sign-off", "approve-policy", "promote", "rollback", "withdraw"}
-    looked_up = {name for name in COMMANDS if name.partition(" ")[2] in {"list", "show", "verify"}}
+    looked_up = {
+        name for name in COMMANDS if name.partition(" ")[2] in {"list", "show", "verify", "status"}
+    }
     of_folders = {name for name in COMMANDS if name.split()[0] in {"alerts", "incident"}}
     assert set(COMMANDS) - set(HUSHED) == told | looked_up - {"monitor show"} | of_folders | {
         "config",
@@ -531,6 +536,9 @@ def test_a_command_waits_for_no_more_than_it_needs(line):
 # --- MLproject ------------------------------------------------------------------------
 
 
+WATCHED = {"alerts", "incident", "monitor", "history", "serve", "replay"}
+
+
 def test_the_project_offers_every_command():
     shown = {
         "init",
@@ -548,7 +556,7 @@ def test_the_project_offers_every_command():
         "withdraw",
     }  # by a person, who is named
     looked_up = {"report", "findings", "audit-log verify", "audit-log show"}
-    watched = {name for name in COMMANDS if name.split()[0] in {"alerts", "incident", "monitor"}}
+    watched = {name for name in COMMANDS if name.split()[0] in WATCHED}
     commands = set(COMMANDS) - shown - decided - looked_up - watched | {"monitor show"}
     assert {entry.replace("_", " ") for entry in ENTRIES} == commands
 
@@ -604,7 +612,7 @@ def test_files_that_an_entry_point_names_by_default_are_shipped(name):
     ],
 )
 def test_every_option_of_a_command_reaches_its_request(command, made, renamed):
-    given = signature(command).parameters.keys() - renamed - {"quiet"}
+    given = signature(command).parameters.keys() - renamed - {"quiet", "history"}
     assert given <= signature(made).parameters.keys()
 
 

@@ -286,7 +286,7 @@ def test_buckets_of_consecutive_keys_are_about_equal():
 
 
 @pytest.mark.parametrize("unit", ["fraud", "risk"])
-def test_features_computed_in_another_way_are_written_alike(
+def test_features_computed_in_another_way_are_written_alike(  # noqa: PLR0917  fixtures
     source, build, observed, specs_of, unit, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(under_test, "BUCKET_ROWS", source["transactions"].num_rows // 5)

@@ -171,6 +171,20 @@ def test_rows_of_a_key_are_replaced_in_its_partition_alone(tmp_path):
             assert found["amount"].to_pylist() == [amount]
 
 
+@pytest.mark.parametrize("partitions", [PARTITIONS, ()])
+def test_identifiers_that_a_row_has_are_known_by_whatever_key_rows_are_kept(tmp_path, partitions):
+    tables = {"transactions": KeptTable(schema=SCHEMA)}
+    made = HistoryStore.create(tmp_path, about=ABOUT, tables=tables, partitions=partitions)
+    with made as store:
+        with store.writing() as batch:
+            batch.add("transactions", ONE)
+        for column in ("transaction_id", "customer_id", "counterparty_id"):
+            there = ONE[column].to_pylist()
+            asked = pa.array([*there, "nobody", *there], pa.string())
+            assert store.known("transactions", column, asked).to_pylist() == there
+            assert store.known("events", column, asked).to_pylist() == []
+
+
 def test_served_requests_are_kept_once_until_they_are_in_the_tables(tmp_path):
     served = [Served(key=f"k{n}", request=b"q", answer=b"a", row=b"r") for n in range(3)]
     with make(tmp_path / "h") as store:

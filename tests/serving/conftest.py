@@ -132,15 +132,25 @@ def model(bundle, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def history(tmp_path, bundle):
-    tables = contract_rows(draw_payments(np.random.default_rng(0), 12, start=0))
-    with create_history(tmp_path / "history", tables, [graded_specs(bundle)]) as store:
-        append_tables(store, tables, note={})
-    return tmp_path / "history"
+@pytest.fixture(scope="session")
+def make_history(bundle):
+    """Make a store in a folder."""
+
+    def make(folder):
+        tables = contract_rows(draw_payments(np.random.default_rng(0), 12, start=0))
+        with create_history(folder / "history", tables, [graded_specs(bundle)]) as store:
+            append_tables(store, tables, note={})
+        return folder / "history"
+
+    return make
 
 
 @pytest.fixture
+def history(tmp_path, make_history):
+    return make_history(tmp_path)
+
+
+@pytest.fixture(scope="session")
 def drawn():
     """Draw payments, and contract rows of them."""
     return draw_payments, contract_rows

@@ -50,7 +50,7 @@ BUCKET_ROWS: Final = 500_000
 _BUCKET_VALUES: Final = 1 << 26
 """Features of a bucket's observations by default, all columns together."""
 
-_VALUES_AT_ONCE: Final = 1 << 25
+_VALUES_AT_ONCE: Final = 1 << 24
 """Features of all observations that are computed together without buckets."""
 
 _GROUP_ROWS: Final = 1 << 17
@@ -155,12 +155,8 @@ def write_as_in_buckets(
 ) -> BucketedFeatures:
     """Write features that are computed in another way as `build_features_in_buckets` writes them.
 
-    Parameters
-    ----------
-    compute : callable
-        Returns the features of some observations, in their order.
-    rows, columns : mapping of contracted table to the number of its rows, and to its columns
-        They decide the order of the observations, and which features are available.
+    `compute`: returns the features of some observations, in their order.
+    `rows`, `columns`: of the contracted tables; they decide order, and what is available.
     """
     require_place(out)
     decided = pq.read_table(observations)

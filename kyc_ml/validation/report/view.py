@@ -194,12 +194,13 @@ def view_table(table: Table, check: str, naming: Naming) -> TableView:
     return TableView(
         title=say(table.title, language),
         columns=tuple(
-            (name_column(name, language, check=check), _is_number(shown[name])) for name in names
+            (name_column(name, language, check=check), pd.api.types.is_numeric_dtype(shown[name]))
+            for name in names
         ),
         rows=tuple(
             tuple(
                 (
-                    _cell(value, written, naming),
+                    naming.value(value) if isinstance(value, str) else write_cell(value, written),
                     sort_key(value),
                     value if value in naming.features else "",
                 )
@@ -209,13 +210,6 @@ def view_table(table: Table, check: str, naming: Naming) -> TableView:
         ),
         note=note,
     )
-
-
-def _cell(value: object, column: str, naming: Naming) -> str:
-    """Write a cell; a text may be the name of a category, which has a translation."""
-    if isinstance(value, str):
-        return naming.value(value)
-    return write_cell(value, column)
 
 
 def _formats(names: Sequence[str]) -> list[str]:
@@ -236,7 +230,3 @@ def _is_whole(values: pd.Series) -> bool:
     known = values.dropna().to_numpy(dtype=np.float64)
     whole = np.isclose(known, np.round(known), rtol=1e-9, atol=0.0)
     return bool(known.size and whole.all() and np.abs(known).max() > 1)
-
-
-def _is_number(values: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(values)
