@@ -33,9 +33,8 @@ _ORDER: Final = [(name, "ascending") for name in (EVENT_TIME, KNOWN_AT, TRANSACT
 _PACKED_ROWS: Final = 256
 """Rows of a piece: tables of one row take many times its memory."""
 _ALL: Final = 1 << 30
-_WARM_DAYS: Final = 31
 _WARM_ROWS: Final = 10_000
-"""Payments of the last days whose keys are in memory from the start, and how many at a time."""
+"""Payments whose keys are read at a time."""
 _WHOLE_BANK: Final = ""
 
 
@@ -86,14 +85,14 @@ class LiveHistory:
         """Return the features of one observation."""
         return self._features.compute(observation)
 
-    def recent(self) -> pa.Table:
+    def recent(self, days: int) -> pa.Table:
         """Return the payments of the last days, or a made-up one if there are no payments."""
-        days = self._store.days(TRANSACTIONS)
-        if not days.num_rows:
+        found = self._store.days(TRANSACTIONS)
+        if not found.num_rows:
             made_up = {each.name: "" for each in self.schema if not each.nullable}
             times = {EVENT_TIME: 0, KNOWN_AT: 0, AMOUNT: 1.0}
             return rows_as_table([{**made_up, **times}], self.schema)
-        since_us = (days["day"][-1].as_py() - _WARM_DAYS) * DAY_US
+        since_us = (found["day"][-1].as_py() + 1 - days) * DAY_US
         return self._store.since(TRANSACTIONS, since_us, self.schema.names)
 
     def warm(self, payments: pa.Table) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +32,9 @@ from kyc_ml.dataset import as_observations
 from kyc_ml.decision import NO_OVERRIDES, OverrideBook
 from kyc_ml.errors import OutputError
 from kyc_ml.features import FeatureTable, microseconds
-from kyc_ml.history import Served
+from kyc_ml.history import HistoryStore, Served
 from kyc_ml.registry import Bundle, columns_of_bundle, score_and_grade
+from kyc_ml.serving.live import LiveHistory
 
 SCORED, REFUSED, CONFLICT, FAILED, NOT_KEPT = 200, 422, 409, 500, 507
 """Status of HTTP."""
@@ -44,29 +45,6 @@ _HEADER: Final = "header:"
 _SECOND_US: Final = 1_000_000
 
 
-class Live(Protocol):
-    """Features of one observation at a time, from all rows that are known."""
-
-    def compute(self, observation: pa.Table) -> FeatureTable:
-        """Return the features of one observation, without notes."""
-
-    def add(self, table: str, row: pa.Table) -> object:
-        """Take in one row that happened."""
-
-
-class ServedStore(Protocol):
-    """Where what was served is kept; see `kyc_ml.history.HistoryStore`."""
-
-    def log(self, entries: Sequence[Served]) -> int:
-        """Add entries durably, or none."""
-
-    def served(self, keys: Sequence[str]) -> Mapping[str, Served]:
-        """Return the entries of idempotency keys."""
-
-    def find(self, table: str, ids: pa.Array) -> pa.Table:
-        """Return the rows of ids."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelNow:
     """The model that scores, and what its features are computed from."""
@@ -74,7 +52,7 @@ class ModelNow:
     bundle: Bundle
     label: str
     """Name and version."""
-    live: Live
+    live: LiveHistory
     book: OverrideBook = NO_OVERRIDES
 
     def score(self, observation: pa.Table) -> tuple[dict[str, Any], bytes]:
@@ -155,7 +133,7 @@ class Scoring:
     def __init__(
         self,
         model: ModelNow,
-        store: ServedStore,
+        store: HistoryStore,
         *,
         schema: pa.Schema,
         rules: RowRules,
