@@ -158,7 +158,7 @@ class Scorer:
         return model
 
     def renew(self) -> ModelNow:
-        """Load the model again; one of the same features goes on with the rows in memory."""
+        """Load the model again; one of the same features uses the rows that are in memory."""
         new = self.load()
         return new if self._has_features_of(new) else self.warm(new, _WARM_DAYS)
 
