@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import EVENT_TIME, KNOWN_AT, TRANSACTION_ID
 from kyc_ml.features.made import ADVERSE
-from kyc_ml.features.timed_rows import NEVER_US, UNTIL, microseconds
+from kyc_ml.features.timed_rows import NEVER_US, UNTIL, as_codes, microseconds
+from kyc_ml.metrics import Ints
 
 _UTC = pa.timestamp("us", tz="UTC")
 
@@ -37,44 +38,57 @@ def outcomes_of(transactions: Iterator[pa.Table], labels: pa.Table) -> Iterator[
     yield _outcomes(held, spans)
 
 
-def _adverse_spans(labels: pa.Table) -> pd.DataFrame:
-    """Join the times of each transaction's labels that overlap or touch.
+class _Spans(NamedTuple):
+    """Times over which transactions are adverse, in order of the transaction and the time."""
 
-    The transaction, `since` and `until` in microseconds, and `next`: when it is adverse again; in
-    order of the transaction and the time.
-    """
-    until = labels[UNTIL].combine_chunks().cast(pa.int64()).fill_null(NEVER_US)
-    found = pd.DataFrame(
-        {
-            TRANSACTION_ID: labels[TRANSACTION_ID].to_numpy(),
-            "since": microseconds(labels[KNOWN_AT]),
-            "until": until.to_numpy(zero_copy_only=False),
-        }
+    ids: pa.Array
+    since: Ints
+    until: Ints
+    following: Ints
+    """When it is adverse again."""
+
+
+def _adverse_spans(labels: pa.Table) -> _Spans:
+    """Join the times of each transaction's labels that overlap or touch, in microseconds."""
+    since = microseconds(labels[KNOWN_AT])
+    until = np.asarray(labels[UNTIL].combine_chunks().cast(pa.int64()).fill_null(NEVER_US))
+    named = labels[TRANSACTION_ID].combine_chunks().dictionary_encode()
+    places = pc.rank(named.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
+    owner = np.append(places, -1)[as_codes(named.indices)]
+    order = np.lexsort((since, owner))
+    order = order[(owner >= 0)[order] & (since < until)[order]]
+    owner, since, until = owner[order], since[order], until[order]
+    values, ranks = np.unique(until, return_inverse=True)
+    # the latest end so far of the same transaction: later transactions have greater numbers
+    latest = values[np.maximum.accumulate(owner * values.size + ranks) % max(values.size, 1)]
+    same = np.append(False, owner[1:] == owner[:-1])[: owner.size]
+    ended = np.where(same, np.roll(latest, 1), -NEVER_US)
+    first = np.flatnonzero(ended < since)
+    begun, owner = since[first], owner[first]
+    again = np.append(owner[1:] == owner[:-1], False)[: owner.size]
+    return _Spans(
+        ids=labels[TRANSACTION_ID].combine_chunks().take(pa.array(order[first])),
+        since=begun,
+        until=np.maximum.reduceat(until, first) if first.size else until,
+        following=np.where(again, np.roll(begun, -1), NEVER_US),
     )
-    found = found[found[TRANSACTION_ID].notna() & (found["since"] < found["until"])]
-    found = found.sort_values([TRANSACTION_ID, "since"], ignore_index=True)
-    owner = found[TRANSACTION_ID]
-    ended = found.groupby(owner)["until"].cummax().groupby(owner).shift(fill_value=-NEVER_US)
-    apart = (ended < found["since"]).cumsum()
-    spans = found.groupby(apart).agg({TRANSACTION_ID: "first", "since": "min", "until": "max"})
-    following = spans.groupby(TRANSACTION_ID)["since"].shift(-1, fill_value=NEVER_US)
-    return spans.assign(next=following)
 
 
-def _outcomes(transactions: pa.Table, spans: pd.DataFrame) -> pa.Table:
+def _outcomes(transactions: pa.Table, spans: _Spans) -> pa.Table:
     """List the outcomes of some transactions."""
-    ids = pa.array(spans[TRANSACTION_ID], transactions.schema.field(TRANSACTION_ID).type)
+    ids = spans.ids.cast(transactions.schema.field(TRANSACTION_ID).type)
     at = pc.index_in(ids, value_set=transactions[TRANSACTION_ID])
-    named = np.asarray(at.is_valid())
-    adverse = spans[named].assign(row=np.asarray(at.drop_null()))
-    again = adverse[adverse["until"] < NEVER_US]
-    first = adverse.drop_duplicates("row")
+    mine = np.asarray(at.is_valid())
+    place = np.asarray(at.drop_null(), np.int64)
+    begun, ended, following = spans.since[mine], spans.until[mine], spans.following[mine]
+    again = ended < NEVER_US
+    first = np.append(True, place[1:] != place[:-1])[: place.size]
     ends = np.full(len(transactions), NEVER_US)
-    ends[first["row"]] = first["since"]
-    row = np.concatenate([np.arange(ends.size), again["row"], adverse["row"]])
-    since = np.concatenate([microseconds(transactions[KNOWN_AT]), again["until"], adverse["since"]])
-    until = np.concatenate([ends, again["next"], adverse["until"]])
-    flag = np.repeat([0.0, 1.0], [row.size - len(adverse), len(adverse)])
+    ends[place[first]] = begun[first]
+    row = np.concatenate([np.arange(ends.size), place[again], place])
+    since = np.concatenate([microseconds(transactions[KNOWN_AT]), ended[again], begun])
+    until = np.concatenate([ends, following[again], ended])
+    flag = np.repeat([0.0, 1.0], [row.size - place.size, place.size])
     order = np.lexsort((flag, microseconds(transactions[EVENT_TIME])[row]))
     found = transactions.drop_columns([TRANSACTION_ID, KNOWN_AT]).take(pa.array(row[order]))
     until = until[order]

@@ -60,10 +60,12 @@ class Chunks:
             for key in keys.tolist()
         ]
 
-    def of(self, keys: Counts, *, since: int | None = None) -> list[Chunk]:
-        """Return the chunks of some keys; those whose last is earlier are left out."""
+    def of(self, keys: Counts | None, *, since: int | None = None) -> list[Chunk]:
+        """Return the chunks of some keys, None for all, without those whose last is earlier."""
         recent = "" if since is None else f" AND last >= {since}"
-        return self._chunks(map(_places, np.unique(keys).tolist()), recent)
+        every = [(0, np.iinfo(np.int64).max)]
+        spans = every if keys is None else map(_places, np.unique(keys).tolist())
+        return self._chunks(spans, recent)
 
     def _chunks(self, spans: Iterable[tuple[int, int]], where: str = "") -> list[Chunk]:
         sql = f"SELECT place, rows, data FROM {self.name} WHERE place BETWEEN ? AND ?{where}"

@@ -100,9 +100,9 @@ class KeptRows:
         return self._texts.numbers(values, add=add).view(np.int64)
 
     def read(
-        self, keys: Counts, columns: Sequence[str], *, since_us: int | None = None
+        self, keys: Counts | None, columns: Sequence[str], *, since_us: int | None = None
     ) -> pa.Table:
-        """Return columns of the rows of some keys, in the order of the table."""
+        """Return columns of the rows of some keys, None for all, in the order of the table."""
         since = None if since_us is None else since_us // _SECOND
         return self._table(self.chunks.of(keys, since=since), columns, in_order=True)
 

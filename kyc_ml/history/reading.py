@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml import features as f
+from kyc_ml.config import IdentifierForm
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, CUSTOMERS, TRANSACTIONS, Frame, Tables
 from kyc_ml.errors import ConfigError, some_of
 from kyc_ml.history.append import PEERS
@@ -20,7 +21,11 @@ from kyc_ml.history.store import HistoryStore
 
 
 def create_history(
-    folder: Path, tables: Tables, feature_sets: Sequence[Sequence[f.FeatureSpec]]
+    folder: Path,
+    tables: Tables,
+    feature_sets: Sequence[Sequence[f.FeatureSpec]],
+    *,
+    identifiers: IdentifierForm | None = None,
 ) -> HistoryStore:
     """Make an empty store for features of some sets, of sources like one.
 
@@ -28,6 +33,8 @@ def create_history(
     ----------
     tables : ContractedTables or StoredTables
         Their columns, zone and currency are those of the store; their rows are not appended.
+    identifiers : IdentifierForm, optional
+        The form in which the source has identifiers; transactions that are served are read in it.
 
     Raises
     ------
@@ -41,6 +48,7 @@ def create_history(
         "base_currency": tables.base_currency,
         "columns": {name: schema.names for name, schema in schemas.items()},
         "attributes": [each.model_dump(mode="json") for each in tables.attributes],
+        "identifiers": (identifiers or IdentifierForm()).model_dump(mode="json"),
         "features": [f.definitions_digest(specs) for specs in feature_sets],
         "feature_sets": [[f.to_plain(spec) for spec in specs] for specs in feature_sets],
     }

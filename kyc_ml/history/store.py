@@ -320,6 +320,13 @@ class HistoryStore:
             for batch in read_batches(engine, sql, rows=_ROWS):
                 yield pa.Table.from_batches([batch]).cast(wanted)
 
+    def since(self, table: str, since_us: int, columns: Collection[str]) -> pa.Table:
+        """Return the rows that happened from an instant on, in order."""
+        kept = self._partition(table, CUSTOMER_ID, columns)
+        with self._reads():
+            rows = kept.read(None, self._with_times(table, columns), since_us=since_us)
+        return rows.filter(pa.array(microseconds(rows[EVENT_TIME]) >= since_us))
+
     def days(self, table: str) -> pa.Table:
         """Return the days with rows of a table.
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from kyc_ml.config import RunConfig, SourceMapping, load_section
+from kyc_ml.config import IdentifierForm, RunConfig, SourceMapping, load_section
 from kyc_ml.contract import read_once
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, OutputError
@@ -77,7 +77,9 @@ def run_history_append(
         tables = opened.enter_context(
             read_once(source, data, place=place, reporter=reporter, history=earlier)
         )
-        store = earlier or opened.enter_context(create_history(history, tables, sets))
+        store = earlier or opened.enter_context(
+            create_history(history, tables, sets, identifiers=mapping.identifiers)
+        )
         for specs in sets:
             History(store).require(specs)
         reporter.progress("appending", 0, 1)
@@ -193,7 +195,8 @@ def _rebuild(store: HistoryStore, sets: Sequence[Sequence[FeatureSpec]]) -> None
         msg = f"history store {store.folder} has served requests to append first: append, then try"
         raise ConfigError(msg)
     tables = store_tables(store, place / "tables")
-    with create_history(place / "store", tables, sets) as made:
+    form = IdentifierForm(**store.about.get("identifiers", {}))
+    with create_history(place / "store", tables, sets, identifiers=form) as made:
         append_tables(made, tables, note={})
         with made.writing() as batch:
             batch.fold(store.folded())

@@ -19,13 +19,22 @@ from kyc_ml.contract import (
     rows_from_json,
 )
 from kyc_ml.dataset import as_observations
-from kyc_ml.features import FeatureSpec, FeatureTable, LiveFeatures, MadeOnReading, microseconds
+from kyc_ml.features import (
+    DAY_US,
+    FeatureSpec,
+    FeatureTable,
+    LiveFeatures,
+    MadeOnReading,
+    microseconds,
+)
 from kyc_ml.history import SERVED_UNTIL, History, HistoryStore, StoredRows, contracted_schemas
 
 _ORDER: Final = [(name, "ascending") for name in (EVENT_TIME, KNOWN_AT, TRANSACTION_ID)]
 _PACKED_ROWS: Final = 256
 """Rows of a piece: tables of one row take many times its memory."""
 _ALL: Final = 1 << 30
+_WARM_ROWS: Final = 10_000
+"""Payments whose keys are read at a time."""
 _WHOLE_BANK: Final = ""
 
 
@@ -76,16 +85,24 @@ class LiveHistory:
         """Return the features of one observation."""
         return self._features.compute(observation)
 
-    def recent(self, most: int) -> pa.Table:
-        """Return the last payments of the tables, or a made-up one if there are no payments."""
-        days = self._store.days(TRANSACTIONS)
-        if not days.num_rows:
+    def recent(self, days: int) -> pa.Table:
+        """Return the payments of the last days, or a made-up one if there are no payments."""
+        found = self._store.days(TRANSACTIONS)
+        if not found.num_rows:
             made_up = {each.name: "" for each in self.schema if not each.nullable}
             times = {EVENT_TIME: 0, KNOWN_AT: 0, AMOUNT: 1.0}
             return rows_as_table([{**made_up, **times}], self.schema)
-        last = self._stored.day_rows(TRANSACTIONS, [days["day"][-1].as_py()], {TRANSACTION_ID})
-        ids = last[TRANSACTION_ID].slice(max(last.num_rows - most, 0)).combine_chunks()
-        return self._store.find(TRANSACTIONS, ids).select(self.schema.names)
+        since_us = (found["day"][-1].as_py() + 1 - days) * DAY_US
+        return self._store.since(TRANSACTIONS, since_us, self.schema.names)
+
+    def warm(self, payments: pa.Table) -> int:
+        """Read the rows of the keys of payments, the latest first; return how many were read."""
+        size: int = payments.num_rows
+        for last in range(size, 0, -_WARM_ROWS):
+            first = max(last - _WARM_ROWS, 0)
+            if not self._features.warm(payments.slice(first, last - first)):
+                return size - first
+        return size
 
     def add(self, table: str, row: pa.Table) -> None:
         """Take in one payment that no decision so far has seen."""

@@ -26,6 +26,9 @@ from kyc_ml.serving.live import LiveHistory
 from kyc_ml.serving.scoring import SCORED, Asked, ModelNow, Scoring
 
 _WARM_ROWS: Final = 64
+_WARM_DAYS: Final = 31
+"""Payments that are scored, and days with payments whose keys are read, before the first request;
+after an append, for which requests wait, one day's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +135,9 @@ class Scorer:
             HistoryStore.open(self.request.history, write=True) as written,
         ):
             fold_served(written)
-        self._appends = self.store.appends()
+        days, self._appends = _WARM_DAYS if self._appends < 0 else 1, self.store.appends()
         live = LiveHistory(self.store, graded_specs(self.model.bundle))
-        self.model = self.warm(replace(self.model, live=live))
+        self.model = self.warm(replace(self.model, live=live), days)
         return Scoring(
             self.model,
             self.store,
@@ -145,24 +148,32 @@ class Scorer:
             observe=self._observe,
         )
 
-    def warm(self, model: ModelNow) -> ModelNow:
+    def warm(self, model: ModelNow, days: int) -> ModelNow:
         """Score the last payments: compiles, and reads what all requests need."""
-        live = model.live
-        if isinstance(live, LiveHistory):
-            recent = as_observations(live.recent(_WARM_ROWS), TRANSACTION_ID)
-            for row in recent.to_batches(max_chunksize=1):
-                model.score(pa.Table.from_batches([row]))
+        recent = as_observations(model.live.recent(days), TRANSACTION_ID)
+        keys = model.live.warm(recent)
+        self._reporter.info(f"keys of the last {keys:,} payments are in memory")
+        for row in recent.slice(max(len(recent) - _WARM_ROWS, 0)).to_batches(max_chunksize=1):
+            model.score(pa.Table.from_batches([row]))
         return model
+
+    def renew(self) -> ModelNow:
+        """Load the model again; one of the same features uses the rows that are in memory."""
+        new = self.load()
+        return new if self._has_features_of(new) else self.warm(new, _WARM_DAYS)
+
+    def _has_features_of(self, new: ModelNow) -> bool:
+        return graded_specs(new.bundle) == graded_specs(self.model.bundle)
 
     def take(self, state: Scoring, new: ModelNow | None) -> Scoring:
         """Return the next state: with another model, or a new one if the store was written."""
         if new is not None:
+            if self._has_features_of(new):
+                new = replace(new, live=state.model.live)
+            else:
+                new.live.catch_up()
             self.model = state.model = new
-        if self.store.appends() != self._appends:
-            return self.begin()
-        if new is not None and isinstance(new.live, LiveHistory):
-            new.live.catch_up()
-        return state
+        return state if self.store.appends() == self._appends else self.begin()
 
     def score(self, transaction: Mapping[str, Any]) -> dict[str, Any]:
         """Score one transaction; see `score_many`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +32,9 @@ from kyc_ml.dataset import as_observations
 from kyc_ml.decision import NO_OVERRIDES, OverrideBook
 from kyc_ml.errors import OutputError
 from kyc_ml.features import FeatureTable, microseconds
-from kyc_ml.history import Served
+from kyc_ml.history import HistoryStore, Served
 from kyc_ml.registry import Bundle, columns_of_bundle, score_and_grade
+from kyc_ml.serving.live import LiveHistory
 
 SCORED, REFUSED, CONFLICT, FAILED, NOT_KEPT = 200, 422, 409, 500, 507
 """Status of HTTP."""
@@ -45,29 +46,6 @@ makes it no id."""
 _SECOND_US: Final = 1_000_000
 
 
-class Live(Protocol):
-    """Features of one observation at a time, from all rows that are known."""
-
-    def compute(self, observation: pa.Table) -> FeatureTable:
-        """Return the features of one observation, without notes."""
-
-    def add(self, table: str, row: pa.Table) -> object:
-        """Take in one row that happened."""
-
-
-class ServedStore(Protocol):
-    """Where what was served is kept; see `kyc_ml.history.HistoryStore`."""
-
-    def log(self, entries: Sequence[Served]) -> int:
-        """Add entries durably, or none."""
-
-    def served(self, keys: Sequence[str]) -> Mapping[str, Served]:
-        """Return the entries of idempotency keys."""
-
-    def find(self, table: str, ids: pa.Array) -> pa.Table:
-        """Return the rows of ids."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelNow:
     """The model that scores, and what its features are computed from."""
@@ -75,7 +53,7 @@ class ModelNow:
     bundle: Bundle
     label: str
     """Name and version."""
-    live: Live
+    live: LiveHistory
     book: OverrideBook = NO_OVERRIDES
 
     def score(self, observation: pa.Table) -> tuple[dict[str, Any], bytes]:
@@ -156,7 +134,7 @@ class Scoring:
     def __init__(
         self,
         model: ModelNow,
-        store: ServedStore,
+        store: HistoryStore,
         *,
         schema: pa.Schema,
         rules: RowRules,
@@ -171,6 +149,7 @@ class Scoring:
         self._row = OneRow(CONTRACT[TRANSACTIONS], schema.names, rules=rules)
         self._observe = observe
         self._fresh: dict[str, Served] = {}
+        self._late: list[pa.Table] = []
 
     def turn(self, requests: Sequence[Asked]) -> None:
         """Answer some requests, and keep what is new of them in one commit.
@@ -192,6 +171,13 @@ class Scoring:
                     asked.status = NOT_KEPT if isinstance(error, OutputError) else FAILED
                     asked.answers = []
             raise
+
+    def settle(self) -> None:
+        """Take in what was scored: before the next score at the latest, so after an answer."""
+        late, self._late = self._late, []
+        for row in late:
+            with self._stage("add"):
+                self.model.live.add(TRANSACTIONS, row)
 
     @property
     def logged(self) -> int:
@@ -273,7 +259,8 @@ class Scoring:
         }
 
     def _score(self, row: dict[str, RowValue], content: bytes, *, there: bool) -> Served:
-        """Score one new transaction; take it in unless the tables have it (`there`)."""
+        """Score one new transaction; it is taken in later unless the tables have it (`there`)."""
+        self.settle()
         event, known = row[EVENT_TIME], row[KNOWN_AT]
         assert isinstance(event, int) and isinstance(known, int)  # noqa: S101, PT018  checked
         if not there and max(event + 1, known) <= self.latest_us:
@@ -285,8 +272,7 @@ class Scoring:
             scored, features = self.model.score(as_observations(table, TRANSACTION_ID))
             answer = {**scored, KNOWN_AT: _plain(table[KNOWN_AT][0].as_py())}
         if not there:
-            with self._stage("add"):
-                self.model.live.add(TRANSACTIONS, table)
+            self._late.append(table)
         return Served(
             key=str(row[TRANSACTION_ID]),
             request=content,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ from kyc_ml.serving.scoring import ModelNow, Scoring
 from kyc_ml.serving.turns import Turns
 
 _GRACE_SECONDS = 20
+_SWITCH_SECONDS = 0.0005
+"""A request that arrives waits at most so long for the thread that computes."""
 
 
 def run_serve(request: ServeRequest, *, reporter: ProgressReporter) -> None:
@@ -82,6 +86,7 @@ class _Service:
 
     def serve(self, listening: socket.socket) -> None:
         """Answer requests until a signal comes, or a thread fails."""
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self._turns.start()
         looking = threading.Thread(target=self._watch, name="models", daemon=True)
         looking.start()
@@ -103,7 +108,7 @@ class _Service:
             try:
                 now = version_of(request.model)
                 if version not in {"", now}:
-                    self._new = self._scorer.warm(self._scorer.load())
+                    self._new = self._scorer.renew()
                 version = now
             except KycMlError as error:
                 self._figures.count("reloads", "result", "failed")
@@ -114,6 +119,10 @@ class _Service:
     def _begin(self) -> Scoring:
         state = self._scorer.begin()
         self._figures.rows = self._scorer.rows()
+        # what stays is not looked through again: a pause would be in every latency it causes
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
         return state
 
     def _between(self, state: Scoring) -> Scoring:

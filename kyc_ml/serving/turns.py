@@ -111,6 +111,11 @@ class Turns:
                     state = self._answer([each], state)
                 return state
         self._resolve(taken)
+        try:
+            state.settle()
+        except Exception as error:  # noqa: BLE001  what is in the log is read again
+            self._noted(error)
+            state = self._begin()
         return state
 
     def _resolve(self, taken: Sequence[_Waiting]) -> None:

@@ -1,10 +1,12 @@
-"""Load a running `kyc-ml serve`: requests at a fixed rate, latencies from the intended start.
+"""Measure `kyc-ml serve`: requests at a fixed rate, latencies from the intended start.
 
-    python tests/benchmarks/serve.py http://127.0.0.1:8080 payments.parquet --rate 200 --seconds 600
+    python tests/benchmarks/serve.py --history DIR --model DIR payments.parquet --seconds 600
 
-`payments.parquet` has contracted transactions that the store lacks, in order of time. The
-load is open: a request is sent when it is due, whether or not earlier ones were answered, and its
-latency counts from that instant, so that a pause of the server is in every latency it causes.
+The server is started as a process of its own on a copy of the store, awaited until it is ready, and
+stopped at the end. `payments.parquet` has contracted transactions that the store lacks, in order of
+time; the first 5 seconds of them are not measured. The load is open: a request is sent when it is
+due, whether or not earlier ones were answered, and its latency counts from that instant, so that a
+pause of the server is in every latency it causes.
 """
 
 from __future__ import annotations
@@ -12,14 +14,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 import pyarrow.parquet as pq
 
 CONNECTIONS = 32
+UNMEASURED_SECONDS = 5
 
 
 def bodies(path: str, most: int) -> list[bytes]:
@@ -70,23 +80,63 @@ async def load(url: str, requests: list[bytes], rate: float) -> tuple[np.ndarray
     return latencies, statuses
 
 
+def start(history: Path, model: str) -> tuple[subprocess.Popen[str], str]:
+    """Start a server; return it and its address once it is ready."""
+    command = [sys.executable, "-m", "kyc_ml", "serve", "--port", "0"]
+    command += ["--history", str(history), "--model", model]
+    begun = time.perf_counter()
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    address = None
+    while address is None:
+        line = server.stderr.readline()
+        if not line:
+            sys.exit(f"the server ended with code {server.wait()}")
+        address = re.search(r"http://[0-9.:]+", line)
+    while True:
+        try:
+            urlopen(f"{address[0]}/ready").close()  # noqa: S310  the server just started
+            break
+        except OSError:
+            time.sleep(0.2)
+    print(f"ready after {time.perf_counter() - begun:.1f} s")
+    return server, address[0]
+
+
+def processor_seconds(server: subprocess.Popen[str]) -> float:
+    """Return the seconds of processor time that a process has used (Linux)."""
+    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
 def main() -> None:
     """Print p50, p99 and the largest latency, by minute and in all, and the statuses."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("url")
     parser.add_argument("payments")
+    parser.add_argument("--history", type=Path, required=True)
+    parser.add_argument("--model", required=True)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
-    requests = bodies(given.payments, int(given.rate * given.seconds))
-    latencies, statuses = asyncio.run(load(given.url, requests, given.rate))
+    unmeasured = int(given.rate * UNMEASURED_SECONDS)
+    requests = bodies(given.payments, unmeasured + int(given.rate * given.seconds))
+    with tempfile.TemporaryDirectory() as folder:
+        server, url = start(shutil.copytree(given.history, Path(folder) / "store"), given.model)
+        try:
+            asyncio.run(load(url, requests[:unmeasured], given.rate))
+            used = processor_seconds(server)
+            latencies, statuses = asyncio.run(load(url, requests[unmeasured:], given.rate))
+            each = (processor_seconds(server) - used) / len(latencies)
+        finally:
+            server.terminate()
+            code = server.wait()
     minute = max(int(60 * given.rate), 1)
-    for start in [*range(0, len(latencies), minute), None]:
-        some = latencies if start is None else latencies[start : start + minute]
+    for begin in [*range(0, len(latencies), minute), None]:
+        some = latencies if begin is None else latencies[begin : begin + minute]
         p50, p99, most = np.percentile(some, [50, 99, 100])
-        name = "all" if start is None else f"minute {start // minute + 1}"
+        name = "all" if begin is None else f"minute {begin // minute + 1}"
         print(f"{name:>10}: p50 {p50:7.2f} ms  p99 {p99:7.2f} ms  max {most:8.2f} ms")
-    print(f"statuses: {dict(statuses)} of {len(requests):,} at {given.rate:g}/s")
+    print(f"statuses: {dict(statuses)} of {len(latencies):,} at {given.rate:g}/s")
+    print(f"processor time a request {each * 1e3:.2f} ms; exit code {code}")
 
 
 if __name__ == "__main__":

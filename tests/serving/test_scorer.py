@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from kyc_ml import Scorer
-from kyc_ml.config import FeatureConfig
+from kyc_ml.config import FeatureConfig, IdentifierForm
 from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.features import build_features, choose_features
-from kyc_ml.history import HistoryStore, append_tables
+from kyc_ml.history import HistoryStore, append_tables, create_history
 from kyc_ml.registry import graded_specs, score_features
 from kyc_ml.serving.scorer import require_real_time
 
@@ -79,3 +79,23 @@ def test_a_file_that_brings_what_was_served_changes_nothing(history, model, draw
         assert store.pending() == []
     assert (done.appended["transactions"], done.refused["transactions"]) == (0, 0)
     assert {each["transaction_id"]: each["known_at"].isoformat() for each in found} == known
+
+
+def test_identifiers_have_the_form_of_the_source(tmp_path, model, bundle, drawn):
+    draw, contracted = drawn
+    rows = draw(np.random.default_rng(0), 2, start=0)
+    form, place = IdentifierForm(case="upper"), tmp_path / "store"
+    specs = [graded_specs(bundle)]
+    create_history(place, contracted(rows), specs, identifiers=form).close()
+    with Scorer.open(history=place, model=model) as scorer:
+        assert scorer.score(rows[0])["customer_id"] == rows[0]["customer_id"].upper()
+
+
+def test_a_model_of_the_same_features_keeps_the_rows_in_memory(history, model):
+    with Scorer.open(history=history, model=model) as scorer:
+        state = scorer.begin()
+        live, new = state.model.live, scorer.renew()
+        taken = scorer.take(state, new)
+        assert taken is state
+        assert new.live is not live
+        assert taken.model.live is live

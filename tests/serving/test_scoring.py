@@ -17,6 +17,7 @@ HOUR_US = 3_600_000_000
 def ask(state, *transactions, key=None):
     asked = Asked(transactions=transactions, key=key)
     state.turn([asked])
+    state.settle()
     return asked
 
 

@@ -122,16 +122,21 @@ class LiveFeatures:
         """
         added = []
         for at in range(rows.num_rows):
-            row = TimedRows(rows.slice(at, 1))
+            row = Looking(TimedRows(rows.slice(at, 1)))
             if table == TRANSACTIONS:
-                self._run(Looking(row), TRANSACTIONS, self._empty.numbers, {})
-                self._insert(OUTCOMES, _as_outcome(row.table))
-            self._insert(table, row.table)
-            added.append(row.table)
+                self._run(row, TRANSACTIONS, self._empty.numbers, {})
+            added.append(row.rows.table)
+            if table == TRANSACTIONS:
+                outcome = Looking(TimedRows(_as_outcome(row.rows.table)), alone=row.alone)
+                self._insert(OUTCOMES, outcome)
+            self._insert(table, row)
         return pa.concat_tables(added) if added else rows
 
-    def warm(self, observations: pa.Table) -> None:
-        """Read the rows of the keys of observations together: one by one takes longer."""
+    def warm(self, observations: pa.Table) -> bool:
+        """Read the rows of the keys of observations together: one by one takes longer.
+
+        They are those to drop first. Returns whether there is room for more.
+        """
         for number, (each, live) in enumerate(self._passes):
             by = live.anchor.observed
             if each.site.anchor is None or by not in observations.column_names:
@@ -139,9 +144,12 @@ class LiveFeatures:
             found = observations[by].unique().drop_null().to_pylist()
             new = [value for value in found if (number, value) not in self._keys]
             for first in range(0, len(new), _TOGETHER):
-                loaded = live.load(new[first : first + _TOGETHER])
-                self._keys.update({(number, value): rows for value, rows in loaded.items()})
-                self._weigh([(number, value) for value in loaded])
+                for value, rows in live.load(new[first : first + _TOGETHER]).items():
+                    key = number, value
+                    self._keys[key] = rows
+                    self._keys.move_to_end(key, last=False)
+                    self._weigh([key])
+        return self._bytes < self._most_bytes
 
     def forget(self) -> None:
         """Drop all rows from memory: they are read again."""
@@ -189,12 +197,12 @@ class LiveFeatures:
             self._bytes += weight - self._weights.get(key, 0)
             self._weights[key] = weight
 
-    def _insert(self, table: str, row: pa.Table) -> None:
+    def _insert(self, table: str, row: Looking) -> None:
         for number, (each, live) in enumerate(self._passes):
             by = live.anchor.rows
-            key = number, row[by][0].as_py() if by in row.column_names else ""
+            key = number, row.field(by) if by in row.names else ""
             found = self._keys.get(key) if table in each.rows else None
-            if found is not None and not live.insert(found, table, TimedRows(row)):
+            if found is not None and not live.insert(found, table, row):
                 del self._keys[key]
 
     def _compare(

@@ -38,13 +38,19 @@ _NO_KEY: Final = np.empty(0, np.int32)
 _NO_NUMBERS: Final = np.empty(0)
 
 Texts = dict[str, pa.Array]
+Alone = dict[str, tuple[How, pa.Array]]
+"""Mapping of column to how it is made, and its value."""
 
 
 class Looking:
-    """One observation, or one row that looks back: its time, and its own fields as they are."""
+    """One observation, or one row that looks back: its time, and its own fields as they are.
 
-    def __init__(self, rows: TimedRows) -> None:
+    `alone`: columns made of fields that another row with the same fields shares.
+    """
+
+    def __init__(self, rows: TimedRows, *, alone: Alone | None = None) -> None:
         self.rows = rows
+        self.alone: Alone = {} if alone is None else alone
         self.now = int(rows.event_time[0])
         self.names = set(rows.table.column_names)
         self._fields: dict[str, Any] = {"": ""}
@@ -143,7 +149,10 @@ class LivePass:
         divided = {name: _divide(rows, by, values) for name, rows in tables.items()}
         return {
             value: RowsOfKey(
-                {name: KeyRows(self._wanted[name], parts[at]) for name, parts in divided.items()}
+                {
+                    name: KeyRows(self._wanted[name], rows, parts[at])
+                    for name, (rows, parts) in divided.items()
+                }
             )
             for at, value in enumerate(values)
         }
@@ -165,13 +174,13 @@ class LivePass:
         else:
             texts[name] = value
 
-    def insert(self, found: RowsOfKey, table: str, row: TimedRows) -> bool:
+    def insert(self, found: RowsOfKey, table: str, row: Looking) -> bool:
         """Put a row into the rows of its key; return False if they must be read again."""
         if self._matches:
             return False
-        self._add_columns(Looking(row), found, table)
+        self._add_columns(row, found, table)
         rows = found.tables[table]
-        place = rows.insert(row)
+        place = rows.insert(row.rows)
         if place is not None and place < rows.size - 1:  # between others: positions change
             found.held.clear()
         return place is not None
@@ -180,7 +189,10 @@ class LivePass:
         for place, programs, alone in self._columns[table]:
             for name, how in alone:
                 if name not in looking.names:
-                    looking.append(name, self._read_alone(how, looking))
+                    made = looking.alone.get(name)
+                    if made is None or made[0] != how:
+                        made = looking.alone[name] = how, self._read_alone(how, looking)
+                    looking.append(name, made[1])
             if programs:
                 numbers, texts = np.full((1, len(place)), np.nan, order="F"), Texts()
                 self._read(programs, looking, found, numbers, texts)
@@ -254,15 +266,14 @@ class LivePass:
         return self._shared[key]
 
 
-def _divide(rows: TimedRows, by: str, values: Sequence[str]) -> list[TimedRows]:
-    """Divide rows by the value of a column, in the order of the values."""
+def _divide(rows: TimedRows, by: str, values: Sequence[str]) -> tuple[TimedRows, list[slice]]:
+    """Put rows in order of a column's value, and return the part of each value."""
     if len(values) == 1:
-        return [rows]
+        return rows, [slice(0, len(rows))]
     codes = pc.index_in(rows.table[by], value_set=pa.array(values, pa.string())).combine_chunks()
     order, starts = group_rows(as_codes(codes), len(values))
-    ordered = rows.table.take(pa.array(order))
-    ends = zip(starts[:-1].tolist(), np.diff(starts).tolist(), strict=True)
-    return [TimedRows(ordered.slice(first, size)) for first, size in ends]
+    ordered = TimedRows(rows.table.take(pa.array(order)).combine_chunks())
+    return ordered, list(map(slice, starts[:-1].tolist(), starts[1:].tolist()))
 
 
 def _latest_text(how: Latest, rows: KeyRows, row: int) -> Any:  # noqa: ANN401  a text or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.sweeps import SHARES
 from kyc_ml.features.timed_rows import NEVER_US, UNTIL, TimedRows
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask
+
+Rows = TypeVar("Rows", Ints, Floats, Ints32, Mask)
+
+_NONE: Final = (np.empty(0, np.int32), 0)
 
 
 class Wanted:
@@ -80,16 +84,17 @@ class KeyRows:
         Columns of numbers and texts in which a row has no value.
     """
 
-    def __init__(self, wanted: Wanted, rows: TimedRows) -> None:
+    def __init__(self, wanted: Wanted, rows: TimedRows, part: slice) -> None:
         self.wanted = wanted
-        self.size = len(rows)
+        self.size = part.stop - part.start
         self.types = {name: rows.table.schema.field(name).type for name in wanted.latest}
-        self.latest = {name: rows.table[name].to_pylist() for name in wanted.latest}
+        self.latest = {name: rows.column(name)[part].to_pylist() for name in wanted.latest}
         self.nulls: frozenset[str] = frozenset()
         self.numbering: list[dict[object, int]] = [{} for _ in wanted.texts]
-        self._by_codes: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
+        # the arrays have room for more rows than their number
+        self._by_codes: dict[tuple[int, ...], dict[tuple[int, ...], tuple[Ints32, int]]] = {}
         self._superseded = UNTIL in rows.table.column_names
-        self.arrays = self._read(rows)
+        self.arrays = self._read(rows, part)
 
     @property
     def nbytes(self) -> int:
@@ -104,20 +109,22 @@ class KeyRows:
     def rows_with(self, columns: tuple[int, ...], codes: tuple[int, ...]) -> Ints32:
         """Return the rows that have these codes in these columns."""
         if columns not in self._by_codes:
-            found: dict[tuple[int, ...], list[int]] = {}
-            read = (self.arrays[2][each, : self.size].tolist() for each in columns)
-            for row, coded in enumerate(zip(*read, strict=True)):
-                found.setdefault(coded, []).append(row)
-            self._by_codes[columns] = found
-        return np.array(self._by_codes[columns].get(codes, ()), np.int32)
+            read = self.arrays[2][list(columns), : self.size]
+            order = np.lexsort(read).astype(np.int32)
+            read = read[:, order]
+            first = np.flatnonzero(np.append([True], (read[:, 1:] != read[:, :-1]).any(axis=0)))
+            parts = zip(read[:, first].T.tolist(), np.split(order, first[1:]), strict=True)
+            self._by_codes[columns] = {tuple(own): (rows, rows.size) for own, rows in parts}
+        rows, size = self._by_codes[columns].get(codes, _NONE)
+        return rows[:size]
 
     def insert(self, rows: TimedRows) -> int | None:
         """Put in one row; return its place, None if that is not known here."""
         event, now = self.arrays[0][0, : self.size], rows.event_time[0]
-        first = at = self.size
+        first = at = int(self.size)
         if self.wanted.in_order:
-            first, at = np.searchsorted(event, now), int(np.searchsorted(event, now, side="right"))
-        parts: tuple[Any, ...] = self._read(rows)
+            first, at = (int(event.searchsorted(now, side)) for side in ("left", "right"))
+        parts: tuple[Any, ...] = self._read(rows, slice(0, 1))
         if first < at and not self._is_alike(first, at, parts):
             if TRANSACTION_ID not in self.latest:
                 return None
@@ -128,11 +135,8 @@ class KeyRows:
                 return None
             at = first + sum(each < own for each in tied)
         if self.size == self.arrays[0].shape[1]:
-            more = ((0, 0), (0, max(16, self.size // 2)))
             times, numbers, codes, masks = self.arrays
-            self.arrays = np.pad(times, more), np.pad(numbers, more), *(
-                np.pad(codes, more), np.pad(masks, more)
-            )  # fmt: skip
+            self.arrays = _widen(times), _widen(numbers), _widen(codes), _widen(masks)
         array: Any
         for array, part in zip(self.arrays, parts, strict=True):
             array[:, at + 1 : self.size + 1] = array[:, at : self.size].copy()
@@ -142,7 +146,11 @@ class KeyRows:
         if at < self.size:  # between others, whose numbers change
             self._by_codes.clear()
         for columns, index in self._by_codes.items():
-            index.setdefault(tuple(parts[2][list(columns), 0].tolist()), []).append(at)
+            coded = tuple(parts[2][list(columns), 0].tolist())
+            held, size = index.get(coded, _NONE)
+            if size == held.size:
+                held = _widen(held)
+            held[size], index[coded] = at, (held, size + 1)
         self.size += 1
         return at
 
@@ -156,26 +164,30 @@ class KeyRows:
                 return False
         return not self.latest
 
-    def _read(self, rows: TimedRows) -> tuple[Ints, Floats, Ints32, Mask]:
+    def _read(self, rows: TimedRows, part: slice) -> tuple[Ints, Floats, Ints32, Mask]:
         """Read the columns of some rows, and note those that have missing values."""
-        wanted, n = self.wanted, len(rows)
-        times = [rows.event_time, rows.known_at]
+        wanted, n = self.wanted, part.stop - part.start
+        times = [rows.event_time[part], rows.known_at[part]]
         if self._superseded:
-            times.append(np.full(n, NEVER_US) if rows.until is None else rows.until)
+            until = rows.until
+            times.append(np.full(n, NEVER_US) if until is None else until[part])
         numbers = np.empty((len(wanted.numbers), n))
         for at, name in enumerate(wanted.numbers):
-            numbers[at] = rows.number(name)
+            numbers[at] = rows.number(name)[part]
         codes = np.empty((len(wanted.texts), n), np.int32)
         for at, name in enumerate(wanted.texts):
-            own, _ = rows.codes(name)
-            found = rows.encoded(name).dictionary.to_pylist()
-            numbering = self.numbering[at]
+            own = rows.codes(name)[0][part]
+            found, numbering = rows.encoded(name).dictionary, self.numbering[at]
             # numbered in the order they came in; the last place is that of missing values
-            places = [numbering.setdefault(value, len(numbering)) for value in found]
-            codes[at] = np.array([*places, -1], np.int32)[own]
-        missing = np.concatenate([np.isnan(numbers).any(axis=1), (codes < 0).any(axis=1)])
-        names = zip([*wanted.numbers, *wanted.texts], missing, strict=True)
-        self.nulls |= {name for name, some in names if some}
+            places = np.full(len(found) + 1, -1, np.int32)
+            for code in dict.fromkeys(own.tolist()):
+                if code >= 0:
+                    places[code] = numbering.setdefault(found[code].as_py(), len(numbering))
+            codes[at] = places[own]
+        if np.isnan(numbers).any() or (codes < 0).any():
+            missing = np.concatenate([np.isnan(numbers).any(axis=1), (codes < 0).any(axis=1)])
+            names = zip([*wanted.numbers, *wanted.texts], missing, strict=True)
+            self.nulls |= {name for name, some in names if some}
         masks = np.ones((len(wanted.conditions), n), np.bool_)
         for at, (where, having) in enumerate(wanted.conditions):
             each = where
@@ -190,5 +202,15 @@ class KeyRows:
         return np.array(times, np.int64), numbers, codes, masks
 
     def _is_any_of(self, column: int, codes: Ints32, values: Sequence[str]) -> Mask:
-        known = [self.numbering[column].get(value, -2) for value in values]
-        return np.asarray(np.logical_or.reduce([codes == code for code in known]))
+        found = np.zeros(codes.size, np.bool_)
+        for value in values:
+            found |= codes == self.numbering[column].get(value, -2)
+        return found
+
+
+def _widen(array: Rows) -> Rows:
+    """Return an array with room for more rows, the last axis."""
+    size = array.shape[-1]
+    wider = np.zeros((*array.shape[:-1], size + max(16, size // 2)), array.dtype)
+    wider[..., :size] = array
+    return cast(Rows, wider)
