@@ -59,10 +59,6 @@ class FeatureTable:
         """Column names, in the order of the model's input."""
         return tuple(_places(self.specs))
 
-    def place(self, name: str) -> int:
-        """Return the place of a column; KeyError if the table does not have it."""
-        return _places(self.specs)[name]
-
     @property
     def decided(self) -> pd.DatetimeIndex:
         """Times of the decisions, UTC; NaT where there is none."""

@@ -235,7 +235,7 @@ def holds(features: FeatureTable, condition: PointCondition) -> Mask:
 
 
 def _numbers(features: FeatureTable, name: str) -> Floats:
-    return np.asarray(features.numbers[:, features.place(name)])
+    return np.asarray(features.numbers[:, features.names.index(name)])
 
 
 def _places(values: pa.Array, known: Collection[str]) -> Ints:
