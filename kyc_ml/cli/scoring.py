@@ -164,13 +164,15 @@ def replay(
     """Score in batch what was served, and compare."""
     given = locals()
     with job(given, models=model or (), reads=["--history", "--overrides"]) as terminal:
+        from dataclasses import asdict
+
         import pandas as pd
 
         from kyc_ml.serving import ReplayRequest, run_replay
         from kyc_ml.storage import dump_json, write_whole
 
         found = run_replay(fill(ReplayRequest, given), reporter=terminal)
-        plain = found.to_plain()
+        plain = asdict(found)
         if out is not None:
             write_whole(out, dump_json(plain).encode())
         if found.differences:

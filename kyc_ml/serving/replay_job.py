@@ -8,7 +8,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
@@ -69,18 +69,18 @@ class ReplayRequest:
     overrides: Path | None = None
     """Those that were in use when the transactions were served."""
     all_rows: bool = False
-    """Compute features from all rows anew, not from what the store keeps of them."""
+    """Compute features from all rows again, without what the store keeps of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One value that differs; it is not shown, as it may tell of a customer."""
+    """One value that differs; it is not shown, as it may be of a customer."""
 
     observation_id: str
     what: str
     """A feature, a field of the answer, or 'transactions' for the row itself."""
     key: str
-    """Columns by which the feature finds its rows; empty where there are none."""
+    """Columns by which the feature finds its rows; empty for a field of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +102,6 @@ class Replay:
     def code(self) -> int:
         """Exit code: 0; 1 if anything differs."""
         return GateError.exit_code if self.differences else 0
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return it as values of JSON."""
-        return asdict(self)
 
 
 def run_replay(request: ReplayRequest, *, reporter: ProgressReporter | None = None) -> Replay:

@@ -6,7 +6,7 @@ Arguments as in `parity.py`; the store has the rows before `--first`. Clients se
 without pause; when the process is killed it is started again, and what had no answer is sent
 again, beside some that had one. Every answer must be the same for the same transaction; at the
 end each acknowledged one must be in the tables once, the digest of the store must be that of a
-store into which the log is written anew, and a replay in batch must differ in nothing.
+store into which the log is written again, and a replay in batch must differ in nothing.
 """
 
 from __future__ import annotations
