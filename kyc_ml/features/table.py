@@ -61,7 +61,7 @@ class FeatureTable:
 
     @property
     def decided(self) -> pd.DatetimeIndex:
-        """Times of the decisions, UTC; NaT where there is none."""
+        """Times of the decisions, UTC; NaT where it is missing."""
         times = self.keys[DECISION_TIME].to_numpy(zero_copy_only=False)
         return pd.DatetimeIndex(times, tz="UTC")
 

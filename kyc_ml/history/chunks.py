@@ -27,7 +27,7 @@ class Chunks:
     """A table of the database with a chunk in each row.
 
     `columns`: numbers of a row; `full`: rows of a full chunk; `last_of`: the number of each row of
-    which a chunk's largest stands beside it.
+    which a chunk's largest is kept with it.
     """
 
     def __init__(

@@ -152,7 +152,7 @@ class RowForm:
 
 @kernel()
 def _spell(words: Words, length: Counts, digits: Counts, starts: Counts, out: Bytes) -> None:
-    """Write texts: bytes of words, then a number with so many digits."""
+    """Write texts: bytes of words, then a number of a fixed count of digits."""
     for row in range(length.size):
         at = starts[row]
         for byte in range(length[row]):

@@ -577,7 +577,7 @@ class Batch:
     def replace(self, table: str, key: str, values: pa.Array, rows: pa.Table) -> None:
         """Replace all rows of some values of a key, in the partition by this key alone.
 
-        Rows that are found among those of their customers have no partition of their own.
+        Rows that are found among those of their customers have no separate partition.
         """
         if (table, key) in self._store.indexes:
             return

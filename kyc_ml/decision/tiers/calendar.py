@@ -131,7 +131,7 @@ def due_days(
 
 
 def _later(day: date, months: int) -> date:
-    """Return the day so many calendar months later, at most the last one of its month."""
+    """Return the day some calendar months later, at most the last one of its month."""
     year, month = divmod(12 * day.year + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 

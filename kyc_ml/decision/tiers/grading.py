@@ -106,7 +106,7 @@ class Grades:
             "policy_unchecked": ["; ".join(self.unchecked) or None] * n,
             "disclosure": [self.policy.disclosure] * n,
         }
-        # the two that are no texts keep their places
+        # the two that are not texts keep their places
         return to_columns(texts, pa.string()) | {
             "next_review": pa.array(self.next_review, pa.date32()),
             "policy_in_force": mark_in_force(self.policy, self.day),
