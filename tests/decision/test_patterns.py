@@ -314,7 +314,7 @@ def test_many_observations_get_what_each_gets_alone(tmp_path):
     pq.write_table(whole.sort_by("event_time"), tmp_path / "t.parquet")
     stored = SimpleNamespace(
         files={"transactions": tmp_path / "t.parquet"}, timezone="Asia/Shanghai",
-        base_currency="CNY",
+        base_currency="CNY", whole={},
     )  # fmt: skip
     on_disk = StoredTransactions(stored, cash_report=REPORT)
     assert list(on_disk.find(pa.concat_tables(asked))) == together
