@@ -25,14 +25,11 @@ def write_text(group: str, key: str, language: Language, /, **values: object) ->
 def write_both(group: str, key: str, /, **values: object) -> Pair:
     """Return one text in both languages; a value that is a `Pair` is used by language."""
     texts = WORDING[group][key]
-    pairs = {
-        name: value if isinstance(value, tuple) else (value, value)
-        for name, value in values.items()
-    }
-    return (
-        texts["en"].format(**{name: pair[0] for name, pair in pairs.items()}),
-        texts["zh"].format(**{name: pair[1] for name, pair in pairs.items()}),
-    )
+    chinese = dict(values)
+    for name, value in values.items():
+        if isinstance(value, tuple):
+            values[name], chinese[name] = value
+    return texts["en"].format_map(values), texts["zh"].format_map(chinese)
 
 
 def join_both(first: Pair, second: Pair) -> Pair:

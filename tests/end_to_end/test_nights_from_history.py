@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract import read_source
+from kyc_ml.contract import read_source, row_to_json
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, DatasetError, OutputError
-from kyc_ml.history import HistoryStore, append_tables, create_history
+from kyc_ml.history import HistoryStore, Served, append_tables, create_history
 from kyc_ml.registry import load_bundle
 from kyc_ml.scoring import ExplainRequest, read_manifest, run_explain
 
@@ -197,6 +198,29 @@ def test_a_row_with_the_id_of_another_is_refused_and_kept_aside(night, nights, t
     quality = read_manifest(out).quality.table("transactions")
     assert quality.reasons[-1].count == 1
     assert quality.accepted == len(known) + len(rows) - 1 - _broken(known)
+
+
+def test_what_was_served_is_appended_before_the_arrivals(night, nights, tmp_path):
+    store, ids = tmp_path / "store", pa.array(["served"])
+    shutil.copytree(nights.store, store)
+    (paid,) = pd.read_csv(_payments(nights, 0), dtype=str).loc[[0], "transaction_id"]
+    with HistoryStore.open(store, write=True) as opened:
+        found = opened.find("transactions", pa.array([paid]))
+        found = found.select(opened.about["columns"]["transactions"])
+        plain = [
+            each.cast(pa.int64()) if pa.types.is_timestamp(each.type) else each
+            for each in found.columns
+        ]
+        (row,) = pa.table(plain, found.column_names).to_pylist()
+        row["transaction_id"] = "served"
+        opened.log([Served(key="k", request=b"q", answer=b"a", row=row_to_json(row))])
+    out = tmp_path / "scores"
+    asked(night, nights, 1, data=nights.arrived(1), out=out, history=store)
+    with HistoryStore.open(store) as opened:
+        assert opened.pending() == []
+        assert len(opened.find("transactions", ids)) == 1
+        assert opened.notes()[1]["served"] == 1
+        assert "files" in opened.notes()[-1]
 
 
 def _broken(rows):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import reduce
 from itertools import takewhile
+from math import isnan
 from typing import Any, Final, Self
 
 import numpy as np
@@ -278,10 +279,10 @@ def place_in(grid: Floats, value: float) -> float:
     Returns the share of the others below, ties counting half, from 0 to 1; the error is at most
     about the step between two levels. It never falls as the value rises. NaN for NaN.
     """
+    if isnan(value):
+        return np.nan
     known = grid.tolist()
     left, right = bisect_left(known, value), bisect_right(known, value)
-    if np.isnan(value):
-        return np.nan
     if left == len(known) or right == 0:
         return float(left > 0)
     if right > left:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isclose
+from functools import cache
+from math import isclose, isinf, isnan, nan
 from typing import Final
-
-import numpy as np
 
 from kyc_ml.decision.explain.reference import Usual
 from kyc_ml.decision.wording import Language, Pair, name_value, write_both, write_text
@@ -59,7 +58,7 @@ def say_reason(
     `more`: additional figures of the value; see `figures_beside`.
     """
     place: Pair = ("", "")
-    if not np.isnan(percentile) and has_range(spec):
+    if not isnan(percentile) and has_range(spec):
         # 0.29 is 0.28999... in binary, and must be percentile 29
         place = _PLACES[int(100.0 * percentile + 1e-9)]
     return write_both(
@@ -76,7 +75,9 @@ def say_reason(
 def figures_beside(spec: FeatureSpec, own: Value, usual: Usual, *, currency: str) -> int:
     """Return the additional figures that show on which side of a usual end a value is."""
     ends = usual.range_of(spec.name) if usual.missing and has_range(spec) else None
-    near = [end for end in ends or () if isinstance(own, float) and _is_near(own, end)]
+    if ends is None or not isinstance(own, float):
+        return 0
+    near = [end for end in ends if _is_near(own, end)]
     for more in range(_MOST_FIGURES if near else 0):
         written = say_value(spec, own, currency=currency, language="en", more=more)
         if written not in {
@@ -108,7 +109,7 @@ def say_usual(
     elif has_range(spec):
         middle = (usual.range_of if usual.missing else usual.quartiles)(spec.name)
     if middle is None:
-        middle = (usual.medians.get(spec.name, np.nan),)
+        middle = (usual.medians.get(spec.name, nan),)
     values = (
         _join(spec, middle, currency, "en", more),
         _join(spec, middle, currency, "zh", more),
@@ -145,7 +146,7 @@ def say_value(
 
     Numbers get `more` additional figures.
     """
-    if value is None or (isinstance(value, float) and np.isnan(value)):
+    if value is None or (isinstance(value, float) and isnan(value)):
         return write_text("reason", "unknown", language)
     if spec.kind == "category":
         return str(value)
@@ -180,6 +181,7 @@ def say_both(spec: FeatureSpec, value: Value, *, currency: str, more: int = 0) -
     )
 
 
+@cache
 def _unit(unit: str, currency: str, language: Language) -> str:
     return name_value("units", unit, language, otherwise="").format(currency=currency)
 
@@ -191,7 +193,7 @@ def _exact(value: float) -> float:
 
 def _number(value: float, more: int = 0) -> str:
     """Write whole numbers without decimals, others with two, small ones with three figures."""
-    if np.isinf(value):  # a ratio may overflow
+    if isinf(value):  # a ratio may overflow
         return "∞" if value > 0 else "-∞"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"

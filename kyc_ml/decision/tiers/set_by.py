@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 import numpy as np
@@ -45,7 +46,10 @@ def set_by_columns(grades: Grades, *, rated: bool = False) -> dict[str, pa.Array
     """
     step = last_step(grades, rated=rated)
     alone = partial(_say_rating, alone=rated)
-    says = (_say_model, alone, _say_history, _say_override)
+    # a night has few different sentences of the model: each is written once
+    write, cut_offs = cache(partial(_write_model, grades)), cache(grades.policy.cut_offs)
+    model = partial(_say_model, cut_offs=cut_offs, write=write)
+    says = (model, alone, _say_history, _say_override)
     texts = [says[place](grades, row) for row, place in enumerate(step.tolist())]
     columns = {
         "tier_set_by": [STEPS[place] for place in step],
@@ -80,18 +84,29 @@ def _name(grades: Grades, place: int) -> Pair:
     return name_grade(rule.name), rule.name_zh
 
 
-def _say_model(grades: Grades, row: int) -> Pair:
+def _say_model(
+    grades: Grades,
+    row: int,
+    *,
+    cut_offs: Callable[[str], tuple[float, ...]],
+    write: Callable[[str, int, str, float], Pair],
+) -> Pair:
     segment, proba, tier = grades.segment[row], float(grades.proba[row]), int(grades.tier[row])
     # the lowest tier has no cut-off: the probability did not reach that of the next one
-    place = max(tier, 1)
-    cut = grades.policy.cut_offs(segment)[place]
-    close = f"{100 * proba:.3g}" == f"{100 * cut:.3g}" and proba != cut
+    cut = cut_offs(segment)[max(tier, 1)]
+    shown = f"{100 * proba:.3g}"
+    if proba != cut and shown == f"{100 * cut:.3g}":
+        shown = f"{100 * proba:.17g}"
+    return write(segment, tier, shown, cut)
+
+
+def _write_model(grades: Grades, segment: str, tier: int, shown: str, cut: float) -> Pair:
     return write_both(
         "set_by",
         "model" if tier else "model_below",
-        proba=f"{100 * proba:.{17 if close else 3}g}%",
+        proba=f"{shown}%",
         cut=f"{100 * cut:.4g}%",
-        tier=_name(grades, place),
+        tier=_name(grades, max(tier, 1)),
         segment=""
         if segment == WHOLE
         else write_both("set_by", "in_segment", segment=name_both("values", segment)),

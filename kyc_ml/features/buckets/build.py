@@ -50,7 +50,7 @@ BUCKET_ROWS: Final = 500_000
 _BUCKET_VALUES: Final = 1 << 26
 """Features of a bucket's observations by default, all columns together."""
 
-_VALUES_AT_ONCE: Final = 1 << 24
+_VALUES_AT_ONCE: Final = 1 << 26
 """Features of all observations that are computed together without buckets."""
 
 _GROUP_ROWS: Final = 1 << 17
