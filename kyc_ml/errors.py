@@ -4,8 +4,6 @@ A message names the subject, the rule, what came instead and the cure. It has co
 names, never a customer's value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import PurePath

@@ -1,7 +1,5 @@
 """Commands on a history store: append, status, verify, compact."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

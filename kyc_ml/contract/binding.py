@@ -1,7 +1,5 @@
 """A table's mapping, bound to the opened files before a row is read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -128,17 +126,11 @@ def bind_table(
 ) -> BoundTable | None:
     """Bind every expression of a table; note all that do not, and return None then.
 
-    Parameters
-    ----------
-    attributes : collection of TableAttribute
-        Of all tables of the source.
-    views : collection of str
-        File sources that were opened.
-    unread : collection of str
-        File sources that were not: their faults are noted already, so a table that reads
-        one is passed over in silence.
-    folders : collection of str
-        Names of key=value folders that no file source reads as columns.
+    `attributes`: of all tables of the source.
+    `views`: file sources that were opened.
+    `unread`: file sources that were not: their faults are noted already, so a table that reads one
+    is passed over in silence.
+    `folders`: names of key=value folders that no file source reads as columns.
     """
     contract = CONTRACT[table].extended(attributes)
     rows = _rows_sql(mapping)
@@ -236,8 +228,7 @@ def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[st
     """Return column names and types of one SELECT; raise DuckDB's error if it does not bind."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        msg = "must be one SQL expression; several statements are refused"
-        raise duckdb.ParserException(msg)
+        raise duckdb.ParserException("must be one SQL expression; several statements are refused")
     return [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {sql}").fetchall()]
 
 

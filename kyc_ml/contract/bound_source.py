@@ -1,7 +1,5 @@
 """A source whose tables are bound; its rows are checked, and put into memory or files."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -108,11 +106,10 @@ class BoundSource:
         # back in the order of the contract
         found = {name: found[name] for name in CONTRACT if name in found}
         if history is None and TRANSACTIONS in found and not found[TRANSACTIONS].read:
-            msg = (
+            raise SourceError(
                 f"{self.subject}: table {TRANSACTIONS!r}: 0 rows, at least 1 is needed: "
                 "check the file and `where`"
             )
-            raise SourceError(msg)
         read = {table.contract.name for table in self.bound} | set(self.files.left_out)
         whole = set(mapping.completed) == read  # without one table any customer may be in it
         try:

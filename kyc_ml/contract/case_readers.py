@@ -1,7 +1,5 @@
 """Tables whose mapping reads the file of the cases, or what decides an outcome."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

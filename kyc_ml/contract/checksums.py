@@ -8,8 +8,6 @@ Source: Apache Parquet format, `parquet.thrift` (PageHeader) and Checksumming; A
 compact protocol.
 """
 
-from __future__ import annotations
-
 import mmap
 import zlib
 from collections.abc import Iterator
@@ -98,8 +96,7 @@ def _pages(chunk: memoryview) -> Iterator[bool | None]:
         size, crc = header.read()
         at += header.at
         if size is None or not 0 <= size <= len(chunk) - at:
-            msg = "no page header"
-            raise ValueError(msg)
+            raise ValueError("no page header")
         body = chunk[at : at + size]
         yield None if crc is None else crc & 0xFFFFFFFF == zlib.crc32(body)
         body.release()
@@ -141,8 +138,7 @@ class _Header:
             value |= (byte & 127) << shift
             if byte < 128:
                 return value
-        msg = "a number is too long for Thrift"
-        raise ValueError(msg)
+        raise ValueError("a number is too long for Thrift")
 
     def _integer(self) -> int:
         value = self._varint()
@@ -166,8 +162,7 @@ class _Header:
                 field, inner = self._field(field, byte)
                 self._skip(inner)
         else:
-            msg = "no type of Thrift"
-            raise ValueError(msg)
+            raise ValueError("no type of Thrift")
 
     def _skip_list(self) -> None:
         byte = self._byte()

@@ -1,7 +1,5 @@
 """The control file of a delivery: what its sender states, compared with what arrived."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -79,14 +77,12 @@ def _read(data: Path, name: str, subject: str) -> ControlTotals:
     """Read the control file; ConfigError if it is outside the data folder, or has other content."""
     path = data / name
     if not path.resolve().is_relative_to(data.resolve()):
-        msg = f"{subject} leads outside the data folder"
-        raise ConfigError(msg)
+        raise ConfigError(f"{subject} leads outside the data folder")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        msg = f"{subject} cannot be read: {why}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{subject} cannot be read: {why}") from None
     if path.suffix.lower() == ".csv":
         content = _from_csv(text, subject)
     else:
@@ -99,16 +95,14 @@ def _from_csv(text: str, subject: str) -> dict[str, dict[str, str]]:
     try:
         rows = list(csv.DictReader(text.splitlines()))
     except csv.Error as error:
-        msg = f"{subject} cannot be read as CSV: {error}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{subject} cannot be read as CSV: {error}") from None
     for row in rows:
         name = (row.pop(_NAME, None) or "").strip()
         if not name or name in content or None in row:
-            msg = (
+            raise ConfigError(
                 f"{subject}: each line must have another {_NAME!r} and as many values as the "
                 f"header, line {len(content) + 2} does not"
             )
-            raise ConfigError(msg)
         content[name] = {key.strip(): text.strip() for key, text in row.items() if text}
     return content
 

@@ -1,7 +1,5 @@
 """CSV files as tables of text: every line is a row, a rejected line, or a fault."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Iterator, Sequence

@@ -6,8 +6,6 @@ dates look like is searched for in the rows alone. Findings hold counts and code
 items, never an identifier.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

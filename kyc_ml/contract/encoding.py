@@ -1,7 +1,5 @@
 """The encoding of a text file: certain from a byte-order mark, or a guess for a message."""
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Iterator
 from typing import BinaryIO, Final

@@ -1,7 +1,5 @@
 """Where the data of a source begins and ends: one definition for all jobs."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import pandas as pd

@@ -3,8 +3,6 @@
 DuckDB's error texts can quote a cell, so none is passed on from here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date

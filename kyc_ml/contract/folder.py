@@ -1,7 +1,5 @@
 """The data folder: which of its files a mapping names, and their digests."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

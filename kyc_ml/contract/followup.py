@@ -1,7 +1,5 @@
 """Warnings about rows that are accepted but should be checked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache

@@ -3,8 +3,6 @@
 All of it is SQL, so that tables and files that name customers go through the very same form.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """JSON files as tables of text: a record a row."""
 
-from __future__ import annotations
-
 import json
 from typing import Final
 

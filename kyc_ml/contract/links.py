@@ -4,8 +4,6 @@ One pass over the accepted rows counts the rows of each identifier; all comparis
 counts. Findings hold counts and column names, never an identifier.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

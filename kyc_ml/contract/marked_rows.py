@@ -1,7 +1,5 @@
 """Rows that a value marks as those of an adverse case: set, perhaps, because of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 

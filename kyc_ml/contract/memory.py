@@ -1,7 +1,5 @@
 """Check tables in memory as the files of a source are checked."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from datetime import date

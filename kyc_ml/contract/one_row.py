@@ -4,8 +4,6 @@ The values are those that the tables would have, and the broken rules those of `
 only SQL reads exactly (a time in an unusual form, an identifier with blanks) is read by that SQL.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

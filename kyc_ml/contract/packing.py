@@ -1,7 +1,5 @@
 """Unpack files as they are read; the first bytes of a file decide its packing, not its name."""
 
-from __future__ import annotations
-
 import bz2
 import errno
 import gzip

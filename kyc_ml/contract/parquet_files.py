@@ -1,7 +1,5 @@
 """Parquet files as views: files of a pattern that hold one table, column by column of one kind."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Values outside the cells of files: folders named `key=value`, and words for missing values."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Make files readable for DuckDB: UTF-8, packed simply; copies only if it cannot read them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

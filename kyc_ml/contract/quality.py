@@ -76,12 +76,11 @@ class TableQuality:
 
     def __post_init__(self) -> None:
         if self.read != self.accepted + self.quarantined:
-            msg = (
+            raise ContractError(
                 f"table {self.table!r}: rows do not reconcile: read {self.read}, accepted "
                 f"{self.accepted}, quarantined {self.quarantined}; a row was lost or doubled "
                 "while reading: report this as a defect of kyc_ml"
             )
-            raise ContractError(msg)
 
     @property
     def first_usual(self) -> datetime | None:

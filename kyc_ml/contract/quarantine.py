@@ -1,7 +1,5 @@
 """Rows that break the contract: kept with their reasons, in a file only the user reads."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Read a source for a job: contracted tables, and refused rows in a quarantine file."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Final, Literal
@@ -168,8 +166,7 @@ def end_of_data(tables: Tables) -> pd.Timestamp:
     if strays is not None:
         raise ConfigError(strays)
     if found is None:
-        msg = "no table of the source has a row to date it by: give --as-of"
-        raise ConfigError(msg)
+        raise ConfigError("no table of the source has a row to date it by: give --as-of")
     return found
 
 
@@ -194,12 +191,11 @@ def _require_reached(
     """Raise if a time is more than a week after the data: customers would look inactive."""
     if time > end + _SILENCE:
         time, end = time.tz_convert(zone), end.tz_convert(zone)
-        msg = (
+        raise ConfigError(
             f"{name} is {time:%Y-%m-%d %H:%M} {zone}, but {what} end before "
             f"{end:%Y-%m-%d %H:%M}: customers would look inactive in the days without rows; bring "
             "newer data or name an earlier date"
         )
-        raise ConfigError(msg)
 
 
 def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
@@ -209,12 +205,11 @@ def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
     """
     first = find_oldest(tables)
     if first is not None and review <= first:
-        msg = (
+        raise ConfigError(
             f"the review is of {say_moment(review, tables.timezone)}, before the first transaction "
             f"or event of {say_moment(first, tables.timezone)}: no behaviour is known by then; "
             "name a later date"
         )
-        raise ConfigError(msg)
     require_fresh(review, tables, name="the date of the review")
 
 
@@ -227,20 +222,11 @@ def require_fresh(
 ) -> None:
     """Raise if a date is too far after the last transaction or event.
 
-    Parameters
-    ----------
-    stale_hours : float or None
-        Hours that the newest of them may be older than the date, in addition to the limit of a
-        week for every source; None means no limit.
-    name : str
-        Name of the date in the message.
-
-    Raises
-    ------
-    NotReadyError
-        If it is older than `stale_hours`. Names both dates, as the next one does.
-    ConfigError
-        If it is more than a week older.
+    `stale_hours`: hours that the newest of them may be older than the date, in addition to the
+    limit of a week for every source; None means no limit.
+    `name`: name of the date in the message.
+    Raises NotReadyError if it is older than `stale_hours`. Names both dates, as the next one does;
+    ConfigError if it is more than a week older.
     """
     newest, end = find_newest(tables), find_end_of_behaviour(tables)
     if newest is None or end is None:
@@ -248,13 +234,12 @@ def require_fresh(
     age = (as_of - newest) / pd.Timedelta(hours=1)
     if stale_hours is not None and age > stale_hours:
         local, last = as_of.tz_convert(tables.timezone), newest.tz_convert(tables.timezone)
-        msg = (
+        raise NotReadyError(
             f"{name} is {local:%Y-%m-%d %H:%M}, but the newest transaction or event is of "
             f"{last:%Y-%m-%d %H:%M} {tables.timezone}: {age:.1f} hours older, above stale_hours "
             f"{stale_hours:g} of the limits: the tables have not landed; start again when they "
             "have, name the date that the data is of, or set stale_hours in the file of --limits"
         )
-        raise NotReadyError(msg)
     what = "transactions and events"
     _require_reached(as_of, end, what=what, name=name, zone=tables.timezone)
 

@@ -1,7 +1,5 @@
 """What is noted of a row while it is read, and costs no row."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final

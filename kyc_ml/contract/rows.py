@@ -1,7 +1,5 @@
 """Check the rows of one bound table in one SQL pass: accepted and refused rows, and quality."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -83,14 +81,12 @@ def contract_rows(
         connection.execute(f"DROP TABLE IF EXISTS {_CHECKED}")
     except (duckdb.Error, MemoryError) as error:
         if is_out_of_memory(error):
-            msg = f"table {table!r} {NO_MEMORY}"
-            raise CapacityError(msg) from None
-        msg = (
+            raise CapacityError(f"table {table!r} {NO_MEMORY}") from None
+        raise SourceError(
             f"table {table!r}: its rows cannot be read ({type(error).__name__}): a file is "
             "corrupt, holds text that is not UTF-8, or `from`, `where` or an expression fails "
             "on some row: use TRY_CAST or try_strptime there"
-        )
-        raise SourceError(msg) from None
+        ) from None
     for key in ("malformed", "no text"):
         lines = [line for line in malformed if line.no_text == (key == "no text")]
         if lines:

@@ -1,7 +1,5 @@
 """Read a user's files: contracted tables, a quarantine and a data quality report."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path

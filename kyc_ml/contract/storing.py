@@ -1,7 +1,5 @@
 """Read a source into files once, when its tables are first needed."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,19 +52,9 @@ class SourceOnDisk:
     ) -> StoredTables:
         """Read the source into a work folder, or return what an earlier start has read.
 
-        Parameters
-        ----------
-        digests : mapping
-            Result of `digests` when the run began: the files must not have changed since.
-
-        Raises
-        ------
-        GateError
-            If too many rows break the contract.
-        SourceError
-            If the mapping and the files do not fit.
-        NotReadyError
-            If a file has not arrived yet, or changed meanwhile.
+        `digests`: result of `digests` when the run began: the files must not have changed since.
+        Raises GateError if too many rows break the contract; SourceError if the mapping and the
+        files do not fit; NotReadyError if a file has not arrived yet, or changed meanwhile.
         """
         if self.given is not None:
             return self.given

@@ -1,7 +1,5 @@
 """Rows dated far from all others: one wrong clock must not move the end of the data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import accumulate, pairwise
@@ -34,10 +32,9 @@ class Strays:
 def find_strays(days: pa.Table, *, today: date) -> Strays:
     """Find the rows beyond a gap far wider than all other gaps, and those of the future.
 
-    Strays are at most one row in twenty at either end. They lie beyond a gap that is ten times
-    as wide as any other on the way to it, and at least 30 days at the end, a year at the
-    beginning. Rows after tomorrow are strays if all of them together are within
-    that share, or only one.
+    Strays are at most one row in twenty at either end. They lie beyond a gap that is ten times as
+    wide as any other on the way to it, and at least 30 days at the end, a year at the beginning.
+    Rows after tomorrow are strays if all of them together are within that share, or only one.
 
     `days`: one row per day with rows, sorted: day (since 1970), rows, first and last (UTC).
     """

@@ -1,7 +1,5 @@
 """What the SQL of a mapping reads, and what in it gives another value each time."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from functools import cache

@@ -1,7 +1,5 @@
 """Wait for input that has not arrived yet: try a job again when its files have changed."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

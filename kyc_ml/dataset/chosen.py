@@ -109,11 +109,10 @@ def _pieces(tables: Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
     if not chosen.by_plan:
         return _reviewed(tables, chosen)
     if REVIEWS not in columns:
-        msg = (
+        raise ConfigError(
             "--since and --full choose planned reviews, but the source has no table reviews: "
             "leave them out, and every customer is reviewed at --as-of"
         )
-        raise ConfigError(msg)
     return _between(columns[REVIEWS], EVENT_TIME, REVIEW_ID, chosen)
 
 

@@ -5,8 +5,6 @@ Of younger rows only the positives are known: they would make a rate too high, a
 anything that changes over time look predictive.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Self
 
@@ -111,11 +109,10 @@ def evaluation_rows(
         first, last, needed = (
             say_moment(each, tables.timezone) for each in (since, as_of, since + delay)
         )
-        msg = (
+        raise DatasetError(
             f"no row decided since {first} has a mature outcome on {last}: outcomes take "
             f"{delay.days} days; bring data until {needed} at least{cure}"
         )
-        raise DatasetError(msg)
     end = observable_until(tables, as_of)
     rows = make_observations(tables, unit=run.unit, start=since, end=end, config=run.dataset)
     return EvaluationRows.of(tables, rows, run, as_of=as_of)

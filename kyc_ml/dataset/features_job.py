@@ -1,7 +1,5 @@
 """run_features: write the features that a configuration chooses into a file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial

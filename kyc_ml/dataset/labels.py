@@ -1,7 +1,5 @@
 """Mature labels: the outcome of a decision. Only this module and `positives` look past it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,11 +79,10 @@ def mature_labels(
     """Label each observation by the cases known at `as_of`.
 
     A case that names the observation decides it: positive with an outcome of
-    `config.adverse_outcomes`, open_case while the case is open, else negative. For `risk`, a
-    review is positive if the institution learned of such an outcome of its customer in the
-    outcome window ``(review, review + horizon]``, which has the same length for every review.
-    Without a case, an observation is negative once the label delay (horizon and maturity) has
-    passed, else immature.
+    `config.adverse_outcomes`, open_case while the case is open, else negative. For `risk`, a review
+    is positive if the institution learned of such an outcome of its customer in the outcome window
+    ``(review, review + horizon]``, which has the same length for every review. Without a case, an
+    observation is negative once the label delay (horizon and maturity) has passed, else immature.
     """
     observations = read_observations(observations)
     decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")

@@ -1,7 +1,5 @@
 """Observations: what is decided, and when. Features look back from that time."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from functools import reduce
 from typing import Final
@@ -171,11 +169,10 @@ def seen_in(tables: Collection[str]) -> list[str]:
     others = (ACCOUNTS, TRANSACTIONS, EVENTS, THIRD_PARTY, REVIEWS)
     names = [CUSTOMERS] if CUSTOMERS in tables else [name for name in others if name in tables]
     if not names:
-        msg = (
+        raise DatasetError(
             "unit 'risk' needs the table customers or transactions, or another table of what "
             "customers have or do: map one of them"
         )
-        raise DatasetError(msg)
     return names
 
 

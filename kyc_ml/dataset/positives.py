@@ -1,7 +1,5 @@
 """The cases of positive observations: how soon they became known, and their typology."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pyarrow as pa
 
@@ -32,17 +30,9 @@ def positive_cases(
 ) -> pd.DataFrame:
     """Find the case that makes each positive observation positive; the first case known.
 
-    Parameters
-    ----------
-    withdrawn : bool
-        Count a case that once had such an outcome, even if its latest one is another.
-
-    Returns
-    -------
-    DataFrame
-        One row per positive observation with such a case: row (its place among the
-        observations), days (from the decision to when the outcome was known), and typology
-        (None if the source has none).
+    `withdrawn`: count a case that once had such an outcome, even if its latest one is another.
+    One row per positive observation with such a case: row (its place among the observations), days
+    (from the decision to when the outcome was known), and typology (None if the source has none).
     """
     found: dict[str, list[object]] = {"row": [], "days": [], "typology": []}
     if CASES not in source.tables:

@@ -1,7 +1,5 @@
 """A run configuration with the files that it names."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which declared features a policy or a card reads, so that one table serves them and a model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -63,11 +61,10 @@ def features_needed(
     """
     subject = f"policy {policy.label!r}"
     if policy.expert is not None and policy.expert.card.unit != unit:
-        msg = (
+        raise ConfigError(
             f"{subject}: its card rates {policy.expert.card.unit} observations, not {unit}: name a "
             "card of this unit"
         )
-        raise ConfigError(msg)
     return _specs_read(_reads_of(policy), declared, unit=unit, subject=subject)
 
 

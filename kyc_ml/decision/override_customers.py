@@ -1,7 +1,5 @@
 """Find overrides whose customer is unknown: they have no effect although they look active."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import date

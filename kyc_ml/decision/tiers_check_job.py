@@ -1,7 +1,5 @@
 """Read a tier policy, and list the reasons against using it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Text of tiers, reasons and case sheets in English and Chinese, kept in ``wording.yaml``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final, Literal
 

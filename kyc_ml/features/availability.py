@@ -1,7 +1,5 @@
 """Which declared features a source can give, and why the others are unavailable."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -26,17 +24,10 @@ def split_available(
 
     A feature is never filled with zeros because its table or column is absent.
 
-    Parameters
-    ----------
-    tables : mapping of table name to its columns
-    observations : collection of str
-        Columns of the observations.
-
-    Returns
-    -------
-    available : list of FeatureSpec
-        In the given order.
-    unavailable : dict of name to reason
+    `tables`: mapping of table name to its columns.
+    `observations`: columns of the observations.
+    Returns `available`: in the given order.
+    Returns `unavailable`: dict of name to reason.
     """
     known = {spec.name: spec for spec in specs}
     there = {**tables, _OBSERVATIONS: observations}

@@ -85,20 +85,14 @@ def build_features_by_key(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByKey:
-    """Computes features, and columns that are carried to rows, from rows found by key.
-
-    Attributes
-    ----------
-    peers : PeerFigures, optional
-        Needed where a feature compares with peers.
-    timezone : str
-        Zone of the hours that customers live by.
-    """
+    """Computes features, and columns that are carried to rows, from rows found by key."""
 
     keyed: KeyedRows
     whole: WholeBank
     timezone: str
+    """Zone of the hours that customers live by."""
     peers: PeerFigures | None = None
+    """Needed where a feature compares with peers."""
     threads: int = 2
 
     def compute(self, observed: TimedRows, specs: Sequence[FeatureSpec]) -> Computed:
@@ -240,24 +234,17 @@ MonthStatistics = Mapping[str, GroupStatistics]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthlyPeers:
-    """Comparisons with peers who are measured when a month is first needed; a `PeerFigures`.
-
-    Attributes
-    ----------
-    specs : sequence of FeatureSpec
-        The feature set.
-    by_key : callable
-        Returns what computes the peers' own features.
-    customers : callable
-        Returns customer_id and the times of all profile versions.
-    kept : mutable mapping of (digest of a round's features, first instant of a month)
-        To MonthStatistics; by default in memory.
-    """
+    """Comparisons with peers who are measured when a month is first needed; a `PeerFigures`."""
 
     specs: Sequence[FeatureSpec]
+    """The feature set."""
     by_key: Callable[[], ByKey]
+    """Returns what computes the peers' own features."""
     customers: Callable[[], TimedRows]
+    """Returns customer_id and the times of all profile versions."""
     kept: MutableMapping[tuple[str, int], MonthStatistics] = field(default_factory=dict)
+    """Mutable mapping of (digest of a round's features, first instant of a month); to
+    MonthStatistics; by default in memory."""
 
     def compare(
         self, specs: Sequence[FeatureSpec], own: Measured, observed: TimedRows

@@ -1,7 +1,5 @@
 """The catalogue: every declared feature, and the choice a configuration makes of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final

@@ -1,7 +1,5 @@
 """What features there are: lists, one feature in full, and the catalogue as a page."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, get_args
@@ -31,14 +29,12 @@ def run_list(
     Raises ConfigError if the family or the unit does not exist, or the configuration is wrong.
     """
     if unit is not None and unit not in _UNITS:
-        msg = f"--unit must be {' or '.join(_UNITS)}, got {unit!r}"
-        raise ConfigError(msg)
+        raise ConfigError(f"--unit must be {' or '.join(_UNITS)}, got {unit!r}")
     if family is not None and family not in FAMILIES:
-        msg = (
+        raise ConfigError(
             f"{family!r} is not a feature family{hint(family, FAMILIES)}; "
             f"known: {', '.join(FAMILIES)}"
         )
-        raise ConfigError(msg)
     if config is None:
         specs = tuple(declared_features(None, source=source).values())
     else:

@@ -1,7 +1,5 @@
 """The clock that customers live by."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo

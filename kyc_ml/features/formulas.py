@@ -1,7 +1,5 @@
 """Arithmetic on features, and on columns of rows; missing where it is undefined."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Final, Literal

@@ -1,7 +1,5 @@
 """Names of the groups of features that give one reason together, kept in ``groups.yaml``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 

@@ -211,5 +211,4 @@ def read_sentence(sentence: str, names: Names, kinds: Sequence[type[How]]) -> Ho
         how = kind.parse(sentence, names)
         if how is not None:
             return how
-    msg = f"{sentence!r} has none of the forms that kyc_ml.features.kinds lists"
-    raise ConfigError(msg)
+    raise ConfigError(f"{sentence!r} has none of the forms that kyc_ml.features.kinds lists")

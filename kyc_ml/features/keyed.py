@@ -1,7 +1,5 @@
 """Rows found by key: what computes features of a few observations asks of whoever keeps rows."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -26,25 +24,14 @@ class KeyedRows(Protocol):
     ) -> pa.Table:
         """Return the rows whose column `key` has one of some values.
 
-        Parameters
-        ----------
-        table : str
-            A contracted table, or one of `prepare.MADE_FROM`.
-        key : str
-            An anchor of a plan (`buckets.anchors`): customer_id, counterparty_id, ...
-        values : string array
-            Different values; one that no row has gives no row.
-        columns : collection of str
-            Wanted in addition to event_time, known_at and, of a made table, superseded_at; columns
-            that a plan carries to the rows of the table are among those that can be asked for.
-        since_us : int, optional
-            Rows that happened before this instant, in microseconds, may be left out.
-
-        Returns
-        -------
-        pyarrow.Table
-            In the order of `build_features`: event_time, known_at, then the key of the table's
-            contract.
+        `table`: a contracted table, or one of `prepare.MADE_FROM`.
+        `key`: an anchor of a plan (`buckets.anchors`): customer_id, counterparty_id, ...
+        `values`: string array; different values; one that no row has gives no row.
+        `columns`: wanted in addition to event_time, known_at and, of a made table, superseded_at;
+        columns that a plan carries to the rows of the table are among those that can be asked for.
+        `since_us`: rows that happened before this instant, in microseconds, may be left out.
+        In the order of `build_features`: event_time, known_at, then the key of the table's
+        contract.
         """
 
 

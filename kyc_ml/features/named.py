@@ -1,7 +1,5 @@
 """A configuration on a source: its attributes, and the features named outside `features`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from kyc_ml.config import RunConfig, TableAttribute

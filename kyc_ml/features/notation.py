@@ -1,7 +1,5 @@
 """Feature declarations as plain JSON data, and back: what a bundle keeps of them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,11 +64,10 @@ def from_plain(content: Any) -> Any:  # noqa: ANN401  JSON
         )
         unknown = sorted(set(content) - known - {_TAG})
         if kind is None or unknown:
-            msg = (
+            raise BundleError(
                 f"a feature is declared with {content[_TAG]} {', '.join(unknown)}, which this "
                 "kyc_ml does not know: use the version that wrote it, or a newer one"
             )
-            raise BundleError(msg)
         read: dict[str, Any] = {
             _FIELDS.get(str(name), str(name)): from_plain(value)
             for name, value in content.items()

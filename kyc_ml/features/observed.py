@@ -1,7 +1,5 @@
 """Observations from a table of any library, in the types that features are computed from."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """The table of outcomes: when each transaction was known to be adverse, and when it was not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

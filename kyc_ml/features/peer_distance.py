@@ -1,7 +1,5 @@
 """How far a customer is from its peers, who are measured at the start of each month."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Lengths of windows, and how sentences write them."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -38,8 +36,7 @@ def period_of(window: str) -> WindowLength:
     """
     found = re.fullmatch(WINDOW, window)
     if found is None:
-        msg = f"{window!r} is not a window: write days (90d), hours (6h) or ever"
-        raise ConfigError(msg)
+        raise ConfigError(f"{window!r} is not a window: write days (90d), hours (6h) or ever")
     if window == EVER.label:
         return EVER
     count, in_days = int(found[1]), found[2] == "d" and found[1] != "1"  # 1d reads as 24 hours

@@ -1,7 +1,5 @@
 """Tables made of contracted ones: known labels, outcomes, money-flow patterns, current accounts."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final

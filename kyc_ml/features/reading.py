@@ -5,8 +5,6 @@ those of the same window share one timeline, so the cost grows with windows and
 statistics, not with features. The result does not depend on the number of threads.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

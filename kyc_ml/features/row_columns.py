@@ -1,7 +1,5 @@
 """Columns that each row gets before features read it, as known when the row happened."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,14 +36,12 @@ def needed_columns(specs: Iterable[FeatureSpec]) -> list[list[Need]]:
 
     def visit(need: Need) -> int:
         if named.setdefault((need.table, need.column.name), need.column) != need.column:
-            msg = f"two different row columns are named {need.column.name!r}"
-            raise ValueError(msg)
+            raise ValueError(f"two different row columns are named {need.column.name!r}")
         if need.table == OBSERVED and isinstance(need.column.how, Matched):
-            msg = (
+            raise ValueError(
                 f"row column {need.column.name!r} matches bookings of a table: an observation "
                 "is not booked yet; compare its amount with a window of money in instead"
             )
-            raise ValueError(msg)
         if need not in depth:
             depth[need] = 1 + max(
                 (visit(each) for each in _needed(need.column.how, need.table)), default=-1

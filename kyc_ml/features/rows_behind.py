@@ -1,7 +1,5 @@
 """The rows that the features of one observation were computed from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -53,19 +51,11 @@ def find_rows(
     divided by), any other formula into all inputs. A reading of the whole bank, and one of the
     observation itself, has no rows.
 
-    Parameters
-    ----------
-    observation : pyarrow.Table of one row
-        As for `build_features`.
-    names : iterable of str
-        The features asked about.
-    specs : sequence of FeatureSpec
-        These features, and those that they are made of.
-
-    Returns
-    -------
-    dict of feature to its readings
-        A reading without a row is included; a feature without a reading has none.
+    `observation`: pyarrow.Table of one row; as for `build_features`.
+    `names`: the features asked about.
+    `specs`: these features, and those that they are made of.
+    Returns dict of feature to its readings; a reading without a row is included; a feature without
+    a reading has none.
     """
     known = {spec.name: spec for spec in specs}
     readings = {name: tuple(dict.fromkeys(_readings(known[name], known))) for name in names}

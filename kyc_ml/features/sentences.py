@@ -1,7 +1,5 @@
 """Pieces of the sentences that define features: numbers, lists, words and calls."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any, Final, get_args
@@ -43,8 +41,7 @@ def one_of(word: str, kind: Any) -> Any:  # noqa: ANN401  a member of a Literal
     """
     known = get_args(kind)
     if word not in known:
-        msg = f"{word!r} is not one of {', '.join(known)}{hint(word, known)}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{word!r} is not one of {', '.join(known)}{hint(word, known)}")
     return word
 
 

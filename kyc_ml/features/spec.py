@@ -1,7 +1,5 @@
 """The declaration of a feature: its name, its words, and how it is computed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,7 +1,5 @@
 """One window over one history: a timeline, and the statistics computed from it."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
@@ -65,11 +63,10 @@ class Sweep:
     ) -> None:
         widest = max(history.rows.size, history.observations.size)
         if widest > timeline.MOST_ROWS:
-            msg = (
+            raise DatasetError(
                 f"one sweep holds at most {timeline.MOST_ROWS:,} rows or observations, got "
                 f"{widest:,}: part the customers and build the features of each part"
             )
-            raise DatasetError(msg)
         self._history = history
         self._columns = ColumnsRead(history) if columns is None else columns
         self._lag_us = lag_us

@@ -105,11 +105,10 @@ class FeatureTable:
         if name is None:
             return None
         if name not in self.categories:
-            msg = (
+            raise DatasetError(
                 f"calibration.segment is {name!r}, which is not a category among the features: "
                 "choose one of them, or add its family to the features"
             )
-            raise DatasetError(msg)
         return self.category(name)
 
     def learn_vocabularies(self, rows: Mask) -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,5 @@
 """Which features change with time alone, whatever the customers do."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from kyc_ml.contract import CUSTOMER_ID, TRANSACTIONS

@@ -1,7 +1,5 @@
 """A table whose times and columns become arrays once, for every feature that reads them."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Final, TypeVar, cast

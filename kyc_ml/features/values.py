@@ -1,7 +1,5 @@
 """How the value of a row, or of an observation, becomes a number or a category."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Final, Literal
 
@@ -68,8 +66,7 @@ def read_time(reading: Reading, *, decision: Ints, moment: Ints, missing: Floats
         case "days_until":
             return (moment - decision) / DAY_US + missing
         case _:
-            msg = f"reading {reading!r} is not a reading of a time"
-            raise ValueError(msg)
+            raise ValueError(f"reading {reading!r} is not a reading of a time")
 
 
 def on_listing(countries: pa.Array, moments: Ints, listing: Listing) -> Floats:

@@ -1,7 +1,5 @@
 """Append the rows of a source to a store, with what they can never change again."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -101,15 +99,9 @@ def append_tables(store: HistoryStore, tables: Tables, *, note: Mapping[str, Any
     A row that the store holds already is skipped; so is a payment or an event that it has known
     only later (it was served before its file came). Rows may come in any order of time.
 
-    Parameters
-    ----------
-    note : mapping of str to what JSON holds
-        Kept with the append, beside digests of the files, quality and counts.
-
-    Raises
-    ------
-    ContractError
-        If a table or a column of the source is not kept by the store.
+    `note`: mapping of str to what JSON holds; kept with the append, beside digests of the files,
+    quality and counts.
+    Raises ContractError if a table or a column of the source is not kept by the store.
     """
     fold_served(store)
     return _append(store, tables, note=note)

@@ -1,7 +1,5 @@
 """The rows of a store that explain one observation, in tables like those of the whole bank."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Rows as numbers, in chunks that are found by the number of a key."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -117,8 +115,7 @@ class Chunks:
         owner = np.repeat(np.arange(counts.size), chunks)
         nth = np.arange(owner.size) - np.repeat(np.cumsum(chunks) - chunks, chunks)
         if (nexts + chunks).max() >> _SHIFT:
-            msg = f"{self.name}: a key has more rows than a store can keep"
-            raise CapacityError(msg)
+            raise CapacityError(f"{self.name}: a key has more rows than a store can keep")
         places = (different[owner] << _SHIFT) + nexts[owner] + nth
         first = (np.cumsum(counts) - counts)[owner] + nth * self._full
         bounds = np.append(first, keys.size)

@@ -1,7 +1,5 @@
 """Columns of rows as unsigned numbers, exactly: what chunks are made of."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, Final
 

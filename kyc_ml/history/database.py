@@ -1,7 +1,5 @@
 """SQLite files of a store: opened, locked, and their errors as errors of kyc_ml."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import sqlite3
@@ -35,11 +33,10 @@ def connect(path: Path, *, version: int, make: bool = False) -> sqlite3.Connecti
     Raises ConfigError if it is missing, or of another format; otherwise as `translated`.
     """
     if not make and not path.is_file():
-        msg = (
+        raise ConfigError(
             f"history store {path.parent} does not exist: it has no {path.name}; name the folder "
             "of a store, or make one with `kyc-ml history append`"
         )
-        raise ConfigError(msg)
     wal = path.with_name(f"{path.name}-wal")
     # without write access there is no place beside the file for what readers share
     alone = not make and not os.access(path.parent, os.W_OK)
@@ -63,11 +60,10 @@ def connect(path: Path, *, version: int, make: bool = False) -> sqlite3.Connecti
                     connection.execute(f"PRAGMA {setting}")
             found = _pragma(connection, "user_version")
             if _pragma(connection, "application_id") != _OURS or found != version:
-                msg = (
+                raise ConfigError(
                     f"{path} is not a history store of format {version}, got {found}: make the "
                     "store again from its files with `kyc-ml history append`"
                 )
-                raise ConfigError(msg)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -65536")
         except BaseException:
@@ -147,8 +143,7 @@ def lock_writer(folder: Path, name: str = "writer.lock") -> int:
         holder = os.pread(number, 20, 0).decode("ascii", "replace")
         os.close(number)
         why = f"process {holder} is writing it" if isinstance(error, BlockingIOError) else error
-        msg = (
+        raise OutputError(
             f"history store {folder} cannot be written: {why}; wait until it has ended, or stop it"
-        )
-        raise OutputError(msg) from None
+        ) from None
     return number

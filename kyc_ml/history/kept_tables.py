@@ -1,7 +1,5 @@
 """Which tables and partitions a store has."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self

@@ -32,21 +32,16 @@ _Kept = dict[tuple[str, str], set[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What a store keeps of a bank's tables.
-
-    Attributes
-    ----------
-    schemas : mapping of table to Arrow schema
-        Contracted columns, then those that are carried to the rows; also of labels and patterns.
-    carrying : tuple of Pass
-        What computes carried columns, in an order in which each finds what it reads.
-    counted : mapping of table to the columns by which all its rows are counted
-    """
+    """What a store keeps of a bank's tables."""
 
     schemas: Mapping[str, pa.Schema]
+    """Mapping of table to Arrow schema; contracted columns, then those that are carried to the
+    rows; also of labels and patterns."""
     partitions: tuple[Partition, ...]
     carrying: tuple[f.Pass, ...]
+    """What computes carried columns, in an order in which each finds what it reads."""
     counted: Mapping[str, tuple[str | f.RowColumn, ...]]
+    """Mapping of table to the columns by which all its rows are counted."""
 
     def keys_of(self, table: str) -> list[str]:
         """List the keys by which rows of a table are found."""
@@ -80,16 +75,10 @@ def layout_of(
 ) -> Layout:
     """Derive what a store must keep to compute features of any of the sets by key.
 
-    Parameters
-    ----------
-    schemas : mapping of contracted table to Arrow schema
-        Of the bank's tables; features of what it does not have are left out.
-
-    Raises
-    ------
-    ConfigError
-        If two sets define a column of rows in different ways, or one carries a column to rows of a
-        made table.
+    `schemas`: mapping of contracted table to Arrow schema; of the bank's tables; features of what
+    it does not have are left out.
+    Raises ConfigError if two sets define a column of rows in different ways, or one carries a
+    column to rows of a made table.
     """
     columns = f.with_made({name: schema.names for name, schema in schemas.items()})
     # an observation may have any field: a feature of one that it lacks is left out later

@@ -1,7 +1,5 @@
 """A store as the jobs that read files need it: what its appends brought, and its rows as files."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping

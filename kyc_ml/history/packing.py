@@ -5,8 +5,6 @@ these how it is written, its smallest value, then the lowest byte of the differe
 next byte, and so on. So constant bytes lie side by side and compress to almost nothing.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 from typing import Final

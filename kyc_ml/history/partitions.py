@@ -1,7 +1,5 @@
 """A partition: the rows of one table, found by the values of one column."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self

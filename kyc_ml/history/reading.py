@@ -1,7 +1,5 @@
 """Read features and rows from a store: what every run that has one reads instead of files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,17 +27,11 @@ def create_history(
 ) -> HistoryStore:
     """Make an empty store for features of some sets, of sources like one.
 
-    Parameters
-    ----------
-    tables : ContractedTables or StoredTables
-        Their columns, zone and currency are those of the store; their rows are not appended.
-    identifiers : IdentifierForm, optional
-        The form in which the source has identifiers; transactions that are served are read in it.
-
-    Raises
-    ------
-    ConfigError
-        If the folder holds a store, or one store cannot serve all the sets.
+    `tables`: ContractedTables or StoredTables; their columns, zone and currency are those of the
+    store; their rows are not appended.
+    `identifiers`: the form in which the source has identifiers; transactions that are served are
+    read in it.
+    Raises ConfigError if the folder holds a store, or one store cannot serve all the sets.
     """
     schemas = {name: each.schema(*each.column_names) for name, each in tables.columns().items()}
     layout = layout_of(feature_sets, schemas)
@@ -135,11 +127,10 @@ class History:
             return
         lacks = self.layout.lacks(layout_of([specs], contracted_schemas(self.store)))
         if lacks:
-            msg = (
+            raise ConfigError(
                 f"history store {self.store.folder} was made for other features, and lacks "
                 f"{some_of(lacks)}: build it again for these with `kyc-ml history compact --model`"
             )
-            raise ConfigError(msg)
         self._known.add(digest)
 
     def by_key(self, specs: Sequence[f.FeatureSpec]) -> f.ByKey:

@@ -1,7 +1,5 @@
 """Rows of a store as the computation of features asks for them: by key, by day, and whole."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The log of served requests: durable before their answer, moved into the tables afterwards."""
 
-from __future__ import annotations
-
 import sqlite3
 import threading
 from collections.abc import Collection, Sequence

@@ -111,21 +111,13 @@ class HistoryStore:
     ) -> Self:
         """Make an empty store, and open it for writing.
 
-        Parameters
-        ----------
-        folder : Path
-            Made if it is missing.
-        about : mapping of str to what JSON holds
-            What readers must agree with: digest of the features, zone, currency, ...
-        tables : mapping of str to KeptTable
-        partitions : sequence of Partition
-            Every contracted table is in addition kept whole by customer_id.
-
-        Raises
-        ------
-        ConfigError
-            If the folder holds a store already, or a partition names a column that its table
-            lacks.
+        `folder`: made if it is missing.
+        `about`: mapping of str to what JSON holds; what readers must agree with: digest of the
+        features, zone, currency, ...
+        `tables`: mapping of str to KeptTable.
+        `partitions`: every contracted table is in addition kept whole by customer_id.
+        Raises ConfigError if the folder holds a store already, or a partition names a column that
+        its table lacks.
         """
         layout = Tables.plan(tables, partitions)
         store = cls(folder, write=True, make=True)
@@ -154,12 +146,11 @@ class HistoryStore:
             wanted = (about or {}).items()
             other = sorted(name for name, value in wanted if store.about.get(name) != value)
             if other:
-                msg = (
+                raise ConfigError(
                     f"history store {folder} was made with other {', '.join(other)}: make it "
                     "again for what is wanted now with `kyc-ml history compact --model ...`, or "
                     "name the store that was made for it"
                 )
-                raise ConfigError(msg)
         except BaseException:
             store.close()
             raise
@@ -182,8 +173,7 @@ class HistoryStore:
     def _make(self, about: Mapping[str, Any], layout: Tables) -> None:
         connection = self._connection()
         if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
-            msg = f"{self.folder} holds a history store already: name a new folder"
-            raise ConfigError(msg)
+            raise ConfigError(f"{self.folder} holds a history store already: name a new folder")
         for sql in _SQL:
             connection.execute(sql)
         self._texts.make()
@@ -330,11 +320,8 @@ class HistoryStore:
     def days(self, table: str) -> pa.Table:
         """Return the days with rows of a table.
 
-        Returns
-        -------
-        pyarrow.Table of shape (n_days, 5)
-            day (since 1970, UTC), rows, first and last event_time and last known_at in
-            microseconds; ordered by day.
+        Returns pyarrow.Table of shape (n_days, 5); day (since 1970, UTC), rows, first and last
+        event_time and last known_at in microseconds; ordered by day.
         """
         names = ("day", "rows", "first", "last", "known")
         sql = f"SELECT {', '.join(names)} FROM days WHERE name = ? ORDER BY day"
@@ -390,12 +377,11 @@ class HistoryStore:
         kept = self.kept_rows.get((table, key))
         absent = [] if kept is None else sorted(set(columns) - set(kept.schema.names))
         if kept is None or absent:
-            msg = (
+            raise ConfigError(
                 f"history store {self.folder} does not keep {', '.join([*absent, 'rows'])} of "
                 f"{table} by {key}: make it again for the features of now with `kyc-ml history "
                 "compact --model ...`"
             )
-            raise ConfigError(msg)
         return kept
 
     def _with_times(self, table: str, columns: Collection[str]) -> list[str]:

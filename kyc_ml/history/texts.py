@@ -1,7 +1,5 @@
 """Different texts of a store, each with a number, and what is found by the hash of a text."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b

@@ -1,7 +1,5 @@
 """Several fitted models as one: trees side by side, each leaf divided by the number of models."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from typing import Final

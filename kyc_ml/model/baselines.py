@@ -1,7 +1,5 @@
 """What the model must beat: a logistic regression on binned features."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,23 +96,13 @@ def fit_logistic(
     Source: Siddiqi 2006, Credit Risk Scorecards, Wiley, for weight of evidence;
     Micci-Barreca 2001, SIGKDD Explorations 3(1), 27-32, for the pull to the whole.
 
-    Parameters
-    ----------
-    matrix : float64 array of shape (n, p)
-        Categories as codes; NaN is missing.
-    target : array of 0 and 1, shape (n,)
-    categories : bool array of shape (p,)
-        True for columns that hold category codes.
-    customers : array of shape (n,)
-        With one customer only, there are no others to learn from: the common rate is all
-        that is learnt.
-    seed : int
-        Deals customers to folds.
-
-    Raises
-    ------
-    DatasetError
-        If the rows have one class only.
+    `matrix`: float64 array of shape (n, p); categories as codes; NaN is missing.
+    `target`: array of 0 and 1, shape (n,).
+    `categories`: bool array of shape (p,); True for columns that hold category codes.
+    `customers`: array of shape (n,); with one customer only, there are no others to learn from: the
+    common rate is all that is learnt.
+    `seed`: deals customers to folds.
+    Raises DatasetError if the rows have one class only.
     """
     latest = latest_rows(target)
     matrix, target = matrix[latest], target[latest]

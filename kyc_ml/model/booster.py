@@ -1,7 +1,5 @@
 """The only importer of LightGBM: fit a model on the margin, predict it, explain it."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -159,21 +157,14 @@ def fit_model(
     Negatives may be left out and positives weighted, see `ModelConfig`; margins are corrected
     to those of all rows without weights. Early stopping rows are never left out or weighted.
 
-    Parameters
-    ----------
-    matrix, stopping_matrix : float64 arrays of shape (n, len(specs))
-        Categories as codes; NaN is missing. A column that is constant or all missing is
-        allowed and has no effect.
-    target, stopping_target : float64 arrays of 0 and 1
-    rows : int64 array, optional
-        Rows of `matrix` to fit on; all of them by default. Other rows are not copied.
-    progress : callable, optional
-        Called after each tree with the trees fitted and the most there can be; equal at the end.
-
-    Raises
-    ------
-    DatasetError
-        If the rows of either part have one class only, or there are no rows.
+    `matrix`, `stopping_matrix`: float64 arrays of shape (n, len(specs)); categories as codes; NaN
+    is missing. A column that is constant or all missing is allowed and has no effect.
+    `target`, `stopping_target`: float64 arrays of 0 and 1.
+    `rows`: int64 array; rows of `matrix` to fit on; all of them by default. Other rows are not
+    copied.
+    `progress`: called after each tree with the trees fitted and the most there can be; equal at the
+    end.
+    Raises DatasetError if the rows of either part have one class only, or there are no rows.
     """
     fitted, shift = _choose_rows(matrix, target, config, rows)
     _require_both_classes("early_stopping", stopping_target)
@@ -249,8 +240,7 @@ def choose_rounds(
     7.10; the same rule as LightGBM's own `cv`.
 
     `folds`: sequence of (fitted, held); row numbers to fit on and to measure on; no customer is in
-    both.
-    From 1 to `config.n_estimators`.
+    both. From 1 to `config.n_estimators`.
     Raises DatasetError if either part of a fold has one class only.
     """
     boosters = [
@@ -298,9 +288,8 @@ def _choose_rows(
 ) -> tuple[Ints, float]:
     """Choose the rows to fit on, and the shift that makes their margins those of all rows.
 
-    Keeping a random share r of the negatives and weighting positives by w multiplies the odds
-    by w / r: ``margin + ln(r) - ln(w)`` corrects it. r is the share really kept, a whole
-    number of rows.
+    Keeping a random share r of the negatives and weighting positives by w multiplies the odds by w
+    / r: ``margin + ln(r) - ln(w)`` corrects it. r is the share really kept, a whole number of rows.
 
     Source: King and Zeng 2001, Political Analysis 9, 137-163 (prior correction).
     """

@@ -1,7 +1,5 @@
 """The audit log and the registry: append an entry, keep its anchor, verify the log."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,21 +36,10 @@ def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -
     The champions must be those of the log, and their bundles, byte for byte, those that were
     promoted.
 
-    Parameters
-    ----------
-    receipts : sequence of str
-        ``COUNT:HASH``, or paths of a signoff.json.
-    offline : bool
-        Ask no registry: a cut end is then found by receipts alone.
-
-    Raises
-    ------
-    ConfigError
-        If a receipt is not valid.
-    AuditError
-        If there is no log and no sign that there was one.
-    RegistryError
-        If the registry cannot be reached.
+    `receipts`: ``COUNT:HASH``, or paths of a signoff.json.
+    `offline`: ask no registry: a cut end is then found by receipts alone.
+    Raises ConfigError if a receipt is not valid; AuditError if there is no log and no sign that
+    there was one; RegistryError if the registry cannot be reached.
     """
     anchors = [(f"the receipt {text}", _read_receipt(text)) for text in receipts]
     made = {}

@@ -5,8 +5,6 @@ file's SHA-256 and its own. A changed byte, a missing or an extra file is refuse
 finds accidents; only the digest in the registry finds a forger, who would seal the bundle again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Collection, Mapping
@@ -167,8 +165,7 @@ def require_new(folder: Path) -> None:
     Raises OutputError if it exists.
     """
     if folder.exists():
-        msg = f"bundle folder {folder} exists already: remove it or name another one"
-        raise OutputError(msg)
+        raise OutputError(f"bundle folder {folder} exists already: remove it or name another one")
 
 
 class _DamagedError(BundleError):
@@ -194,8 +191,7 @@ def load_bundle(folder: FilePath, *, digest: str | None = None, cure: str = _RES
     try:
         return _load(read_path(folder, name="folder"), digest=digest)
     except _DamagedError as error:
-        msg = f"{error}; {cure}"
-        raise BundleError(msg) from None
+        raise BundleError(f"{error}; {cure}") from None
 
 
 def digest_bundle(folder: Path) -> str:
@@ -210,11 +206,10 @@ def _load(folder: Path, *, digest: str | None) -> Bundle:
     manifest, raw = _checked_files(folder)
     found = _sha256(raw[MANIFEST])
     if digest is not None and digest != found:
-        msg = (
+        raise _DamagedError(
             f"bundle {folder} has digest {found[:12]}, but {digest[:12]} was registered: it "
             "was replaced"
         )
-        raise _DamagedError(msg)
     try:
         return _read(folder, manifest, raw)
     except KycMlError:
@@ -229,8 +224,7 @@ def _load(folder: Path, *, digest: str | None) -> Bundle:
         ValueError,
     ) as error:
         why = str(error) if isinstance(error, ValueError) else type(error).__name__
-        msg = f"bundle {folder} is malformed: {why}"
-        raise _DamagedError(msg) from None
+        raise _DamagedError(f"bundle {folder} is malformed: {why}") from None
 
 
 def _read(folder: Path, manifest: Mapping[str, Any], raw: Mapping[str, bytes]) -> Bundle:
@@ -240,8 +234,7 @@ def _read(folder: Path, manifest: Mapping[str, Any], raw: Mapping[str, bytes]) -
     features = plain[_FEATURES]
     specs, definitions = _declared(features["specs"], version=manifest["format_version"])
     if definitions != manifest["feature_definitions"]:
-        msg = f"bundle {folder}: feature definitions do not match the manifest"
-        raise _DamagedError(msg)
+        raise _DamagedError(f"bundle {folder}: feature definitions do not match the manifest")
     model = Model(text[_MODEL])
     bundle = Bundle(
         model=model,
@@ -265,8 +258,7 @@ def _require_codes(bundle: Bundle) -> None:
     for spec in bundle.inputs:
         words = bundle.vocabularies[spec.name] if spec.kind == "category" else ()
         if len(set(words)) < len(words) or not all(isinstance(word, str) for word in words):
-            msg = f"the vocabulary of {spec.name} is not a list of different words"
-            raise ValueError(msg)
+            raise ValueError(f"the vocabulary of {spec.name} is not a list of different words")
 
 
 def _contents(bundle: Bundle, version: int = FORMAT_VERSION) -> dict[str, str]:
@@ -305,10 +297,7 @@ def _without_threads(config: RunConfig) -> RunConfig:
 def compare_manifests(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
     """List every file of two bundles that differs; of the manifest, the entries that do.
 
-    Parameters
-    ----------
-    before, after : mapping
-        Manifests, read as JSON.
+    `before`, `after`: manifests, read as JSON.
     """
     files = before["files"], after["files"]
     differing = [
@@ -368,8 +357,7 @@ def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     present = {path.name for path in folder.iterdir()}
     differences = _differences(manifest["files"], raw, present)
     if differences:
-        msg = f"bundle {folder} differs from its manifest: {'; '.join(differences)}"
-        raise _DamagedError(msg)
+        raise _DamagedError(f"bundle {folder} differs from its manifest: {'; '.join(differences)}")
     return manifest, raw
 
 
@@ -381,17 +369,14 @@ def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
         sealed = manifest.get(_SEAL) == _seal(manifest) and dump_json(manifest).encode() == raw
         sealed &= isinstance(manifest["files"], dict) and isinstance(manifest["data"], dict)
     except (AttributeError, ValueError, KeyError, RecursionError, TypeError):
-        msg = f"bundle {folder}: {MANIFEST} was changed or cut short"
-        raise _DamagedError(msg) from None
+        raise _DamagedError(f"bundle {folder}: {MANIFEST} was changed or cut short") from None
     if not supported:
-        msg = (
+        raise BundleError(
             f"bundle {folder} has format {manifest['format_version']}, this kyc_ml reads formats "
             f"{' and '.join(map(str, _READABLE))}: use the kyc_ml version that wrote it"
         )
-        raise BundleError(msg)
     if not sealed:
-        msg = f"bundle {folder}: {MANIFEST} was changed"
-        raise _DamagedError(msg)
+        raise _DamagedError(f"bundle {folder}: {MANIFEST} was changed")
     return manifest
 
 
@@ -411,11 +396,10 @@ def _computable(
     lost = {spec.name for spec in incomplete(specs)}
     needed = sorted(lost.intersection(own))
     if needed:
-        msg = (
+        raise BundleError(
             f"bundle {folder}: {len(needed)} column(s) of the model are made of features that the "
             f"bundle does not declare: {', '.join(needed)}; train the model again"
         )
-        raise BundleError(msg)
     return tuple(spec for spec in specs if spec.name not in lost)
 
 

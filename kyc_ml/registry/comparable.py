@@ -1,7 +1,5 @@
 """Check that two bundles predict the same thing, and from when rows are new to both."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from kyc_ml.config import require_kind
@@ -45,11 +43,10 @@ def require_different(challenger: Bundle, champion: Bundle) -> None:
     if one:
         known = champion.digest or challenger.digest
         which = f"digest {known[:12]}" if known else "not saved yet"
-        msg = (
+        raise ConfigError(
             f"challenger and champion are one bundle, {which}: every difference would be 0; name "
             "another model for one of them, by version, alias or folder, or as a bundle"
         )
-        raise ConfigError(msg)
 
 
 def trained_until(bundle: Bundle) -> pd.Timestamp:

@@ -1,7 +1,5 @@
 """List what the audit log holds: decisions and open findings; no registry is asked."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path

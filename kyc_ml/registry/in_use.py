@@ -1,7 +1,5 @@
 """Load the model of a job that decides: what was promoted is what scores."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -43,26 +41,15 @@ def load_in_use(
     ``@champion`` must be the champion of a sound audit log. Other addresses, for rehearsals, are
     compared with the log if there is one.
 
-    Parameters
-    ----------
-    log : Path
-        The audit log of the registry.
-    allow_unpromoted : bool
-        Use a champion that the log does not confirm. The log, where it can be written, and the
-        result record this. A bundle that differs from what was promoted is still refused.
-    job : str
-        Command that uses the model, for the log.
-
-    Raises
-    ------
-    BundleError
-        If the bundle is not the one that was promoted, or was changed.
-    RegistryError
-        If there is no such model, or the alias is at a version that was not promoted.
-    UnreachableError
-        If a decision of the last minute may still be moving the alias: try again.
-    AuditError
-        If the log is not intact or, for the champion, absent.
+    `log`: the audit log of the registry.
+    `allow_unpromoted`: use a champion that the log does not confirm. The log, where it can be
+    written, and the result record this. A bundle that differs from what was promoted is still
+    refused.
+    `job`: command that uses the model, for the log.
+    Raises BundleError if the bundle is not the one that was promoted, or was changed; RegistryError
+    if there is no such model, or the alias is at a version that was not promoted; UnreachableError
+    if a decision of the last minute may still be moving the alias: try again; AuditError if the log
+    is not intact or, for the champion, absent.
     """
     if not model.startswith(REGISTERED):
         bundle, label = load_model(model)
@@ -94,14 +81,13 @@ def _confirm(registered: FetchedBundle, *, digest: str, log: AuditLog) -> Standi
     entries = log.require_sound(fetch_anchors())
     standing = find_standing(entries, model=registered.name, version=registered.version)
     if as_champion and standing.status != "champion":
-        msg = (
+        raise (UnreachableError if _is_moving(entries, registered) else RegistryError)(
             f"{registered.label} is under the alias {registered.alias}, but by the audit log "
             f"{log.path} it is not champion ({standing.status}): the alias was set without "
             "kyc-ml, or a promotion was interrupted; run kyc-ml promote or rollback, which set "
             f"it, or for a rehearsal name the version, {REGISTERED}{registered.name}/"
             f"{registered.version}; --allow-unpromoted uses it and is recorded"
         )
-        raise (UnreachableError if _is_moving(entries, registered) else RegistryError)(msg)
     return standing
 
 

@@ -1,7 +1,5 @@
 """A model from a folder or the registry, and the features it needs."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections.abc import Collection, Mapping
@@ -36,11 +34,10 @@ def load_model(model: str) -> tuple[Bundle, str]:
     """
     if not model.startswith("models:/"):
         if re.match(r"(models?|runs):", model):
-            msg = (
+            raise RegistryError(
                 f"{model} is not a model address: write models:/NAME@ALIAS or "
                 "models:/NAME/VERSION, or name a bundle's folder"
             )
-            raise RegistryError(msg)
         if _ADDRESS_WITHOUT_SCHEME.fullmatch(model) and not Path(model).exists():
             msg = f"{model} is not a bundle: no such folder (did you mean models:/{model}?)"
             raise BundleError(msg)
@@ -62,8 +59,7 @@ def load_registered(model: str) -> tuple[Bundle, FetchedBundle]:
             return load_bundle(folder, digest=fetched.digest, cure=_RESTORE), fetched
         except BundleError as error:
             # the temporary folder means nothing to a reader
-            msg = str(error).replace(str(folder), f"of {model}")
-            raise BundleError(msg) from None
+            raise BundleError(str(error).replace(str(folder), f"of {model}")) from None
 
 
 def features_of_bundle(
@@ -88,20 +84,12 @@ def features_and_facts(
 
     `history`: where rows are found by key, instead of in the tables.
 
-    Returns
-    -------
-    features : FeatureTable
-        The model's columns, in its order; one that the source lacks is an error here.
-    facts : FeatureTable
-        All that was computed, for `kyc_ml.decision.grade`; a fact that the source lacks is
-        left out of it, and the policy says what that means.
-
-    Raises
-    ------
-    ConfigError
-        If the policy reads something that is not a feature of this unit.
-    DatasetError
-        If a feature the model was trained on cannot be computed; see `columns_of_bundle`.
+    Returns `features`: the model's columns, in its order; one that the source lacks is an error
+    here.
+    Returns `facts`: all that was computed, for `kyc_ml.decision.grade`; a fact that the source
+    lacks is left out of it, and the policy says what that means.
+    Raises ConfigError if the policy reads something that is not a feature of this unit;
+    DatasetError if a feature the model was trained on cannot be computed; see `columns_of_bundle`.
     """
     facts = _build(graded_specs(bundle), tables, observations, reporter, history)
     return columns_of_bundle(bundle, facts), facts
@@ -156,17 +144,15 @@ def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
     """
     stated = bundle.data.get("base_currency")
     if stated is None:
-        msg = (
+        raise ConfigError(
             f"bundle {bundle.config.name!r} does not say in what base_currency it was trained: "
             "train it again"
         )
-        raise ConfigError(msg)
     if tables.base_currency != stated:
-        msg = (
+        raise ConfigError(
             f"the source's base_currency is {tables.base_currency}, but the models were trained "
             f"on {stated}: map the amounts to that currency"
         )
-        raise ConfigError(msg)
 
 
 def version_of(model: str) -> str:

@@ -5,8 +5,6 @@ and source mapping, what was known when, the digests of the data files, the envi
 and the manifest of the bundle that came out. No path in it is absolute.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -95,11 +93,10 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
     needed = (_RUN, _TIERS, SOURCE, _FACTS, _ENVIRONMENT, MANIFEST)
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
-        msg = (
+        raise RegistryError(
             f"the record of {subject} lacks {', '.join(missing)}: it was not logged by kyc-ml "
             "train, or by an older version; name another run, or train again"
         )
-        raise RegistryError(msg)
     rating, features = folder / _RATING, folder / _FEATURES
     raw = (folder / MANIFEST).read_bytes()
     try:
@@ -120,11 +117,10 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
     except KycMlError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        msg = (
+        raise RegistryError(
             f"the record of {subject} was changed or cut short ({type(error).__name__}); "
             "name another run, or train again"
-        )
-        raise RegistryError(msg) from None
+        ) from None
 
 
 def digest_each(specs: Iterable[FeatureSpec]) -> dict[str, str]:

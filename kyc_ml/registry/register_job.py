@@ -1,7 +1,5 @@
 """run_register: register a trained model, also after MLflow could not take it."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,22 +23,12 @@ def run_register(
 
     Done twice it registers once.
 
-    Parameters
-    ----------
-    folder : Path
-        What ``kyc-ml train`` has left because MLflow did not take it, or a bundle's folder, as
-        on a machine that only scores.
-    trained_by : str or None
-        Who trained a bundle that comes without its training's folder.
-
-    Raises
-    ------
-    BundleError
-        If the folder is not a bundle, or it was changed.
-    RegistryError
-        If it is not known who trained it, or MLflow refuses.
-    UnreachableError
-        If MLflow does not answer: try again later.
+    `folder`: what ``kyc-ml train`` has left because MLflow did not take it, or a bundle's folder,
+    as on a machine that only scores.
+    `trained_by`: who trained a bundle that comes without its training's folder.
+    Raises BundleError if the folder is not a bundle, or it was changed; RegistryError if it is not
+    known who trained it, or MLflow refuses; UnreachableError if MLflow does not answer: try again
+    later.
     """
     reporter.progress("registering", 0, 1)
     registered = register_kept(folder, trained_by=trained_by or "")
@@ -65,8 +53,7 @@ def kept_unless_registered(name: str, reporter: ProgressReporter) -> Iterator[Pa
             raise
         kept = _keep(scratch, name)
         if isinstance(error, RegistryError):
-            msg = f"{error}\n{kept}"
-            raise type(error)(msg) from None
+            raise type(error)(f"{error}\n{kept}") from None
         reporter.warning(f"{kept}")
         raise
     shutil.rmtree(scratch, ignore_errors=True)

@@ -1,7 +1,5 @@
 """Bundle and features in, score table out: margin, probability, tier, reasons. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
@@ -203,11 +201,10 @@ def model_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
     there = set(features.names)
     absent = [name for name in wanted if name not in there]
     if absent:
-        msg = (
+        raise DatasetError(
             f"model {bundle.config.name!r} needs {len(absent)} column(s) that the features do not "
             f"have: {some_of(absent)}; build them with specs=bundle.specs"
         )
-        raise DatasetError(msg)
     return features.reorder(wanted)
 
 

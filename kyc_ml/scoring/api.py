@@ -1,7 +1,5 @@
 """Explain with a bundle and tables in memory, as in a notebook: nothing is logged."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Score a part by the model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

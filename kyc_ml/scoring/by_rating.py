@@ -4,8 +4,6 @@ A rated row has no margin and no probability. Its tier is the one that the polic
 grade, or a floor if that is higher. Hysteresis is not applied: it compares probabilities.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -114,9 +112,8 @@ class RatingScorer:
 def card_of(policy: TierPolicy) -> Scorecard:
     """Return the scorecard of a policy; ConfigError if the policy has no expert rating."""
     if policy.expert is None:
-        msg = (
+        raise ConfigError(
             f"policy {policy.label!r} has no expert rating, which the fallback needs: name a "
             "configuration whose tier policy has a section expert"
         )
-        raise ConfigError(msg)
     return policy.expert.card

@@ -1,7 +1,5 @@
 """One explained observation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Final
 

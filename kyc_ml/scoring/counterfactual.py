@@ -1,7 +1,5 @@
 """What would lower one observation's tier, under model and policy together."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Counts of scored rows, taken part by part and summed over a run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType

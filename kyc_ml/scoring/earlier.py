@@ -1,7 +1,5 @@
 """Earlier scoring runs: how far they reached, who is not due again, and the tiers they gave."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -78,10 +76,7 @@ def night_before(out: Path, name: str, *, as_of: pd.Timestamp) -> Path | None:
 def tables_before(request: ScoringRequest, *, as_of: pd.Timestamp) -> NightBefore | None:
     """Return what the night before a run has read; None without one, or if it kept no record.
 
-    Raises
-    ------
-    ConfigError
-        If the folder is not that of a published run.
+    Raises ConfigError if the folder is not that of a published run.
     """
     folders = [path for path in request.previous if path.is_dir()]
     if request.night_before is not None:
@@ -110,13 +105,7 @@ def published_nights(
 
 
 def last_as_of(previous: Sequence[Path]) -> pd.Timestamp:
-    """Return the latest `as_of` of some earlier runs.
-
-    Raises
-    ------
-    ConfigError
-        If no earlier run is given.
-    """
+    """Return the latest `as_of` of some earlier runs; ConfigError if no earlier run is given."""
     _require_some(previous)
     return max(pd.Timestamp(read_manifest(path).as_of) for path in previous)
 
@@ -126,15 +115,8 @@ def customers_not_due(
 ) -> frozenset[str]:
     """List the customers whose latest earlier review set the next one after the day of `as_of`.
 
-    Parameters
-    ----------
-    zone : str
-        Time zone of the source, whose days count.
-
-    Raises
-    ------
-    ConfigError
-        If no earlier run is given, or one lacks the columns of a review.
+    `zone`: time zone of the source, whose days count.
+    Raises ConfigError if no earlier run is given, or one lacks the columns of a review.
     """
     _require_some(previous)
     columns = (CUSTOMER_ID, DECISION_TIME, _NEXT)
@@ -153,10 +135,8 @@ def customers_not_due(
 def read_history(previous: Sequence[Path], policy: TierPolicy) -> TierHistory | None:
     """Read earlier score files as tier history; None without earlier files.
 
-    Raises
-    ------
-    ConfigError
-        If a file cannot be read, lacks a column, or holds tiers that `policy` does not have.
+    Raises ConfigError if a file cannot be read, lacks a column, or holds tiers that `policy` does
+    not have.
     """
     if not previous:
         return None
@@ -167,15 +147,8 @@ def read_history(previous: Sequence[Path], policy: TierPolicy) -> TierHistory | 
 def read_scores(path: Path, *, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
     """Read the folder of a scoring run, or one score file.
 
-    Parameters
-    ----------
-    columns : tuple of str or None
-        Columns to read; None reads all.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read as Parquet, or lacks a column.
+    `columns`: columns to read; None reads all.
+    Raises ConfigError if it cannot be read as Parquet, or lacks a column.
     """
     try:
         frames = []

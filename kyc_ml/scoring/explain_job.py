@@ -1,7 +1,5 @@
 """Explain one observation: to an analyst with everything behind its tier, or to its customer."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -135,28 +133,19 @@ class Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerFacts:
-    """What may be disclosed to the customer of one observation, and nothing else.
-
-    Attributes
-    ----------
-    facts : DataFrame
-        One row per fact: fact, value, fact_zh, value_zh; values in words.
-    """
+    """What may be disclosed to the customer of one observation, and nothing else."""
 
     observation_id: str
     decision_time: pd.Timestamp
     facts: pd.DataFrame
+    """One row per fact: fact, value, fact_zh, value_zh; values in words."""
 
 
 def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Explained:
     """Explain one observation, and write its case sheet if the request names a file for it.
 
-    Raises
-    ------
-    DatasetError
-        If the source has no such observation.
-    KycMlError
-        If the model, the source or a file of the request is faulty.
+    Raises DatasetError if the source has no such observation; KycMlError if the model, the source
+    or a file of the request is faulty.
     """
     if request.sheet is not None:
         require_place(request.sheet)
@@ -189,10 +178,7 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
 def run_customer_safe(request: ExplainRequest, *, reporter: ProgressReporter) -> CustomerFacts:
     """List what may be disclosed to the customer of one observation; see `customer_safe`.
 
-    Raises
-    ------
-    DatasetError
-        If the source has no such observation.
+    Raises DatasetError if the source has no such observation.
     """
     bundle, _ = _load(request, reporter)
     form = load_section(request.source, SourceMapping).identifiers

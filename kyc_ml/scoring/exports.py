@@ -1,7 +1,5 @@
 """The scores of a run as one CSV file, or as a table in a DuckDB file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,5 @@
 """The last day of a table compared with the days before it: values, numbers, what is missing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final

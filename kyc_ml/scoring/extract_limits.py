@@ -1,7 +1,5 @@
 """Whether an extract may be scored: each table compared with its own past and the night before."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

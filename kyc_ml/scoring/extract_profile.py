@@ -5,8 +5,6 @@ day 0 is what arrived last, whatever hour a bank's day begins at. Values of cust
 this module: a summary names the values of a column by digests.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from contextlib import closing

@@ -1,7 +1,5 @@
 """A run from a history store: its arrivals are appended, and rows are found by key."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

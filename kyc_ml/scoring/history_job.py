@@ -1,7 +1,5 @@
 """Append to a history store, and make it again: for other models, or without what is too old."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -46,22 +44,12 @@ def run_history_append(
     Rows that the store has already are skipped. Rows that break the contract go to the folder
     ``quarantine`` of the store, those with the key of another to its ``refused.parquet``.
 
-    Parameters
-    ----------
-    history : Path
-        Folder of the store.
-    model : sequence of str
-        Addresses of bundles whose features the store is for; a later append needs none.
-    config : sequence of Path
-        Run configurations whose features it is for.
-
-    Raises
-    ------
-    ConfigError
-        If there is no store and no model or configuration, the store is for other features, or
-        the source has another zone or currency.
-    OutputError
-        If another process writes the store.
+    `history`: folder of the store.
+    `model`: addresses of bundles whose features the store is for; a later append needs none.
+    `config`: run configurations whose features it is for.
+    Raises ConfigError if there is no store and no model or configuration, the store is for other
+    features, or the source has another zone or currency; OutputError if another process writes the
+    store.
     """
     sets = _feature_sets(model, config, source)
     there = (history / _FILE).exists()
@@ -102,20 +90,12 @@ def run_history_compact(
 ) -> None:
     """Write a store again: smaller, for other features, or without rows that are too old.
 
-    Parameters
-    ----------
-    model, config : sequences
-        Features that it is for from now on; without them it stays for those of now.
-    source : Path, optional
-        Mapping whose attributes define features of the configurations.
-    older_than_days : int, optional
-        Age, from the last event on, of rows to drop. As old rows are gone then, decisions of long
-        ago cannot be computed again.
-
-    Raises
-    ------
-    ConfigError
-        If a feature needs older rows than these, or all of history.
+    `model`, `config`: sequences; features that it is for from now on; without them it stays for
+    those of now.
+    `source`: Mapping whose attributes define features of the configurations.
+    `older_than_days`: age, from the last event on, of rows to drop. As old rows are gone then,
+    decisions of long ago cannot be computed again.
+    Raises ConfigError if a feature needs older rows than these, or all of history.
     """
     sets = _feature_sets(model, config, source)
     reporter.progress("compacting", 0, 1)
@@ -151,12 +131,11 @@ def _start_of_age(store: HistoryStore, days: int, sets: Sequence[Sequence[Featur
     needed = {spec.name: _reach(spec) for specs in sets for spec in specs}
     without = [name for name, reach in needed.items() if reach is None or reach > limit]
     if without:
-        msg = (
+        raise ConfigError(
             f"rows older than {days} days cannot be dropped: {len(without)} of {len(needed)} "
             f"features need them, {without[0]} for one; name more days, or features that read "
             "windows only"
         )
-        raise ConfigError(msg)
     ends = [end for table in store.tables for end in store.days(table)["last"].to_pylist()]
     return int(max(ends, default=0)) - limit
 

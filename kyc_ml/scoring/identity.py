@@ -4,8 +4,6 @@ Two runs of one identity write the same bytes. An interrupted run is resumed onl
 identity with which it began.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -36,15 +34,8 @@ def identify_run(
 
     The keys and texts are stored in manifests and compared with those of earlier runs.
 
-    Parameters
-    ----------
-    inputs : mapping of path to digest
-        The source's files; see `SourceOnDisk.digests`.
-
-    Raises
-    ------
-    ConfigError
-        If an earlier run differs from its manifest.
+    `inputs`: mapping of path to digest; the source's files; see `SourceOnDisk.digests`.
+    Raises ConfigError if an earlier run differs from its manifest.
     """
     model, rating = scorers.model, scorers.rating
     named = {
@@ -83,11 +74,10 @@ def _earlier(path: Path) -> str:
     manifest = read_manifest(path)
     broken = damaged(path, manifest.files)
     if broken:
-        msg = (
+        raise ConfigError(
             f"--previous {path}: {', '.join(broken)} differs from what was published: find out "
             "who changed it, or leave that run out"
         )
-        raise ConfigError(msg)
     # not the manifest: from a history store a night has other refused rows than from files
     scores = {name: own for name, own in manifest.files.items() if name.startswith("scores/")}
     return digest_together({**scores, "run id": manifest.run_id})
@@ -104,15 +94,11 @@ def identify_code() -> dict[str, str]:
 def identify_file(path: Path) -> str:
     """Return the SHA-256 of a file, or of the manifest of a published folder.
 
-    Raises
-    ------
-    ConfigError
-        If `path` is neither.
+    Raises ConfigError if `path` is neither.
     """
     found = path / MANIFEST if path.is_dir() else path
     if not found.is_file():
-        msg = f"{path} is neither a file nor the folder of a scoring run: name another"
-        raise ConfigError(msg)
+        raise ConfigError(f"{path} is neither a file nor the folder of a scoring run: name another")
     return digest_file(found)
 
 
@@ -129,19 +115,15 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 def require_same(before: Mapping[str, str], after: Mapping[str, str], *, goal: Path) -> None:
     """Check that an interrupted run has the identity of the run that is to resume it.
 
-    Raises
-    ------
-    OutputError
-        If they differ; lists all differences.
+    Raises OutputError if they differ; lists all differences.
     """
     differing = changes(before, after)
     if differing:
         lines = "\n".join(f"  - {line}" for line in differing)
-        msg = (
+        raise OutputError(
             f"the interrupted run to {goal} cannot be resumed, because something changed: restore "
             f"it, or start again with --restart, which discards what the run has done\n{lines}"
         )
-        raise OutputError(msg)
 
 
 def _is_same_time(one: str, other: str) -> bool:

@@ -4,8 +4,6 @@ It does not record when it was written: the same inputs, model, policy and code 
 bytes. Start and duration of a run are in MLflow.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

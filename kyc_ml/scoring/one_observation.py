@@ -1,7 +1,5 @@
 """Find the one observation that a user names; report a wrong name before the tables are read."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,11 +149,10 @@ def _review_at(tables: ContractedTables, observation: str) -> pa.Table:
     found = make_reviews_at(tables, at=parse_time(day, name=_DATE))
     row = found.filter(pc.equal(found[CUSTOMER_ID], customer))
     if not row.num_rows:
-        msg = (
+        raise DatasetError(
             f"customer {customer!r} was not known before {day}: "
             f"{_say_dates(tables, customer, seen)}"
         )
-        raise DatasetError(msg)
     return row
 
 

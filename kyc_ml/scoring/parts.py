@@ -4,8 +4,6 @@ A part is a row group of the features, so a part that is done is skipped without
 value depends on where the parts are cut.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The pattern that a score row names: the first of those that the observation's rows show."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

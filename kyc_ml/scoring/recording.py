@@ -4,8 +4,6 @@ The record of a run is kept beside its goal until MLflow has it: a later run of 
 nights makes up for what is missing, with the times of the run itself.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Mapping
@@ -34,22 +32,16 @@ _LIMIT: Final = re.compile(r"^  - ([a-z_.]+):", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRecord:
-    """The run of one night in MLflow.
-
-    Attributes
-    ----------
-    day : str
-        In the zone of the source.
-    began, ended : float
-        In seconds since 1970.
-    """
+    """The run of one night in MLflow."""
 
     model: str
     day: str
+    """In the zone of the source."""
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     began: float
     ended: float
+    """`began` and `ended`: in seconds since 1970."""
 
 
 def make_record(
@@ -99,10 +91,7 @@ def keep_record(record: ScoringRecord, goal: Path) -> None:
 def log_kept(goal: Path, reporter: ProgressReporter) -> None:
     """Log the record of a published run, and those of earlier nights that MLflow does not have.
 
-    Raises
-    ------
-    RegistryError
-        If MLflow does not accept one; the records remain.
+    Raises RegistryError if MLflow does not accept one; the records remain.
     """
     own, any_ = _kept(goal), _KEPT.format("*")
     _log_once(own, reporter)

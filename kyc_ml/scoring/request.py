@@ -1,7 +1,5 @@
 """The request of each use case: what the command line, Python and the pipelines fill in."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

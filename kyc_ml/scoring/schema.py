@@ -1,7 +1,5 @@
 """The columns of a score file: their meaning, and the version of the schema."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

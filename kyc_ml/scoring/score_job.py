@@ -1,7 +1,5 @@
 """run_score: read, score, grade, explain and publish; an interrupted run is resumed."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -46,30 +44,22 @@ from kyc_ml.training import warn_of_odd_tiers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringResult:
-    """The result of a scoring run; its counts are in the manifest.
-
-    Attributes
-    ----------
-    path : Path
-        The published folder.
-    tiers : DataFrame
-        See `Counts.tier_table`.
-    was_there : bool
-        True if an earlier start had published it.
-    seconds : dict of stage to seconds
-        Of this start alone; a stage that an earlier start has done is absent.
-    unit : {'fraud', 'risk'}
-    features : FeaturesAtHand or None
-        What `keep_features` of `run_score` asked for.
-    """
+    """The result of a scoring run; its counts are in the manifest."""
 
     path: Path
+    """The published folder."""
     manifest: Manifest
     tiers: pd.DataFrame
+    """See `Counts.tier_table`."""
     was_there: bool
+    """True if an earlier start had published it."""
     seconds: dict[str, float] = field(default_factory=dict)
+    """dict of stage to seconds; of this start alone; a stage that an earlier start has done is
+    absent."""
     unit: Unit = "risk"
+    """{'fraud', 'risk'}."""
     features: FeaturesAtHand | None = None
+    """What `keep_features` of `run_score` asked for."""
 
     @property
     def rows(self) -> int:
@@ -90,26 +80,14 @@ def run_score(
     A run that was killed at any instant is resumed by the same request; the result is the same
     to the byte. Once a run is published, the same request does nothing.
 
-    Parameters
-    ----------
-    tables : StoredTables, optional
-        The source's tables if they are on disk already; otherwise they are read.
-    at_hand : FeaturesAtHand, optional
-        Features of the same rows, which are not computed again.
-    keep_features : Path, optional
-        Where to keep the features of the model for its challengers; see `run_shadows`.
-
-    Raises
-    ------
-    NotReadyError
-        If the input has not arrived yet, at the end of `ScoringRequest.wait`.
-    GateError
-        If a limit is exceeded; nothing is published, and OUT.failed holds the reasons.
-    OutputError
-        If another job writes there; if an interrupted run has another identity; if the
-        folder exists and holds another run; if a file cannot be written.
-    KycMlError
-        If the model, the source or a configuration is faulty.
+    `tables`: the source's tables if they are on disk already; otherwise they are read.
+    `at_hand`: features of the same rows, which are not computed again.
+    `keep_features`: where to keep the features of the model for its challengers; see `run_shadows`.
+    Raises NotReadyError if the input has not arrived yet, at the end of `ScoringRequest.wait`;
+    GateError if a limit is exceeded; nothing is published, and OUT.failed holds the reasons;
+    OutputError if another job writes there; if an interrupted run has another identity; if the
+    folder exists and holds another run; if a file cannot be written; KycMlError if the model, the
+    source or a configuration is faulty.
     """
     asked = None if request.as_of is None else request.as_of.isoformat()
     reporter.about(model=request.model, as_of=asked)
@@ -146,9 +124,8 @@ def run_shadows(
     """Score challengers on the rows and features of published runs; they are never published.
 
     The scores are in ``OUT.shadow/LABEL`` beside those of the champion, where no later run reads
-    them. They are graded with the history of the champion, as if the challenger had been
-    promoted that night. The same limits apply. Whatever fails is a warning: the published runs
-    stand.
+    them. They are graded with the history of the champion, as if the challenger had been promoted
+    that night. The same limits apply. Whatever fails is a warning: the published runs stand.
 
     Parameters
     ----------
@@ -298,10 +275,7 @@ def _published(
 ) -> Manifest | None:
     """Return the manifest of this run if it is published already; None if not.
 
-    Raises
-    ------
-    OutputError
-        If the folder holds another run, or one that was damaged.
+    Raises OutputError if the folder holds another run, or one that was damaged.
     """
     if not place.goal.exists():
         return None
@@ -325,11 +299,10 @@ def _published(
         raise OutputError(msg)
     broken = _broken(place.goal, manifest, request)
     if broken:
-        msg = (
+        raise OutputError(
             f"{place.goal} holds this run, but {', '.join(broken)} differs from what was "
             "published: find out who changed it; to score again, move the folder away as evidence"
         )
-        raise OutputError(msg)
     return manifest
 
 
@@ -338,10 +311,7 @@ def _begin(
 ) -> Checkpoints:
     """Resume the interrupted run of this identity, or begin one.
 
-    Raises
-    ------
-    OutputError
-        If the interrupted run has another identity.
+    Raises OutputError if the interrupted run has another identity.
     """
     steps = Checkpoints(place.work)
     if restart:
@@ -423,8 +393,7 @@ def _run(run: ScoringRun, source: SourceOnDisk, *, files: Mapping[str, str]) -> 
         left = {MANIFEST: "the counts", QUARANTINE: "the refused rows, with their reasons"}
         # tables that several runs share keep their own refused rows
         present = [text for name, text in left.items() if (place.failed / name).exists()]
-        msg = f"{error}\nin {place.failed}: {' and '.join(present)}"
-        raise GateError(msg) from None
+        raise GateError(f"{error}\nin {place.failed}: {' and '.join(present)}") from None
     except KycMlError:
         place.keep(())  # the input is faulty: with other input nothing of this can be used
         raise

@@ -1,7 +1,5 @@
 """The scorers of a run, the model and its fallback, and the observations that they score."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -31,29 +29,20 @@ NO_MODEL: Final = "cannot be loaded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorers:
-    """The model and its fallback; at least one of them is present.
-
-    Attributes
-    ----------
-    model : ModelScorer or None
-        None if it could not be loaded.
-    no_model : str
-        Why the model could not be loaded; empty if it was.
-    rating : RatingScorer or None
-        The fallback; None without one.
-    label : str
-        Name and version of the model.
-    standing : Standing or None
-        What the audit log says of the model; None if it could not be loaded.
-    """
+    """The model and its fallback; at least one of them is present."""
 
     model: ModelScorer | None
+    """None if it could not be loaded."""
     no_model: str
+    """Why the model could not be loaded; empty if it was."""
     rating: RatingScorer | None
+    """The fallback; None without one."""
     label: str
+    """Name and version of the model."""
     unit: Unit
     book: OverrideBook
     standing: Standing | None = None
+    """What the audit log says of the model; None if it could not be loaded."""
 
     def policy_of(self, who: str) -> TierPolicy:
         """Return the tier policy of one of them; `who` is a value of `scored_by`."""
@@ -68,12 +57,9 @@ def load_scorers(
 ) -> Scorers:
     """Load the model and, if the request names one, its fallback.
 
-    Raises
-    ------
-    AuditError, BundleError, RegistryError
-        If the model cannot be loaded, or is not what was promoted, and there is no fallback.
-    ConfigError
-        If the fallback's configuration is absent, has no scorecard or is of another unit.
+    Raises AuditError or BundleError or RegistryError if the model cannot be loaded, or is not what
+    was promoted, and there is no fallback; ConfigError if the fallback's configuration is absent,
+    has no scorecard or is of another unit.
     """
     files = _fallback_files(request)
     book = load_overrides(request.overrides, form=mapping.identifiers)
@@ -138,10 +124,8 @@ def choose(
 ) -> ChosenObservations:
     """Choose the observations that a request asks to score.
 
-    Raises
-    ------
-    ConfigError
-        If the dates do not fit the data or the policy, or the data is older than its limit.
+    Raises ConfigError if the dates do not fit the data or the policy, or the data is older than its
+    limit.
     """
     unit = scorers.unit
     as_of, stale_hours = request.as_of, limits.stale_hours
@@ -171,17 +155,14 @@ def choose(
 def _fallback_files(request: ScoringRequest) -> RunFiles | None:
     """Read the fallback's configuration; None without a fallback.
 
-    Raises
-    ------
-    ConfigError
-        If only one of fallback and configuration is given, or the policy has no scorecard.
+    Raises ConfigError if only one of fallback and configuration is given, or the policy has no
+    scorecard.
     """
     if (request.fallback is None) != (request.config is None):
-        msg = (
+        raise ConfigError(
             "--fallback rating and --config belong together: the configuration names the tier "
             "policy whose expert rating replaces the model, such as configs/risk.yaml"
         )
-        raise ConfigError(msg)
     if request.config is None:
         return None
     files = load_run(request.config, source=request.source)

@@ -1,7 +1,5 @@
 """The stages of a scoring run, with a checkpoint after each."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -59,20 +57,13 @@ _COLUMNS_SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fallback:
-    """Why the rating scores a run instead of the model.
-
-    Attributes
-    ----------
-    reason : str
-    faults : tuple of str
-        Limits that the model's scores exceed; empty if the model could not be loaded.
-    drift : DataFrame or None
-        Drift of the model's scores; see `DriftFound.table`.
-    """
+    """Why the rating scores a run instead of the model."""
 
     reason: str
     faults: tuple[str, ...] = ()
+    """Limits that the model's scores exceed; empty if the model could not be loaded."""
     drift: pd.DataFrame | None = None
+    """Drift of the model's scores; see `DriftFound.table`."""
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
@@ -102,32 +93,23 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRun:
-    """One scoring run in its folder.
-
-    Attributes
-    ----------
-    identity : mapping
-        All that the result depends on.
-    place : RunDirectory
-        Where the run writes.
-    steps : Checkpoints
-        The stages that are done.
-    at_hand : FeaturesAtHand or None
-        Features of the same rows, for a challenger.
-    night : NightHistory or None
-        The history store, where there is one.
-    """
+    """One scoring run in its folder."""
 
     request: ScoringRequest
     scorers: Scorers
     identity: Mapping[str, str]
+    """All that the result depends on."""
     limits: LimitsConfig
     place: RunDirectory
+    """Where the run writes."""
     steps: Checkpoints
+    """The stages that are done."""
     reporter: ProgressReporter
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     at_hand: FeaturesAtHand | None = None
+    """Features of the same rows, for a challenger."""
     night: NightHistory | None = None
+    """The history store, where there is one."""
 
     def hand_over(self, path: Path) -> FeaturesAtHand | None:
         """Move the features that the model has read to a file; None without any."""
@@ -142,10 +124,7 @@ class ScoringRun:
     def run(self, tables: StoredTables, chosen: ChosenObservations) -> Manifest:
         """Run every stage that is not done, and write the manifest into the work folder.
 
-        Raises
-        ------
-        GateError
-            If a limit is exceeded and there is no fallback.
+        Raises GateError if a limit is exceeded and there is no fallback.
         """
         model, rating = self.scorers.model, self.scorers.rating
         extract = self._examine(tables, chosen)
@@ -194,10 +173,8 @@ class ScoringRun:
     def _examine(self, tables: StoredTables, chosen: ChosenObservations) -> ExtractFound:
         """Compare the tables with their own past and with the night before.
 
-        Raises
-        ------
-        NotReadyError
-            If a table is older than its rhythm explains, or a file than its control file says.
+        Raises NotReadyError if a table is older than its rhythm explains, or a file than its
+        control file says.
         """
         if self.request.shadow:  # the published run has examined them
             return ExtractFound(tables={}, faults=())

@@ -1,7 +1,5 @@
 """Challengers in the shadow of a published run: the same rows and features, never published."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -62,11 +60,10 @@ def champion_of(uri: str, units: Sequence[tuple[str, str]]) -> tuple[int, str]:
     own = [place for place in same if units[place][0] == bundle.config.name]
     found = own or same
     if len(found) != 1:
-        msg = (
+        raise ConfigError(
             f"--shadow {uri} is of unit {unit}, and {len(found)} published run(s) of this start "
             "are: give one --model of the challenger's name or unit"
         )
-        raise ConfigError(msg)
     return found[0], label
 
 

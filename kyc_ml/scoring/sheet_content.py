@@ -1,7 +1,5 @@
 """The content of a case sheet: everything about one explained observation, as known then."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final

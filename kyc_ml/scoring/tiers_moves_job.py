@@ -1,7 +1,5 @@
 """run_tiers_moves: compare two scorings of one model, customer by customer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow as pa

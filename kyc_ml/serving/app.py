@@ -1,7 +1,5 @@
 """The server as an ASGI application: HTTP around the queue of `Turns`."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

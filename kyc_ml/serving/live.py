@@ -1,7 +1,5 @@
 """Features of one transaction at a time, from the store and from what is only in its log so far."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Final

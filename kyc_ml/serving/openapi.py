@@ -1,7 +1,5 @@
 """The published schema: what a transaction has, by the contract and the attributes of the store."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """run_replay: score in batch what was served, and compare every bit."""
 
-from __future__ import annotations
-
 import json
 import re
 import zlib
@@ -111,17 +109,12 @@ def run_replay(request: ReplayRequest, *, reporter: ProgressReporter | None = No
     served, and that claim to have been known before it, are honest differences: replay before
     the rows of the night are appended.
 
-    Raises
-    ------
-    ConfigError
-        If there is no store, or the bundle that served is neither given nor in the registry.
-    OutputError
-        If another process writes the store.
+    Raises ConfigError if there is no store, or the bundle that served is neither given nor in the
+    registry; OutputError if another process writes the store.
     """
     reporter = reporter or ProgressReporter()
     if request.sample is not None and request.sample < 1:
-        msg = f"sample must be at least 1 transaction, got {request.sample}"
-        raise ConfigError(msg)
+        raise ConfigError(f"sample must be at least 1 transaction, got {request.sample}")
     with ExitStack() as opened:
         store = opened.enter_context(HistoryStore.open(request.history, write=True))
         served = store.served_known(
@@ -216,11 +209,10 @@ class _Comparing:
             loaded, _ = load_model(f"models:/{named['name']}/{named['version']}")
             self._bundles[loaded.digest] = loaded
         if digest not in self._bundles:
-            msg = (
+            raise ConfigError(
                 f"bundle {digest[:12]} served, and is neither in the registry as {label} nor "
                 "given: name its folder or address with --model"
             )
-            raise ConfigError(msg)
         bundle = self._bundles[digest]
         return replace(bundle, policy=bundle.policy.with_rules(self._book.rules))
 

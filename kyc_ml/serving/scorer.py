@@ -1,7 +1,5 @@
 """Open a model and a history store, and score transactions with them."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -255,9 +253,8 @@ def require_real_time(unit: str, specs: Sequence[FeatureSpec], *, model: str) ->
         msg = f"{model} is of unit {unit}: only models of unit fraud score transactions"
         raise ConfigError(msg)
     if late:
-        msg = (
+        raise ConfigError(
             f"{model} has {len(late)} feature(s) for which the whole bank is searched, and no "
             f"request can wait for that: {some_of(late)}; train a model whose configuration has "
             "`features: {real_time: true}`, which leaves them out"
         )
-        raise ConfigError(msg)

@@ -1,7 +1,5 @@
 """Score transactions as they come: check, features, probability, tier, reasons, durable log."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -1,7 +1,5 @@
 """run_serve: answer requests over HTTP until the process is asked to stop."""
 
-from __future__ import annotations
-
 import gc
 import signal
 import socket
@@ -33,12 +31,8 @@ def run_serve(request: ServeRequest, *, reporter: ProgressReporter) -> None:
 
     SIGHUP loads the model again if its address means another version by now.
 
-    Raises
-    ------
-    KycMlError
-        If the store or the model is faulty; see `Scorer.open`.
-    OutputError
-        If the address is taken, or the store cannot be read again after a full disk.
+    Raises KycMlError if the store or the model is faulty; see `Scorer.open`; OutputError if the
+    address is taken, or the store cannot be read again after a full disk.
     """
     try:
         listening = socket.create_server((request.host, request.port))

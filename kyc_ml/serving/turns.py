@@ -1,7 +1,5 @@
 """One thread that computes, in turns: what waits is scored together, and kept in one commit."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from collections.abc import Callable, Sequence

@@ -4,8 +4,6 @@ A step is one or more files and the facts about them. Its checkpoint is written 
 are complete, with their digests; a checkpoint whose files differ does not count.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

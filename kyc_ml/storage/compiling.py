@@ -15,8 +15,6 @@ The first usable folder of this list is taken:
 4. ``kyc_ml-UID`` in the system's temporary folder, made with mode 0700.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 import tempfile
@@ -86,12 +84,11 @@ def _require_own(folder: Path) -> None:
         msg = f"NUMBA_CACHE_DIR {folder} cannot be used: {error.strerror}; name another folder"
         raise ConfigError(msg) from None
     if strange:
-        msg = (
+        raise ConfigError(
             f"NUMBA_CACHE_DIR: {strange[0]} can be written by other users or belongs to one, and "
             "what is below it is run as a program: remove its files, then chmod go-w it, or name "
             "another folder that only you can write"
         )
-        raise ConfigError(msg)
     if not writable:
         msg = f"NUMBA_CACHE_DIR {folder} cannot be written by this user: name another folder"
         raise ConfigError(msg)

@@ -1,7 +1,5 @@
 """CSV files that a spreadsheet opens correctly, without running a cell as a formula."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """DuckDB on one machine: in memory, locked down, spilling to a private folder."""
 
-from __future__ import annotations
-
 import resource
 import shutil
 import tempfile
@@ -55,25 +53,14 @@ def connect(
     setting can be changed afterwards, and the session's time zone is UTC. DuckDB checks
     paths after it has followed links, so a link out of the data folder is refused too.
 
-    Parameters
-    ----------
-    data : Path or None
-        Folder whose files may be read; None for no folder.
-    threads, memory
-        What the engine may use; above `memory` it spills to disk.
-    scratch : Path or None
-        Where to spill; a folder only the user can read is made inside it and removed
-        with the connection. None takes the system's temporary folder.
-    files : collection of Path or None
-        Narrows the access further: only these files may be read, and no more is spilled than
-        their sizes explain.
-
-    Raises
-    ------
-    OutputError
-        If the folder to spill into cannot be made.
-    CapacityError
-        If a limit on the address space leaves too little to begin with.
+    `data`: folder whose files may be read; None for no folder.
+    `threads`, `memory`: what the engine may use; above `memory` it spills to disk.
+    `scratch`: where to spill; a folder only the user can read is made inside it and removed with
+    the connection. None takes the system's temporary folder.
+    `files`: narrows the access further: only these files may be read, and no more is spilled than
+    their sizes explain.
+    Raises OutputError if the folder to spill into cannot be made; CapacityError if a limit on the
+    address space leaves too little to begin with.
     """
     _require_address_space()
     spill = _make_private(scratch)
@@ -136,11 +123,10 @@ def _require_address_space() -> None:
     # the first number is the size of the address space in pages
     pages = int(counts.read_text(encoding="ascii").split()[0])
     if limit - pages * resource.getpagesize() < _LEAST_ADDRESSES:
-        msg = (
+        raise CapacityError(
             f"memory: the limit on the address space (ulimit -v) of {limit / 1e9:.2f} GB leaves "
             "too little to read tables: raise it"
         )
-        raise CapacityError(msg)
 
 
 def read_batches(

@@ -1,7 +1,5 @@
 """A matrix in a file, of which only the rows and columns that are asked for come into memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Self

@@ -1,7 +1,5 @@
 """The text format of Prometheus, as the textfile collector of node_exporter reads it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final

@@ -1,7 +1,5 @@
 """Keep what was computed from objects that never change, such as tables of a model's reference."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Final, TypeVar, TypeVarTuple
 

@@ -9,8 +9,6 @@ is a folder that this user made and no other user could write; what is removed i
 that descriptor, and a link inside is never followed.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os
@@ -108,8 +106,7 @@ class RunDirectory:
         """
         # `replace` would overwrite an empty folder without an error
         if os.path.lexists(self.goal):
-            msg = f"{self.goal} exists already: name another --out, or remove it"
-            raise OutputError(msg)
+            raise OutputError(f"{self.goal} exists already: name another --out, or remove it")
         self._rename(self.goal)
 
     def put_aside(self) -> None:

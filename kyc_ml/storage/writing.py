@@ -1,7 +1,5 @@
 """Files that appear whole or not at all."""
 
-from __future__ import annotations
-
 import errno
 import json
 import math
@@ -59,8 +57,7 @@ def make_private(folder: Path) -> None:
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file next to `path`, and rename it once it is complete and on disk.
 
-    A missing folder is made. The file is readable by its owner alone: it may hold customers'
-    data.
+    A missing folder is made. The file is readable by its owner alone: it may hold customers' data.
 
     Raises OutputError if it cannot be written; an earlier file at `path` stays as it was.
     """

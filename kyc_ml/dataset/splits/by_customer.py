@@ -1,8 +1,6 @@
 # ruff: noqa: N803  scikit-learn names the rows X
 """Splits by customer, alone or together with time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -50,7 +48,6 @@ class CustomerDisjointSplit(Splitter):
     """
 
     needs_customers: ClassVar[bool] = True
-
     n_splits: int = 5
     seed: int
     times: npt.ArrayLike | None = field(default=None, repr=False)
@@ -91,7 +88,6 @@ class OutOfTimeCustomerSplit(SplitInTime):
     """
 
     needs_customers: ClassVar[bool] = True
-
     n_splits: int = 5
     seed: int
 

@@ -1,7 +1,5 @@
 """The splitter that a configuration names."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy.typing as npt
@@ -34,12 +32,11 @@ def make_splitter(
     mature = dataset.label_delay.days
     delay = mature if config.delay_days is None else config.delay_days
     if delay < mature:
-        msg = (
+        raise ConfigError(
             f"delay_days ({delay}) must be at least dataset.horizon_days and "
             f"dataset.label_maturity_days together ({mature}): otherwise only the positives "
             "among a fold's last training rows are known; leave delay_days out to take that sum"
         )
-        raise ConfigError(msg)
     in_time: dict[str, Any] = {
         "n_splits": config.folds,
         "train_days": config.train_days,

@@ -1,7 +1,5 @@
 """The assignment of each row in each fold, and the table that counts them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum

@@ -1,8 +1,6 @@
 # ruff: noqa: N803  scikit-learn names the rows X
 """Splits in time: once, or with a rolling origin."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 
 import numpy.typing as npt
@@ -97,8 +95,7 @@ class SplitInTime(Splitter):
 
     def _plan(self, times: Times) -> tuple[Period, ...]:
         if times.size == 0:
-            msg = f"{self._subject}: there is no row to split"
-            raise DatasetError(msg)
+            raise DatasetError(f"{self._subject}: there is no row to split")
         day = pd.Timedelta(days=1)
         start, end = self.start, self.end
         if start is None:

@@ -1,7 +1,5 @@
 """The four parts of a data set in order of time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,12 +59,11 @@ def plan_out_of_time(
     train_end = stopping_start - gap
     train_start = _train_start(train_end, splits=splits, dataset=dataset)
     if train_start is not None and train_start >= train_end:
-        msg = (
+        raise DatasetError(
             f"no day is left to train on: with as_of {as_of.date()} the training rows end on "
             f"{train_end.date()}, but start on {train_start.date()}; shorten test_days, "
             "embargo_days or the other parts, or move as_of"
         )
-        raise DatasetError(msg)
     return Boundaries(
         development_cutoff=cutoff,
         as_of=as_of,

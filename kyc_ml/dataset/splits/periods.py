@@ -1,7 +1,5 @@
 """Begin and end of the folds of a split in time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pandas as pd

@@ -16,8 +16,6 @@ whose outcome is not known at the cut-off of a fold is left out of its training.
         train = fold.train[labels.usable[fold.train]]
 """
 
-from __future__ import annotations
-
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

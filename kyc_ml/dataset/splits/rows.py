@@ -1,7 +1,5 @@
 """What a splitter reads of its rows: times, outcomes and customers."""
 
-from __future__ import annotations
-
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,11 +28,10 @@ def read_times(data: Data, given: npt.ArrayLike | None, *, subject: str) -> Time
     """
     times = find_times(data, given, subject=subject)
     if times is None:
-        msg = (
+        raise DatasetError(
             f"{subject} needs the time of every row: give times=, or X as a frame with column "
             f"{DECISION_TIME!r}, or with an index of times"
         )
-        raise DatasetError(msg)
     return times
 
 
@@ -75,11 +72,10 @@ def to_times(values: npt.ArrayLike, *, n_rows: int, name: str, subject: str) -> 
     except (ValueError, TypeError):
         raise DatasetError(msg) from None
     if index.size != n_rows:
-        msg = (
+        raise DatasetError(
             f"{subject}: {name} holds {index.size} instants for {n_rows} rows; X must be all "
             f"rows in their order, or carry its own {DECISION_TIME!r}"
         )
-        raise DatasetError(msg)
     return index.tz_localize(None).to_numpy(dtype="datetime64[us]")
 
 
@@ -100,8 +96,7 @@ def read_status(values: npt.ArrayLike, *, n_rows: int, subject: str) -> Names:
     """Read the states of labels, one per row."""
     status = np.asarray(values, dtype=object)
     if status.shape != (n_rows,):
-        msg = f"{subject}: status must give a state for each of the {n_rows} rows"
-        raise DatasetError(msg)
+        raise DatasetError(f"{subject}: status must give a state for each of the {n_rows} rows")
     return status
 
 
@@ -117,12 +112,10 @@ def read_customers(groups: npt.ArrayLike | None, *, n_rows: int, subject: str) -
     Raises DatasetError if they are not given, too few, or some are missing.
     """
     if groups is None:
-        msg = f"{subject} needs the customer of every row: give groups="
-        raise DatasetError(msg)
+        raise DatasetError(f"{subject} needs the customer of every row: give groups=")
     customers = np.asarray(groups)
     if customers.shape != (n_rows,):
-        msg = f"{subject}: groups must name the customer of each of the {n_rows} rows"
-        raise DatasetError(msg)
+        raise DatasetError(f"{subject}: groups must name the customer of each of the {n_rows} rows")
     missing = int(np.asarray(pd.isna(customers)).sum())
     if missing:
         msg = f"{subject}: {missing} of {n_rows} rows have no customer: leave them out"

@@ -1,7 +1,5 @@
 """The evidence on the sheet: rows behind a reason, the timeline, the flow of money."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -87,18 +85,11 @@ def list_rows(
 ) -> Evidence | None:
     """Write the rows behind a reason: the largest amounts, or the smallest, or the latest.
 
-    Parameters
-    ----------
-    spec : FeatureSpec, optional
-        The feature whose unit the values have that it counts; None: no unit is written.
-    new : collection of str
-        Transactions that were the first with their counterparty.
-    most : int
-        Number of rows to list; the others are counted.
-
-    Returns
-    -------
-    Evidence, or None without a row, and for rows of `customers`, which the sheet shows anyway.
+    `spec`: the feature whose unit the values have that it counts; None: no unit is written.
+    `new`: transactions that were the first with their counterparty.
+    `most`: number of rows to list; the others are counted.
+    Returns Evidence, or None without a row, and for rows of `customers`, which the sheet shows
+    anyway.
     """
     how, frame = behind.how, behind.rows.to_pandas()
     if how.table == CUSTOMERS or frame.empty:

@@ -1,7 +1,5 @@
 """What was known of a customer at a decision: rows, payments, and who the customer is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date

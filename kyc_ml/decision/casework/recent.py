@@ -1,7 +1,5 @@
 """A customer's last weeks compared with earlier weeks and with peers, as known then."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final

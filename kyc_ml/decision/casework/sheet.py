@@ -1,7 +1,5 @@
 """The case sheet: one self-contained page about one scored observation, for analysts only."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date

@@ -5,8 +5,6 @@ comparable rows. The differences of all groups add up to the row's margin less i
 margin. A group can be a reason only if the value of one of its features is unusual there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final

@@ -4,8 +4,6 @@ All other features stay as they are, although in reality they would change too. 
 never for customers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -100,17 +98,12 @@ def find_change(
     Each feature is moved to lower risk (`direction_of`), across one threshold after another.
     The nearest change has the smallest sum of `distance`; ties keep the order of the columns.
 
-    Parameters
-    ----------
-    row : float64 array of shape (p,)
-        Values of the row. A missing value is not changed.
-    columns : sequence of FeatureSpec, length p
-    specs : mapping of name to FeatureSpec
-        The columns, and the features that they are made of.
-    splits, limits : mapping of name to thresholds
-        A value up to a split, or below a limit, lies on its lower side.
-    lowers : callable
-        Returns for rows of shape (m, p) whether the tier would be lower.
+    `row`: float64 array of shape (p,); values of the row. A missing value is not changed.
+    `columns`: sequence of FeatureSpec, length p.
+    `specs`: mapping of name to FeatureSpec; the columns, and the features that they are made of.
+    `splits`, `limits`: mapping of name to thresholds; a value up to a split, or below a limit, lies
+    on its lower side.
+    `lowers`: returns for rows of shape (m, p) whether the tier would be lower.
     """
     ways: dict[int, list[TriedValue]] = {}
     for column, spec in enumerate(columns):

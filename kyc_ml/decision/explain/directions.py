@@ -1,7 +1,5 @@
 """The direction in which a feature means more risk: declared, or by convention for conduct."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 
@@ -55,8 +53,7 @@ value is more of the conduct that the family looks for, so that a lower value is
 Convention, after 银发〔2013〕2号, which rates cash, cross-border and frequent business higher:
 counts, sums, largest values and shares. Means, spreads, entropies, gaps and concentrations
 are absent, since misconduct is found at both ends. A new family is absent until it is listed;
-who customers are, what others report about them, outcomes and peers are always absent.
-"""
+who customers are, what others report about them, outcomes and peers are always absent."""
 
 
 LONGEST_US: Final = 180 * DAY_US

@@ -1,7 +1,5 @@
 """Learn from training rows which values and contributions are usual in each cell."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -45,21 +43,12 @@ def learn_reference(
 ) -> PeerReference:
     """Compute usual values, and usual contributions, of the given rows and of each cell.
 
-    Parameters
-    ----------
-    peers : str or sequence of str, optional
-        Category features whose values make rows comparable, the most important first. Of
-        several, those that the model does not have are passed over.
-    contributions : callable, optional
-        Returns the exact contributions of rows by number, of shape (m, p). It is called once,
-        for at most `MOST_EXPLAINED` of the rows. Without it reasons compare nothing.
-    seed : int
-        Seed of the rows that are drawn.
-
-    Raises
-    ------
-    ConfigError
-        See `require_peers`.
+    `peers`: str or sequence of str; category features whose values make rows comparable, the most
+    important first. Of several, those that the model does not have are passed over.
+    `contributions`: returns the exact contributions of rows by number, of shape (m, p). It is
+    called once, for at most `MOST_EXPLAINED` of the rows. Without it reasons compare nothing.
+    `seed`: seed of the rows that are drawn.
+    Raises ConfigError: see `require_peers`.
     """
     require_peers(features, peers)
     usable = tuple(name for name in list_peers(peers) if name in features.categories)
@@ -127,11 +116,10 @@ def require_peers(features: FeatureTable, peers: Sequence[str] | str | None) -> 
             if why
             else f"the model has no such category{hint(name, known)}"
         )
-        msg = (
+        raise ConfigError(
             f"explain.peers: {name!r} cannot divide the customers into peers: {reason}; name one "
             f"of {', '.join(known) or 'none'}, or leave explain.peers out"
         )
-        raise ConfigError(msg)
 
 
 def _learn(features: FeatureTable, cells: Mapping[Cell, Ints]) -> dict[Cell, Usual]:

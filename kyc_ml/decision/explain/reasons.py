@@ -1,7 +1,5 @@
 """Reasons as columns of a score table: codes, figures and sentences, each written once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import isnan
 from typing import Final
@@ -33,9 +31,7 @@ def rank_reasons(contributions: Floats, *, k: int) -> Ints:
 
     Equal sizes keep the order of the features: the same input gives the same ranking.
 
-    Returns
-    -------
-    int64 array of shape (n_rows, min(k, n_features))
+    Returns int64 array of shape (n_rows, min(k, n_features)).
     """
     size = np.abs(contributions)
     # stable: of equal contributions the earlier feature comes first
@@ -58,28 +54,20 @@ def make_reasons(
     than to comparable rows; see `find_reasons`. Without one, the k features of the largest
     contributions are the reasons; equal sizes keep the order of the features.
 
-    Parameters
-    ----------
-    currency : str
-        Base currency of the amounts.
-    base : float64 array of shape (n,), optional
-        Base value of each row, log-odds.
-    effects : mapping of sign to (English, Chinese), optional
-        Effect of a contribution by its sign, where it is not the usual one.
-
-    Returns
-    -------
-    mapping of column name to array of length n
-        reference_margin (base value and the sum of what comparable rows get, log-odds; null
-        without `base` or contrast), reason_peers (the comparable rows, or 'all' and the reason),
-        and for i from 1 to k: reason_i_code, reason_i_feature (the one that represents the group),
-        reason_i_family, reason_i_text, reason_i_text_zh, reason_i_value (null where missing or
-        a category), reason_i_peer_median (null where unknown or a category),
-        reason_i_percentile (0 to 1, the value's place among the peers, ties counting half; null
-        where either is unknown), reason_i_contribution (log-odds; by contrast, the group's
-        difference from comparable rows) and reason_i_share (size divided by the sum of all
-        sizes, 0 to 1). All are null where a row has fewer reasons; where it has none, the first
-        code is `NOTHING_STANDS_OUT`, with its sentence.
+    `currency`: base currency of the amounts.
+    `base`: float64 array of shape (n,); base value of each row, log-odds.
+    `effects`: mapping of sign to (English, Chinese); effect of a contribution by its sign, where it
+    is not the usual one.
+    Returns mapping of column name to array of length n; reference_margin (base value and the sum of
+    what comparable rows get, log-odds; null without `base` or contrast), reason_peers (the
+    comparable rows, or 'all' and the reason), and for i from 1 to k: reason_i_code,
+    reason_i_feature (the one that represents the group), reason_i_family, reason_i_text,
+    reason_i_text_zh, reason_i_value (null where missing or a category), reason_i_peer_median (null
+    where unknown or a category), reason_i_percentile (0 to 1, the value's place among the peers,
+    ties counting half; null where either is unknown), reason_i_contribution (log-odds; by contrast,
+    the group's difference from comparable rows) and reason_i_share (size divided by the sum of all
+    sizes, 0 to 1). All are null where a row has fewer reasons; where it has none, the first code is
+    `NOTHING_STANDS_OUT`, with its sentence.
     """
     n = len(features)
     margin, cells = pa.nulls(n, pa.float64()), reference.group_of(features)

@@ -135,8 +135,7 @@ class Usual:
         )
         for name, grid in found.quantiles.items():
             if grid.shape != (len(LEVELS),) or not (np.diff(grid) >= 0.0).all():
-                msg = f"the quantiles of {name} are not {len(LEVELS)} ascending numbers"
-                raise ValueError(msg)
+                raise ValueError(f"the quantiles of {name} are not {len(LEVELS)} ascending numbers")
         return found
 
 

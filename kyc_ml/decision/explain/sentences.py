@@ -1,7 +1,5 @@
 """The sentence of a reason: a value, what is usual, and the effect, in both languages."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from math import isclose, isinf, isnan, nan

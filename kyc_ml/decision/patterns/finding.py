@@ -1,7 +1,5 @@
 """Find the patterns that each observation's rows show, as known at its decision."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -62,23 +60,13 @@ def find_patterns(
     sees the payment that it scores. The order of the rows changes nothing. The patterns say
     what the rows show, never why.
 
-    Parameters
-    ----------
-    transactions : pyarrow.Table
-        The contracted table, or what `StoredTransactions` reads of it.
-    observations : pyarrow.Table of n rows
-        observation_id, customer_id and decision_time; without a customer there is no pattern.
-    timezone, currency : str
-        Zone and base currency of the source, for the sentences.
-    cash_report : float
-        Cash amount from which the bank reports, base currency: the scale of all amounts.
-    begins : int, optional
-        When the source begins, microseconds; by default the first row of `transactions`.
-
-    Returns
-    -------
-    list of n tuples of Pattern
-        First those that the scored payment is part of, then by share, then the latest.
+    `transactions`: the contracted table, or what `StoredTransactions` reads of it.
+    `observations`: pyarrow.Table of n rows; observation_id, customer_id and decision_time; without
+    a customer there is no pattern.
+    `timezone`, `currency`: zone and base currency of the source, for the sentences.
+    `cash_report`: cash amount from which the bank reports, base currency: the scale of all amounts.
+    `begins`: when the source begins, microseconds; by default the first row of `transactions`.
+    First those that the scored payment is part of, then by share, then the latest.
     """
     found: list[tuple[Pattern, ...]] = [()] * len(observations)
     if not len(transactions) or not len(observations):

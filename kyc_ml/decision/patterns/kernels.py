@@ -1,7 +1,5 @@
 """The searches for patterns in one customer's rows, compiled; rows are in order of time."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Money that returns to its origin by way of other customers."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The declared patterns: names, rules and sentences, read from ``patterns.yaml``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final

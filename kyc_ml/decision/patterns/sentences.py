@@ -1,7 +1,5 @@
 """The sentence of a pattern in English and Chinese: counts, amounts, days and parties."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

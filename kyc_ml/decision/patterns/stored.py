@@ -1,7 +1,5 @@
 """Patterns of a source on disk: the rows are read for some observations at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import Final

@@ -4,8 +4,6 @@ Every number has a source. The rules of a field are checked field by field, so t
 of a card are reported together.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -119,8 +117,7 @@ class PointCondition(Section):
     @model_validator(mode="after")
     def _has_one_limit(self) -> Self:
         if (self.at_least is not None) == bool(self.any_of):
-            msg = "give either at_least or any_of"
-            raise ValueError(msg)
+            raise ValueError("give either at_least or any_of")
         return self
 
 

@@ -1,7 +1,5 @@
 """Apply a card to a feature table: score, grade and their components."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """Days of decisions, of next reviews, and from which a policy is valid."""
 
-from __future__ import annotations
-
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -24,8 +22,7 @@ _SATURDAY: Final = 5
 _ANNOUNCED: Final = np.timedelta64(21, "D")
 """How long before a list ends the next days are announced at the latest.
 
-Convention: the State Council announced 2023 as late as 8 December 2022.
-"""
+Convention: the State Council announced 2023 as late as 8 December 2022."""
 
 
 class WorkingDays(Protocol):
@@ -88,8 +85,7 @@ def last_working_day(day: date, calendar: WorkingDays) -> date:
         candidate = day - timedelta(days=back)
         if calendar.is_working_day(candidate):
             return candidate
-    msg = f"the calendar has no working day in the 60 days before {day}: correct it"
-    raise ValueError(msg)
+    raise ValueError(f"the calendar has no working day in the 60 days before {day}: correct it")
 
 
 def decision_days(decision: pd.DatetimeIndex, calendar: CalendarPolicy) -> Times:
@@ -170,11 +166,10 @@ def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
     """
     day = decision_days(pd.DatetimeIndex([as_of]), policy.calendar)[0]
     if policy.valid_from is not None and day < np.datetime64(policy.valid_from, "D"):
-        msg = (
+        raise ConfigError(
             f"tier policy {policy.label!r} is valid from {policy.valid_from}, and this run is "
             f"as of {day}: use a model with the policy in force then, or a later date"
         )
-        raise ConfigError(msg)
 
 
 def mark_in_force(policy: TierPolicy, days: Times) -> pa.Array:

@@ -1,7 +1,5 @@
 """Assign tiers by the cut-offs of a row's segment, and count the rows of each tier."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -5,8 +5,6 @@ Tiers, probabilities, overrides and what raises a risk are internal only (银发
 new table stays internal until it is reviewed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

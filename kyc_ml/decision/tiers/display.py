@@ -1,7 +1,5 @@
 """A policy, a proposal and a migration as tables for people, and the path of a tier in words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -67,8 +67,7 @@ def compare_with_limits(
 
     `name`: segment whose rows count; 'all' for all rows.
     `in_force`, `proposed`: rows are counted by the proposed cut-offs; those in force are listed
-    too.
-    One row per tier; see `evaluate_cut_offs`.
+    too. One row per tier; see `evaluate_cut_offs`.
     """
     own = rows if name == WHOLE else rows.take(rows.segment == name)
     cuts = proposed.cut_offs(name)

@@ -1,7 +1,5 @@
 """The section `fit` of a policy: how `kyc-ml tiers fit` proposes cut-offs."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Fit cut-offs to rows: by highest bad rates or by capacity."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -244,12 +242,11 @@ def fit_capacities(
         over = ladder.rows[end] - ladder.rows[:end] > room * (1.0 + 1e-12)
         step = int(over.sum())  # over is true up to a step, and false from there on
         if step in {0, end}:
-            msg = (
+            raise DatasetError(
                 f"tier {tier!r}: a capacity of {room:,.1f} of {ladder.rows[end]:,.0f} rows gives "
                 "no separate cut-off: too many rows share a probability, or all rows fit; change "
                 "its number of alerts"
             )
-            raise DatasetError(msg)
         found.append(step)
         end = step
     return found[::-1]

@@ -1,7 +1,5 @@
 """From probability to tier: cut-offs, then expert rating, hysteresis and overrides."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -148,26 +146,15 @@ def grade(
     ended has no effect any more. A row decided before the policy was valid is treated the same
     way, and marked.
 
-    Parameters
-    ----------
-    proba : float64 array of shape (n,)
-        Calibrated probabilities.
-    facts : FeatureTable of n rows
-        Keys, and the features that the policy reads; see `features_needed`.
-    book : OverrideBook, optional
-        Overrides entered for single customers.
-    history : TierHistory, optional
-        Tiers of earlier reviews; without it there is no hysteresis.
-    calendar : WorkingDays, optional
-        The bank's calendar instead of the policy's.
-
-    Raises
-    ------
-    ConfigError
-        If an entered override names an unknown tier; if the policy has `absent: refuse` and
-        the source lacks what it reads.
-    ValueError
-        If a probability is NaN or outside [0, 1].
+    `proba`: float64 array of shape (n,); calibrated probabilities.
+    `facts`: FeatureTable of n rows; keys, and the features that the policy reads; see
+    `features_needed`.
+    `book`: overrides entered for single customers.
+    `history`: tiers of earlier reviews; without it there is no hysteresis.
+    `calendar`: the bank's calendar instead of the policy's.
+    Raises ConfigError if an entered override names an unknown tier; if the policy has
+    `absent: refuse` and the source lacks what it reads; ValueError if a probability is NaN or
+    outside [0, 1].
     """
     segment, counts, unchecked = tier_segments(facts, policy)
     rating, unrated = _rate_by_card(facts, policy)

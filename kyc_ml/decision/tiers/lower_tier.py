@@ -1,7 +1,5 @@
 """What keeps a tier up, and the values at which a policy responds differently."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kyc_ml.decision.tiers.grading import NO_OVERRIDES, grade

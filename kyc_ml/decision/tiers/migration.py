@@ -1,7 +1,5 @@
 """Which customers changed tier between two scored dates, how far, and why."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """Overrides: declared rules over facts as known then, and those entered for one customer."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -32,19 +30,15 @@ Found = tuple[Ints, OverrideRule | EnteredOverride]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """The overrides in force of n rows.
-
-    Attributes
-    ----------
-    floor, fixed : int64 arrays of shape (n,)
-        Highest floor and highest fixed tier, as places in the policy's tiers; -1 without one.
-    code : object array of shape (n,)
-        Codes of all overrides in force, joined by ';'; '' without one.
-    """
+    """The overrides in force of n rows."""
 
     floor: Ints
     fixed: Ints
+    """`floor` and `fixed`: int64 arrays of shape (n,); highest floor and highest fixed tier, as
+    places in the policy's tiers; -1 without one."""
     code: Names
+    """object array of shape (n,); codes of all overrides in force, joined by ';'; '' without
+    one."""
 
     @classmethod
     def of(cls, n: int, found: Iterable[Found], tiers: tuple[str, ...]) -> Self:
@@ -79,25 +73,13 @@ def find_in_force(
 ) -> tuple[list[Found], dict[str, str]]:
     """Find the overrides in force in each row on its decision day, declared rules first.
 
-    Parameters
-    ----------
-    facts : FeatureTable of n rows
-        Holds what the rules read, as known at the decision.
-    day : datetime64[D] array of shape (n,)
-        Local day of the decision. Where it is NaT, every override counts as in force: a floor
-        that may have ended must not lower a tier.
-
-    Returns
-    -------
-    found : list of (rows, override)
-    unchecked : dict of 'override CODE' to reason
-        Rules whose facts are not in the table.
-
-    Raises
-    ------
-    ConfigError
-        If an entered override names a tier that is not in the policy; all are listed, by
-        number and never by customer.
+    `facts`: FeatureTable of n rows; holds what the rules read, as known at the decision.
+    `day`: datetime64[D] array of shape (n,); local day of the decision. Where it is NaT, every
+    override counts as in force: a floor that may have ended must not lower a tier.
+    Returns `found`: list of (rows, override).
+    Returns `unchecked`: dict of 'override CODE' to reason; rules whose facts are not in the table.
+    Raises ConfigError if an entered override names a tier that is not in the policy; all are
+    listed, by number and never by customer.
     """
     _check_tiers(book, policy)
     found: list[Found] = []
@@ -135,16 +117,9 @@ def load_overrides(path: FilePath | None, *, form: IdentifierForm = TRIMMED) -> 
 
     None has no entries.
 
-    Parameters
-    ----------
-    form : IdentifierForm
-        Form of the source's identifiers, into which customers are put.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, or an entry lacks reason, source, dates or an approver
-        other than the requester; all faults are listed by the place of the entry, from 0.
+    `form`: form of the source's identifiers, into which customers are put.
+    Raises ConfigError if the file cannot be read, or an entry lacks reason, source, dates or an
+    approver other than the requester; all faults are listed by the place of the entry, from 0.
     """
     if path is None:
         return OverrideBook()
@@ -156,11 +131,10 @@ def load_overrides(path: FilePath | None, *, form: IdentifierForm = TRIMMED) -> 
         with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = [_filled(row) for row in csv.DictReader(handle, strict=True)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        msg = (
+        raise ConfigError(
             f"overrides {path} cannot be read as CSV in UTF-8 ({type(error).__name__}): save it "
             "again as CSV in UTF-8"
-        )
-        raise ConfigError(msg) from None
+        ) from None
     book = check_section({"overrides": rows}, OverrideBook, subject=str(path))
     return _in_form(book, form, subject=str(path))
 

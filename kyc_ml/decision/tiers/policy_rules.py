@@ -4,8 +4,6 @@ A rule takes the value of one field of the policy and the fields before it. A fi
 refused is absent there, and what depends on it is not checked: its own fault comes first.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final

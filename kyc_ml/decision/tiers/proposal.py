@@ -198,11 +198,10 @@ def say_cut(cut: float) -> str:
 def require_fit(policy: TierPolicy) -> FitPolicy:
     """Return the section `fit` of a policy; ConfigError if the policy does not have it."""
     if policy.fit is None:
-        msg = (
+        raise ConfigError(
             f"policy {policy.label!r} has no section fit: add it to a copy of the policy and give "
             "that as --policy; configs/tiers/three_grades.yaml has an example"
         )
-        raise ConfigError(msg)
     return policy.fit
 
 
@@ -266,12 +265,11 @@ class _Part:
         cuts = tuple(self.ladder.cut(step) for step in steps)
         if cuts[0] <= kept[-1]:
             first, below = tiers[len(kept)], tiers[len(kept) - 1]
-            msg = (
+            raise DatasetError(
                 f"tier {first!r} would begin at {cuts[0]:g} by its alerts, but tier {below!r}, "
                 f"which has no alerts and keeps its cut-off, begins at {kept[-1]:g}: set alerts "
                 f"for {below!r} too, or fewer for {first!r}"
             )
-            raise DatasetError(msg)
         return (*kept, *cuts)
 
 

@@ -1,7 +1,5 @@
 """Proposed cut-offs on one page, for those who decide: old and new, who moves, targets."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 

@@ -3,8 +3,6 @@
 Rules between sections are in `kyc_ml.decision.tiers.policy_rules`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final, Literal, Self
@@ -72,9 +70,8 @@ class SegmentPolicy(Section):
 class OverrideRule(Section):
     """A declared rule: a floor or a fixed tier for rows that meet all its conditions.
 
-    A floor only raises; nothing lowers it. A fixed tier replaces that of the score, up or
-    down, but never goes below a floor. A rule is in force from `start` until the day before
-    `expiry`.
+    A floor only raises; nothing lowers it. A fixed tier replaces that of the score, up or down, but
+    never goes below a floor. A rule is in force from `start` until the day before `expiry`.
     """
 
     code: FilledText
@@ -142,8 +139,7 @@ class EnteredOverride(Section):
     @classmethod
     def _is_text(cls, given: object) -> object:
         if isinstance(given, (int, float)):  # YAML reads 0012 as the number ten
-            msg = "a number has lost its leading zeros: write the identifier in quotes"
-            raise ValueError(msg)
+            raise ValueError("a number has lost its leading zeros: write the identifier in quotes")
         return given
 
     @model_validator(mode="after")
@@ -202,10 +198,7 @@ class ExpertPolicy(Section):
     def combine(self, tiers: Sequence[str]) -> Ints:
         """Tabulate the tier that each grade and each tier of the model give together.
 
-        Returns
-        -------
-        int64 array of shape (number of grades, number of tiers)
-            Places in `tiers`.
+        Returns int64 array of shape (number of grades, number of tiers); places in `tiers`.
         """
         place = {name: number for number, name in enumerate(tiers)}
         grades = [grade.name for grade in self.card.grades]
@@ -234,8 +227,7 @@ class Hysteresis(Section):
     @model_validator(mode="after")
     def _lets_a_tier_fall(self) -> Self:
         if self.reviews is None and self.margin is None:
-            msg = "give reviews, margin or both: without them no tier ever falls"
-            raise ValueError(msg)
+            raise ValueError("give reviews, margin or both: without them no tier ever falls")
         return self
 
 
@@ -293,16 +285,14 @@ class CalendarPolicy(Section):
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            msg = f"{zone!r} is not a time zone, such as Asia/Shanghai"
-            raise ValueError(msg) from None
+            raise ValueError(f"{zone!r} is not a time zone, such as Asia/Shanghai") from None
         return zone
 
     @field_validator("listed")
     @classmethod
     def _check_week(cls, listed: WorkingDayList | None, info: ValidationInfo) -> object:
         if listed is not None and info.data.get("working_days") == "every_day":
-            msg = "listed days differ from a working week: set working_days to weekdays"
-            raise ValueError(msg)
+            raise ValueError("listed days differ from a working week: set working_days to weekdays")
         return listed
 
 

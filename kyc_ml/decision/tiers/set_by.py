@@ -1,7 +1,5 @@
 """What set each tier: the last step of the grading that changed it, in words."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache, partial
@@ -62,10 +60,9 @@ def set_by_columns(grades: Grades, *, rated: bool = False) -> dict[str, pa.Array
 def tiers_set_table(scores: pa.Table, policy: TierPolicy) -> pd.DataFrame:
     """Count rows by tier of the model and in force, and by what set the one in force.
 
-    `scores`: tier, tier_of_model and tier_set_by of a score file.
-    One row per tier, the highest first: tier, tier_zh, by_model, in_force, and set_by_model,
-    set_by_rating, set_by_history, set_by_override, which add up to in_force. A row that was rated
-    has no tier of the model.
+    `scores`: tier, tier_of_model and tier_set_by of a score file. One row per tier, the highest
+    first: tier, tier_zh, by_model, in_force, and set_by_model, set_by_rating, set_by_history,
+    set_by_override, which add up to in_force. A row that was rated has no tier of the model.
     """
     frame = scores.select(["tier", "tier_of_model", "tier_set_by"]).to_pandas()
     order = list(policy.tier_names)[::-1]

@@ -1,7 +1,5 @@
 """What a later extract says of the past, compared with what an earlier one could say."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np
@@ -38,33 +36,19 @@ def compare_extracts(
     changed, under an earlier date: they were not known at the decision. Half of the observations
     are of customers with a case that became known between the extracts, if that many exist.
 
-    Parameters
-    ----------
-    observations : pyarrow.Table
-        Of the later extract.
-    known : pyarrow.Table
-        Of the earlier extract, before its end: only observations of both are compared.
-
-    Returns
-    -------
-    observations : int
-        How many were compared.
-    features : DataFrame
-        feature, observations, moved (whose value differs), largest_change (as in
-        `FeatureAudit.features`); those that moved, the most first.
-
-    Raises
-    ------
-    DatasetError
-        If no observation is in both extracts.
+    `observations`: of the later extract.
+    `known`: of the earlier extract, before its end: only observations of both are compared.
+    Returns `observations`: how many were compared.
+    Returns `features`: feature, observations, moved (whose value differs), largest_change (as in
+    `FeatureAudit.features`); those that moved, the most first.
+    Raises DatasetError if no observation is in both extracts.
     """
     both = observations.filter(pc.is_in(observations[OBSERVATION_ID], known[OBSERVATION_ID]))
     if not both.num_rows:
-        msg = (
+        raise DatasetError(
             "the extracts have no observation in common before the earlier one ends: give two "
             "extracts of one source, and --as-of of the later one"
         )
-        raise DatasetError(msg)
     chosen = both.take(pa.array(_choose(now, earlier, both, seed=seed))).combine_chunks()
     new, old = (
         build_features(source, chosen, specs=specs, threads=threads) for source in (now, earlier)

@@ -1,7 +1,5 @@
 """What moved between two feature tables, counted check by check and feature by feature."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final

@@ -5,8 +5,6 @@ decision's reach, and rows of equal times are shuffled. Features that know nothi
 future do not move; one that moves is named.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -171,11 +169,10 @@ def _sample_times(
     decided = np.unique(microseconds(observations[DECISION_TIME]))
     followed = decided[decided < max(latest, default=-1)]
     if not followed.size:
-        msg = (
+        raise DatasetError(
             f"no row of any table follows the {decided.size} decision time(s): deleting what "
             "comes later would prove nothing; audit an earlier date than the end of the data"
         )
-        raise DatasetError(msg)
     stretches = np.array_split(followed, min(times, followed.size))
     return np.array([rng.choice(stretch) for stretch in stretches], np.int64)
 

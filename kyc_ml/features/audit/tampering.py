@@ -4,8 +4,6 @@ A row is *out of reach* of a decision at t if it happened at t or later, or was 
 only later than t. Nothing here may move a feature of an observation decided at t.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np
@@ -100,11 +98,10 @@ def crowd_rows(
 ) -> tuple[pa.Table, int]:
     """Add rows out of reach that carry the keys of the audited observations.
 
-    They are copies of the table's rows with numbers far from the usual and texts drawn
-    from all that the column holds, so that each filter of a feature meets some. A copy of
-    a case keeps its id where it could be a later state of it, and names the observation.
-    Each payment is also added as its counterparty would see it. Returns how many rows; a
-    table without rows stays empty.
+    They are copies of the table's rows with numbers far from the usual and texts drawn from all
+    that the column holds, so that each filter of a feature meets some. A copy of a case keeps its
+    id where it could be a later state of it, and names the observation. Each payment is also added
+    as its counterparty would see it. Returns how many rows; a table without rows stays empty.
     """
     if not table.num_rows:
         return table, 0

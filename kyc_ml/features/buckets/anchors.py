@@ -6,8 +6,6 @@ separately. A row's column that is read by another key is unknown in such a part
 in an earlier pass and carried along as a plain column.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace

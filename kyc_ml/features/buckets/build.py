@@ -321,15 +321,13 @@ def _some_rows(features: FeatureTable, rows: slice) -> FeatureTable:
 def _check(buckets: int | None, files: Mapping[str, Path]) -> None:
     """Check the number of buckets and the files before any work."""
     if buckets is not None and not 1 <= buckets <= MOST_BUCKETS:
-        msg = f"buckets must be from 1 to {MOST_BUCKETS}, got {buckets}"
-        raise ConfigError(msg)
+        raise ConfigError(f"buckets must be from 1 to {MOST_BUCKETS}, got {buckets}")
     absent = [name for name, path in files.items() if not path.is_file()]
     if absent:
-        msg = (
+        raise SourceError(
             f"no file of {', '.join(sorted(absent))} exists: write the contracted tables with "
             "ContractedTables.store, and the observations as Parquet"
         )
-        raise SourceError(msg)
 
 
 def _made(plan: Plan) -> dict[str, set[str]]:

@@ -4,8 +4,6 @@ A count needs no rows together: the counts of parts of the rows add up. Most par
 even be read for an observation, because all of their rows, or none, are visible to it.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

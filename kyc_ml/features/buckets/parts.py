@@ -4,8 +4,6 @@ Runs the passes of a plan: brings the rows of one bucket into memory, lets the e
 compute what the pass reads, and hands the values to the buckets where they are needed.
 """
 
-from __future__ import annotations
-
 import gc
 import shutil
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Peers of larger populations than memory holds: measured by bucket, compared by month."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Feature tables whose values stay in files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

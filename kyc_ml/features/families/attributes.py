@@ -4,8 +4,6 @@ The source says which attributes there are, so `with_attributes` takes them from
 tables into a configuration.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
@@ -65,8 +63,7 @@ _STATISTICS: Final[dict[Reading, tuple[Statistic, str, str, str]]] = {
 }
 """Of a reading: its statistic, its part of the feature's name, and its words.
 
-English words take the description and then the period, Chinese words the other way round.
-"""
+English words take the description and then the period, Chinese words the other way round."""
 
 _TOGETHER: Final[dict[AttributeType, tuple[Reading, ...]]] = {
     "number": ("sum", "mean", "maximum", "minimum"),
@@ -84,11 +81,10 @@ def with_attributes(config: FeatureConfig, attributes: Sequence[TableAttribute])
     """
     asked = ATTRIBUTES in config.families
     if asked and not attributes:
-        msg = (
+        raise ConfigError(
             f"features: families name {ATTRIBUTES}, but the source declares none: declare them "
             "under `attributes` of a table in the source mapping, or leave the family out"
         )
-        raise ConfigError(msg)
     declared = {spec.name for spec in declare(attributes)}
     if not asked and not declared.intersection((*config.include, *config.exclude)):
         return config

@@ -16,8 +16,6 @@ file may be named in every file. What a configuration gives can be named everywh
 amounts, and in ``for`` its country lists and third-party items.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -172,8 +170,7 @@ def _check_keys(entry: Mapping[str, Any], *, named: str) -> None:
     unknown = sorted(set(entry) - _FEATURE - _GROUP)
     if unknown:
         near = hint(unknown[0], _FEATURE | _GROUP)
-        msg = f"{named}: unknown key {', '.join(unknown)}{near}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{named}: unknown key {', '.join(unknown)}{near}")
 
 
 def _given(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,8 +184,7 @@ def _grid(loops: Mapping[str, Any], meanings: _Meanings) -> Iterator[dict[str, _
     for place, chosen in loops.items():
         if isinstance(chosen, str):  # all words of that name; a configuration may give none
             if chosen not in meanings:
-                msg = f"for {place}: {chosen!r} names no words{hint(chosen, meanings)}"
-                raise ConfigError(msg)
+                raise ConfigError(f"for {place}: {chosen!r} names no words{hint(chosen, meanings)}")
             pairs = meanings[chosen]
         else:
             known = dict(meanings.get(place, ()))
@@ -225,8 +221,7 @@ def _declare(scope: _Scope) -> FeatureSpec:
     name = _fill(given["feature"], words, "name")
     missing = sorted(_REQUIRED - set(given))
     if missing:
-        msg = f"{name}: {', '.join(missing)} missing"
-        raise ConfigError(msg)
+        raise ConfigError(f"{name}: {', '.join(missing)} missing")
     try:
         how = read_sentence(_fill(given["how"], words, "how"), scope.names, KINDS)
         return FeatureSpec(
@@ -247,8 +242,7 @@ def _declare(scope: _Scope) -> FeatureSpec:
             group=_fill(given.get("group") or "", words, "name") or None,
         )
     except (KeyError, ValueError) as error:
-        msg = f"{name}: {error}"
-        raise ConfigError(msg) from error
+        raise ConfigError(f"{name}: {error}") from error
 
 
 def _fill(text: str, words: Mapping[str, _Word], side: Literal["name", "how", "en", "zh"]) -> str:

@@ -6,8 +6,6 @@ pass computes all its statistics. The sums take the same steps in the same order
 `kyc_ml.features.kernels.moments`, so that both give the same bits.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from kyc_ml.features.kernels.exact import mean_of, squared_distance, two_product, two_sum

@@ -3,8 +3,6 @@
 A number is held as ``high + low``, two float64 whose sum has about 32 digits.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from kyc_ml.storage import kernel

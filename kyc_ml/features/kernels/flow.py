@@ -5,8 +5,6 @@ Examination Manual, appendix F, funds transfers. Which money leaves is a convent
 money has no name: here the oldest goes first, as stock does in inventory accounting.
 """
 
-from __future__ import annotations
-
 from heapq import heappop, heappush
 from typing import Final
 
@@ -40,11 +38,10 @@ def match_flow(
     Bookings out of one instant share what met them in proportion to their amounts, so that
     their order does not matter.
 
-    A booking is matched once, at its entry: ``max(event_time, known_at)``. A booking out
-    meets the money in that happened strictly before it and has entered by its own entry.
-    Money in that arrives late takes its place by event time among what is left; what was
-    matched before is not matched again. So no booking changes the match of one that
-    entered before it.
+    A booking is matched once, at its entry: ``max(event_time, known_at)``. A booking out meets the
+    money in that happened strictly before it and has entered by its own entry. Money in that
+    arrives late takes its place by event time among what is left; what was matched before is not
+    matched again. So no booking changes the match of one that entered before it.
 
     `starts`: int64 array of shape (n_keys + 1,); rows ``starts[k]:starts[k + 1]`` are those of key
     k, in order of event time.

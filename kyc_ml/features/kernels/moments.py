@@ -12,8 +12,6 @@ kept, room
     State that a sweep of one key continues with; see `timeline.begin_room`.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np
@@ -302,9 +300,8 @@ def sweep_gaps(
 ) -> None:
     """Mean and sample standard deviation of the hours between consecutive visible rows.
 
-    The visible rows form a chain in order of event time, so a late row splits a gap in two
-    and a row that leaves joins its gaps. The mean is missing below two rows, the deviation
-    below three.
+    The visible rows form a chain in order of event time, so a late row splits a gap in two and a
+    row that leaves joins its gaps. The mean is missing below two rows, the deviation below three.
     """
     widest = most_rows(laid.row_starts)
     both = begin_room(room, 2 * widest)

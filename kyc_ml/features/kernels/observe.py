@@ -4,8 +4,6 @@ The statistics are those of the other kernels. They begin with no state for a ke
 and continue where the last observation stopped for a key of many; see `timeline.begin_room`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from kyc_ml.features.kernels import moments, runs, shares, timeline, trends

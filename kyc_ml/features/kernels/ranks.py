@@ -1,7 +1,5 @@
 """Compiled sweep of order statistics: a window's median, and where a value lies in it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, most_rows

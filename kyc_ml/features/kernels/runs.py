@@ -1,7 +1,5 @@
 """Compiled sweep of how adverse and good outcomes follow each other at a key."""
 
-from __future__ import annotations
-
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE, Timeline, begin_room, most_rows
 from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel

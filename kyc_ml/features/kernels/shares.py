@@ -1,7 +1,5 @@
 """Compiled sweep of how a window's flow is spread over values: first share, Herfindahl, entropy."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kyc_ml.features.kernels.exact import EVEN, two_sum

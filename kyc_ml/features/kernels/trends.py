@@ -4,8 +4,6 @@ The work grows with the rows in a window. That suits versions of customers and a
 a window holds tens, not bookings.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -16,8 +16,6 @@ arithmetic (`RowFormula`), or a `RowFunction` such as ``between(amount; 0, 10)``
 A further kind is one module here and its entry in `KINDS` or `COLUMN_KINDS`.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from kyc_ml.features.how import How

@@ -1,7 +1,5 @@
 """Arithmetic on features, and on the columns of a row."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, get_args
@@ -19,14 +17,13 @@ from kyc_ml.metrics import Floats
 class Formula(How):
     """Arithmetic on other features, by name; missing where it is undefined.
 
-    ratio: a / b, missing where b is 0 · difference: a - b · sum, product, minimum,
-    maximum: of all inputs, missing where one is · z_score: (a - b) / c, missing where c is
-    0 · equals_zero: 1 where a is 0 · at_least: 1 where a >= b, or a >= `parameter` if
-    there is one input · below: 1 where a < b or a < `parameter` · shrunk_share:
-    (a + k * prior) / (b + k) with k = `parameter` and prior = c / d, the share of all keys
-    together · minus_log: -ln(a), missing where a is 0 · log_ratio: ln((a + k) / (b + k))
-    with k = `parameter` · scaled: a * `parameter`. Two numbers that differ by rounding only
-    are equal: their ratio is 1, their difference and log ratio 0.
+    ratio: a / b, missing where b is 0 · difference: a - b · sum, product, minimum, maximum: of all
+    inputs, missing where one is · z_score: (a - b) / c, missing where c is 0 · equals_zero: 1 where
+    a is 0 · at_least: 1 where a >= b, or a >= `parameter` if there is one input · below: 1 where a
+    < b or a < `parameter` · shrunk_share: (a + k * prior) / (b + k) with k = `parameter` and prior
+    = c / d, the share of all keys together · minus_log: -ln(a), missing where a is 0 · log_ratio:
+    ln((a + k) / (b + k)) with k = `parameter` · scaled: a * `parameter`. Two numbers that differ by
+    rounding only are equal: their ratio is 1, their difference and log ratio 0.
     """
 
     operation: Operation

@@ -1,7 +1,5 @@
 """Money that a payment out passes on."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A reading of the observation itself."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

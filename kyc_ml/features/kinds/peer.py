@@ -1,7 +1,5 @@
 """A feature compared with the same feature of the customer's peers."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final, Self
@@ -18,11 +16,10 @@ _SENTENCE: Final = re.compile(
 class Peer(How):
     """How far a feature is from what the customer's peers had: (x - median) / (1.4826 MAD).
 
-    Peers are the customers whose latest known profile agrees in the columns `by`. If there
-    are fewer than `fewest`, the last columns are dropped one by one, until all customers
-    are peers. Their values are those on the first day of the month (UTC) at or before the
-    decision, so they depend on no other observation. Missing where the peers' deviation
-    is 0.
+    Peers are the customers whose latest known profile agrees in the columns `by`. If there are
+    fewer than `fewest`, the last columns are dropped one by one, until all customers are peers.
+    Their values are those on the first day of the month (UTC) at or before the decision, so they
+    depend on no other observation. Missing where the peers' deviation is 0.
     """
 
     feature: str

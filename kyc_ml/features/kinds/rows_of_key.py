@@ -1,7 +1,5 @@
 """Readings of the rows of a key: a statistic over a window, or the latest row."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -108,11 +106,10 @@ class Window(How):
 
     def __post_init__(self) -> None:
         if self.lag_us < 0 or (self.period.us is not None and self.period.us <= 0):
-            msg = (
+            raise LeakageError(
                 f"a window must be longer than 0 and end at or before the decision, got "
                 f"{self.period.us} microseconds and a lag of {self.lag_us}"
             )
-            raise LeakageError(msg)
         needs = {
             "value": self.statistic not in _WITHOUT_VALUE,
             "own": self.statistic == "rank",

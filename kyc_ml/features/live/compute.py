@@ -1,7 +1,5 @@
 """Features of one observation after the other, in milliseconds."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial

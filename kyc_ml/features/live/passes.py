@@ -1,7 +1,5 @@
 """A pass of the plan for one observation: rows of its key, held in memory, and what it sees."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain

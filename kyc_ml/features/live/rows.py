@@ -1,7 +1,5 @@
 """Rows of one key of one table, as arrays with room for more."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar, cast
 

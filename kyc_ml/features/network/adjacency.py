@@ -6,8 +6,6 @@ has been let in, and no other: a search for what e completes cannot meet the fut
 edge that is known later than it happened takes its place by time when it comes in.
 """
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -110,8 +108,7 @@ def let_in(lists: Lists, edges: Edges, entered: int, now: int) -> int:
     """Add the edges that a search at `now` may use.
 
     `entered`: number of edges added before.
-    `now`: microseconds; never falls from call to call.
-    Number of edges added so far.
+    `now`: microseconds; never falls from call to call. Number of edges added so far.
     """
     while entered < edges.by_entry.size and edges.enters[edges.by_entry[entered]] <= now:
         edge = edges.by_entry[entered]

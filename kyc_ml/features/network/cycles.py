@@ -4,8 +4,6 @@ Temporal cycles as in Suzumura and Kanezashi, IBM AMLSim, alert type "cycle": mo
 sent round a ring of accounts in the order of time, each keeping a little.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

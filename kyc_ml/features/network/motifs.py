@@ -6,8 +6,6 @@ Laundering Models", NeurIPS. Butterflies, the 2 x 2 bicliques of payers and paye
 the smallest sign of payers who share payees: Sanei-Mehri et al. 2018, KDD.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -172,10 +170,9 @@ def find_gather_scatter(edges: Edges, rule: GatherScatterRule) -> tuple[Ints32, 
 def count_butterflies(edges: Edges, rule: ButterflyRule) -> tuple[Ints32, int]:
     """Count the butterflies that each edge closes.
 
-    Edge (u -> x) closes one for each pair (v, y) with earlier edges v -> x, v -> y and
-    u -> y in the window, v other than u and y other than x. A node with more edges than
-    the cap is a hub and shows no pattern: an edge from or to one closes none, and one does
-    not count as v.
+    Edge (u -> x) closes one for each pair (v, y) with earlier edges v -> x, v -> y and u -> y in
+    the window, v other than u and y other than x. A node with more edges than the cap is a hub and
+    shows no pattern: an edge from or to one closes none, and one does not count as v.
 
     Returns `count`: int32 array of shape (n_edges,).
     Returns `cut`: number of edges at which a hub was left out.

@@ -10,8 +10,6 @@ Sources of the patterns: IBM AMLSim, alert types
 "Realistic Synthetic Financial Transactions for Anti-Money Laundering Models", NeurIPS.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,26 +113,15 @@ def find_patterns(
 
     An edge of amount 0 or from a node to itself moves no money and takes part in nothing.
 
-    Parameters
-    ----------
-    source, target : int32 arrays of shape (n_edges,)
-        Codes of payer and payee, ``0 <= code < n_nodes``.
-    event_time, known_at : int64 arrays of shape (n_edges,)
-        Microseconds; in order of event_time, then of known_at.
-    amount : float64 array of shape (n_edges,)
-        Finite and not negative, in one currency.
-
-    Returns
-    -------
-    Patterns
-        An edge closes at most one cycle, stack, gather-scatter and (group of) butterflies,
-        and a scatter-gather for each source whose money it relays. The same node can be
-        in several roles of one stack, whose money may pass through it again.
-
-    Raises
-    ------
-    DatasetError
-        If the edges are not as described; all faults are listed.
+    `source`, `target`: int32 arrays of shape (n_edges,); codes of payer and payee,
+    ``0 <= code < n_nodes``.
+    `event_time`, `known_at`: int64 arrays of shape (n_edges,); microseconds; in order of
+    event_time, then of known_at.
+    `amount`: float64 array of shape (n_edges,); finite and not negative, in one currency.
+    An edge closes at most one cycle, stack, gather-scatter and (group of) butterflies, and a
+    scatter-gather for each source whose money it relays. The same node can be in several roles of
+    one stack, whose money may pass through it again.
+    Raises DatasetError if the edges are not as described; all faults are listed.
     """
     columns = (source, target, event_time, known_at, amount)
     moving, edges = moving_edges(columns, n_nodes=n_nodes)

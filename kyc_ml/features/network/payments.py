@@ -1,7 +1,5 @@
 """Convert bookings of customers' accounts into payments between parties, each once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -1,7 +1,5 @@
 """What counts as a money-flow pattern: its limits, each with its source."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 from typing import Final
 

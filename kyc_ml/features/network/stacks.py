@@ -4,8 +4,6 @@ A stack is a chain of payments in the order of time, each passing on most of the
 before: "layering" in FATF's three stages, "stack" among the alert types of IBM AMLSim.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

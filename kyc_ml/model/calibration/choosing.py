@@ -1,7 +1,5 @@
 """Compare the candidates on rows they were not fitted on, and fit the best on all."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,8 +96,7 @@ def choose_calibrator(
 ) -> CalibrationChoice:
     """Compare the candidates by cross-validated log loss and fit the best on all rows.
 
-    A candidate that would reverse the ranking in some fold has an infinite loss and is
-    listed last.
+    A candidate that would reverse the ranking in some fold has an infinite loss and is listed last.
 
     `segment`: sequence of str or None, length n; values of the feature `config.segment`; needed
     where it names one.
@@ -218,11 +215,10 @@ def _rank(method: Method) -> int:
 def _require_rows_for_folds(target: Floats, *, folds: int) -> None:
     positives = int(target.sum())
     if min(positives, target.size - positives) < folds:
-        msg = (
+        raise DatasetError(
             f"the calibration part must hold at least {folds} rows of each class, got "
             f"{positives} positives of {target.size}: widen splits.calibration_days"
         )
-        raise DatasetError(msg)
 
 
 def _segment_rows(
@@ -231,8 +227,7 @@ def _segment_rows(
     if (segment is None) != (config.segment is None):
         named = "no segment" if config.segment is None else f"segment {config.segment!r}"
         came = "none was" if segment is None else "some were"
-        msg = f"calibration is configured with {named}, but {came} given"
-        raise ValueError(msg)
+        raise ValueError(f"calibration is configured with {named}, but {came} given")
     if segment is None or config.segment is None:
         return None
     return SegmentRows.of(segment, n=n, feature=config.segment, strength=config.segment_strength)

@@ -1,7 +1,5 @@
 """Fit one map on margins and outcomes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -88,11 +86,10 @@ def _fit_platt(margin: Floats, target: Floats) -> Calibrator:
     fit = LogisticRegression(C=np.inf, max_iter=1000).fit(margin[:, None], target)
     slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
     if slope <= 0:
-        msg = (
+        raise ReversedRankingError(
             f"the Platt slope is {slope:.3g}, but must be above 0: the model ranks the "
             "calibration rows the wrong way round; check the labels of that period"
         )
-        raise ReversedRankingError(msg)
     return Calibrator(method="platt", slope=slope, intercept=intercept)
 
 
@@ -131,11 +128,10 @@ def _fit_beta(margin: Floats, target: Floats) -> Calibrator:
         options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-10},
     )
     if fit.x[:2].max() <= 1e-9:
-        msg = (
+        raise ReversedRankingError(
             "both beta slopes are 0, but one must be above it: the model ranks the "
             "calibration rows the wrong way round; check the labels of that period"
         )
-        raise ReversedRankingError(msg)
     # back to the scale of the margins
     slopes = fit.x[:2] / scale
     return Calibrator(

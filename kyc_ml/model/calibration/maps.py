@@ -1,7 +1,5 @@
 """The map from margin to probability, as numbers that JSON keeps."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self, get_args
 
@@ -64,8 +62,7 @@ class Calibrator:
         """
         n_nan = int(np.isnan(margin).sum())
         if n_nan:
-            msg = f"margins must be numbers, got {n_nan} NaN of {margin.size}"
-            raise ValueError(msg)
+            raise ValueError(f"margins must be numbers, got {n_nan} NaN of {margin.size}")
         proba = self._of_the_whole(margin)
         if self.segments is not None and segment is not None:
             proba = self.segments.shift(proba, segment)

@@ -88,8 +88,7 @@ class Segments:
         """Read what `dataclasses.asdict` wrote; raise ValueError if a name comes twice."""
         shifts = tuple(SegmentShift(**each) for each in content["shifts"])
         if len({str(each.name) for each in shifts}) < len(shifts):
-            msg = "a segment of the calibration is given twice"
-            raise ValueError(msg)
+            raise ValueError("a segment of the calibration is given twice")
         return cls(**{**content, "shifts": shifts})
 
 
@@ -228,6 +227,5 @@ def _solve_shift(proba: Floats, wanted: float) -> float:
 def _as_objects(segment: Values, *, n: int) -> Names:
     values = np.asarray(segment, dtype=object)
     if values.shape != (n,):
-        msg = f"there must be one segment a row, got {values.shape} for {n} rows"
-        raise ValueError(msg)
+        raise ValueError(f"there must be one segment a row, got {values.shape} for {n} rows")
     return values

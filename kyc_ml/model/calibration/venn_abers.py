@@ -1,7 +1,5 @@
 """The inductive Venn-Abers map: two isotonic fits a margin, merged, as steps."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kyc_ml.metrics import Floats, Ints

@@ -1,7 +1,5 @@
 """Code each value once: which of the splits on its feature it passes."""
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -67,11 +65,10 @@ def build_coding(forest: Forest) -> Coding:
     sizes = np.array([cut.size for cut in cuts], np.int64)
     n_codes = np.where(is_category, sizes + 1, sizes + 3)
     if n_codes.size and n_codes.max() > _MOST_CODES:
-        msg = (
+        raise BundleError(
             f"a feature is split at {sizes.max()} values, at most {_MOST_CODES - 3} are "
             "supported: train with a smaller max_bin"
         )
-        raise BundleError(msg)
     return Coding(
         features=features,
         cut_start=_starts(sizes),

@@ -1,7 +1,5 @@
 """A model compiled into tables, and the rows explained by them."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -52,11 +50,10 @@ class TreeContributions:
         Raises DatasetError if the matrix has other columns than the model.
         """
         if matrix.ndim != 2 or matrix.shape[1] != self.n_features:
-            msg = (
+            raise DatasetError(
                 f"rows to explain have shape {matrix.shape}, the model wants "
                 f"{self.n_features} columns: build the features it was trained on"
             )
-            raise DatasetError(msg)
         n_rows = matrix.shape[0]
         values, base = np.zeros(matrix.shape), np.full(n_rows, self.base)
         if self.tables is not None:

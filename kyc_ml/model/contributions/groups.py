@@ -10,8 +10,6 @@ A group of neighbouring leaves is explained in one of two ways.
   has a table at each point of integration, over the cells of the crown alone.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

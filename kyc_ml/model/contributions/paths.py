@@ -1,7 +1,5 @@
 """What the path to each leaf of one tree asks of each feature."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -5,8 +5,6 @@ a wrong one reads foreign memory, a circle never ends. A bundle's digests do not
 whoever may write a bundle can compute them again.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice

@@ -4,8 +4,6 @@ All that happens to a row depends on its own codes only, and is added up in the 
 the trees: alone or in any batch, its contributions are the same to the last bit.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

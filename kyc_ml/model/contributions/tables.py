@@ -12,8 +12,6 @@ Source: Owen 1972, Management Science 18, P64-P79 (multilinear extension); Lundb
 2020, Nature Machine Intelligence 2, 56-67 (path-dependent values).
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

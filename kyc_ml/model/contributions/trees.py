@@ -1,7 +1,5 @@
 """Read LightGBM's text form into arrays: splits, leaves, covers, sets of categories."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,8 +116,7 @@ def _require_explicable(head: Mapping[str, str], trees: list[dict[str, str]]) ->
     if empty:
         faults.append(f"{empty} of its trees have a node without a training row: train again")
     if faults:
-        msg = "the LightGBM model has no exact contributions: " + "; ".join(faults)
-        raise BundleError(msg)
+        raise BundleError("the LightGBM model has no exact contributions: " + "; ".join(faults))
 
 
 def _lacks_rows(tree: Mapping[str, str]) -> bool:

@@ -1,8 +1,6 @@
 # ruff: noqa: N803, N806  scikit-learn names the rows X
 """The calibrated model as a scikit-learn classifier."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Self
@@ -368,11 +366,10 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         if reset:
             self._numbers = numbers
         elif numbers is not None and self._numbers is not None and numbers != self._numbers:
-            msg = (
+            raise DatasetError(
                 f"columns for RiskClassifier were {self._numbers[:10]} in fit and are "
                 f"{numbers[:10]} now: give the same, in the same order"
             )
-            raise DatasetError(msg)
 
     def _checked(self, X: Any) -> Floats:  # noqa: ANN401
         check_is_fitted(self)
@@ -400,11 +397,10 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         """Raise unless the adverse outcome is known, which `asked` needs."""
         check_is_fitted(self)
         if self.positive_label_ is None:
-            msg = (
+            raise DatasetError(
                 f"{asked} of RiskClassifier needs the adverse outcome, and the classes are "
                 f"{list_classes(self.classes_)}: name it with positive_label and fit again"
             )
-            raise DatasetError(msg)
 
     def _require_adverse_named(self) -> None:
         """Raise if a parameter needs the adverse outcome, and nothing names it."""
@@ -415,11 +411,10 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         }
         names = [name for name, used in asked.items() if used]
         if self.positive_label_ is None and names:
-            msg = (
+            raise DatasetError(
                 f"{', '.join(names)} of RiskClassifier need(s) the adverse outcome, and the "
                 f"classes are {list_classes(self.classes_)}: name it with positive_label"
             )
-            raise DatasetError(msg)
 
     def _fit_model(
         self, fitted: Labelled, stopping: Labelled | None, *, config: ModelConfig
@@ -475,11 +470,10 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         """Return the number of threads that `n_jobs` means in scikit-learn."""
         asked = self.n_jobs
         if asked == 0 or not isinstance(asked, int | np.integer | None):
-            msg = (
+            raise ConfigError(
                 f"{_PARAMETERS}: n_jobs must be a whole number, -1 for all processors or None for "
                 f"one, got {asked!r}"
             )
-            raise ConfigError(msg)
         if asked is None:
             return 1
         # -1 means all processors, -2 all but one

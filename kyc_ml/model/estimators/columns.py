@@ -1,7 +1,5 @@
 """Rows of any library as the matrix that a model reads."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 # ruff: noqa: N803  scikit-learn names the rows X
 """Declared features as a step of a scikit-learn pipeline."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence, Sized
 from typing import Self
 

@@ -1,7 +1,5 @@
 """The two classes of an outcome, and which of them is the adverse one."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 
@@ -19,17 +17,15 @@ def list_classes(classes: AnyArray) -> str:
 def require_two(outcome: AnyArray, found: AnyArray) -> None:
     """Raise unless there are two classes; scikit-learn's checks need its exact words."""
     if found.size > 2:
-        msg = (
+        raise DatasetError(
             "Only binary classification is supported. The type of the target is "
             f"{type_of_target(outcome)}."
         )
-        raise DatasetError(msg)
     if found.size < 2:
-        msg = (
+        raise DatasetError(
             f"RiskClassifier needs rows of both classes, got {outcome.size} rows of one class: "
             "check the labels, or take a longer period"
         )
-        raise DatasetError(msg)
 
 
 def find_adverse(classes: AnyArray, asked: object) -> Any:  # noqa: ANN401  any label
@@ -44,9 +40,8 @@ def find_adverse(classes: AnyArray, asked: object) -> Any:  # noqa: ANN401  any 
             return None
         return classes[1]
     if asked not in list(classes):
-        msg = (
+        raise DatasetError(
             f"positive_label of RiskClassifier is {asked!r}, but the classes are "
             f"{list_classes(classes)}: name one of them"
         )
-        raise DatasetError(msg)
     return asked

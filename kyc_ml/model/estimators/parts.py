@@ -1,7 +1,5 @@
 """Which rows train, which stop the fitting, and which calibrate."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

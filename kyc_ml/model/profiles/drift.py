@@ -1,7 +1,5 @@
 """Drift: whether scored rows still resemble the rows that the model was evaluated on."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,19 +53,14 @@ def compare_profiles(
 ) -> DriftFound:
     """Compare counts of scored rows with the profile of the rows of the evaluation.
 
-    Chance is reckoned by customers, not rows: rows of one customer are alike; and for all
-    features together (Bonferroni), or of hundreds some would exceed it every night. One day
-    compared with months must differ in what moves with time alone: these features are shown
-    but not counted.
+    Chance is reckoned by customers, not rows: rows of one customer are alike; and for all features
+    together (Bonferroni), or of hundreds some would exceed it every night. One day compared with
+    months must differ in what moves with time alone: these features are shown but not counted.
 
-    Parameters
-    ----------
-    counts : mapping of column to counts
-        As `Profile.count` returns them.
-    effective_customers : float
-        Of the scored rows; see `kyc_ml.metrics.effective_customers`.
-    not_counted : mapping of column to reason, optional
-        See `kyc_ml.features.time_bound.find_time_bound`; the probability may have one too.
+    `counts`: mapping of column to counts; as `Profile.count` returns them.
+    `effective_customers`: of the scored rows; see `kyc_ml.metrics.effective_customers`.
+    `not_counted`: mapping of column to reason; see `kyc_ml.features.time_bound.find_time_bound`;
+    the probability may have one too.
     """
     reasons = not_counted or {}
     sizes = (profile.effective_customers, effective_customers)
@@ -99,16 +92,10 @@ def compare_profiles(
 def summarise_drift(table: pd.DataFrame) -> dict[str, float]:
     """Return the drift of a run as metrics that can be drawn over runs.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As `DriftFound.table`.
-
-    Returns
-    -------
-    dict of name to number
-        ``drift/score_psi``, ``drift/highest_feature_psi`` (of the features that count; each 0 or
-        more, left out where it is undefined) and ``drift/features_drifted`` (count).
+    `table`: as `DriftFound.table`.
+    Returns dict of name to number; ``drift/score_psi``, ``drift/highest_feature_psi`` (of the
+    features that count; each 0 or more, left out where it is undefined) and
+    ``drift/features_drifted`` (count).
     """
     score = table["column"] == PROBABILITY
     features = table[~score & (table["not_counted"] == "")]

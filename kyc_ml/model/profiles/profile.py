@@ -1,7 +1,5 @@
 """Distributions of the rows that a model was evaluated on, as counts in fixed bins."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -33,10 +31,7 @@ class Profile:
     def count(self, features: FeatureTable, proba: Floats | None) -> dict[str, list[int]]:
         """Count other rows in the same bins, for each column that both have.
 
-        Parameters
-        ----------
-        proba : float64 array of shape (n,) or None
-            None where the rows have none.
+        `proba`: float64 array of shape (n,) or None; None where the rows have none.
         """
         found = {}
         if proba is not None:
@@ -99,11 +94,9 @@ class Profile:
 def learn_profile(features: FeatureTable, proba: Floats) -> Profile:
     """Learn how rows are distributed: ten bins by quantiles, or the ten commonest categories.
 
-    Parameters
-    ----------
-    features : FeatureTable of n rows
-        Rows that the model was evaluated on: their probabilities compare with those of new rows.
-    proba : float64 array of shape (n,)
+    `features`: FeatureTable of n rows; rows that the model was evaluated on: their probabilities
+    compare with those of new rows.
+    `proba`: float64 array of shape (n,).
     """
     bins = {PROBABILITY: FrozenBins.of(proba)}
     for spec in features.specs:

@@ -1,7 +1,5 @@
 """Whether a model gains more from a feature than from noise."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final

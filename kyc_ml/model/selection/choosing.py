@@ -1,7 +1,5 @@
 """The features that stay, and the reasons against the others."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -75,28 +73,15 @@ def select_features(
     Source: Kursa and Rudnicki 2010, Journal of Statistical Software 36(11), for noise made
     of the features themselves.
 
-    Parameters
-    ----------
-    matrix : float64 array of shape (n, len(specs))
-        Training rows only; categories as codes, NaN is missing.
-    target : array of 0 and 1, shape (n,)
-    times : array of shape (n,)
-        Anything that sorts: equal times share a block.
-    customers : array of shape (n,), optional
-        Rows of one customer are correlated: noise is shuffled by customer, and significance
-        depends on the number of customers.
-
-    Returns
-    -------
-    Selection
-        With ``config.method == "none"`` all features stay and nothing is computed.
-
-    Raises
-    ------
-    DatasetError
-        If there are no rows, one class only, or no feature would stay.
-    ConfigError
-        If `config.keep` names a feature that does not exist.
+    `matrix`: float64 array of shape (n, len(specs)); training rows only; categories as codes, NaN
+    is missing.
+    `target`: array of 0 and 1, shape (n,).
+    `times`: array of shape (n,); anything that sorts: equal times share a block.
+    `customers`: array of shape (n,); rows of one customer are correlated: noise is shuffled by
+    customer, and significance depends on the number of customers.
+    With ``config.method == "none"`` all features stay and nothing is computed.
+    Raises DatasetError if there are no rows, one class only, or no feature would stay; ConfigError
+    if `config.keep` names a feature that does not exist.
     """
     _require_known(config.keep, specs)
     table = pd.DataFrame(
@@ -126,11 +111,10 @@ def select_features(
     table.loc[table["feature"].isin(config.keep), "why"] = ""
     if (table["why"] != "").all():
         told = ", ".join(f"{n} {why}" for why, n in table["why"].value_counts().items())
-        msg = (
+        raise DatasetError(
             f"selection would drop all {len(table)} features ({told}): set selection.method "
             "to none, or check the features"
         )
-        raise DatasetError(msg)
     return _conclude(table, config)
 
 

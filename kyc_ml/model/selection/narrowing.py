@@ -1,7 +1,5 @@
 """A feature set without what was dropped from it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

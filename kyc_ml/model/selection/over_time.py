@@ -1,7 +1,5 @@
 """Whether a feature, and its relation to the outcome, stay the same over time."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The training rows of a selection, and numbers for labels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

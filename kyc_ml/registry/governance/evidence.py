@@ -1,7 +1,5 @@
 """The evidence of a promotion: a report, a registered version, and who made each."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final

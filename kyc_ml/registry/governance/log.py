@@ -17,8 +17,6 @@ the last one, for the registry keeps no anchor of it.
 Locks and accounts are those of POSIX systems.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import pwd

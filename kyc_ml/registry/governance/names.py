@@ -4,8 +4,6 @@ Names are claims, and a false one is not found. What is found is one person whos
 written in several ways.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable

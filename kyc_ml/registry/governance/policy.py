@@ -1,7 +1,5 @@
 """Conditions that a version must meet before it becomes champion."""
 
-from __future__ import annotations
-
 from kyc_ml.config import Section
 
 

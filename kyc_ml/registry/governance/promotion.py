@@ -1,7 +1,5 @@
 """Decide whether a version may become champion, and find the previous champion."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -31,21 +29,13 @@ def find_refusals(
 ) -> tuple[str, ...]:
     """List every reason why a version must not become champion; none lets it pass.
 
-    Parameters
-    ----------
-    entries : sequence of Entry
-        The audit log, sound.
-    account : str
-        Of the operating system, of who promotes.
-    policy_digest : str
-        Of the gates in force: a report made with others does not count.
-    valid_days : int
-        Oldest report that still counts.
-    fewest : int
-        Evaluated positives, and negatives, without which hardly a gate can be broken.
-    despite : str
-        Why the version may pass although the same bundle failed or was rejected before, or few
-        rows were evaluated.
+    `entries`: the audit log, sound.
+    `account`: of the operating system, of who promotes.
+    `policy_digest`: of the gates in force: a report made with others does not count.
+    `valid_days`: oldest report that still counts.
+    `fewest`: evaluated positives, and negatives, without which hardly a gate can be broken.
+    `despite`: why the version may pass although the same bundle failed or was rejected before, or
+    few rows were evaluated.
     """
     signed = latest_sign_off(entries, report=report.digest)
     sign_off = None if signed is None else signed[1]

@@ -1,7 +1,5 @@
 """The register of findings: status, owners, due dates and conditions of use."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date

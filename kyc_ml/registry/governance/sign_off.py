@@ -1,7 +1,5 @@
 """A validator's conclusion on a report, with owners and due dates of findings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta

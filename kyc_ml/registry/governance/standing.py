@@ -1,7 +1,5 @@
 """What the audit log says of a model that a job is about to use."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Literal

@@ -1,7 +1,5 @@
 """Entries of the audit log in a few words."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 

@@ -23,8 +23,6 @@ compare:
   ``record/``, the model card ``model_card.md``, the page of a training ``page.html``.
 """
 
-from __future__ import annotations
-
 import os
 
 # MLflow decides when it is imported whether it sends usage statistics out of the house.

@@ -11,8 +11,6 @@ take can be registered later, with the same facts, by ``kyc-ml register``. A fol
 What only MLflow can say, the run's id and the version's number, is a mark in these texts.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping
@@ -201,11 +199,10 @@ def load_kept(folder: Path, *, trained_by: str) -> tuple[Kept, Bundle, Path]:
         raise BundleError(msg)
     bundle = load_bundle(folder)
     if not trained_by:
-        msg = (
+        raise RegistryError(
             f"{folder} is a bundle alone and does not say who trained it: name them with "
             "--trained-by, because no one may validate their own model"
         )
-        raise RegistryError(msg)
     return Kept.of_bundle(bundle, trained_by=trained_by), bundle, folder
 
 

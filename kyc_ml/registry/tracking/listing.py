@@ -1,7 +1,5 @@
 """List the models of the registry and their versions, and suggest a similar address."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Champions in the registry, and the anchors of the audit log that are kept there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -34,8 +32,7 @@ def fetch_candidate(uri: str) -> Candidate:
         name, number = resolve(uri)
         found = client.get_model_version(name, number)
         if DIGEST not in found.tags:
-            msg = f"{uri} has no tag {DIGEST}: it was not registered by kyc-ml train"
-            raise RegistryError(msg)
+            raise RegistryError(f"{uri} has no tag {DIGEST}: it was not registered by kyc-ml train")
         return Candidate(
             name=name,
             version=number,
@@ -130,11 +127,10 @@ def fetch_anchors() -> list[tuple[str, LogAnchor]]:
 def _read(text: str, *, place: str) -> LogAnchor:
     anchor = LogAnchor.parse(text)
     if anchor is None:
-        msg = (
+        raise RegistryError(
             f"MLflow's tag {_ANCHOR} of {place} is not COUNT:HASH: it was changed; restore it "
             "from a receipt that kyc-ml printed"
         )
-        raise RegistryError(msg)
     return anchor
 
 

@@ -1,7 +1,5 @@
 """Turn a refusal of MLflow or its database into one error with the cause and the cure."""
 
-from __future__ import annotations
-
 import errno
 import re
 from typing import Final

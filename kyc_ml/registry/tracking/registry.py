@@ -1,7 +1,5 @@
 """The registry of models: versions, their addresses and what is fetched from them."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +80,10 @@ def fetch_bundle(uri: str, into: Path) -> FetchedBundle:
         msg = f"{uri} holds {len(manifests)} kyc_ml bundles, must hold 1: was it logged by kyc_ml?"
         raise RegistryError(msg)
     if DIGEST not in tags:
-        msg = (
+        raise RegistryError(
             f"{uri} has no tag {DIGEST}: without the digest that was registered the bundle "
             "cannot be trusted; register it again with kyc-ml train"
         )
-        raise RegistryError(msg)
     return FetchedBundle(
         folder=manifests[0].parent,
         digest=tags[DIGEST],
@@ -115,23 +112,12 @@ def digest_registered(name: str, version: str) -> str:
 def fetch_record(run: str, into: Path) -> tuple[str, Path]:
     """Bring what a training run recorded of itself to a local folder.
 
-    Parameters
-    ----------
-    run : str
-        Id of the run, or ``models:/name@alias`` or ``models:/name/version`` for the run that
-        made this version.
-
-    Returns
-    -------
-    run_id : str
-    folder : Path
-
-    Raises
-    ------
-    RegistryError
-        If there is no such run, or it has no record.
-    UnreachableError
-        If the server cannot be reached, or its files are missing.
+    `run`: id of the run, or ``models:/name@alias`` or ``models:/name/version`` for the run that
+    made this version.
+    Returns `run_id`.
+    Returns `folder`.
+    Raises RegistryError if there is no such run, or it has no record; UnreachableError if the
+    server cannot be reached, or its files are missing.
     """
     with connected(uri=run):
         run_id = _run_of(run) if run.startswith("models:/") else run
@@ -141,11 +127,10 @@ def fetch_record(run: str, into: Path) -> tuple[str, Path]:
         if made_a_bundle:  # another run may have left no file, and so no folder
             _require_files(logged.info.artifact_uri, subject=f"run {run_id}")
         if not client.list_artifacts(run_id, RECORD):
-            msg = (
+            raise RegistryError(
                 f"run {run_id} has no record to train again from: it is not a training run, or "
                 "an older kyc-ml logged it; name another run, or train again"
             )
-            raise RegistryError(msg)
         return run_id, Path(client.download_artifacts(run_id, RECORD, str(into)))
 
 
@@ -172,11 +157,10 @@ def _require_files(location: str, *, subject: str) -> None:
     """Refuse files of this machine that are not where MLflow's store says they are."""
     path = path_of_files(location)
     if is_here(location) and not path.exists():
-        msg = (
+        raise UnreachableError(
             f"MLflow knows {subject}, but its files are not at {path}: mount that disk, or "
             "restore them to this very path, which the store holds; try again then"
         )
-        raise UnreachableError(msg)
 
 
 def _run_of(uri: str) -> str:

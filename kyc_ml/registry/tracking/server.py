@@ -1,7 +1,5 @@
 """The tracking server: where it is, how it is reached, and how a run starts."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterator
@@ -53,20 +51,11 @@ def reach_store(*models: str, writes_to: str = "", view: View = MODELS) -> None:
     A store that is a file and does not exist is made here and nowhere else, unless one of
     the models must be in it.
 
-    Parameters
-    ----------
-    models : str
-        The models that the job uses: registry addresses, or bundles' folders.
-    writes_to : str, optional
-        Model whose experiment the job will log its run to, or `NIGHTLY`: it is made if it is
-        not there, and written to, for a store that can be read may refuse that.
-
-    Raises
-    ------
-    UnreachableError
-        If it does not answer.
-    RegistryError
-        If its address is not valid, it refuses, or the experiment was deleted.
+    `models`: the models that the job uses: registry addresses, or bundles' folders.
+    `writes_to`: model whose experiment the job will log its run to, or `NIGHTLY`: it is made if it
+    is not there, and written to, for a store that can be read may refuse that.
+    Raises UnreachableError if it does not answer; RegistryError if its address is not valid, it
+    refuses, or the experiment was deleted.
     """
     asked = any(model.startswith(REGISTERED) for model in models)
     with connected(makes=not asked):
@@ -151,12 +140,11 @@ def _open_experiment(name: str, view: View) -> Experiment:
     found = client.get_experiment_by_name(name) or _make_experiment(client, name)
     if found.lifecycle_stage == LifecycleStage.DELETED:
         number = found.experiment_id
-        msg = (
+        raise RegistryError(
             f"experiment {name!r} of MLflow at {tracking_uri()} was deleted: restore it with "
             f"mlflow experiments restore -x {number}, or remove it for good with mlflow gc "
             f"--experiment-ids {number}"
         )
-        raise RegistryError(msg)
     require_writable_files(found.artifact_location, experiment=name)
     _tag_experiment(found, view)
     return found

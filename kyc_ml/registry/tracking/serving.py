@@ -1,7 +1,5 @@
 """A registered model behind MLflow's pyfunc face: features in, scores and reasons out."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -170,12 +168,11 @@ def load_pyfunc(path: str) -> Scorer:
     bundle = load_bundle(folder, digest=None if logged is None else logged[1])
     pinned = os.environ.get(_PINNED)
     if pinned and pinned != bundle.digest:
-        msg = (
+        raise BundleError(
             f"the bundle to serve has digest {bundle.digest[:12]}, but {_PINNED} is "
             f"{pinned[:12]}: it is another model, or it was exchanged; compare with kyc-ml "
             "audit-log verify"
         )
-        raise BundleError(msg)
     return Scorer(bundle)
 
 
@@ -237,12 +234,10 @@ def _read_keys(frame: pd.DataFrame, faults: Faults) -> dict[str, pa.Array]:
 def _require_columns(frame: pd.DataFrame, specs: Sequence[FeatureSpec]) -> None:
     twice = frame.columns[frame.columns.duplicated()].unique()
     if len(twice):
-        msg = f"the request has {len(twice)} column(s) more than once: send each once"
-        raise DatasetError(msg)
+        raise DatasetError(f"the request has {len(twice)} column(s) more than once: send each once")
     absent = [spec.name for spec in specs if spec.name not in frame]
     if absent:
-        msg = (
+        raise DatasetError(
             f"the request lacks {len(absent)} of the model's {len(specs)} columns: "
             f"{some_of(absent)}; send each, with null where the value is missing"
         )
-        raise DatasetError(msg)

@@ -5,8 +5,6 @@ for it, and tries for a minute and a half to open one that cannot be opened. So 
 its store here first, once, one process after another.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os
@@ -94,12 +92,11 @@ def require_writable_store() -> None:
     for place in (path, path.parent) if path.exists() else (_nearest(path),):
         reason = _unwritable(place)
         if reason:
-            msg = (
+            raise RegistryError(
                 f"MLflow's store {path} cannot be written by {current_account()}: {place} "
                 f"{reason}; give this user the right to write it, or name another store in "
                 "MLFLOW_TRACKING_URI"
             )
-            raise RegistryError(msg)
 
 
 def require_writable_files(location: str, *, experiment: str) -> None:
@@ -112,12 +109,11 @@ def require_writable_files(location: str, *, experiment: str) -> None:
     place = _nearest(path_of_files(location))
     reason = _unwritable(place)
     if reason:
-        msg = (
+        raise RegistryError(
             f"MLflow keeps the files of experiment {experiment!r} at {location}, which "
             f"{current_account()} cannot write: {place} {reason}; give this user the right to "
             "write there, mount its disk, or name another store in MLFLOW_TRACKING_URI"
         )
-        raise RegistryError(msg)
 
 
 def make_files_private(location: str) -> None:
@@ -156,18 +152,16 @@ def _require_file(path: Path, *, makes: bool) -> None:
         if makes:
             require_writable_store()
             return
-        msg = (
+        raise UnreachableError(
             f"MLflow's store {path} does not exist: mount its share, start in the folder that "
             "has it, or name it in MLFLOW_TRACKING_URI; where there never was one, kyc-ml "
             "train makes it"
         )
-        raise UnreachableError(msg)
     if not path.is_file() or not os.access(path, os.R_OK):
-        msg = (
+        raise RegistryError(
             f"MLflow's store {path} cannot be read by {current_account()}: give this user the "
             "right to read it, or name another store in MLFLOW_TRACKING_URI"
         )
-        raise RegistryError(msg)
 
 
 def _require_schema(path: Path) -> None:
@@ -207,11 +201,10 @@ def _compare_schema(connection: Connection) -> None:
             "an older MLflow made it: back it up, and when that version is no longer needed "
             "run: mlflow db upgrade ADDRESS"
         )
-    msg = (
+    raise RegistryError(
         f"MLflow's store has schema {found}, the installed MLflow {mlflow.__version__} needs "
         f"{', '.join(known.get_heads())}; {cure} (MLFLOW_TRACKING_URI)"
     )
-    raise RegistryError(msg)
 
 
 def _open() -> None:
@@ -230,11 +223,10 @@ def _open_served(url: URL) -> None:
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(str(error.name))
         cure = f"pip install 'kyc-ml[{extra}]'" if extra else f"pip install {error.name}"
-        msg = (
+        raise RegistryError(
             f"MLFLOW_TRACKING_URI names a {url.get_backend_name()} database, for which the package "
             f"{error.name} is not installed: {cure}"
-        )
-        raise RegistryError(msg) from None
+        ) from None
     try:
         with engine.connect() as connection:
             _compare_schema(connection)

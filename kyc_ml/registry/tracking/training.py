@@ -1,7 +1,5 @@
 """A training run: its rows, its bundle, and the version in the registry that comes of it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile
@@ -67,21 +65,11 @@ def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> 
     Nothing is registered twice: where the registry has this very training already, its version
     is given; the alias is set if it was not, and no newer version came since.
 
-    Parameters
-    ----------
-    folder : Path
-        What `keeping` wrote, or a bundle alone.
-    trained_by : str
-        Who trained a bundle that comes alone.
-    later : bool
-        The job that trained has ended: its run ends when the job did.
-
-    Raises
-    ------
-    BundleError
-        If the folder's bundle was changed.
-    RegistryError
-        If the tracking server cannot be reached or refuses, or does not give back what it took.
+    `folder`: what `keeping` wrote, or a bundle alone.
+    `trained_by`: who trained a bundle that comes alone.
+    `later`: the job that trained has ended: its run ends when the job did.
+    Raises BundleError if the folder's bundle was changed; RegistryError if the tracking server
+    cannot be reached or refuses, or does not give back what it took.
     """
     kept, bundle, place = load_kept(folder, trained_by=trained_by)
     if later:
@@ -180,12 +168,11 @@ def _require_given_back(logged: ModelInfo, bundle: Bundle, into: Path) -> None:
     given = mlflow.artifacts.download_artifacts(artifact_uri=logged.model_uri, dst_path=str(into))
     found = sorted(Path(given).rglob(MANIFEST))
     if [digest_file(path) for path in found] != [bundle.digest]:
-        msg = (
+        raise RegistryError(
             f"MLflow at {tracking_uri()} does not give back the bundle that it was given "
             f"({logged.artifact_path}): nothing was registered; check where its experiment keeps "
             "files"
         )
-        raise RegistryError(msg)
 
 
 def say_runs(experiment: str, experiment_id: str) -> str:

@@ -1,7 +1,5 @@
 """A validation in MLflow: a separate run, and tags on the version that was validated."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import mlflow
@@ -22,20 +20,11 @@ def log_validation(
 ) -> str:
     """Log a validation with its whole folder; returns the run's id.
 
-    Parameters
-    ----------
-    version : str
-        The registered version, which gets the tags; '' for a bundle's folder.
-    folder : Path
-        Its report, page and tables are logged below ``validation/``.
-    verdict, report : str
-        Tags of the version: the verdict and the SHA-256 of report.json. Both '' leave the version
-        as it is, as for a report of some checks only.
-
-    Raises
-    ------
-    RegistryError
-        If the tracking server cannot be reached or refuses.
+    `version`: the registered version, which gets the tags; '' for a bundle's folder.
+    `folder`: its report, page and tables are logged below ``validation/``.
+    `verdict`, `report`: tags of the version: the verdict and the SHA-256 of report.json. Both ''
+    leave the version as it is, as for a report of some checks only.
+    Raises RegistryError if the tracking server cannot be reached or refuses.
     """
     model = f"{name} v{version}" if version else name
     title = f"validate {model}" if verdict else f"validate {model} {IN_PART}"

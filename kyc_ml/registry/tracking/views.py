@@ -5,8 +5,6 @@ shows no metric until columns are chosen. What MLflow does not understand it pas
 Format: the page of MLflow 3.17, tag ``mlflow.sharedViewState.ID``, read with a browser.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping
