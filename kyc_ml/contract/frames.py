@@ -31,7 +31,7 @@ class ArrowStream(Protocol):
         """Export the table as an Arrow stream."""
 
 
-Frame: TypeAlias = "pa.Table | pd.DataFrame | ArrowStream"
+Frame: TypeAlias = pa.Table | pd.DataFrame | ArrowStream
 """A table of pyarrow, pandas, Polars, DuckDB or any other library that speaks Arrow."""
 
 

@@ -271,6 +271,8 @@ class HistoryStore:
             customers = (
                 self.indexes[table, key].find(hash_texts(known.to_pylist()))[1].view(np.int64)
             )
+            if not customers.size:  # a request looks up an id that is new
+                return pa.schema([kept.schema.field(name) for name in names]).empty_table()
             rows = kept.read(customers, list(dict.fromkeys((*names, key))), since_us=since_us)
         return rows.filter(pc.is_in(rows[key], value_set=known)).select(names)
 

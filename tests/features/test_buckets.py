@@ -322,7 +322,8 @@ def assert_same_rows(got, expected):
     for name in got.column_names:
         ours, theirs = (each[name].combine_chunks() for each in (got, expected))
         if pa.types.is_floating(ours.type):
-            ours, theirs = (each.to_numpy().view(np.uint64) for each in (ours, theirs))
+            assert ours.is_null().equals(theirs.is_null()), name
+            ours, theirs = (each.fill_null(0).to_numpy().view(np.uint64) for each in (ours, theirs))
             assert np.array_equal(ours, theirs), name
         else:
             assert ours.equals(theirs), name

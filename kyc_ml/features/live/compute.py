@@ -85,6 +85,7 @@ class LiveFeatures:
         # what is counted of each key, and of all
         self._weights: dict[tuple[int, str], int] = {}
         self._bytes = 0
+        self._last: Looking | None = None
 
     def compute(self, observation: Frame) -> FeatureTable:
         """Compute the features of one observation, as it was known at its decision.
@@ -99,7 +100,9 @@ class LiveFeatures:
             raise DatasetError(msg)
         observed = TimedRows(table, time=DECISION_TIME)
         computed = self._empty.copy()
-        self._run(Looking(observed), OBSERVED, computed.numbers, computed.categories)
+        looking = Looking(observed)
+        self._run(looking, OBSERVED, computed.numbers, computed.categories)
+        self._last = looking
         self._combination.fill(computed, partial(self._compare, observed, computed))
         self._drop()
         texts = [spec.name for spec in self._ordered if spec.kind == "category"]
@@ -122,6 +125,8 @@ class LiveFeatures:
         for at in range(rows.num_rows):
             row = Looking(TimedRows(rows.slice(at, 1)))
             if table == TRANSACTIONS:
+                if self._last is not None and row.is_like(self._last):  # it was the observation
+                    row.alone = self._last.alone
                 self._run(row, TRANSACTIONS, self._empty.numbers, {})
             added.append(row.rows.table)
             if table == TRANSACTIONS:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +58,12 @@ class Looking:
         if name not in self._fields:
             self._fields[name] = self.rows.table[name][0].as_py()
         return self._fields[name]
+
+    def is_like(self, other: Self) -> bool:
+        """Return whether time and all fields that both have are equal."""
+        return self.now == other.now and all(
+            self.field(name) == other.field(name) for name in self.names & other.names
+        )
 
     def append(self, name: str, values: pa.Array) -> None:
         """Add a field that is absent."""

@@ -24,7 +24,7 @@ def test_a_store_that_is_away_is_not_a_model_without_a_card(monkeypatch):
         def fetch(*_):
             raise error
 
-        monkeypatch.setattr(models, "fetch_record", fetch)
+        monkeypatch.setattr(models.registry, "fetch_record", fetch)
 
     fails(RegistryError("run 1 has no record"))
     assert models._recorded_card("models:/fraud/1", reporter) is None
