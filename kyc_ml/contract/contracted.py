@@ -142,7 +142,7 @@ class KeptHistory(Protocol):
         *,
         since_us: int | None = None,
     ) -> pa.Table:
-        """Return the rows whose `key` has one of some values; see `features.KeyedRows`."""
+        """Return the rows whose `key` has one of some values; see `history.HistoryStore.rows`."""
 
     def known(self, table: str, column: str, ids: pa.Array) -> pa.Array:
         """Return those of some identifiers that a row of a table has in a column."""

@@ -158,27 +158,17 @@ class MadeOnReading:
         self._keyed = keyed
         self._columns = columns
 
-    def rows(
-        self,
-        table: str,
-        key: str,
-        values: pa.Array,
-        columns: Collection[str],
-        *,
-        since_us: int | None = None,
-    ) -> pa.Table:
+    def rows(self, table: str, key: str, values: pa.Array, columns: Collection[str]) -> pa.Table:
         """Return the rows whose column `key` has one of some values; see `KeyedRows`."""
         if table == OUTCOMES:
-            return self._outcomes(key, values, columns, since_us)
+            return self._outcomes(key, values, columns)
         if table == CURRENT_ACCOUNTS:
             return self._current_accounts(key, values, columns)
-        return self._keyed.rows(table, key, values, columns, since_us=since_us)
+        return self._keyed.rows(table, key, values, columns)
 
-    def _outcomes(
-        self, key: str, values: pa.Array, columns: Collection[str], since_us: int | None
-    ) -> pa.Table:
+    def _outcomes(self, key: str, values: pa.Array, columns: Collection[str]) -> pa.Table:
         wanted = {*columns, TRANSACTION_ID} - {ADVERSE, UNTIL}
-        paid = self._keyed.rows(TRANSACTIONS, key, values, wanted, since_us=since_us)
+        paid = self._keyed.rows(TRANSACTIONS, key, values, wanted)
         by, which = key, values
         if key == CUSTOMER_ID:  # a case may name another customer than its payment does
             by, which = TRANSACTION_ID, paid[TRANSACTION_ID].unique()

@@ -13,15 +13,7 @@ from kyc_ml.metrics import Floats
 class KeyedRows(Protocol):
     """Rows of contracted tables, and of those made of them, read by the values of one column."""
 
-    def rows(
-        self,
-        table: str,
-        key: str,
-        values: pa.Array,
-        columns: Collection[str],
-        *,
-        since_us: int | None = None,
-    ) -> pa.Table:
+    def rows(self, table: str, key: str, values: pa.Array, columns: Collection[str]) -> pa.Table:
         """Return the rows whose column `key` has one of some values.
 
         `table`: a contracted table, or one of `prepare.MADE_FROM`.
@@ -29,7 +21,6 @@ class KeyedRows(Protocol):
         `values`: string array; different values; one that no row has gives no row.
         `columns`: wanted in addition to event_time, known_at and, of a made table, superseded_at;
         columns that a plan carries to the rows of the table are among those that can be asked for.
-        `since_us`: rows that happened before this instant, in microseconds, may be left out.
         In the order of `build_features`: event_time, known_at, then the key of the table's
         contract.
         """

@@ -36,17 +36,9 @@ class StoredRows:
         self._spans: dict[str, dict[int, f.Span]] = {}
         self._counts: dict[tuple[str, int], dict[str, Counter[str]]] = {}
 
-    def rows(
-        self,
-        table: str,
-        key: str,
-        values: pa.Array,
-        columns: Collection[str],
-        *,
-        since_us: int | None = None,
-    ) -> pa.Table:
+    def rows(self, table: str, key: str, values: pa.Array, columns: Collection[str]) -> pa.Table:
         """Return the rows whose column `key` has one of some values; see `KeyedRows`."""
-        return self.store.rows(table, key, values, columns, since_us=since_us)
+        return self.store.rows(table, key, values, columns)
 
     def all_rows(self, table: str, columns: Collection[str]) -> pa.Table:
         """Return all rows of a table; those of labels, which many features read, once."""
@@ -160,17 +152,9 @@ class ArrivingRows(StoredRows):
             if DAY in layout.keys_of(table):
                 self._count(table, f.TimedRows(rows), timezone)
 
-    def rows(
-        self,
-        table: str,
-        key: str,
-        values: pa.Array,
-        columns: Collection[str],
-        *,
-        since_us: int | None = None,
-    ) -> pa.Table:
+    def rows(self, table: str, key: str, values: pa.Array, columns: Collection[str]) -> pa.Table:
         """Return the rows whose column `key` has one of some values, new ones among them."""
-        kept = super().rows(table, key, values, {*columns, *KEYS[table]}, since_us=since_us)
+        kept = super().rows(table, key, values, {*columns, *KEYS[table]})
         return self._with_new(table, kept, lambda new: pc.is_in(new[key], value_set=values))
 
     def all_rows(self, table: str, columns: Collection[str]) -> pa.Table:

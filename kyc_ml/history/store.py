@@ -258,6 +258,7 @@ class HistoryStore:
     ) -> pa.Table:
         """Return the rows whose column `key` has one of some values; see `KeyedRows.rows`.
 
+        `since_us`: rows that happened before this instant, in microseconds, may be left out.
         Raises ConfigError if the store was not made for this key or these columns.
         """
         names = self._with_times(table, columns)

@@ -120,21 +120,13 @@ class LiveHistory:
             self._packed.append(pa.concat_tables(self._new).combine_chunks())
             self._new = []
 
-    def rows(
-        self,
-        table: str,
-        key: str,
-        values: pa.Array,
-        columns: Collection[str],
-        *,
-        since_us: int | None = None,
-    ) -> pa.Table:
+    def rows(self, table: str, key: str, values: pa.Array, columns: Collection[str]) -> pa.Table:
         """Return the rows of some values of a key, '' for all rows; see `KeyedRows`."""
         names = {*columns, TRANSACTION_ID} if table == TRANSACTIONS else columns
         if key == _WHOLE_BANK:
             kept = self._stored.all_rows(table, names)
         else:
-            kept = self._stored.rows(table, key, values, names, since_us=since_us)
+            kept = self._stored.rows(table, key, values, names)
         places = [at for value in values.to_pylist() for at in self._places.get((key, value), ())]
         if table != TRANSACTIONS or not places:
             return kept
