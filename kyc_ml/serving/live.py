@@ -63,7 +63,7 @@ class LiveHistory:
             observed=as_observations(self.schema.empty_table(), TRANSACTION_ID).column_names,
         )
         days = store.days(TRANSACTIONS)
-        self._visible_us: int = pc.max(days["known"]).as_py() or 0 if days.num_rows else 0
+        self._last_us: int = pc.max(days["last"]).as_py() if days.num_rows else 0
         self.latest_us = int(store.kept(SERVED_UNTIL) or 0)
         """The greatest decision time that was served."""
         self._seen = 0
@@ -105,10 +105,11 @@ class LiveHistory:
     def add(self, table: str, row: pa.Table) -> None:
         """Take in one payment that no decision so far has seen."""
         [event], [known] = (microseconds(row[name]) for name in (EVENT_TIME, KNOWN_AT))
-        visible = max(int(event) + 1, int(known))
-        if visible < self._visible_us:
-            self._features.forget()  # rows after it may have columns that it changes
-        self._visible_us = max(visible, self._visible_us)
+        # rows that happened once it could be seen have columns that it changes. Rows that become
+        # known later, as some in nearly every bank do, have none
+        if max(int(event) + 1, int(known)) <= self._last_us:
+            self._features.forget()
+        self._last_us = max(int(event), self._last_us)
         carried = self._features.add(table, row)
         for key in (*self._keys, _WHOLE_BANK):
             value = row[key][0].as_py() if key else _WHOLE_BANK

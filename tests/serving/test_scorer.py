@@ -1,6 +1,7 @@
 """A scorer on a real store: what is served is what a batch run of all rows gives, to the bit."""
 
 import os
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from kyc_ml import Scorer
 from kyc_ml.config import FeatureConfig, IdentifierForm
 from kyc_ml.errors import ConfigError, ContractError, OutputError
-from kyc_ml.features import build_features, choose_features
+from kyc_ml.features import LiveFeatures, build_features, choose_features
 from kyc_ml.history import HistoryStore, append_tables, create_history
 from kyc_ml.registry import graded_specs, score_features
 from kyc_ml.serving.scorer import require_real_time
@@ -41,6 +42,34 @@ def test_what_is_served_is_what_a_batch_gives(history, model, bundle, drawn, res
         for place, reason in enumerate(answer["reasons"], 1):
             assert reason["text"] == expected[f"reason_{place}_text"]
             assert reason["contribution"] == expected[f"reason_{place}_contribution"]
+
+
+def test_rows_that_become_known_later_do_not_make_a_request_read_the_store_again(
+    tmp_path, model, bundle, drawn
+):
+    draw, contracted = drawn
+    first = draw(np.random.default_rng(0), 12, start=0)
+    rows = [row | {"known_at": row["event_time"]} for row in first]
+    rows[5]["known_at"] = "2024-03-01T00:00:00+00:00"  # long after all that is served
+    place = tmp_path / "late"
+    with create_history(place, contracted(rows), [graded_specs(bundle)]) as store:
+        append_tables(store, contracted(rows), note={})
+    served = [
+        row | {"event_time": f"2024-02-01T00:00:{at:02}+00:00"}
+        for at, row in enumerate(draw(np.random.default_rng(1), 6, start=12))
+    ]
+    with Scorer.open(history=place, model=model) as scorer, pytest.MonkeyPatch.context() as patch:
+        forget = Mock()
+        patch.setattr(LiveFeatures, "forget", forget)
+        answers = list(map(scorer.score, served))
+        assert not forget.called
+    tables = contracted(rows + [row | {"known_at": row["event_time"]} for row in served])
+    observed = tables["transactions"].rename_columns(
+        {"transaction_id": "observation_id", "event_time": "decision_time"}
+    )
+    facts = build_features(tables, observed.drop_columns(["known_at"]), specs=graded_specs(bundle))
+    batch = {row["observation_id"]: row for row in score_features(bundle, facts).to_pylist()}
+    assert [a["margin"] for a in answers] == [batch[a["observation_id"]]["margin"] for a in answers]
 
 
 def test_one_process_serves_a_store(history, model):

@@ -117,8 +117,8 @@ class LiveFeatures:
     def add(self, table: str, rows: pa.Table) -> pa.Table:
         """Put accepted rows into the keys in memory; a payment is an outcome that is not adverse.
 
-        `rows`: contracted rows, known later than every row and observation before; of others, call
-        `forget`. Columns that a plan carries to them may be missing.
+        `rows`: contracted rows, seen only after every row before happened and every observation was
+        decided; of others, call `forget`. Columns that a plan carries to them may be missing.
         Returns the rows with the columns that the plan carries to payments.
         """
         added = []

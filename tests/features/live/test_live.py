@@ -228,13 +228,13 @@ def test_observations_and_added_rows_in_any_order_give_what_the_batch_gives(
         row = row.filter(pc.equal(row["transaction_id"], f"t{n:03d}"))
         source = some_of(whole, n + 1)
         memory.replace(source)
-        known_at = row["known_at"][0].as_py()
-        seen = source.tables["transactions"]["event_time"].to_pylist()
-        if payments[n]["adverse_after"] is None and known_at >= max([latest, *seen]):
+        happened, known_at = (row[name][0].as_py() for name in ("event_time", "known_at"))
+        seen_from = max(happened + pd.Timedelta(microseconds=1), known_at)
+        others = source.tables["transactions"]["event_time"].to_pylist()
+        if payments[n]["adverse_after"] is None and seen_from > max([latest, *others]):
             live.add("transactions", row)
         else:
             live.forget()
-        latest = max(latest, known_at)
         n += 1
 
 
