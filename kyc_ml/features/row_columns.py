@@ -14,7 +14,7 @@ from kyc_ml.features.kinds.matched import Matched
 from kyc_ml.features.kinds.rows_of_key import LatestValue
 from kyc_ml.features.reading import Request, read_rows
 from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.features.timed_rows import TimedRows, as_column
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats
 
 
@@ -101,10 +101,10 @@ def _add_to(
         ]
         texts = read_rows(tables, place, requests, out=numbers, threads=threads)
         for at, (name, how) in enumerate(looks_back):
-            place.append(name, texts[name] if how.is_text() else as_column(numbers[:, at]))
+            place.append(name, texts[name] if how.is_text() else numbers[:, at])
     matched = {column.name: column.how for column in columns if isinstance(column.how, Matched)}
     for name, values in _match(place, matched).items():
-        place.append(name, as_column(values))
+        place.append(name, values)
 
 
 def _match(place: TimedRows, wanted: Mapping[str, Matched]) -> dict[str, Floats]:

@@ -36,7 +36,7 @@ class TimedRows:
     """
 
     def __init__(self, table: pa.Table, *, time: str = EVENT_TIME) -> None:
-        self.table = table
+        self._table = table
         self.time = time
         self.event_time = microseconds(table[time])
         self.is_sorted = bool(np.all(self.event_time[1:] >= self.event_time[:-1]))
@@ -46,6 +46,11 @@ class TimedRows:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows with all of their columns."""
+        return self._table
 
     @property
     def known_at(self) -> Ints:
@@ -97,10 +102,10 @@ class TimedRows:
             lambda: np.asarray(column.is_valid().combine_chunks(), dtype=np.bool_),
         )
 
-    def append(self, name: str, values: pa.Array) -> None:
-        """Add a column; one value a row."""
+    def append(self, name: str, values: Floats | pa.Array) -> None:
+        """Add a column; one value a row, NaN where a number is missing."""
         with self._lock:
-            self.table = self.table.append_column(name, values)
+            self._table = self._table.append_column(name, as_column(values))
 
     def _once(self, kind: str, name: str, read: Callable[[], T]) -> T:
         with self._lock:
@@ -114,8 +119,10 @@ def as_codes(indices: pa.Array) -> Ints32:
     return np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
-def as_column(values: Floats) -> pa.Array:
-    """Return numbers as an Arrow array; NaN becomes null."""
+def as_column(values: Floats | pa.Array) -> pa.Array:
+    """Return numbers as an Arrow array, NaN as null; an Arrow array as it is."""
+    if not isinstance(values, np.ndarray):
+        return values
     missing = np.isnan(values)
     return pa.array(values, mask=missing) if missing.any() else pa.array(values)
 

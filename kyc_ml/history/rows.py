@@ -211,7 +211,7 @@ class ArrivingRows(StoredRows):
             self.recounted.add((table, each))
         for field in ("", *self.layout.counted[table]):
             if isinstance(field, f.RowColumn):
-                values = field.how.read(rows, tables={}, timezone=timezone)
+                values = f.as_column(field.how.read(rows, tables={}, timezone=timezone))
             else:
                 values = rows.table[field] if field else pa.repeat("", len(rows))
             found = pa.table({"day": day, "value": values}).group_by(["day", "value"])

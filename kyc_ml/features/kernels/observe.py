@@ -54,7 +54,7 @@ def observe(
     marks, taken, orders, held_times, held_values, held_codes = held[:6]
     kept, room, sums, recoded, different, entries = held[6:]
     if not goes_on:
-        marks[:], recoded[:], different[:], kept[:] = 0, 0, 0, 0.0
+        marks[:], different[:], kept[:] = 0, 0, 0.0
     # rows taken of the key, rows of the group, and 1 + time of the last observation
     first, cap = int(marks[1]), taken.size
     last = first
@@ -70,6 +70,10 @@ def observe(
             last += 1
     if last > cap or (first > 0 and now < marks[2]):
         return -2 - last
+    if not goes_on:  # all codes of the key would take longer to clear than those that it reads
+        for each in range(codes.shape[0]):
+            for position in range(last if reads[numbers.shape[0] + each] else 0):
+                recoded[each, max(codes[each, taken[position]], 0)] = 0
     for position in range(first, last):
         row = taken[position]
         for each in range(times.shape[0]):

@@ -9,7 +9,7 @@ import pyarrow as pa
 from kyc_ml.features.formulas import Operation, evaluate
 from kyc_ml.features.how import How, Names, RowColumn, name_of
 from kyc_ml.features.sentences import CALL, listed, number, one_of, write_call, write_number
-from kyc_ml.features.timed_rows import TimedRows, as_column
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats
 
 
@@ -88,7 +88,7 @@ class RowFormula(How):
         timezone: str,
     ) -> Floats | pa.Array:
         read = [place.number(name_of(each)) for each in self.inputs]
-        return as_column(evaluate(self.operation, read, parameter=self.parameter))
+        return evaluate(self.operation, read, parameter=self.parameter)
 
 
 def _parameter(value: float) -> str:

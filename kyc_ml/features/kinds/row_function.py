@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time
 from kyc_ml.features.how import How, Names, RowColumn, name_of
 from kyc_ml.features.sentences import CALL, listed, number, one_of, write_call, write_number
-from kyc_ml.features.timed_rows import TimedRows, as_column
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.features.values import Listing, on_listing
 from kyc_ml.metrics import Floats, Ints
 
@@ -86,7 +86,7 @@ class RowFunction(How):
         if self.is_of_the_clock:
             hours, weekdays = local_time(place.event_time, timezone=timezone)
             if self.operation == "night":
-                return pa.array((hours < NIGHT_ENDS_HOUR).astype(np.float64))
+                return (hours < NIGHT_ENDS_HOUR).astype(np.float64)
             return pa.array(hours if self.operation == "hour" else weekdays).cast(pa.string())
         names = [name_of(each) for each in self.inputs]
         if self.operation in _ON_TEXT:
@@ -95,7 +95,7 @@ class RowFunction(How):
         if self.operation == "text":
             cents = _cents(place.number(names[0]))
             return pa.array(cents, mask=cents < 0).cast(pa.string())
-        return as_column(_ON_NUMBERS[self.operation](self, place.number(names[0])))
+        return _ON_NUMBERS[self.operation](self, place.number(names[0]))
 
 
 def _is_any_of(how: RowFunction, texts: Sequence[pa.Array], _: Ints) -> pa.Array:
@@ -136,11 +136,11 @@ def _cents(amounts: Floats) -> Ints:
 
 
 _ON_TEXT: Final[
-    dict[CellOperation, Callable[[RowFunction, Sequence[pa.Array], Ints], pa.Array]]
+    dict[CellOperation, Callable[[RowFunction, Sequence[pa.Array], Ints], Floats | pa.Array]]
 ] = {
     "is_any_of": _is_any_of,
     "differs": lambda _, texts, __: pc.not_equal(texts[0], texts[1]).cast(pa.float64()),
-    "listed": lambda how, texts, at: as_column(on_listing(texts[0], at, how.listing)),
+    "listed": lambda how, texts, at: on_listing(texts[0], at, how.listing),
 }
 _ON_NUMBERS: Final[dict[CellOperation, Callable[[RowFunction, Floats], Floats]]] = {
     "between": _between,

@@ -16,12 +16,13 @@ from kyc_ml.features.buckets.anchors import Pass, plan_passes
 from kyc_ml.features.build import KEYS, Combination, Computed, chosen_unavailable, in_table_order
 from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.keyed import KeyedRows, PeerFigures, WholeBank
-from kyc_ml.features.live.passes import LivePass, Looking, RowsOfKey, Texts
+from kyc_ml.features.live.looking import Looking
+from kyc_ml.features.live.passes import LivePass, RowsOfKey, Texts
 from kyc_ml.features.made import ADVERSE, OUTCOMES
 from kyc_ml.features.observed import read_observations
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.features.timed_rows import UNTIL, TimedRows, as_column
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats
 
 MOST_BYTES: Final = 1 << 32
@@ -98,12 +99,11 @@ class LiveFeatures:
         if table.num_rows != 1:
             msg = f"one observation is computed at a time, got {table.num_rows:,} rows"
             raise DatasetError(msg)
-        observed = TimedRows(table, time=DECISION_TIME)
+        looking = Looking(table, time=DECISION_TIME)
         computed = self._empty.copy()
-        looking = Looking(observed)
         self._run(looking, OBSERVED, computed.numbers, computed.categories)
         self._last = looking
-        self._combination.fill(computed, partial(self._compare, observed, computed))
+        self._combination.fill(computed, partial(self._compare, looking, computed))
         self._drop()
         texts = [spec.name for spec in self._ordered if spec.kind == "category"]
         return FeatureTable(
@@ -123,16 +123,19 @@ class LiveFeatures:
         """
         added = []
         for at in range(rows.num_rows):
-            row = Looking(TimedRows(rows.slice(at, 1)))
+            row = Looking(rows.slice(at, 1))
+            carried: list[str] = []
             if table == TRANSACTIONS:
                 if self._last is not None and row.is_like(self._last):  # it was the observation
-                    row.alone = self._last.alone
-                self._run(row, TRANSACTIONS, self._empty.numbers, {})
-            added.append(row.rows.table)
-            if table == TRANSACTIONS:
-                outcome = Looking(TimedRows(_as_outcome(row.rows.table)), alone=row.alone)
-                self._insert(OUTCOMES, outcome)
+                    row.take_over(self._last)
+                carried = self._run(row, TRANSACTIONS, self._empty.numbers, {})
+            added.append(
+                row.with_columns([name for name in carried if name not in rows.schema.names])
+            )
             self._insert(table, row)
+            if table == TRANSACTIONS:
+                row.append(ADVERSE, np.zeros(1))  # no case names it yet
+                self._insert(OUTCOMES, row)
         return pa.concat_tables(added) if added else rows
 
     def warm(self, observations: pa.Table) -> bool:
@@ -160,21 +163,26 @@ class LiveFeatures:
         self._weights.clear()
         self._bytes = 0
 
-    def _run(self, looking: Looking, place: str, out: Floats, texts: Texts) -> None:
-        """Run the passes of a place; columns that are carried to it are added to its row."""
+    def _run(self, looking: Looking, place: str, out: Floats, texts: Texts) -> list[str]:
+        """Run the passes of a place; return the columns that are carried to it, which it gets."""
+        added = []
         for number, (each, _) in enumerate(self._passes):
             if each.site.place == place and not each.site.carries:
                 self._run_pass(number, looking, out, texts)
             elif each.site.place == place:
-                numbers, carried = np.full((1, len(each.specs)), np.nan, order="F"), Texts()
-                self._run_pass(number, looking, numbers, carried)
-                for at, spec in enumerate(each.specs):
-                    looking.append(spec.name, carried.get(spec.name, as_column(numbers[:, at])))
+                names = [spec.name for spec in each.specs]
+                added += names
+                if not looking.names.issuperset(names):
+                    numbers, carried = np.full((1, len(names)), np.nan, order="F"), Texts()
+                    self._run_pass(number, looking, numbers, carried)
+                    for at, name in enumerate(names):
+                        looking.append(name, carried.get(name, numbers[:, at]))
+        return added
 
     def _run_pass(self, number: int, looking: Looking, out: Floats, texts: Texts) -> None:
         each, live = self._passes[number]
         if each.site.anchor is None and self._whole is not None:
-            for name, found in self._whole.read(each.specs, looking.rows).items():
+            for name, found in self._whole.read(each.specs, looking).items():
                 live.put(name, found, out, texts)
             return
         value = looking.field(live.anchor.observed)
@@ -213,9 +221,3 @@ class LiveFeatures:
     ) -> Mapping[str, Floats]:
         names = list(dict.fromkeys(name for spec in peers for name in spec.how.features_read()))
         return self._peers.compare(peers, computed.named(names), observed)
-
-
-def _as_outcome(row: pa.Table) -> pa.Table:
-    """Return a payment that no case names yet as a row of the table of outcomes."""
-    never = pa.nulls(1, pa.timestamp("us", tz="UTC"))
-    return row.append_column(UNTIL, never).append_column(ADVERSE, pa.array([0.0]))

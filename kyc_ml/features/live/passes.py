@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +18,12 @@ from kyc_ml.features.keyed import KeyedRows
 from kyc_ml.features.kinds.matched import Matched
 from kyc_ml.features.kinds.rows_of_key import Latest, LatestValue, Window
 from kyc_ml.features.live.groups import Group, Held, Program
+from kyc_ml.features.live.looking import Looking
 from kyc_ml.features.live.rows import KeyRows, Wanted
 from kyc_ml.features.made import OUTCOMES
 from kyc_ml.features.reading import Request
 from kyc_ml.features.row_columns import Need, add_row_columns, needed_columns
-from kyc_ml.features.timed_rows import TimedRows, as_codes, as_column
+from kyc_ml.features.timed_rows import TimedRows, as_codes
 from kyc_ml.features.values import read_column, read_time
 from kyc_ml.metrics import Floats
 
@@ -36,40 +37,6 @@ _NO_KEY: Final = np.empty(0, np.int32)
 _NO_NUMBERS: Final = np.empty(0)
 
 Texts = dict[str, pa.Array]
-Alone = dict[str, tuple[How, pa.Array]]
-"""Mapping of column to how it is made, and its value."""
-
-
-class Looking:
-    """One observation, or one row that looks back: its time, and its own fields as they are.
-
-    `alone`: columns made of fields that another row with the same fields shares.
-    """
-
-    def __init__(self, rows: TimedRows, *, alone: Alone | None = None) -> None:
-        self.rows = rows
-        self.alone: Alone = {} if alone is None else alone
-        self.now = int(rows.event_time[0])
-        self.names = set(rows.table.column_names)
-        self._fields: dict[str, Any] = {"": ""}
-
-    def field(self, name: str) -> Any:  # noqa: ANN401  a value of a row
-        """Return a field of the observation; None where it is missing."""
-        if name not in self._fields:
-            self._fields[name] = self.rows.table[name][0].as_py()
-        return self._fields[name]
-
-    def is_like(self, other: Self) -> bool:
-        """Return whether time and all fields that both have are equal."""
-        return self.now == other.now and all(
-            self.field(name) == other.field(name) for name in self.names & other.names
-        )
-
-    def append(self, name: str, values: pa.Array) -> None:
-        """Add a field that is absent."""
-        if name not in self.names:
-            self.rows.append(name, values)
-            self.names.add(name)
 
 
 class RowsOfKey:
@@ -136,10 +103,10 @@ class LivePass:
     def _level(
         self, needs: Sequence[Need]
     ) -> tuple[dict[str, int], list[Program], list[tuple[str, How]]]:
-        hows = [(need.column.name, need.column.how) for need in needs]
-        inner = [(name, how.how if isinstance(how, LatestValue) else how) for name, how in hows]
-        place = {name: at for at, (name, _) in enumerate(inner)}
-        return place, *self._compile(inner, place)
+        named = {need.column.name: need.column.how for need in needs}
+        back = {name: how.how for name, how in named.items() if isinstance(how, LatestValue)}
+        place = {name: at for at, name in enumerate(back)}
+        return place, *self._compile([*{**named, **back}.items()], place)
 
     def load(self, values: Sequence[str]) -> dict[str, RowsOfKey]:
         """Read the rows of keys, with the columns that rows get."""
@@ -184,7 +151,7 @@ class LivePass:
             return False
         self._add_columns(row, found, table)
         rows = found.tables[table]
-        place = rows.insert(row.rows)
+        place = rows.insert(row)
         if place is not None and place < rows.size - 1:  # between others: positions change
             found.held.clear()
         return place is not None
@@ -193,18 +160,15 @@ class LivePass:
         for place, programs, alone in self._columns[table]:
             for name, how in alone:
                 if name not in looking.names:
-                    made = looking.alone.get(name)
-                    if made is None or made[0] != how:
-                        made = looking.alone[name] = how, self._read_alone(how, looking)
-                    looking.append(name, made[1])
-            if programs:
+                    looking.append(name, self._read_alone(how, looking))
+            if not looking.names.issuperset(place):
                 numbers, texts = np.full((1, len(place)), np.nan, order="F"), Texts()
                 self._read(programs, looking, found, numbers, texts)
                 for name, at in place.items():
-                    looking.append(name, texts.get(name, as_column(numbers[:, at])))
+                    looking.append(name, texts.get(name, numbers[:, at]))
 
     def _read_alone(self, how: How, looking: Looking) -> Floats | pa.Array:
-        return how.read(looking.rows, tables={}, timezone=self._timezone)
+        return how.read(looking, tables={}, timezone=self._timezone)
 
     def _read(
         self,
@@ -242,7 +206,7 @@ class LivePass:
             codes = np.array([rows.numbering[at].get(key, -2) for at, key in keys], np.int32)
         own = _NO_NUMBERS
         if group.own:
-            own = np.array([looking.rows.number(name)[0] for name in group.own])
+            own = np.array([looking.number(name)[0] for name in group.own])
         size, chosen, key = rows.size, _NO_KEY, (group, tuple(codes.tolist()))
         if size > FEW_ROWS and group.keys:
             chosen = rows.rows_with(tuple(group.keys), key[1])

@@ -8,6 +8,7 @@ import numpy as np
 from kyc_ml.contract import TRANSACTION_ID
 from kyc_ml.features.how import Where, name_of
 from kyc_ml.features.kinds.rows_of_key import Latest, Window
+from kyc_ml.features.live.looking import Looking
 from kyc_ml.features.sweeps import SHARES
 from kyc_ml.features.timed_rows import NEVER_US, UNTIL, TimedRows
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask
@@ -116,35 +117,41 @@ class KeyRows:
         rows, size = self._by_codes[columns].get(codes, _NONE)
         return rows[:size]
 
-    def insert(self, rows: TimedRows) -> int | None:
+    def insert(self, row: Looking) -> int | None:
         """Put in one row; return its place, None if that is not known here."""
-        event, now = self.arrays[0][0, : self.size], rows.event_time[0]
+        event = self.arrays[0][0, : self.size]
         first = at = int(self.size)
-        if self.wanted.in_order:
-            first, at = (int(event.searchsorted(now, side)) for side in ("left", "right"))
-        parts: tuple[Any, ...] = self._read(rows, slice(0, 1))
+        if self.wanted.in_order and at and row.now <= event[-1]:
+            first, at = (int(event.searchsorted(row.now, side)) for side in ("left", "right"))
+        known = int(row.known_at[0])
+        until = self._until(row, slice(0, 1))
+        numbers = np.array([row.number(name)[0] for name in self.wanted.numbers])
+        fields = map(row.field, self.wanted.texts)
+        codes = np.array([*map(self._code, self.numbering, fields)], np.int32)
+        times = np.array([row.now, known, *(each[0] for each in until)], np.int64)
+        parts = times, numbers, codes, self._meet(numbers, codes)
         if first < at and not self._is_alike(first, at, parts):
             if TRANSACTION_ID not in self.latest:
                 return None
-            known = self.arrays[0][1, first:at].tolist()
-            tied = [*zip(known, self.latest[TRANSACTION_ID][first:at], strict=True)]
-            own = int(rows.known_at[0]), rows.table[TRANSACTION_ID][0].as_py()
+            own, ids = (known, row.field(TRANSACTION_ID)), self.latest[TRANSACTION_ID][first:at]
+            tied = [*zip(self.arrays[0][1, first:at].tolist(), ids, strict=True)]
             if own in tied:  # repeated
                 return None
             at = first + sum(each < own for each in tied)
         if self.size == self.arrays[0].shape[1]:
-            times, numbers, codes, masks = self.arrays
-            self.arrays = _widen(times), _widen(numbers), _widen(codes), _widen(masks)
+            old = self.arrays
+            self.arrays = _widen(old[0]), _widen(old[1]), _widen(old[2]), _widen(old[3])
         array: Any
         for array, part in zip(self.arrays, parts, strict=True):
-            array[:, at + 1 : self.size + 1] = array[:, at : self.size].copy()
-            array[:, at] = part[:, 0]
+            if at < self.size:
+                array[:, at + 1 : self.size + 1] = array[:, at : self.size].copy()
+            array[:, at] = part
         for name, values in self.latest.items():
-            values[at:at] = rows.table[name].to_pylist()
+            values.insert(at, row.field(name))
         if at < self.size:  # between others, whose numbers change
             self._by_codes.clear()
         for columns, index in self._by_codes.items():
-            coded = tuple(parts[2][list(columns), 0].tolist())
+            coded = tuple(codes[list(columns)].tolist())
             held, size = index.get(coded, _NONE)
             if size == held.size:
                 held = _widen(held)
@@ -156,37 +163,51 @@ class KeyRows:
         """Return whether some rows are equal to another one in everything that is read."""
         held: Any
         for held, new in zip(self.arrays, parts, strict=True):
-            here = held[:, first:last]
-            alike = new.repeat(last - first, axis=1)
-            if not np.array_equal(here, alike, equal_nan=held is self.arrays[1]):
+            alike = new[:, None].repeat(last - first, axis=1)
+            if not np.array_equal(held[:, first:last], alike, equal_nan=held is self.arrays[1]):
                 return False
         return not self.latest
 
     def _read(self, rows: TimedRows, part: slice) -> tuple[Ints, Floats, Ints32, Mask]:
         """Read the columns of some rows, and note those that have missing values."""
         wanted, n = self.wanted, part.stop - part.start
-        times = [rows.event_time[part], rows.known_at[part]]
-        if self._superseded:
-            until = rows.until
-            times.append(np.full(n, NEVER_US) if until is None else until[part])
+        times = [rows.event_time[part], rows.known_at[part], *self._until(rows, part)]
         numbers = np.empty((len(wanted.numbers), n))
         for at, name in enumerate(wanted.numbers):
             numbers[at] = rows.number(name)[part]
         codes = np.empty((len(wanted.texts), n), np.int32)
         for at, name in enumerate(wanted.texts):
-            own = rows.codes(name)[0][part]
-            found, numbering = rows.encoded(name).dictionary, self.numbering[at]
+            own, found = rows.codes(name)[0][part], rows.encoded(name).dictionary
             # numbered in the order they came in; the last place is that of missing values
             places = np.full(len(found) + 1, -1, np.int32)
             for code in dict.fromkeys(own.tolist()):
                 if code >= 0:
-                    places[code] = numbering.setdefault(found[code].as_py(), len(numbering))
+                    places[code] = self._code(self.numbering[at], found[code].as_py())
             codes[at] = places[own]
-        if np.isnan(numbers).any() or (codes < 0).any():
-            missing = np.concatenate([np.isnan(numbers).any(axis=1), (codes < 0).any(axis=1)])
-            names = zip([*wanted.numbers, *wanted.texts], missing, strict=True)
-            self.nulls |= {name for name, some in names if some}
-        masks = np.ones((len(wanted.conditions), n), np.bool_)
+        return np.array(times, np.int64), numbers, codes, self._meet(numbers, codes)
+
+    def _until(self, rows: TimedRows, part: slice) -> list[Ints]:
+        """Return until when some rows are true, if rows of the table are superseded."""
+        if not self._superseded:
+            return []
+        until = rows.until
+        return [np.full(part.stop - part.start, NEVER_US) if until is None else until[part]]
+
+    @staticmethod
+    def _code(numbering: dict[object, int], value: object) -> int:
+        return -1 if value is None else numbering.setdefault(value, len(numbering))
+
+    def _meet(self, numbers: Floats, codes: Ints32) -> Mask:
+        """Return which conditions a row or rows meet, and note columns with missing values.
+
+        `numbers`, `codes`: of one row, or of rows along the second axis.
+        """
+        wanted, unknown = self.wanted, np.isnan(numbers)
+        for names, missing in ((wanted.numbers, unknown), (wanted.texts, codes < 0)):
+            if missing.any():
+                some = zip(names, missing, strict=True)
+                self.nulls |= {name for name, each in some if each.any()}
+        masks = np.ones((len(wanted.conditions), *codes.shape[1:]), np.bool_)
         for at, (where, having) in enumerate(wanted.conditions):
             each = where
             while each is not None:
@@ -194,13 +215,13 @@ class KeyRows:
                 masks[at] &= self._is_any_of(column, codes[column], each.values)
                 each = each.also
             if having in wanted.numbers:
-                masks[at] &= ~np.isnan(numbers[wanted.numbers.index(having)])
+                masks[at] &= ~unknown[wanted.numbers.index(having)]
             elif having is not None:
                 masks[at] &= codes[wanted.texts.index(having)] >= 0
-        return np.array(times, np.int64), numbers, codes, masks
+        return masks
 
     def _is_any_of(self, column: int, codes: Ints32, values: Sequence[str]) -> Mask:
-        found = np.zeros(codes.size, np.bool_)
+        found = np.zeros(codes.shape, np.bool_)
         for value in values:
             found |= codes == self.numbering[column].get(value, -2)
         return found
