@@ -55,7 +55,7 @@ class TimedRows:
     @property
     def known_at(self) -> Ints:
         """When each row was known, in microseconds."""
-        return self._once("known_at", KNOWN_AT, lambda: microseconds(self.table[KNOWN_AT]))
+        return self._once("known_at", KNOWN_AT, lambda: microseconds(self._table[KNOWN_AT]))
 
     @property
     def until(self) -> Ints | None:

@@ -104,12 +104,12 @@ class LiveHistory:
 
     def add(self, table: str, row: pa.Table) -> None:
         """Take in one payment that no decision so far has seen."""
-        [event], [known] = (microseconds(row[name]) for name in (EVENT_TIME, KNOWN_AT))
+        event, known = (row[name][0].value for name in (EVENT_TIME, KNOWN_AT))
         # rows that happened once it could be seen have columns that it changes. Rows that become
         # known later, as some in nearly every bank do, have none
-        if max(int(event) + 1, int(known)) <= self._last_us:
+        if max(event + 1, known) <= self._last_us:
             self._features.forget()
-        self._last_us = max(int(event), self._last_us)
+        self._last_us = max(event, self._last_us)
         carried = self._features.add(table, row)
         for key in (*self._keys, _WHOLE_BANK):
             value = row[key][0].as_py() if key else _WHOLE_BANK

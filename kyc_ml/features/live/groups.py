@@ -16,7 +16,7 @@ from kyc_ml.features.live.rows import Wanted, place_of
 from kyc_ml.features.made import CURRENT_ACCOUNTS, LABELS, OUTCOMES
 from kyc_ml.features.reading import Request
 from kyc_ml.features.sweeps import GAPS, MOMENTS, RANKS, SHARES, Pass, passes_of
-from kyc_ml.metrics import Floats
+from kyc_ml.metrics import Floats, Ints32
 
 _KINDS: Final[Mapping[str, tuple[int, tuple[Statistic, ...]]]] = {
     "moments": (observe.MOMENTS, MOMENTS),
@@ -88,6 +88,8 @@ class Group:
     repeated : list of (column, column to copy)
     latest : list of (Request, Latest)
         Read from the latest row.
+    is_count : bool
+        Whether nothing but rows is counted.
     """
 
     def __init__(self, program: Program, rows: _Rows, requests: Sequence[Request]) -> None:
@@ -108,6 +110,7 @@ class Group:
             windows[length].append(each)
         laid = [self._add_window(*length, asked) for length, asked in windows.items()]
         calls = np.array(self._calls, np.int64)
+        self.is_count = bool((calls[:, 0] == observe.COUNT).all()) and not self.latest
         read = [
             np.isin(np.arange(len(wanted.numbers)), calls[:, 1]),
             np.isin(np.arange(len(wanted.texts)), calls[:, 2]),
@@ -206,3 +209,44 @@ class Held:
         )
         # of the memory of kernels, most is never touched
         self.nbytes = 2 * sum(each.nbytes for each in self.arrays[:7])
+
+
+class Counts:
+    """When the rows of a group enter and leave its windows, in order, if they are only counted.
+
+    An observation of any time is then answered by searching.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self._condition, _, self._lags, self._windows, self._calls, *_ = group.program
+        self._taken = self._size = 0
+        self.moments = np.empty((2 * len(self._windows), 0), np.int64)
+
+    def take(self, rows: observe.Rows, chosen: Ints32, size: int) -> None:
+        """Take in the rows up to `size` that are new; see `observe.observe`."""
+        new = np.arange(self._taken, size, dtype=np.int32)
+        self._taken = size
+        new = chosen[new] if chosen.size else new
+        new = new[rows[3][self._condition, new]] if self._condition >= 0 else new
+        if not new.size:
+            return
+        event, known, *until = rows[0][:, new]
+        first, self._size = self._size, self._size + new.size
+        if self._size > self.moments.shape[1]:
+            wider = np.empty((len(self.moments), self._size * 9 // 8), np.int64)
+            wider[:, :first] = self.moments[:, :first]
+            self.moments = wider
+        for number, (reach, lag, *_) in enumerate(self._windows):
+            enters = np.maximum(event + self._lags[lag] + 1, known)
+            # a row that is known after it has left enters as it leaves
+            leaves = np.maximum(enters, np.minimum(event + reach + 1, *until or [FOREVER_US]))
+            for held, each in zip(self.moments[2 * number :], (enters, leaves), strict=False):
+                begin = held[:first].searchsorted(each.min())
+                held[first : self._size] = each
+                held[begin : self._size].sort(kind="stable")
+
+    def read(self, now: int, out: Floats) -> None:
+        """Write the counts that an observation sees."""
+        entered = [held[: self._size].searchsorted(now, "right") for held in self.moments]
+        for number, (_, _, begin, end) in enumerate(self._windows):
+            out[0, self._calls[begin:end, 7]] = entered[2 * number] - entered[2 * number + 1]

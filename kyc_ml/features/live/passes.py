@@ -17,7 +17,7 @@ from kyc_ml.features.kernels.timeline import group_rows
 from kyc_ml.features.keyed import KeyedRows
 from kyc_ml.features.kinds.matched import Matched
 from kyc_ml.features.kinds.rows_of_key import Latest, LatestValue, Window
-from kyc_ml.features.live.groups import Group, Held, Program
+from kyc_ml.features.live.groups import Counts, Group, Held, Program
 from kyc_ml.features.live.looking import Looking
 from kyc_ml.features.live.rows import KeyRows, Wanted
 from kyc_ml.features.made import OUTCOMES
@@ -45,11 +45,13 @@ class RowsOfKey:
     def __init__(self, tables: Mapping[str, KeyRows]) -> None:
         self.tables = tables
         self.held: dict[tuple[Group, tuple[int, ...]], Held] = {}
+        self.counts: dict[tuple[Group, tuple[int, ...]], Counts] = {}
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
         held = sum(each.nbytes for each in self.held.values())
+        held += sum(each.moments.nbytes for each in self.counts.values())
         return held + sum(rows.nbytes for rows in self.tables.values())
 
 
@@ -154,6 +156,7 @@ class LivePass:
         place = rows.insert(row)
         if place is not None and place < rows.size - 1:  # between others: positions change
             found.held.clear()
+            found.counts.clear()
         return place is not None
 
     def _add_columns(self, looking: Looking, found: RowsOfKey | None, table: str) -> None:
@@ -212,6 +215,12 @@ class LivePass:
             chosen = rows.rows_with(tuple(group.keys), key[1])
             size = chosen.size
         goes_on = size > FEW_ROWS
+        if goes_on and group.is_count:
+            if key not in found.counts:
+                found.counts[key] = Counts(group)
+            found.counts[key].take(rows.arrays, chosen, size)
+            found.counts[key].read(looking.now, out)
+            return -1
         latest, room = -2, FEW_ROWS
         held = found.held.get(key) if goes_on else self._shared_by(program, rows.n_codes)
         while latest < -1:
