@@ -1,5 +1,6 @@
 """Rows of one key of one table, as arrays with room for more."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar, cast
 
@@ -11,10 +12,11 @@ from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.live.looking import Looking
 from kyc_ml.features.sweeps import SHARES
 from kyc_ml.features.timed_rows import NEVER_US, UNTIL, TimedRows
-from kyc_ml.metrics import Floats, Ints, Ints32, Mask
+from kyc_ml.metrics import Floats, Ints, Ints32, Mask, Values
 
-Rows = TypeVar("Rows", Ints, Floats, Ints32, Mask)
+Rows = TypeVar("Rows", Ints, Floats, Ints32, Mask, Values)
 
+_TEXT_BYTES: Final = 100
 _NONE: Final = (np.empty(0, np.int32), 0)
 
 
@@ -87,7 +89,11 @@ class KeyRows:
         self.wanted = wanted
         self.size = part.stop - part.start
         self.types = {name: rows.table.schema.field(name).type for name in wanted.latest}
-        self.latest = {name: rows.column(name)[part].to_pylist() for name in wanted.latest}
+        self.latest: dict[str, Values] = {}
+        for name in wanted.latest:
+            # texts of up to 15 bytes are held in the array itself
+            held = np.dtypes.StringDType(na_object=None) if self.types[name] == "string" else object
+            self.latest[name] = np.array(rows.column(name)[part].to_pylist(), held)
         self.nulls: frozenset[str] = frozenset()
         self.numbering: list[dict[object, int]] = [{} for _ in wanted.texts]
         # the arrays have room for more rows than their number
@@ -97,8 +103,10 @@ class KeyRows:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays, and of the texts about as much as of their codes."""
-        return sum(each.nbytes for each in self.arrays) + 16 * self.arrays[2].nbytes
+        """Bytes of the arrays, and about as many as different texts take."""
+        held = sum(each.nbytes for each in self.arrays)
+        held += sum(each.nbytes for each in self.latest.values())
+        return held + _TEXT_BYTES * sum(map(len, self.numbering))
 
     @property
     def n_codes(self) -> int:
@@ -141,13 +149,15 @@ class KeyRows:
         if self.size == self.arrays[0].shape[1]:
             old = self.arrays
             self.arrays = _widen(old[0]), _widen(old[1]), _widen(old[2]), _widen(old[3])
+            self.latest = {name: _widen(values) for name, values in self.latest.items()}
+        latest = map(row.field, self.latest)
         array: Any
-        for array, part in zip(self.arrays, parts, strict=True):
+        for array, part in zip(
+            (*self.arrays, *self.latest.values()), (*parts, *latest), strict=True
+        ):
             if at < self.size:
-                array[:, at + 1 : self.size + 1] = array[:, at : self.size].copy()
-            array[:, at] = part
-        for name, values in self.latest.items():
-            values.insert(at, row.field(name))
+                array[..., at + 1 : self.size + 1] = array[..., at : self.size].copy()
+            array[..., at] = part
         if at < self.size:  # between others, whose numbers change
             self._by_codes.clear()
         for columns, index in self._by_codes.items():
@@ -195,7 +205,11 @@ class KeyRows:
 
     @staticmethod
     def _code(numbering: dict[object, int], value: object) -> int:
-        return -1 if value is None else numbering.setdefault(value, len(numbering))
+        if value is None:
+            return -1
+        # keys have many texts in common
+        shared = sys.intern(value) if isinstance(value, str) else value
+        return numbering.setdefault(shared, len(numbering))
 
     def _meet(self, numbers: Floats, codes: Ints32) -> Mask:
         """Return which conditions a row or rows meet, and note columns with missing values.
