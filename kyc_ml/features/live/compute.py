@@ -27,8 +27,8 @@ from kyc_ml.metrics import Floats
 
 MOST_BYTES: Final = 1 << 32
 
-_TOGETHER: Final = 4_096
-"""Keys whose rows are read together."""
+_TOGETHER: Final = 1_024
+"""Keys whose rows are read together: their tables are the most memory that a start takes."""
 
 
 class LiveFeatures:
