@@ -45,7 +45,7 @@ class TimedRows:
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
-        return int(self.table.num_rows)
+        return int(self._table.num_rows)
 
     @property
     def table(self) -> pa.Table:
@@ -60,9 +60,9 @@ class TimedRows:
     @property
     def until(self) -> Ints | None:
         """When each row was superseded, in microseconds; None if none ever is."""
-        if UNTIL not in self.table.column_names or not self.table.num_rows:
+        if UNTIL not in self._table.column_names or not len(self):
             return None
-        column = self.table[UNTIL]
+        column = self._table[UNTIL]
         if column.null_count == len(column):
             return None
         return self._once(

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from kyc_ml.contract import EVENT_TIME
-from kyc_ml.features.timed_rows import UNTIL, TimedRows, as_column
-from kyc_ml.metrics import Floats, Ints
+from kyc_ml.features.timed_rows import TimedRows, as_column
+from kyc_ml.metrics import Floats
 
 _NUMBERS: Final = int, float, type(None)
 
@@ -44,20 +44,14 @@ class Looking(TimedRows):
             table = table.append_column(name, self.column(name))
         return table
 
-    @property
-    def until(self) -> Ints | None:
-        """When it was superseded, in microseconds; None if it never is."""
-        return super().until if UNTIL in self.names else None
-
     def field(self, name: str) -> Any:  # noqa: ANN401  a value of a row
         """Return the value of a column; None where it is missing."""
         if name not in self._fields:
-            values = self._made.get(name)
-            if isinstance(values, np.ndarray):
-                value = float(values[0])
-                self._fields[name] = None if value != value else value  # noqa: PLR0124  NaN
+            value = (self._made if name in self._made else self._table)[name][0]
+            if isinstance(value, float):  # a number that was made
+                self._fields[name] = None if np.isnan(value) else float(value)
             else:
-                self._fields[name] = (self._table[name] if values is None else values)[0].as_py()
+                self._fields[name] = value.as_py()
         return self._fields[name]
 
     def number(self, name: str) -> Floats:
@@ -73,10 +67,8 @@ class Looking(TimedRows):
 
     def column(self, name: str) -> pa.Array:
         """Return a column as one array."""
-        values = self._made.get(name)
-        if values is None:
-            values = self._table[name].combine_chunks()
-        return as_column(values)
+        made = name in self._made
+        return as_column(self._made[name] if made else self._table[name].combine_chunks())
 
     def append(self, name: str, values: Floats | pa.Array) -> None:
         """Add a column, unless it is there."""
