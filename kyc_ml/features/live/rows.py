@@ -92,13 +92,12 @@ class KeyRows:
         self.latest: dict[str, Values] = {}
         for name in wanted.latest:
             # texts of up to 15 bytes are held in the array itself
-            held = np.dtypes.StringDType(na_object=None) if self.types[name] == "string" else object
-            self.latest[name] = np.array(rows.column(name)[part].to_pylist(), held)
+            kind = np.dtypes.StringDType(na_object=None) if self.types[name] == "string" else object
+            self.latest[name] = np.array(rows.column(name)[part].to_pylist(), kind)
         self.nulls: frozenset[str] = frozenset()
         self.numbering: list[dict[object, int]] = [{} for _ in wanted.texts]
         # the arrays have room for more rows than their number
         self._by_codes: dict[tuple[int, ...], dict[tuple[int, ...], tuple[Ints32, int]]] = {}
-        self._superseded = UNTIL in rows.table.column_names
         self.arrays = self._read(rows, part)
 
     @property
@@ -132,11 +131,10 @@ class KeyRows:
         if self.wanted.in_order and at and row.now <= event[-1]:
             first, at = (int(event.searchsorted(row.now, side)) for side in ("left", "right"))
         known = int(row.known_at[0])
-        until = self._until(row, slice(0, 1))
+        times = np.array([row.now, known, NEVER_US][: len(self.arrays[0])])
         numbers = np.array([row.number(name)[0] for name in self.wanted.numbers])
-        fields = map(row.field, self.wanted.texts)
-        codes = np.array([*map(self._code, self.numbering, fields)], np.int32)
-        times = np.array([row.now, known, *(each[0] for each in until)], np.int64)
+        texts = map(row.field, self.wanted.texts)
+        codes = np.array([*map(self._code, self.numbering, texts)], np.int32)
         parts = times, numbers, codes, self._meet(numbers, codes)
         if first < at and not self._is_alike(first, at, parts):
             if TRANSACTION_ID not in self.latest:
@@ -181,7 +179,10 @@ class KeyRows:
     def _read(self, rows: TimedRows, part: slice) -> tuple[Ints, Floats, Ints32, Mask]:
         """Read the columns of some rows, and note those that have missing values."""
         wanted, n = self.wanted, part.stop - part.start
-        times = [rows.event_time[part], rows.known_at[part], *self._until(rows, part)]
+        times = [rows.event_time[part], rows.known_at[part]]
+        if UNTIL in rows.table.column_names:
+            until = rows.until
+            times.append(np.full(n, NEVER_US) if until is None else until[part])
         numbers = np.empty((len(wanted.numbers), n))
         for at, name in enumerate(wanted.numbers):
             numbers[at] = rows.number(name)[part]
@@ -196,20 +197,11 @@ class KeyRows:
             codes[at] = places[own]
         return np.array(times, np.int64), numbers, codes, self._meet(numbers, codes)
 
-    def _until(self, rows: TimedRows, part: slice) -> list[Ints]:
-        """Return until when some rows are true, if rows of the table are superseded."""
-        if not self._superseded:
-            return []
-        until = rows.until
-        return [np.full(part.stop - part.start, NEVER_US) if until is None else until[part]]
-
     @staticmethod
     def _code(numbering: dict[object, int], value: object) -> int:
-        if value is None:
-            return -1
-        # keys have many texts in common
-        shared = sys.intern(value) if isinstance(value, str) else value
-        return numbering.setdefault(shared, len(numbering))
+        if isinstance(value, str):
+            value = sys.intern(value)  # keys have many texts in common
+        return -1 if value is None else numbering.setdefault(value, len(numbering))
 
     def _meet(self, numbers: Floats, codes: Ints32) -> Mask:
         """Return which conditions a row or rows meet, and note columns with missing values.
