@@ -9,16 +9,13 @@ from typing import Final
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import AuditError, BundleError, KycMlError, RegistryError, UnreachableError
 from kyc_ml.registry.audit_trail import record_entry
-from kyc_ml.registry.bundle import Bundle
+from kyc_ml.registry.bundle import REGISTERED, Bundle, FetchedBundle
 from kyc_ml.registry.governance.chain import Entry
 from kyc_ml.registry.governance.log import AuditLog, current_account
 from kyc_ml.registry.governance.names import is_among
 from kyc_ml.registry.governance.standing import CHAMPION, Standing, find_standing, promotion_of
 from kyc_ml.registry.governance.words import say_other_bundle
 from kyc_ml.registry.loading import load_model, load_registered
-from kyc_ml.registry.tracking.promoting import fetch_anchors
-from kyc_ml.registry.tracking.refusing import REGISTERED
-from kyc_ml.registry.tracking.registry import FetchedBundle
 
 _MOVED_WITHIN: Final = timedelta(minutes=1)
 """From the entry of a decision to the move of its alias (convention; usually under a second)."""
@@ -67,6 +64,8 @@ def load_in_use(
 
 
 def _confirm(registered: FetchedBundle, *, digest: str, log: AuditLog) -> Standing:
+    from kyc_ml.registry.tracking.promoting import fetch_anchors  # noqa: PLC0415  MLflow loads for long
+
     # as a person reads the alias: MLflow takes letters of any script, and some stores any case
     as_champion = is_among(registered.alias, [CHAMPION])
     if as_champion:
