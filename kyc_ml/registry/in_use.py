@@ -8,7 +8,6 @@ from typing import Final
 
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import AuditError, BundleError, KycMlError, RegistryError, UnreachableError
-from kyc_ml.registry.audit_trail import record_entry
 from kyc_ml.registry.bundle import REGISTERED, Bundle, FetchedBundle
 from kyc_ml.registry.governance.chain import Entry
 from kyc_ml.registry.governance.log import AuditLog, current_account
@@ -114,6 +113,8 @@ def _allowed(
     reporter: ProgressReporter,
 ) -> Standing:
     """Record that a model is used although the log does not confirm it."""
+    from kyc_ml.registry.audit_trail import record_entry  # noqa: PLC0415  MLflow loads for long
+
     reason = str(why).splitlines()[0]
     reporter.warning(f"--allow-unpromoted: {registered.label} is used although {why}")
     try:
