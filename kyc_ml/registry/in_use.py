@@ -63,7 +63,7 @@ def load_in_use(
 
 
 def _confirm(registered: FetchedBundle, *, digest: str, log: AuditLog) -> Standing:
-    from kyc_ml.registry.tracking.promoting import fetch_anchors  # noqa: PLC0415  MLflow loads for long
+    from kyc_ml.registry.tracking.promoting import fetch_anchors
 
     # as a person reads the alias: MLflow takes letters of any script, and some stores any case
     as_champion = is_among(registered.alias, [CHAMPION])
@@ -113,7 +113,7 @@ def _allowed(
     reporter: ProgressReporter,
 ) -> Standing:
     """Record that a model is used although the log does not confirm it."""
-    from kyc_ml.registry.audit_trail import record_entry  # noqa: PLC0415  MLflow loads for long
+    from kyc_ml.registry.audit_trail import record_entry
 
     reason = str(why).splitlines()[0]
     reporter.warning(f"--allow-unpromoted: {registered.label} is used although {why}")

@@ -51,7 +51,7 @@ def load_registered(model: str) -> tuple[Bundle, FetchedBundle]:
 
     Raises BundleError or RegistryError if it does not exist or was changed.
     """
-    from kyc_ml.registry.tracking.registry import fetch_bundle  # noqa: PLC0415  MLflow loads for long
+    from kyc_ml.registry.tracking.registry import fetch_bundle
 
     with tempfile.TemporaryDirectory() as scratch:
         fetched = fetch_bundle(model, Path(scratch))
@@ -163,6 +163,6 @@ def version_of(model: str) -> str:
     """
     if not model.startswith("models:/"):
         return digest_bundle(Path(model))
-    from kyc_ml.registry.tracking.registry import resolved  # noqa: PLC0415  MLflow loads for long
+    from kyc_ml.registry.tracking.registry import resolved
 
     return "/".join(resolved(model))
