@@ -9,6 +9,7 @@ in an earlier pass and carried along as a plain column.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Final
 
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID
@@ -126,7 +127,9 @@ class _Planner:
             for spec in asked.values():
                 how = self._replaced(site, spec)
                 level = 0 if site in last else self._level(site, how)
-                found.setdefault((level, site), []).append(replace(spec, how=how))
+                found.setdefault((level, site), []).append(
+                    spec if how is spec.how else replace(spec, how=how)
+                )
         ordered = sorted(
             # the passes that end a place come after all levels, in the order given
             found,
@@ -209,16 +212,22 @@ def _anchor_of(how: How) -> AnchorRows | None:
 
 def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa: ANN401  any part
     """Replace carried row columns by their names throughout a declaration."""
+    if not moved:
+        return declared
     if isinstance(declared, RowColumn) and declared in moved:
         return declared.name
     if isinstance(declared, tuple):
         return tuple(replace_columns(each, moved) for each in declared)
-    # `is_dataclass` is true for classes too, which have no values to replace
-    if is_dataclass(declared) and not isinstance(declared, type | WindowLength):
-        values = {each.name: getattr(declared, each.name) for each in fields(declared)}
-        changed = {name: replace_columns(value, moved) for name, value in values.items()}
-        return declared if changed == values else replace(declared, **changed)
-    return declared
+    values = {name: getattr(declared, name) for name in _fields_of(type(declared))}
+    changed = {name: replace_columns(value, moved) for name, value in values.items()}
+    return declared if changed == values else replace(declared, **changed)
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[str, ...]:  # noqa: ANN401  any type
+    """Return the fields of a declaration; none of anything else."""
+    whole = not is_dataclass(kind) or issubclass(kind, WindowLength)
+    return () if whole else tuple(each.name for each in fields(kind))
 
 
 def _moved(how: How, anchor: AnchorRows | None) -> Iterator[RowColumn]:
