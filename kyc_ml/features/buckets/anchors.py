@@ -218,7 +218,8 @@ def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa:
         return declared.name
     if isinstance(declared, tuple):
         return tuple(replace_columns(each, moved) for each in declared)
-    values = {name: getattr(declared, name) for name in _fields_of(type(declared))}
+    kind: Any = type(declared)
+    values = {name: getattr(declared, name) for name in _fields_of(kind)}
     changed = {name: replace_columns(value, moved) for name, value in values.items()}
     return declared if changed == values else replace(declared, **changed)
 
@@ -226,7 +227,7 @@ def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa:
 @cache
 def _fields_of(kind: Any) -> tuple[str, ...]:  # noqa: ANN401  any type
     """Return the fields of a declaration; none of anything else."""
-    whole = not is_dataclass(kind) or issubclass(kind, WindowLength)
+    whole = kind is WindowLength or not is_dataclass(kind)
     return () if whole else tuple(each.name for each in fields(kind))
 
 
