@@ -16,14 +16,18 @@ _MOST_NODES: Final = 1_000_000
 """Values with every alias written out: a few lines of aliases to aliases stand for billions."""
 
 
-def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any]:
+def read_content(
+    text: str, *, subject: str, path: Path | None, packaged: bool = False
+) -> dict[str, Any]:
     """Read keys and values; with a `path`, ``!include FILE`` beside that file is replaced.
 
+    `packaged`: whether it is a file of this package, whose size and depth need no check.
     Raises ConfigError if the text is not YAML, has a key twice, is not a mapping of keys to values,
     or is nested or expanded beyond all measure.
     """
     try:
-        _require_bounded(text)
+        if not packaged:
+            _require_bounded(text)
         loader = _UniqueKeyLoader(text)  # raises for a character that YAML does not allow
         loader.file = path
         try:
@@ -39,7 +43,9 @@ def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any
 
 def read_packaged(path: Path) -> dict[str, Any]:
     """Read a YAML file of texts or tables that is part of the package."""
-    return read_content(path.read_text(encoding="utf-8"), subject=path.name, path=path)
+    return read_content(
+        path.read_text(encoding="utf-8"), subject=path.name, path=path, packaged=True
+    )
 
 
 def _require_bounded(text: str) -> None:

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import duckdb
 import numpy as np
-from scipy import stats
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.quality import RuleFinding
@@ -238,6 +237,8 @@ def find_fixed_lag(
     Kulldorff 1997, Communications in Statistics 26(6), 1481-1496, for the scan; the comparison
     with the fullest other window is convention, and more careful.
     """
+    from scipy.special import pdtrc  # noqa: PLC0415  loads for long
+
     met = np.minimum.reduce([_distinct(each, bin_, bins) for each in units])
     searched = met.copy()
     searched[:first] = 0
@@ -248,7 +249,8 @@ def find_fixed_lag(
     others[max(0, place - _STEPS + 1) : place + _STEPS] = 0
     others[: first - _STEPS] = 0
     expected = 2.0 * max(int(others.max()), 1)
-    if stats.poisson.sf(met[place] - 1, expected) * bins > _ALARMS:
+    # the chance of so many or more; the same as `scipy.stats.poisson.sf`
+    if pdtrc(met[place] - 1.0, expected) * bins > _ALARMS:
         return None
     return int(_distinct(units[0], bin_, bins)[place]), place
 

@@ -13,13 +13,13 @@ from .page import PageStory as PageStory
 from .page import ReasonLine as ReasonLine
 from .page import Said as Said
 from .page import choose_words as choose_words
-from .page import inline_svg as inline_svg
 from .page import render_page as render_page
 from .page import save_page as save_page
 from .page import template_environment as template_environment
 from .plots.beeswarm import plot_beeswarm as plot_beeswarm
 from .plots.comparison import plot_tier_moves as plot_tier_moves
 from .plots.differences import plot_differences as plot_differences
+from .plots.inline import inline_svg as inline_svg
 from .plots.probability import Layer as Layer
 from .plots.probability import draw_reliability as draw_reliability
 from .plots.probability import plot_reliabilities as plot_reliabilities
@@ -41,7 +41,6 @@ from .plots.style import SMALL as SMALL
 from .plots.style import THEME as THEME
 from .plots.style import dress as dress
 from .plots.style import finish as finish
-from .plots.style import format_rate as format_rate
 from .plots.style import is_share as is_share
 from .plots.style import label_rows as label_rows
 from .plots.style import legend_above as legend_above
@@ -51,6 +50,7 @@ from .plots.style import shorten as shorten
 from .plots.tiers import plot_tiers as plot_tiers
 from .plots.timeline import plot_parts as plot_parts
 from .plots.timeline import plot_periods as plot_periods
+from .presentation import format_rate as format_rate
 from .presentation import say_count as say_count
 from .presentation import say_in_html as say_in_html
 from .presentation import say_moment as say_moment

@@ -3,26 +3,24 @@
 The page needs no network and holds no script; the same story gives the same bytes.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from io import StringIO
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-import matplotlib as mpl
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from kyc_ml.config import TEST, read_packaged
 from kyc_ml.display.glossary import GLOSSARY
-from kyc_ml.display.plots.style import THEME, format_rate, keeping_text
-from kyc_ml.display.presentation import say_moment
+from kyc_ml.display.presentation import format_rate, say_moment
 from kyc_ml.errors import hint
 from kyc_ml.storage import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PLOTS: Final = (
     "roc",
@@ -123,7 +121,7 @@ class ModelStory:
     """Mapping of feature to the reason it was left out."""
     tiers: pd.DataFrame
     """As `compute_tier_table` gives it, with or without outcomes."""
-    plots: Mapping[str, Figure]
+    plots: Mapping[str, "Figure"]
     """Mapping of one of `PLOTS` to Figure; a plot that is absent is passed over."""
     examples: tuple[Example, ...]
     scored: int
@@ -197,6 +195,8 @@ class PageStory:
 
 def render_page(story: PageStory, *, language: Literal["en", "zh"] = "en") -> str:
     """Write the page as HTML in one language; every value of the story is escaped."""
+    from kyc_ml.display.plots.inline import inline_svg  # noqa: PLC0415  Matplotlib loads for long
+
     place = ("en", "zh").index(language)
     drawings = [
         {
@@ -265,38 +265,6 @@ def save_page(story: PageStory, path: Path, *, language: Literal["en", "zh"] = "
     Raises OutputError if the disk refuses; a page that was there before is untouched.
     """
     write_whole(path, render_page(story, language=language).encode())
-
-
-def inline_svg(figure: Figure, *, prefix: str) -> str:
-    """Draw a figure as SVG for use inside a page: no header, own identifiers, themed colours.
-
-    The salt keeps identifiers the same from run to run; text stays text, so that it is small,
-    sharp, to be searched and read aloud. Matplotlib has escaped it: the template does not again.
-    """
-    stream = StringIO()
-    with mpl.rc_context({"svg.hashsalt": "kyc_ml", "svg.fonttype": "none"}), keeping_text():
-        figure.savefig(stream, format="svg", facecolor="none", metadata={"Date": None})
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<[^>]+>", lambda found: _adapt_tag(found[0], prefix=prefix), svg)
-    return re.sub(r"\n\s*", "\n", svg)
-
-
-def _adapt_tag(tag: str, *, prefix: str) -> str:
-    """Make identifiers of a tag unique on the page, and its colours those of the theme."""
-    if tag.startswith("<svg"):
-        tag = re.sub(r'\s(width|height|version)="[^"]*"', "", tag)
-        return tag.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
-    tag = re.sub(r'\bid="', f'id="{prefix}', tag)
-    tag = re.sub(r'href="#', f'href="#{prefix}', tag)
-    tag = re.sub(r"url\(#", f"url(#{prefix}", tag)
-    return re.sub(r"#[0-9a-f]{6}\b", _themed, tag)
-
-
-def _themed(found: re.Match[str]) -> str:
-    role = THEME.get(found[0])
-    return f"var(--{role})" if role else found[0]
 
 
 def _missing(value: Any) -> bool:  # noqa: ANN401  a cell of any table

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
@@ -59,6 +60,25 @@ def say_number(value: float, form: str) -> str:
     '−0.500'
     """
     return format(value, form).replace("-", "\N{MINUS SIGN}")
+
+
+def format_rate(value: float) -> str:
+    """Write a rate in per cent; NaN as a dash.
+
+    Examples
+    --------
+    >>> [format_rate(v) for v in (0.5, 0.0123, 0.00012, 0.0, float("nan"))]
+    ['50.0%', '1.23%', '0.012%', '0%', '–']
+    """
+    if np.isnan(value):
+        return "–"
+    percent = 100.0 * value
+    if percent == 0:
+        return "0%"
+    if percent < 0.001:
+        return "< 0.001%"
+    decimals = 1 if percent >= 10 else 2 if percent >= 0.1 else 3
+    return f"{percent:.{decimals}f}%"
 
 
 def say_span(first: Any, last: Any) -> str:  # noqa: ANN401  anything with a date

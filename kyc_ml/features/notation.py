@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
+from functools import cache
 from typing import Any, Final
 
 from kyc_ml.errors import BundleError
@@ -59,24 +60,26 @@ def from_plain(content: Any) -> Any:  # noqa: ANN401  JSON
     """
     if isinstance(content, Mapping):
         kind = _TYPES.get(content[_TAG])
-        known = (
-            set() if kind is None else {_STORED.get(each.name, each.name) for each in fields(kind)}
-        )
-        unknown = sorted(set(content) - known - {_TAG})
+        names = _names_of(kind)
+        unknown = sorted(name for name in content if name not in names and name != _TAG)
         if kind is None or unknown:
             raise BundleError(
                 f"a feature is declared with {content[_TAG]} {', '.join(unknown)}, which this "
                 "kyc_ml does not know: use the version that wrote it, or a newer one"
             )
         read: dict[str, Any] = {
-            _FIELDS.get(str(name), str(name)): from_plain(value)
-            for name, value in content.items()
-            if name != _TAG
+            names[name]: from_plain(value) for name, value in content.items() if name != _TAG
         }
         return kind(**read)
     if isinstance(content, list):
         return tuple(from_plain(each) for each in content)
     return content
+
+
+@cache
+def _names_of(kind: Any) -> dict[str, str]:  # noqa: ANN401  a declaration, or None
+    """Return the fields of a declaration by the names that bundles store."""
+    return {} if kind is None else {_STORED.get(e.name, e.name): e.name for e in fields(kind)}
 
 
 def from_format_1(items: Sequence[Mapping[str, Any]]) -> tuple[FeatureSpec, ...]:

@@ -4,12 +4,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy  # its parts load at their first use
+from scipy.special import ndtri
 
 from kyc_ml.metrics.arrays import Floats
 
 CONFIDENCE: Final = 0.95
-NORMAL_REACH: Final = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+NORMAL_REACH: Final = float(ndtri(0.5 + CONFIDENCE / 2))
 """Standard errors that the interval of a normal estimate reaches to each side."""
 
 
@@ -22,8 +23,8 @@ def jeffreys_interval(
     """
     hits, n = np.asarray(positives, dtype=np.float64), np.asarray(rows, dtype=np.float64)
     tail = (1.0 - confidence) / 2
-    low = np.where(hits == 0, 0.0, stats.beta.ppf(tail, hits + 0.5, n - hits + 0.5))
-    high = np.where(hits == n, 1.0, stats.beta.ppf(1.0 - tail, hits + 0.5, n - hits + 0.5))
+    low = np.where(hits == 0, 0.0, scipy.stats.beta.ppf(tail, hits + 0.5, n - hits + 0.5))
+    high = np.where(hits == n, 1.0, scipy.stats.beta.ppf(1.0 - tail, hits + 0.5, n - hits + 0.5))
     return low, high
 
 

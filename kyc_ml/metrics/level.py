@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy  # its parts load at their first use
 from scipy.special import expit, logit, ndtr, ndtri, stdtr
 
 from kyc_ml.metrics.arrays import AnyArray, Floats, Ints
@@ -217,7 +217,9 @@ class _Level:
                 return self.shift
             rare = self.effect(0.0) * float(-np.log(2.0 * ndtr(-abs(deviation))))
             return side * float(
-                brentq(lambda shift: _entropy(side * self.eta, shift) - rare, -_FARTHEST, _FARTHEST)
+                scipy.optimize.brentq(
+                    lambda shift: _entropy(side * self.eta, shift) - rare, -_FARTHEST, _FARTHEST
+                )
             )
         reach = side * abs(deviation) * float(np.sqrt(self.effect(self.shift) / self.variance))
         near, far = self.shift, self.shift + reach
@@ -225,7 +227,11 @@ class _Level:
             if abs(far) > _FARTHEST:
                 return side * np.inf  # too few customers to exclude any level
             near, far, reach = far, far + reach, 2.0 * reach
-        return float(brentq(lambda shift: self.deviation(shift) - deviation, near, far, rtol=1e-9))
+        return float(
+            scipy.optimize.brentq(
+                lambda shift: self.deviation(shift) - deviation, near, far, rtol=1e-9
+            )
+        )
 
 
 def _shift(eta: Floats, count: float) -> float:

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+import scipy  # its parts load at their first use
 
 from kyc_ml.metrics.arrays import AnyArray, Ints
 
@@ -131,7 +131,7 @@ def psi_critical(bins: int, n_expected: float, n_actual: float, *, level: float)
         Pieces of independent evidence: rows, or `effective_customers` where they have several.
     level : float, in (0, 1)
     """
-    return float((1.0 / n_expected + 1.0 / n_actual) * stats.chi2.ppf(1.0 - level, bins - 1))
+    return float((1.0 / n_expected + 1.0 / n_actual) * scipy.stats.chi2.ppf(1.0 - level, bins - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,4 +209,4 @@ def _same_shares_p(one: AnyArray, two: AnyArray) -> float:
     """Return the p-value of Pearson's test that two histograms have the same shares."""
     n, m = one.sum(), two.sum()
     statistic = n * m * ((one / n - two / m) ** 2 / (one + two)).sum()
-    return float(stats.chi2.sf(statistic, one.size - 1))
+    return float(scipy.stats.chi2.sf(statistic, one.size - 1))

@@ -5,24 +5,28 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote, unquote
 
-import lightgbm as lgb
 import numpy as np
 
 from kyc_ml.config import ModelConfig
 from kyc_ml.errors import BundleError, require_both_classes
-from kyc_ml.features import FEW_ROWS, Direction, Kind
+from kyc_ml.features import Direction, Kind
 from kyc_ml.metrics import Floats, Ints, sample_rows
 from kyc_ml.model.averaging import average_trees, change_leaves, join_trees, split_trees
 from kyc_ml.model.contributions.compiled import TreeContributions, compile_model
 from kyc_ml.model.contributions.soundness import sound_trees
 from kyc_ml.storage import StoredMatrix
 
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
 # threads add up a metric in another order: its last digits are rounding
 _DIGITS: Final = 12
 _NO_GAIN: Final = 10.0**-_DIGITS
+_FEW_ROWS: Final = 1024
+"""Rows for which to start LightGBM's threads, and LightGBM, takes longer than to predict them."""
 _SEED_STEP: Final = 1000
 """Between the seeds of averaged fits: refits that check a model take the seeds next to its own."""
 
@@ -71,12 +75,7 @@ class Model:
     """
 
     def __init__(self, text: str) -> None:
-        trees = sound_trees(text)
-        try:
-            self._booster = lgb.Booster(model_str=trees)
-        except lgb.basic.LightGBMError as error:
-            msg = f"the LightGBM model cannot be read: {error}; restore the bundle"
-            raise BundleError(msg) from None
+        self._trees = sound_trees(text)
         self.text = text
 
     def __repr__(self) -> str:
@@ -85,20 +84,21 @@ class Model:
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the input columns, in order."""
-        return tuple(unquote(name) for name in self._booster.feature_name())
+        names = re.search(r"^feature_names=(.*)", self._trees, re.MULTILINE)
+        return tuple(unquote(name) for name in names[1].split(" ")) if names else ()
 
     @property
     def n_trees(self) -> int:
         """Number of trees kept."""
-        return int(self._booster.num_trees())
+        return self._trees.count("\nTree=")
 
     def margin(self, matrix: Floats | StoredMatrix, *, threads: int = 2) -> Floats:
         """Predict the log-odds of rows of shape (n, n_features); NaN is missing."""
         if isinstance(matrix, StoredMatrix):
             return np.concatenate([self.margin(part, threads=threads) for part in matrix.parts()])
-        # to start threads for a few rows takes longer than to predict them
-        used = threads if len(matrix) > FEW_ROWS else 1
-        out = self._booster.predict(matrix, raw_score=True, num_threads=used)
+        if len(matrix) <= _FEW_ROWS and self._followed is not None:
+            return self._followed.margin(matrix)
+        out = self._booster.predict(matrix, raw_score=True, num_threads=threads)
         return np.asarray(out, dtype=np.float64)
 
     def contributions(self, matrix: Floats, *, threads: int = 2) -> Contributions:
@@ -116,6 +116,24 @@ class Model:
         # LightGBM's last column is the base
         values = np.asarray(found, dtype=np.float64)
         return Contributions(values=values[:, :-1], base=values[:, -1])
+
+    @cached_property
+    def _booster(self) -> "lgb.Booster":
+        import lightgbm as lgb
+
+        try:
+            return lgb.Booster(model_str=self._trees)
+        except lgb.basic.LightGBMError as error:
+            msg = f"the LightGBM model cannot be read: {error}; restore the bundle"
+            raise BundleError(msg) from None
+
+    @cached_property
+    def _followed(self) -> TreeContributions | None:
+        """The compiled trees; None where LightGBM alone can follow them."""
+        try:
+            return self._tables
+        except BundleError:
+            return None
 
     @cached_property
     def _tables(self) -> TreeContributions:
@@ -166,6 +184,8 @@ def fit_model(
     end.
     Raises DatasetError if the rows of either part have one class only, or there are no rows.
     """
+    import lightgbm as lgb
+
     fitted, shift = _choose_rows(matrix, target, config, rows)
     _require_both_classes("early_stopping", stopping_target)
     train = _dataset(matrix, target, fitted, specs, config)
@@ -210,6 +230,8 @@ def fit_fixed(
 
     Raises DatasetError if the rows have one class only, or there are no rows.
     """
+    import lightgbm as lgb
+
     texts = []
     for number in range(config.averaged):
         own = config.model_copy(update={"seed": config.seed + _SEED_STEP * number})
@@ -269,8 +291,10 @@ def _started(
     *,
     specs: Sequence[Input],
     config: ModelConfig,
-) -> lgb.Booster:
+) -> "lgb.Booster":
     """Return a booster without trees that evaluates its metric on held-out rows."""
+    import lightgbm as lgb
+
     rows, shift = _choose_rows(matrix, target, config, fitted)
     _require_both_classes("early_stopping", target[held])
     train = _dataset(matrix, target, rows, specs, config)
@@ -308,7 +332,7 @@ def _choose_rows(
     return np.concatenate([positives, kept]), shift + math.log(count / negatives.size)
 
 
-def _text_of(booster: lgb.Booster, *, trees: int, shift: float) -> str:
+def _text_of(booster: "lgb.Booster", *, trees: int, shift: float) -> str:
     """Return the text of the model with corrected margins, equal for any number of threads."""
     text = str(booster.model_to_string(num_iteration=trees))
     text = re.sub(r"^\[num_threads: \d+\]$", "[num_threads: 0]", text, flags=re.MULTILINE)
@@ -337,7 +361,9 @@ def _dataset(
     rows: Ints,
     specs: Sequence[Input],
     config: ModelConfig,
-) -> lgb.Dataset:
+) -> "lgb.Dataset":
+    import lightgbm as lgb
+
     # otherwise the matrix itself is passed on: a copy would double the memory
     if rows.size < target.size or config.negative_share < 1.0:
         matrix, target = matrix[rows], target[rows]
@@ -387,6 +413,8 @@ def _parameters(specs: Sequence[Input], config: ModelConfig) -> dict[str, object
 def _callbacks(
     config: ModelConfig, progress: Callable[[int, int], None] | None
 ) -> list[Callable[..., object]]:
+    import lightgbm as lgb
+
     callbacks: list[Callable[..., object]] = [
         lgb.early_stopping(
             config.stopping_rounds, first_metric_only=True, verbose=False, min_delta=_NO_GAIN

@@ -46,6 +46,8 @@ _WITHOUT_CONTRAST: Final = 3
 """The last format without groups of features and contributions of comparable rows."""
 _FORMER_NAMES: Final = 2
 """The last format whose configuration has LightGBM's core names, such as ``lambda_l2``."""
+REGISTERED: Final = "models:/"
+"""How the address of a model in the registry begins; others are folders."""
 MANIFEST: Final = "manifest.json"
 REFITS: Final = "refits"
 _MODEL: Final = "model.txt"
@@ -61,6 +63,24 @@ LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-l
 """What a bundle was made with, and what MLflow lists as its requirements. Not kyc-ml: the
 name is not ours on any public index, so a stranger could publish a package there."""
 _RESTORE: Final = "restore it from the registry, never edit it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedBundle:
+    """A registered bundle in a local folder."""
+
+    folder: Path
+    digest: str
+    """The digest that was registered, as the version's tag has it."""
+    name: str
+    version: str
+    alias: str
+    """The alias by which it was asked for; '' where its number was named."""
+
+    @property
+    def label(self) -> str:
+        """Name and version, for the score table."""
+        return f"{self.name} v{self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

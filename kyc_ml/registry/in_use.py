@@ -8,17 +8,13 @@ from typing import Final
 
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import AuditError, BundleError, KycMlError, RegistryError, UnreachableError
-from kyc_ml.registry.audit_trail import record_entry
-from kyc_ml.registry.bundle import Bundle
+from kyc_ml.registry.bundle import REGISTERED, Bundle, FetchedBundle
 from kyc_ml.registry.governance.chain import Entry
 from kyc_ml.registry.governance.log import AuditLog, current_account
 from kyc_ml.registry.governance.names import is_among
 from kyc_ml.registry.governance.standing import CHAMPION, Standing, find_standing, promotion_of
 from kyc_ml.registry.governance.words import say_other_bundle
 from kyc_ml.registry.loading import load_model, load_registered
-from kyc_ml.registry.tracking.promoting import fetch_anchors
-from kyc_ml.registry.tracking.refusing import REGISTERED
-from kyc_ml.registry.tracking.registry import FetchedBundle
 
 _MOVED_WITHIN: Final = timedelta(minutes=1)
 """From the entry of a decision to the move of its alias (convention; usually under a second)."""
@@ -67,6 +63,8 @@ def load_in_use(
 
 
 def _confirm(registered: FetchedBundle, *, digest: str, log: AuditLog) -> Standing:
+    from kyc_ml.registry.tracking.promoting import fetch_anchors
+
     # as a person reads the alias: MLflow takes letters of any script, and some stores any case
     as_champion = is_among(registered.alias, [CHAMPION])
     if as_champion:
@@ -115,6 +113,8 @@ def _allowed(
     reporter: ProgressReporter,
 ) -> Standing:
     """Record that a model is used although the log does not confirm it."""
+    from kyc_ml.registry.audit_trail import record_entry
+
     reason = str(why).splitlines()[0]
     reporter.warning(f"--allow-unpromoted: {registered.label} is used although {why}")
     try:

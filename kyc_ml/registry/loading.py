@@ -13,9 +13,8 @@ from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import BundleError, ConfigError, DatasetError, RegistryError
 from kyc_ml.features import FeatureSpec, FeatureTable, build_features
 from kyc_ml.history import History
-from kyc_ml.registry.bundle import Bundle, digest_bundle, load_bundle
+from kyc_ml.registry.bundle import Bundle, FetchedBundle, digest_bundle, load_bundle
 from kyc_ml.registry.score import graded_specs
-from kyc_ml.registry.tracking.registry import FetchedBundle, fetch_bundle, resolved
 
 _RESTORE: Final = (
     "what the registry stores is damaged: restore its artifacts (mlruns/) from the backup; "
@@ -52,6 +51,8 @@ def load_registered(model: str) -> tuple[Bundle, FetchedBundle]:
 
     Raises BundleError or RegistryError if it does not exist or was changed.
     """
+    from kyc_ml.registry.tracking.registry import fetch_bundle
+
     with tempfile.TemporaryDirectory() as scratch:
         fetched = fetch_bundle(model, Path(scratch))
         folder = fetched.folder
@@ -162,4 +163,6 @@ def version_of(model: str) -> str:
     """
     if not model.startswith("models:/"):
         return digest_bundle(Path(model))
+    from kyc_ml.registry.tracking.registry import resolved
+
     return "/".join(resolved(model))

@@ -155,7 +155,8 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
     bundle = replace(bundle, policy=bundle.policy.with_rules(book.rules))
     earlier = read_history(request.previous, bundle.policy)
     observation = in_form(request.observation, form)
-    with _opened(request, graded_specs(bundle), bundle.config.unit, reporter) as (tables, store):
+    specs, unit = graded_specs(bundle), bundle.config.unit
+    with _opened(request, observation, specs, unit, reporter) as (tables, store):
         case = make_case(
             bundle,
             tables,
@@ -181,11 +182,11 @@ def run_customer_safe(request: ExplainRequest, *, reporter: ProgressReporter) ->
     Raises DatasetError if the source has no such observation.
     """
     bundle, _ = _load(request, reporter)
+    unit = bundle.config.unit
     form = load_section(request.source, SourceMapping).identifiers
-    with _opened(request, bundle.specs, bundle.config.unit, reporter) as (tables, store):
-        observations = find_observation(
-            tables, in_form(request.observation, form), unit=bundle.config.unit
-        )
+    asked = in_form(request.observation, form)
+    with _opened(request, asked, bundle.specs, unit, reporter) as (tables, store):
+        observations = find_observation(tables, asked, unit=unit)
         features = features_of_bundle(bundle, tables, observations, reporter, store)
     return list_customer_facts(bundle, features)
 
@@ -203,7 +204,11 @@ def _load(request: ExplainRequest, reporter: ProgressReporter) -> tuple[Bundle, 
 
 @contextmanager
 def _opened(
-    request: ExplainRequest, specs: Sequence[FeatureSpec], unit: Unit, reporter: ProgressReporter
+    request: ExplainRequest,
+    asked: str,
+    specs: Sequence[FeatureSpec],
+    unit: Unit,
+    reporter: ProgressReporter,
 ) -> Iterator[tuple[ContractedTables, History | None]]:
     """Read the tables; of a history store the rows that matter, and the store itself."""
     if not is_history(request.data):
@@ -219,7 +224,6 @@ def _opened(
     mapping = load_section(request.source, SourceMapping)
     with open_history(request.data, mapping, write=False) as store:
         history = History(store)
-        asked = in_form(request.observation, mapping.identifiers)
         own = find_observation(tables_of_customer(history, asked), asked, unit=unit)
         reach_us = EARLIEST_US if request.sheet is None else _SHEET_US
         yield tables_around(history, own, specs, reach_us=reach_us), history

@@ -19,9 +19,6 @@ from kyc_ml.model import Contributions
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.storage import Checkpoints, written_whole
 
-PART_ROWS: Final = 32_768
-"""Rows of a part: with 400 features about 0.1 GB, and as much again for contributions."""
-
 SCORES: Final = "scores"
 CONTRIBUTIONS: Final = "contributions"
 

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import pandas as pd
 
 from kyc_ml.config import SourceMapping, load_section, parse_time, read_path
 from kyc_ml.decision import Language
 from kyc_ml.registry import AUDIT_LOG
-from kyc_ml.scoring.parts import PART_ROWS
+
+PART_ROWS: Final = 32_768
+"""Rows of a part: with 400 features about 0.1 GB, and as much again for contributions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("in_store")
 
 DAYS = pd.date_range("2024-04-02", "2024-04-05", tz="UTC")
 KILLS = 4
+UNUSED = ("lightgbm", "matplotlib", "mlflow", "optuna", "scipy.optimize", "scipy.stats", "sklearn")
 
 # kills the scoring of a night at random instants, and starts it again until it ends
 FORGE = """
@@ -270,6 +271,27 @@ def test_an_explanation_and_its_sheet_are_those_from_files(night, nights, tmp_pa
     assert found["store"] == found["files"]
     with pytest.raises(DatasetError):
         run_explain(replace(request, observation="nobody"), reporter=ProgressReporter())
+
+
+def test_an_explanation_waits_for_no_package_that_it_does_not_use(night, nights, place, tmp_path):
+    code = (
+        "import sys\nfrom kyc_ml.cli import app\n"
+        "for line in sys.argv[1:]:\n"
+        "    assert not app(line.split(), standalone_mode=False)\n"
+        f"print([name for name in {UNUSED} if name in sys.modules])"
+    )
+    store = f"--history {nights.store}"
+    asked = f"explain SECRETTX0200 --model {night.model} --source {nights.source}"
+    lines = (
+        f"history status {store}",
+        f"{asked} {store} --sheet {tmp_path / 'sheet.html'} --quiet",
+        f"{asked} --data {nights.arrived(0)} --quarantine {tmp_path / 'refused.parquet'} --quiet",
+    )
+    done = subprocess.run(  # noqa: S603  our own interpreter
+        [sys.executable, "-c", code, *lines],
+        check=True, capture_output=True, text=True, cwd=place.home,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kyc_ml.display.plots import style
+from kyc_ml.display.presentation import format_rate
 
 _LARGEST: Final = 1900.0
 """Area of the largest bubble, in square points: it fills its cell."""
@@ -36,7 +37,7 @@ def plot_tier_moves(tiers: pd.DataFrame) -> Figure:
     ]
     axes.scatter(x, y, s=_LARGEST * scale, c=colours, alpha=0.22, linewidths=0)
     for to, of, count, rate in zip(x, y, rows, shown["observed_rate"], strict=True):
-        rate_line = "" if np.isnan(rate) else f"\n{style.format_rate(rate)}"
+        rate_line = "" if np.isnan(rate) else f"\n{format_rate(rate)}"
         axes.annotate(
             f"{count:,.0f}{rate_line}", (to, of), ha="center", va="center", fontsize=style.SMALL - 1
         )

@@ -14,11 +14,11 @@ from kyc_ml.display.plots.style import (
     OTHER,
     SMALL,
     finish,
-    format_rate,
     legend_above,
     new_figure,
     percent_axis,
 )
+from kyc_ml.display.presentation import format_rate
 from kyc_ml.metrics import Floats
 
 _COLUMNS: Final = 200

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from kyc_ml.display.plots import style
+from kyc_ml.display.presentation import format_rate
 
 _TOP_FEATURES: Final = 15
 
@@ -32,7 +33,7 @@ def plot_importance(table: pd.DataFrame) -> Figure:
     axes.tick_params(axis="y", labelsize=style.SMALL - 1)
     for y, share in zip(place, shown["share"], strict=True):
         axes.annotate(
-            style.format_rate(share),
+            format_rate(share),
             (share, y),
             xytext=(3, 0),
             textcoords="offset points",

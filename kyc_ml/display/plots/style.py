@@ -79,25 +79,6 @@ _SHOWN_DPI: Final = 96
 """Pixels an inch that a notebook's page lays out."""
 
 
-def format_rate(value: float) -> str:
-    """Write a rate in per cent; NaN as a dash.
-
-    Examples
-    --------
-    >>> [format_rate(v) for v in (0.5, 0.0123, 0.00012, 0.0, float("nan"))]
-    ['50.0%', '1.23%', '0.012%', '0%', '–']
-    """
-    if np.isnan(value):
-        return "–"
-    percent = 100.0 * value
-    if percent == 0:
-        return "0%"
-    if percent < 0.001:
-        return "< 0.001%"
-    decimals = 1 if percent >= 10 else 2 if percent >= 0.1 else 3
-    return f"{percent:.{decimals}f}%"
-
-
 class Drawing(Figure):
     """A figure that a notebook shows by itself, whether pyplot was imported or not."""
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from kyc_ml.display.plots import style
+from kyc_ml.display.presentation import format_rate
 from kyc_ml.metrics import Ints
 
 
@@ -30,7 +31,7 @@ def plot_tiers(table: pd.DataFrame) -> Figure:
     left.plot(rows[rows > 0], place[rows > 0], "o", color=style.MODEL, markersize=7)
     for y, count, share in zip(place, rows, table["share"], strict=True):
         left.annotate(
-            f"{count:,.0f}\n{style.format_rate(share)}" if count else "0",
+            f"{count:,.0f}\n{format_rate(share)}" if count else "0",
             (max(count, 0.6), y),
             xytext=(8 if count else 0, 0),
             textcoords="offset points",

@@ -9,6 +9,7 @@ in an earlier pass and carried along as a plain column.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Final
 
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID
@@ -109,6 +110,7 @@ class _Planner:
         self._asked: dict[Site, dict[str, FeatureSpec]] = defaultdict(dict)
         self._moved: dict[Site, frozenset[RowColumn]] = defaultdict(frozenset)
         self._homes: dict[tuple[Place, str], Site] = {}
+        self._kept: dict[tuple[Site, str], tuple[FeatureSpec, frozenset[RowColumn], How]] = {}
 
     def add(self, site: Site, spec: FeatureSpec) -> None:
         """Put a reading on a site, and note which columns the site cannot compute for it."""
@@ -123,9 +125,11 @@ class _Planner:
         found: dict[tuple[int, Site], list[FeatureSpec]] = {(0, site): [] for site in last}
         for site, asked in self._asked.items():
             for spec in asked.values():
-                how = replace_columns(spec.how, self._moved[site])
+                how = self._replaced(site, spec)
                 level = 0 if site in last else self._level(site, how)
-                found.setdefault((level, site), []).append(replace(spec, how=how))
+                found.setdefault((level, site), []).append(
+                    spec if how is spec.how else replace(spec, how=how)
+                )
         ordered = sorted(
             # the passes that end a place come after all levels, in the order given
             found,
@@ -143,11 +147,12 @@ class _Planner:
     def _carry_more(self) -> bool:
         """Add passes for the columns that sites lack; return whether any was new."""
         lacking = {
-            (place, name): column
+            (site.place if place == OBSERVED else place, name): column
             for site, asked in list(self._asked.items())
-            for column, name in ((each, each.name) for each in self._moved[site])
+            for named in [{column.name: column for column in self._moved[site]}]
             for spec in asked.values()
-            for place in self._places_of(name, site, spec)
+            for place, name in columns_read(self._replaced(site, spec), OBSERVED)
+            if isinstance(name, str) and (column := named.get(name)) is not None
         }
         new = {key: column for key, column in lacking.items() if key not in self._homes}
         for (place, name), column in new.items():
@@ -157,14 +162,14 @@ class _Planner:
             self.add(self._homes[place, name], spec)
         return bool(new)
 
-    def _places_of(self, name: str, site: Site, spec: FeatureSpec) -> set[Place]:
-        """Places where a reading calls a carried column by its name."""
-        how = replace_columns(spec.how, self._moved[site])
-        return {
-            site.place if place == OBSERVED else place
-            for place, column in columns_read(how, OBSERVED)
-            if column == name
-        }
+    def _replaced(self, site: Site, spec: FeatureSpec) -> How:
+        """Return a reading that calls carried columns by their names."""
+        moved = self._moved[site]
+        kept = self._kept.get((site, spec.name))
+        if kept is None or kept[0] is not spec or kept[1] != moved:
+            kept = spec, moved, replace_columns(spec.how, moved)
+            self._kept[site, spec.name] = kept
+        return kept[2]
 
     def _level(self, site: Site, how: How) -> int:
         """Return the level of a reading: above those of the columns carried to it."""
@@ -173,7 +178,7 @@ class _Planner:
             if isinstance(column, str):
                 home = self._homes.get((site.place if place == OBSERVED else place, column))
                 if home is not None:
-                    inner = replace_columns(self._asked[home][column].how, self._moved[home])
+                    inner = self._replaced(home, self._asked[home][column])
                     levels.append(1 + self._level(home, inner))
         return max(levels)
 
@@ -207,16 +212,23 @@ def _anchor_of(how: How) -> AnchorRows | None:
 
 def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa: ANN401  any part
     """Replace carried row columns by their names throughout a declaration."""
+    if not moved:
+        return declared
     if isinstance(declared, RowColumn) and declared in moved:
         return declared.name
     if isinstance(declared, tuple):
         return tuple(replace_columns(each, moved) for each in declared)
-    # `is_dataclass` is true for classes too, which have no values to replace
-    if is_dataclass(declared) and not isinstance(declared, type | WindowLength):
-        values = {each.name: getattr(declared, each.name) for each in fields(declared)}
-        changed = {name: replace_columns(value, moved) for name, value in values.items()}
-        return declared if changed == values else replace(declared, **changed)
-    return declared
+    kind: Any = type(declared)
+    values = {name: getattr(declared, name) for name in _fields_of(kind)}
+    changed = {name: replace_columns(value, moved) for name, value in values.items()}
+    return declared if changed == values else replace(declared, **changed)
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[str, ...]:  # noqa: ANN401  any type
+    """Return the fields of a declaration; none of anything else."""
+    whole = kind is WindowLength or not is_dataclass(kind)
+    return () if whole else tuple(each.name for each in fields(kind))
 
 
 def _moved(how: How, anchor: AnchorRows | None) -> Iterator[RowColumn]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
+import scipy  # its parts load at their first use
 from scipy.special import expit, logit
 
 from kyc_ml.metrics import Floats, Ints, Names, jeffreys_interval
@@ -220,7 +220,9 @@ def _solve_shift(proba: Floats, wanted: float) -> float:
     low = float(logit(wanted) - log_odds.max()) - 1e-6
     high = float(logit(wanted) - log_odds.min()) + 1e-6
     return float(
-        brentq(lambda shift: float(expit(log_odds + shift).mean()) - wanted, low, high, xtol=1e-12)
+        scipy.optimize.brentq(
+            lambda shift: float(expit(log_odds + shift).mean()) - wanted, low, high, xtol=1e-12
+        )
     )
 
 

@@ -11,7 +11,7 @@ from kyc_ml.metrics import Floats, Ints
 from kyc_ml.model.contributions.codes import Coding, build_coding
 from kyc_ml.model.contributions.groups import group_leaves
 from kyc_ml.model.contributions.paths import Paths, Tree, follow_paths
-from kyc_ml.model.contributions.sums import explain_block
+from kyc_ml.model.contributions.sums import explain_block, sum_leaves
 from kyc_ml.model.contributions.tables import Rules, Tables, join_tables, make_rules, tabulate_tree
 from kyc_ml.model.contributions.trees import Forest, parse_forest
 
@@ -30,7 +30,7 @@ sums stay in the cache. From 512 to 2,048 the time is the same within a tenth.""
 class TreeContributions:
     """Exact path-dependent SHAP values of a LightGBM model, by tables."""
 
-    n_features: int
+    forest: Forest
     base: float
     """The mean margin over the training rows as the covers of the trees say it."""
     coding: Coding
@@ -49,16 +49,32 @@ class TreeContributions:
         Returns `base`: float64 array of shape (n_rows,).
         Raises DatasetError if the matrix has other columns than the model.
         """
-        if matrix.ndim != 2 or matrix.shape[1] != self.n_features:
-            raise DatasetError(
-                f"rows to explain have shape {matrix.shape}, the model wants "
-                f"{self.n_features} columns: build the features it was trained on"
-            )
+        self._require_columns(matrix)
         n_rows = matrix.shape[0]
         values, base = np.zeros(matrix.shape), np.full(n_rows, self.base)
         if self.tables is not None:
             self._explain_blocks(self.tables, matrix, values, threads=threads)
         return values, base
+
+    def margin(self, matrix: Floats) -> Floats:
+        """Predict the margins of rows, in one thread: to the last bit those of LightGBM.
+
+        Raises DatasetError if the matrix has other columns than the model.
+        """
+        self._require_columns(matrix)
+        forest, out = self.forest, np.empty(matrix.shape[0])
+        starts = forest.split_start, forest.leaf_start
+        children = forest.left, forest.right
+        rows = np.ascontiguousarray(matrix, dtype=np.float64)
+        sum_leaves(rows, self.coding, starts, children, forest.leaf_value, out)
+        return out
+
+    def _require_columns(self, matrix: Floats) -> None:
+        if matrix.ndim != 2 or matrix.shape[1] != self.forest.n_features:
+            raise DatasetError(
+                f"rows to score have shape {matrix.shape}, the model wants "
+                f"{self.forest.n_features} columns: build the features it was trained on"
+            )
 
     def _explain_blocks(
         self, tables: Tables, matrix: Floats, values: Floats, *, threads: int
@@ -91,7 +107,7 @@ def compile_model(text: str) -> TreeContributions:
     rules = make_rules((widest + 1) // 2)
     tables = _tabulate(grown, rules) if grown else None
     return TreeContributions(
-        n_features=forest.n_features,
+        forest=forest,
         base=forest.expected_margin(),
         coding=coding,
         tables=tables,

@@ -65,6 +65,8 @@ def _faults(text: str) -> Iterator[str]:
         if not re.fullmatch(value, head.get(name, "")):
             yield f"{name} is not that of a model with one margin a row"
     yield from (f"{name} is unknown" for name in head.keys() - _HEAD.keys() - _BY_FEATURE)
+    # LightGBM refuses the line
+    yield from (f"{name} has a second '='" for name, value in head.items() if "=" in value)
     highest = head.get("max_feature_idx", "")
     sizes = head.get("tree_sizes", "")
     if not re.fullmatch(_HEAD["max_feature_idx"], highest) or not _INTEGERS.fullmatch(sizes):

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from kyc_ml.metrics import Codes, Floats, Mask
+from kyc_ml.metrics import Codes, Floats, Ints, Mask
 from kyc_ml.model.contributions.codes import Coding, encode_rows
 from kyc_ml.model.contributions.tables import Rules, Tables
 from kyc_ml.storage import kernel
@@ -51,6 +51,35 @@ def explain_block(
             column = coding.features[slot]
             for row in range(first, min(first + 8, n_rows)):
                 out[row, column] = sums[slot, row]
+
+
+@kernel()
+def sum_leaves(
+    matrix: Floats,
+    coding: Coding,
+    starts: tuple[Ints, Ints],
+    children: tuple[Ints, Ints],
+    leaf_value: Floats,
+    out: Floats,
+) -> None:
+    """Write the margin of each row: its leaves' values, added up in the order of the trees.
+
+    `starts`: where the splits and the leaves of each tree are; `children`: those of each split to
+    the left and to the right; see `Forest`.
+    """
+    codes = np.empty((coding.features.size, matrix.shape[0]), np.uint16)
+    encode_rows(matrix, coding, codes)
+    for row in range(matrix.shape[0]):
+        margin = 0.0
+        for tree in range(starts[0].size - 1):
+            first, stop = starts[0][tree], starts[0][tree + 1]
+            node = 0 if stop > first else -1
+            while node >= 0:
+                split = first + node
+                left = coding.goes_left[coding.left_start[split] + codes[coding.slot[split], row]]
+                node = children[0][split] if left else children[1][split]
+            margin += leaf_value[starts[1][tree] + ~node]
+        out[row] = margin
 
 
 @kernel()

@@ -9,12 +9,10 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from kyc_ml.errors import RegistryError, UnreachableError
+from kyc_ml.registry.bundle import REGISTERED
 from kyc_ml.registry.governance.log import current_account
 from kyc_ml.registry.tracking.listing import say_near
 from kyc_ml.registry.tracking.store import address
-
-REGISTERED: Final = "models:/"
-"""How the address of a model in the registry begins; others are folders."""
 
 _NOT_NOW: Final = frozenset(
     {"DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE"}

@@ -8,7 +8,7 @@ from typing import Final
 import mlflow
 
 from kyc_ml.errors import BundleError, RegistryError, UnreachableError
-from kyc_ml.registry.bundle import MANIFEST, digest_bundle
+from kyc_ml.registry.bundle import MANIFEST, FetchedBundle, digest_bundle
 from kyc_ml.registry.tracking.server import connected
 from kyc_ml.registry.tracking.store import is_here, path_of_files
 
@@ -39,24 +39,6 @@ class RegisteredModel:
     def uri(self) -> str:
         """Registry address of exactly this version."""
         return f"models:/{self.name}/{self.version}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchedBundle:
-    """A registered bundle in a local folder."""
-
-    folder: Path
-    digest: str
-    """The digest that was registered, as the version's tag has it."""
-    name: str
-    version: str
-    alias: str
-    """The alias by which it was asked for; '' where its number was named."""
-
-    @property
-    def label(self) -> str:
-        """Name and version, for the score table."""
-        return f"{self.name} v{self.version}"
 
 
 def fetch_bundle(uri: str, into: Path) -> FetchedBundle:

@@ -14,7 +14,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from sqlalchemy.exc import SQLAlchemyError
 
 from kyc_ml.errors import RegistryError
-from kyc_ml.registry.tracking.refusing import REGISTERED, explained, without_password
+from kyc_ml.registry.bundle import REGISTERED
+from kyc_ml.registry.tracking.refusing import explained, without_password
 from kyc_ml.registry.tracking.store import (
     address,
     location_for,
