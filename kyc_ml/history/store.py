@@ -83,6 +83,8 @@ class HistoryStore:
         self._path = folder / STORE
         self._texts = Texts(self._connection)
         self._local = threading.local()
+        self._pinned: sqlite3.Connection | None = None
+        self._notes: dict[int, dict[str, Any]] = {}
         self._opened: list[sqlite3.Connection | ServedLog] = []
         self._writing = threading.RLock()
         self._owner: int | None = None
@@ -204,6 +206,8 @@ class HistoryStore:
     def _connection(self) -> sqlite3.Connection:
         if self._owner == threading.get_ident() and self._writer is not None:
             return self._writer
+        if self._pinned is not None:
+            return self._pinned
         if not hasattr(self._local, "connection"):
             self._local.connection = connect(self._path, version=FORMAT)
             self._opened.append(self._local.connection)
@@ -244,6 +248,16 @@ class HistoryStore:
                 yield
             finally:
                 connection.execute("COMMIT")
+
+    def pin(self) -> None:
+        """Show the state of now to all reads, of one thread at a time, until the store is closed.
+
+        What SQLite writes meanwhile stays in its log beside the file until then.
+        """
+        with self._reads() as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM appends LIMIT 1").fetchone()
+            self._pinned = connection
 
     # reading
 
@@ -347,9 +361,18 @@ class HistoryStore:
 
     def notes(self) -> list[dict[str, Any]]:
         """Return the notes of all appends, the oldest first."""
+        return [*self._numbered_notes().values()]
+
+    def _numbered_notes(self) -> dict[int, dict[str, Any]]:
+        """Return the notes by the number of their append; each is read once."""
         with self._reads() as connection:
-            found = connection.execute("SELECT note FROM appends ORDER BY number").fetchall()
-        return [json.loads(zlib.decompress(note)) for (note,) in found]
+            numbers = [n for (n,) in connection.execute("SELECT number FROM appends ORDER BY 1")]
+            for number in numbers:
+                if number not in self._notes:
+                    sql = "SELECT note FROM appends WHERE number = ?"
+                    ((note,),) = connection.execute(sql, (number,))
+                    self._notes[number] = json.loads(zlib.decompress(note))
+        return {number: self._notes[number] for number in numbers}
 
     def appends(self) -> int:
         """Return the number of the last append."""
@@ -420,10 +443,12 @@ class HistoryStore:
             yield batch
             batch.finish(note or {})
 
-    def compact(self, *, since_us: int | None = None) -> None:
+    def compact(self, *, since_us: int | None = None, keep_us: int = 0) -> None:
         """Merge the chunks of all keys, and give free space back.
 
         `since_us`: rows that happened before this instant are dropped.
+        `keep_us`: how long before the last row that was served the log of those in the tables is
+        kept, in microseconds.
         What can be read stays the same to the bit. Needs the space of the store once more.
         """
         with self._transaction() as connection:
@@ -438,7 +463,7 @@ class HistoryStore:
         with self._writing, translated(self._path):
             for sql in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
                 self._require_writer().execute(sql)
-        self._served.forget(until=self.folded())
+        self._served.forget(until=self.folded(), keep_us=keep_us, since_us=since_us)
 
     # served requests
 
@@ -461,9 +486,18 @@ class HistoryStore:
         """
         return self._served.after(self.folded(), most=most)
 
-    def served_known(self, since_us: int, until_us: int) -> list[int]:
-        """Return the numbers of what was served and known in [since, until) microseconds."""
-        return self._served.known(since_us, until_us)
+    def served_known(self, since_us: int, until_us: int, *, pending: bool = False) -> list[int]:
+        """Return the numbers of what was served and known in [since, until) microseconds.
+
+        `pending`: only what is not in the tables yet, and was answered from all rows of files that
+        the store has.
+        """
+        after, appends = -1, 0
+        if pending:
+            notes = self._numbered_notes().items()
+            brought = [number for number, note in notes if "rows" in note and "served" not in note]
+            after, appends = self.folded(), max(brought, default=0) - 1
+        return self._served.known(since_us, until_us, after=after, appends=appends)
 
     def served_numbered(self, numbers: Collection[int]) -> list[Served]:
         """Return the served requests of some numbers."""
