@@ -479,12 +479,13 @@ class HistoryStore:
         """Return the served requests of some idempotency keys; unknown keys are left out."""
         return self._served.find(keys)
 
-    def pending(self, most: int = 10_000) -> list[tuple[int, Served]]:
+    def pending(self, most: int = 10_000, *, above: int = 0) -> list[tuple[int, Served]]:
         """Return the first served requests that are not in the tables, with their numbers.
 
         `Batch.fold` says that they are.
+        `above`: a number; those up to it are left out.
         """
-        return self._served.after(self.folded(), most=most)
+        return self._served.after(max(above, self.folded()), most=most)
 
     def served_known(self, since_us: int, until_us: int, *, pending: bool = False) -> list[int]:
         """Return the numbers of what was served and known in [since, until) microseconds.

@@ -1,7 +1,7 @@
 """Features of one transaction at a time, from the store and from what is only in its log so far."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -31,18 +31,22 @@ _ORDER: Final = [(name, "ascending") for name in (EVENT_TIME, KNOWN_AT, TRANSACT
 _PACKED_ROWS: Final = 256
 """Rows of a piece: tables of one row take many times its memory."""
 _ALL: Final = 1 << 30
-_WARM_ROWS: Final = 10_000
-"""Payments whose keys are read at a time."""
 _WHOLE_BANK: Final = ""
 
 
 class LiveHistory:
     """What `LiveFeatures` reads: tables of the store, and payments that only the log has.
 
-    It is one state of the store: make another after an append.
+    It is one state of the store, which it shows as it is now: make another after an append. One
+    thread at a time may use it.
+
+    `store`: opened for this state alone, which closes it.
     """
 
     def __init__(self, store: HistoryStore, specs: Sequence[FeatureSpec]) -> None:
+        store.pin()
+        self.appends = store.appends()
+        self.specs = tuple(specs)
         history = History(store, threads=1)
         self.schema = contracted_schemas(store)[TRANSACTIONS]
         self._stored = StoredRows(store, history.layout)
@@ -70,14 +74,21 @@ class LiveHistory:
         self._store = store
         self.catch_up()
 
-    def catch_up(self) -> None:
-        """Take in what was served since this state was made."""
-        late = [each for each in self._store.pending(_ALL) if each[0] > self._seen]
+    def close(self) -> None:
+        """Close the store, and free the memory bit by bit: other threads go on meanwhile."""
+        self._store.close()
+        self._features.forget()
+        self.__dict__.clear()  # what is left refers to itself
+
+    def catch_up(self) -> int:
+        """Take in what was served since this state was made; return how many payments."""
+        late = self._store.pending(_ALL, above=self._seen)
         rows = rows_from_json([entry.row for _, entry in late if entry.row], self.schema)
         self._seen = max([self._seen, *(number for number, _ in late)])
         self.latest_us = max([self.latest_us, *microseconds(rows[EVENT_TIME]).tolist()])
         for place in range(rows.num_rows):
             self.add(TRANSACTIONS, rows.slice(place, 1))
+        return len(rows)
 
     def compute(self, observation: pa.Table) -> FeatureTable:
         """Return the features of one observation."""
@@ -93,12 +104,16 @@ class LiveHistory:
         since_us = (found["day"][-1].as_py() + 1 - days) * DAY_US
         return self._store.since(TRANSACTIONS, since_us, self.schema.names)
 
-    def warm(self, payments: pa.Table) -> int:
-        """Read the rows of the keys of payments, the latest first; return how many were read."""
+    def warm(self, payments: pa.Table, *, at_once: int, stop: Callable[[], bool]) -> int:
+        """Read the rows of the keys of payments, the latest first; return how many were read.
+
+        `at_once`: payments whose keys are read together: other threads wait for some of the work.
+        `stop`: ends it where it returns True.
+        """
         size: int = payments.num_rows
-        for last in range(size, 0, -_WARM_ROWS):
-            first = max(last - _WARM_ROWS, 0)
-            if not self._features.warm(payments.slice(first, last - first)):
+        for last in range(size, 0, -at_once):
+            first = max(last - at_once, 0)
+            if stop() or not self._features.warm(payments.slice(first, last - first)):
                 return size - first
         return size
 
