@@ -118,6 +118,13 @@ class ServedLog:
             raise corrupt(self._path, f"entry {number} is not what was written")
         return read
 
+    def last(self) -> int:
+        """Return the number of the last entry; 0 for none."""
+        with self._lock, translated(self._path):
+            return int(
+                self._connection.execute("SELECT max(number) FROM served").fetchone()[0] or 0
+            )
+
     def count(self, *, after: int) -> int:
         """Count the entries above a number."""
         sql = "SELECT count(*) FROM served WHERE number > ?"

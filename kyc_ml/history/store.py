@@ -380,6 +380,11 @@ class HistoryStore:
             (number,) = connection.execute("SELECT max(number) FROM appends").fetchone()
         return int(number or 0)
 
+    def brought(self) -> int:
+        """Return the number of the last append of files; those served, for one, bring nothing."""
+        notes = self._numbered_notes().items()
+        return max((n for n, note in notes if "rows" in note and "served" not in note), default=0)
+
     def content(self) -> dict[str, Content]:
         """Return what each partition holds, by its name."""
         with self._reads():
@@ -493,16 +498,16 @@ class HistoryStore:
         `pending`: only what is not in the tables yet, and was answered from all rows of files that
         the store has.
         """
-        after, appends = -1, 0
-        if pending:
-            notes = self._numbered_notes().items()
-            brought = [number for number, note in notes if "rows" in note and "served" not in note]
-            after, appends = self.folded(), max(brought, default=0) - 1
+        after, appends = (self.folded(), self.brought() - 1) if pending else (-1, 0)
         return self._served.known(since_us, until_us, after=after, appends=appends)
 
     def served_numbered(self, numbers: Collection[int]) -> list[Served]:
         """Return the served requests of some numbers."""
         return self._served.numbered(numbers)
+
+    def last_served(self) -> int:
+        """Return the number of the last served request; 0 for none."""
+        return self._served.last()
 
     def folded(self) -> int:
         """Return the number of the last served request that is in the tables; 0 for none."""

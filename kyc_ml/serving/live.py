@@ -1,11 +1,12 @@
 """Features of one transaction at a time, from the store and from what is only in its log so far."""
 
+import json
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kyc_ml.contract import (
     AMOUNT,
@@ -25,7 +26,14 @@ from kyc_ml.features import (
     MadeOnReading,
     microseconds,
 )
-from kyc_ml.history import SERVED_UNTIL, History, HistoryStore, StoredRows, contracted_schemas
+from kyc_ml.history import (
+    PEERS,
+    SERVED_UNTIL,
+    History,
+    HistoryStore,
+    StoredRows,
+    contracted_schemas,
+)
 
 _ORDER: Final = [(name, "ascending") for name in (EVENT_TIME, KNOWN_AT, TRANSACTION_ID)]
 _PACKED_ROWS: Final = 256
@@ -55,21 +63,26 @@ class LiveHistory:
         self._count = 0
         self._places: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._keys = [name for name in history.layout.keys_of(TRANSACTIONS) if name.endswith("_id")]
+        # peers are measured from what is only in the log too
+        history.keyed = MadeOnReading(self, history.columns)
         peers = history.by_key(specs).peers
         assert peers is not None  # noqa: S101  a store has them
         self._features = LiveFeatures(
             specs,
-            keyed=MadeOnReading(self, history.columns),
+            keyed=history.keyed,
             whole=None,
             peers=peers,
             timezone=store.about["timezone"],
             columns=history.columns,
             observed=as_observations(self.schema.empty_table(), TRANSACTION_ID).column_names,
         )
-        days = store.days(TRANSACTIONS)
-        self._last_us: int = pc.max(days["last"]).as_py() if days.num_rows else 0
-        self.latest_us = int(store.kept(SERVED_UNTIL) or 0)
-        """The greatest decision time that was served."""
+        ends = [each for name in store.tables for each in store.days(name)["last"].to_pylist()]
+        ends += [start for _, start in json.loads(store.kept(PEERS) or b"[]")]
+        # a row carries columns from what the bank knew when it happened, as months have peers
+        happened = [each for each in ends if each <= time.time() * 1e6]
+        self.latest_us = max([int(store.kept(SERVED_UNTIL) or 0), *happened])
+        """The last instant of which the bank's knowledge cannot change any more: of what was
+        served, and of the rows in the store."""
         self._seen = 0
         self._store = store
         self.catch_up()
@@ -119,12 +132,6 @@ class LiveHistory:
 
     def add(self, table: str, row: pa.Table) -> None:
         """Take in one payment that no decision so far has seen."""
-        [event], [known] = (microseconds(row[name]) for name in (EVENT_TIME, KNOWN_AT))
-        # rows that happened once it could be seen have columns that it changes. Rows that become
-        # known later, as some in nearly every bank do, have none
-        if max(int(event) + 1, int(known)) <= self._last_us:
-            self._features.forget()
-        self._last_us = max(int(event), self._last_us)
         carried = self._features.add(table, row)
         for key in (*self._keys, _WHOLE_BANK):
             value = row[key][0].as_py() if key else _WHOLE_BANK

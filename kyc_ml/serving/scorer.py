@@ -1,5 +1,6 @@
 """Open a model and a history store, and score transactions with them."""
 
+import gc
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ _WARM_ROWS: Final = 64
 _WARM_DAYS: Final = 31
 """Payments that are scored, and days with payments whose keys are read, before requests."""
 _AT_ONCE: Final = 10_000
-_BESIDE: Final = 200
+_BESIDE: Final = 500
 """Payments whose keys are read together: before the first request, and beside requests."""
 _FEW: Final = 8
 _MOST_ROUNDS: Final = 100
@@ -86,6 +87,7 @@ class Scorer:
         self._beside, self._closing = ThreadPoolExecutor(1, "next state"), False
         self._next: Future[LiveHistory] | None = None
         self._lives: list[LiveHistory] = []
+        self._seen = -1
         self.store = HistoryStore.open(request.history)
         self._lock = -1
         try:
@@ -150,7 +152,7 @@ class Scorer:
             HistoryStore.open(self.request.history, write=True) as written,
         ):
             fold_served(written)
-        old = self.model.live
+        old, _ = self.model.live, self.store.brought()  # reads the notes so far, for `take`
         live = self._open(old.specs)
         self.model = self.warm(replace(self.model, live=live), at_once=_AT_ONCE)
         self._drop(old)
@@ -167,11 +169,16 @@ class Scorer:
     def warm(self, model: ModelNow, *, at_once: int) -> ModelNow:
         """Score the last payments: compiles, and reads what all requests need."""
         recent = as_observations(model.live.recent(_WARM_DAYS), TRANSACTION_ID)
-        keys = model.live.warm(recent, at_once=at_once, stop=lambda: self._closing)
+        keys = model.live.warm(recent, at_once=at_once, stop=self._stops)
         self._reporter.info(f"keys of the last {keys:,} payments are in memory")
         for row in recent.slice(max(len(recent) - _WARM_ROWS, 0)).to_batches(max_chunksize=1):
             model.score(pa.Table.from_batches([row]))
         return model
+
+    def _stops(self) -> bool:
+        if self._next is not None:  # requests would wait while a collection looks through all rows
+            gc.freeze()
+        return self._closing
 
     def renew(self) -> ModelNow:
         """Load the model again; one of the same features uses the rows that are in memory."""
@@ -196,9 +203,16 @@ class Scorer:
                 self._exchange(state, replace(state.model, live=beside))
             else:  # another model has come since
                 self._beside.submit(self._drop, beside)
-        elif self._next is None and self.store.appends() != live.appends:
+        elif self._next is None and self._has_new_rows(live):
             self._next = self._beside.submit(self._prepare, state.model)
         return state
+
+    def _has_new_rows(self, live: LiveHistory) -> bool:
+        """Return whether an append has brought rows that a state does not show."""
+        if self.store.appends() == self._seen:
+            return False
+        self._seen = self.store.appends()
+        return self.store.brought() > live.appends
 
     def _prepare(self, model: ModelNow) -> LiveHistory:
         live = self._open(model.live.specs)
@@ -214,6 +228,7 @@ class Scorer:
         old = state.model.live
         if new.live is not old:
             new.live.catch_up()
+            state.latest_us = max(state.latest_us, new.live.latest_us)
             self._beside.submit(self._drop, old)
         self.model = state.model = new
 
@@ -281,6 +296,7 @@ class Scorer:
         self._beside.shutdown(cancel_futures=True)
         while self._lives:
             self._lives.pop().close()
+        gc.unfreeze()
         self.store.close()
         if self._lock >= 0:
             os.close(self._lock)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from unittest.mock import Mock
 
 import numpy as np
@@ -12,7 +13,7 @@ from kyc_ml import Scorer
 from kyc_ml.config import FeatureConfig, IdentifierForm
 from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.features import LiveFeatures, build_features, choose_features
-from kyc_ml.history import HistoryStore, append_tables, create_history
+from kyc_ml.history import HistoryStore, append_tables, create_history, fold_served
 from kyc_ml.registry import graded_specs, score_features
 from kyc_ml.serving import ReplayRequest, run_replay
 from kyc_ml.serving.scorer import require_real_time
@@ -164,6 +165,9 @@ def test_an_append_beside_is_read_while_requests_are_answered(
         assert scorer.model.live is before
         go.set()
         scorer._next.result()
+        used = time.thread_time()
+        scorer._state = scorer.take(scorer._state, None)  # between two requests
+        assert time.thread_time() - used < 0.05
         answers += map(scorer.score, sent[5:])
         after = scorer.model.live
         assert after is not before
@@ -174,3 +178,26 @@ def test_an_append_beside_is_read_while_requests_are_answered(
     # those of the state before lack rows that claim to have been known: the others have them
     replayed = run_replay(ReplayRequest(history=history, model=[str(model)], pending=True))
     assert (replayed.compared, replayed.differences) == (4, ())
+
+
+def test_what_is_served_while_it_moves_into_the_tables_waits_for_the_next_time(
+    history, model, drawn
+):
+    rows = drawn[0](np.random.default_rng(1), 3, start=12)
+    with Scorer.open(history=history, model=model) as scorer:
+        scorer.score(rows[0])
+        with (
+            HistoryStore.open(history, write=True) as store,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            put = HistoryStore.put_fact
+
+            def served(self, name, value):
+                put(self, name, value)
+                if scorer.store.last_served() < len(rows):
+                    scorer.score(rows[scorer.store.last_served()])
+
+            patch.setattr(HistoryStore, "put_fact", served)
+            assert fold_served(store) == 1
+        assert [number for number, _ in scorer.store.pending()] == [2, 3]
+        assert scorer._next is None  # these rows were in memory already
