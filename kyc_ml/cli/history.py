@@ -94,6 +94,7 @@ def compact(
     config: Configs = None,
     source: Path | None = None,
     older_than_days: Annotated[int | None, typer.Option(min=1)] = None,
+    keep_days: Annotated[int, typer.Option(min=0)] = 31,
     quiet: Quiet = False,
 ) -> None:
     """Write a store again, smaller or for other features."""

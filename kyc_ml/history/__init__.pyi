@@ -1,3 +1,4 @@
+from .append import PEERS as PEERS
 from .append import SERVED_UNTIL as SERVED_UNTIL
 from .append import Appended as Appended
 from .append import append_tables as append_tables

@@ -114,7 +114,9 @@ def fold_served(store: HistoryStore) -> int:
     does not say. After an interruption those that are in the tables already are skipped.
     """
     folded, schema = 0, contracted_schemas(store)[TRANSACTIONS] if store.pending(1) else None
-    while schema is not None and (entries := store.pending()):
+    last = store.last_served()  # what is served meanwhile waits for the next time
+    while schema is not None and store.folded() < last:
+        entries = store.pending()
         rows = rows_from_json([each.row for _, each in entries if each.row], schema)
         if rows.num_rows:
             tables = ContractedTables(

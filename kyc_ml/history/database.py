@@ -103,7 +103,7 @@ def translated(path: Path) -> Iterator[None]:
         raise corrupt(path, "rows are not those that were written") from None
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code in _BROKEN:
+        if code in _BROKEN or "UTF-8" in str(error):
             raise corrupt(path, "a page is damaged, or the file was truncated") from None
         if code == sqlite3.SQLITE_BUSY:
             msg = f"{path} is in use by another process for more than {_BUSY_S} s: start again"

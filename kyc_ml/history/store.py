@@ -83,6 +83,8 @@ class HistoryStore:
         self._path = folder / STORE
         self._texts = Texts(self._connection)
         self._local = threading.local()
+        self._pinned: sqlite3.Connection | None = None
+        self._notes: dict[int, dict[str, Any]] = {}
         self._opened: list[sqlite3.Connection | ServedLog] = []
         self._writing = threading.RLock()
         self._owner: int | None = None
@@ -204,6 +206,8 @@ class HistoryStore:
     def _connection(self) -> sqlite3.Connection:
         if self._owner == threading.get_ident() and self._writer is not None:
             return self._writer
+        if self._pinned is not None:
+            return self._pinned
         if not hasattr(self._local, "connection"):
             self._local.connection = connect(self._path, version=FORMAT)
             self._opened.append(self._local.connection)
@@ -244,6 +248,16 @@ class HistoryStore:
                 yield
             finally:
                 connection.execute("COMMIT")
+
+    def pin(self) -> None:
+        """Show the state of now to all reads, of one thread at a time, until the store is closed.
+
+        What SQLite writes meanwhile stays in its log beside the file until then.
+        """
+        with self._reads() as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM appends LIMIT 1").fetchone()
+            self._pinned = connection
 
     # reading
 
@@ -347,15 +361,29 @@ class HistoryStore:
 
     def notes(self) -> list[dict[str, Any]]:
         """Return the notes of all appends, the oldest first."""
+        return [*self._numbered_notes().values()]
+
+    def _numbered_notes(self) -> dict[int, dict[str, Any]]:
+        """Return the notes by the number of their append; each is read once."""
         with self._reads() as connection:
-            found = connection.execute("SELECT note FROM appends ORDER BY number").fetchall()
-        return [json.loads(zlib.decompress(note)) for (note,) in found]
+            numbers = [n for (n,) in connection.execute("SELECT number FROM appends ORDER BY 1")]
+            for number in numbers:
+                if number not in self._notes:
+                    sql = "SELECT note FROM appends WHERE number = ?"
+                    ((note,),) = connection.execute(sql, (number,))
+                    self._notes[number] = json.loads(zlib.decompress(note))
+        return {number: self._notes[number] for number in numbers}
 
     def appends(self) -> int:
         """Return the number of the last append."""
         with self._reads() as connection:
             (number,) = connection.execute("SELECT max(number) FROM appends").fetchone()
         return int(number or 0)
+
+    def brought(self) -> int:
+        """Return the number of the last append of files; those served, for one, bring nothing."""
+        notes = self._numbered_notes().items()
+        return max((n for n, note in notes if "rows" in note and "served" not in note), default=0)
 
     def content(self) -> dict[str, Content]:
         """Return what each partition holds, by its name."""
@@ -420,10 +448,12 @@ class HistoryStore:
             yield batch
             batch.finish(note or {})
 
-    def compact(self, *, since_us: int | None = None) -> None:
+    def compact(self, *, since_us: int | None = None, keep_us: int = 0) -> None:
         """Merge the chunks of all keys, and give free space back.
 
         `since_us`: rows that happened before this instant are dropped.
+        `keep_us`: how long before the last row that was served the log of those in the tables is
+        kept, in microseconds.
         What can be read stays the same to the bit. Needs the space of the store once more.
         """
         with self._transaction() as connection:
@@ -438,7 +468,7 @@ class HistoryStore:
         with self._writing, translated(self._path):
             for sql in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
                 self._require_writer().execute(sql)
-        self._served.forget(until=self.folded())
+        self._served.forget(until=self.folded(), keep_us=keep_us, since_us=since_us)
 
     # served requests
 
@@ -454,20 +484,30 @@ class HistoryStore:
         """Return the served requests of some idempotency keys; unknown keys are left out."""
         return self._served.find(keys)
 
-    def pending(self, most: int = 10_000) -> list[tuple[int, Served]]:
+    def pending(self, most: int = 10_000, *, above: int = 0) -> list[tuple[int, Served]]:
         """Return the first served requests that are not in the tables, with their numbers.
 
         `Batch.fold` says that they are.
+        `above`: a number; those up to it are left out.
         """
-        return self._served.after(self.folded(), most=most)
+        return self._served.after(max(above, self.folded()), most=most)
 
-    def served_known(self, since_us: int, until_us: int) -> list[int]:
-        """Return the numbers of what was served and known in [since, until) microseconds."""
-        return self._served.known(since_us, until_us)
+    def served_known(self, since_us: int, until_us: int, *, pending: bool = False) -> list[int]:
+        """Return the numbers of what was served and known in [since, until) microseconds.
+
+        `pending`: only what is not in the tables yet, and was answered from all rows of files that
+        the store has.
+        """
+        after, appends = (self.folded(), self.brought() - 1) if pending else (-1, 0)
+        return self._served.known(since_us, until_us, after=after, appends=appends)
 
     def served_numbered(self, numbers: Collection[int]) -> list[Served]:
         """Return the served requests of some numbers."""
         return self._served.numbered(numbers)
+
+    def last_served(self) -> int:
+        """Return the number of the last served request; 0 for none."""
+        return self._served.last()
 
     def folded(self) -> int:
         """Return the number of the last served request that is in the tables; 0 for none."""

@@ -20,6 +20,7 @@ from kyc_ml.history import (
     HistoryStore,
     append_tables,
     files_of,
+    fold_served,
     open_history,
     refused_rows,
 )
@@ -48,18 +49,20 @@ class NightHistory:
     """Digests of the run's own files."""
 
     def inputs(self, *, published: bool) -> dict[str, str]:
-        """Return the digests of all files that the result depends on.
+        """Return the digests of all files that the result depends on; not those of later nights.
 
-        `published`: leave out those of later nights, if there are any.
+        What was served so far moves into the tables, unless the run is `published`.
         """
-        until = self.files if published else None
-        return files_of(self.store, then=self.files, until=until)
+        if not published:
+            fold_served(self.store)
+        return files_of(self.store, then=self.files, until=self.files)
 
     def append(self, tables: StoredTables, place: RunDirectory, reporter: ProgressReporter) -> None:
         """Append the arrivals, unless an earlier start has."""
-        if not any(note.get("files") == self.files for note in self.store.notes()):
-            append_tables(self.store, tables, note={})
         notes = [note for note in self.store.notes() if note.get("files") == self.files]
+        if not notes:
+            append_tables(self.store, tables, note={})
+            notes = self.store.notes()[-1:]
         rows = {name: sum(counts.values()) for name, counts in notes[0]["rows"].items()}
         reporter.info(
             f"history store: {say_count(rows['appended'], 'row')} appended, {rows['repeated']:,} "

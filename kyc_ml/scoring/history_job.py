@@ -15,6 +15,7 @@ from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, OutputError
 from kyc_ml.features import DAY_US, FeatureSpec, Window, choose_features, from_plain
 from kyc_ml.history import (
+    SERVED_UNTIL,
     Appended,
     History,
     HistoryStore,
@@ -26,6 +27,7 @@ from kyc_ml.history import (
 from kyc_ml.registry import graded_specs, load_model
 from kyc_ml.storage import sync_folder, written_whole
 
+KEEP_DAYS: Final = 31
 _REBUILT: Final = ".rebuilt"
 _FILE: Final = "history.db"
 
@@ -86,6 +88,7 @@ def run_history_compact(
     config: Sequence[Path] = (),
     source: Path | None = None,
     older_than_days: int | None = None,
+    keep_days: int = KEEP_DAYS,
     reporter: ProgressReporter,
 ) -> None:
     """Write a store again: smaller, for other features, or without rows that are too old.
@@ -95,6 +98,8 @@ def run_history_compact(
     `source`: Mapping whose attributes define features of the configurations.
     `older_than_days`: age, from the last event on, of rows to drop. As old rows are gone then,
     decisions of long ago cannot be computed again.
+    `keep_days`: days, before the last transaction that was served, whose answers are kept: they can
+    be replayed, and are given again to who asks again.
     Raises ConfigError if a feature needs older rows than these, or all of history.
     """
     sets = _feature_sets(model, config, source)
@@ -109,7 +114,7 @@ def run_history_compact(
     if sets:
         _exchange(history)
     with HistoryStore.open(history, write=True) as store:
-        store.compact(since_us=since_us)
+        store.compact(since_us=since_us, keep_us=keep_days * DAY_US)
     reporter.progress("compacting", 1, 1)
 
 
@@ -178,6 +183,7 @@ def _rebuild(store: HistoryStore, sets: Sequence[Sequence[FeatureSpec]]) -> None
     with create_history(place / "store", tables, sets, identifiers=form) as made:
         append_tables(made, tables, note={})
         with made.writing() as batch:
+            batch.keep(SERVED_UNTIL, store.kept(SERVED_UNTIL) or b"0")
             batch.fold(store.folded())
 
 

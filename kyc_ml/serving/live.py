@@ -1,11 +1,12 @@
 """Features of one transaction at a time, from the store and from what is only in its log so far."""
 
+import json
+import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kyc_ml.contract import (
     AMOUNT,
@@ -25,24 +26,35 @@ from kyc_ml.features import (
     MadeOnReading,
     microseconds,
 )
-from kyc_ml.history import SERVED_UNTIL, History, HistoryStore, StoredRows, contracted_schemas
+from kyc_ml.history import (
+    PEERS,
+    SERVED_UNTIL,
+    History,
+    HistoryStore,
+    StoredRows,
+    contracted_schemas,
+)
 
 _ORDER: Final = [(name, "ascending") for name in (EVENT_TIME, KNOWN_AT, TRANSACTION_ID)]
 _PACKED_ROWS: Final = 256
 """Rows of a piece: tables of one row take many times its memory."""
 _ALL: Final = 1 << 30
-_WARM_ROWS: Final = 10_000
-"""Payments whose keys are read at a time."""
 _WHOLE_BANK: Final = ""
 
 
 class LiveHistory:
     """What `LiveFeatures` reads: tables of the store, and payments that only the log has.
 
-    It is one state of the store: make another after an append.
+    It is one state of the store, which it shows as it is now: make another after an append. One
+    thread at a time may use it.
+
+    `store`: opened for this state alone, which closes it.
     """
 
     def __init__(self, store: HistoryStore, specs: Sequence[FeatureSpec]) -> None:
+        store.pin()
+        self.appends = store.appends()
+        self.specs = tuple(specs)
         history = History(store, threads=1)
         self.schema = contracted_schemas(store)[TRANSACTIONS]
         self._stored = StoredRows(store, history.layout)
@@ -51,33 +63,45 @@ class LiveHistory:
         self._count = 0
         self._places: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._keys = [name for name in history.layout.keys_of(TRANSACTIONS) if name.endswith("_id")]
+        # peers are measured from what is only in the log too
+        history.keyed = MadeOnReading(self, history.columns)
         peers = history.by_key(specs).peers
         assert peers is not None  # noqa: S101  a store has them
         self._features = LiveFeatures(
             specs,
-            keyed=MadeOnReading(self, history.columns),
+            keyed=history.keyed,
             whole=None,
             peers=peers,
             timezone=store.about["timezone"],
             columns=history.columns,
             observed=as_observations(self.schema.empty_table(), TRANSACTION_ID).column_names,
         )
-        days = store.days(TRANSACTIONS)
-        self._last_us: int = pc.max(days["last"]).as_py() if days.num_rows else 0
-        self.latest_us = int(store.kept(SERVED_UNTIL) or 0)
-        """The greatest decision time that was served."""
+        ends = [each for name in store.tables for each in store.days(name)["last"].to_pylist()]
+        ends += [start for _, start in json.loads(store.kept(PEERS) or b"[]")]
+        # a row carries columns from what the bank knew when it happened, as months have peers
+        happened = [each for each in ends if each <= time.time() * 1e6]
+        self.latest_us = max([int(store.kept(SERVED_UNTIL) or 0), *happened])
+        """The last instant of which the bank's knowledge cannot change any more: of what was
+        served, and of the rows in the store."""
         self._seen = 0
         self._store = store
         self.catch_up()
 
-    def catch_up(self) -> None:
-        """Take in what was served since this state was made."""
-        late = [each for each in self._store.pending(_ALL) if each[0] > self._seen]
+    def close(self) -> None:
+        """Close the store, and free the memory bit by bit: other threads go on meanwhile."""
+        self._store.close()
+        self._features.forget()
+        self.__dict__.clear()  # what is left refers to itself
+
+    def catch_up(self) -> int:
+        """Take in what was served since this state was made; return how many payments."""
+        late = self._store.pending(_ALL, above=self._seen)
         rows = rows_from_json([entry.row for _, entry in late if entry.row], self.schema)
         self._seen = max([self._seen, *(number for number, _ in late)])
         self.latest_us = max([self.latest_us, *microseconds(rows[EVENT_TIME]).tolist()])
         for place in range(rows.num_rows):
             self.add(TRANSACTIONS, rows.slice(place, 1))
+        return len(rows)
 
     def compute(self, observation: pa.Table) -> FeatureTable:
         """Return the features of one observation."""
@@ -93,23 +117,21 @@ class LiveHistory:
         since_us = (found["day"][-1].as_py() + 1 - days) * DAY_US
         return self._store.since(TRANSACTIONS, since_us, self.schema.names)
 
-    def warm(self, payments: pa.Table) -> int:
-        """Read the rows of the keys of payments, the latest first; return how many were read."""
+    def warm(self, payments: pa.Table, *, at_once: int, stop: Callable[[], bool]) -> int:
+        """Read the rows of the keys of payments, the latest first; return how many were read.
+
+        `at_once`: payments whose keys are read together: other threads wait for some of the work.
+        `stop`: ends it where it returns True.
+        """
         size: int = payments.num_rows
-        for last in range(size, 0, -_WARM_ROWS):
-            first = max(last - _WARM_ROWS, 0)
-            if not self._features.warm(payments.slice(first, last - first)):
+        for last in range(size, 0, -at_once):
+            first = max(last - at_once, 0)
+            if stop() or not self._features.warm(payments.slice(first, last - first)):
                 return size - first
         return size
 
     def add(self, table: str, row: pa.Table) -> None:
         """Take in one payment that no decision so far has seen."""
-        event, known = (row[name][0].value for name in (EVENT_TIME, KNOWN_AT))
-        # rows that happened once it could be seen have columns that it changes. Rows that become
-        # known later, as some in nearly every bank do, have none
-        if max(event + 1, known) <= self._last_us:
-            self._features.forget()
-        self._last_us = max(event, self._last_us)
         carried = self._features.add(table, row)
         for key in (*self._keys, _WHOLE_BANK):
             value = row[key][0].as_py() if key else _WHOLE_BANK

@@ -60,7 +60,7 @@ class ReplayRequest:
     """`since`, `until`: when the bank knew the transactions, from `since` to before `until`; text
     is of the zone of the store."""
     pending: bool = False
-    """Only what no append has moved into the tables: it was served from the rows of now."""
+    """Only what no append has moved into the tables, and was served from the rows of now."""
     sample: int | None = None
     """How many of these, drawn by `seed`; None compares all."""
     seed: int = 0
@@ -120,10 +120,8 @@ def run_replay(request: ReplayRequest, *, reporter: ProgressReporter | None = No
         served = store.served_known(
             _instant(request.since, "--since", store, else_=-_END_US),
             _instant(request.until, "--until", store, else_=_END_US),
+            pending=request.pending,
         )
-        if request.pending:
-            folded = store.folded()
-            served = [number for number in served if number > folded]
         fold_served(store)
         chosen = served
         if request.sample is not None and request.sample < len(served):

@@ -1,8 +1,10 @@
 """Open a model and a history store, and score transactions with them."""
 
+import gc
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -25,8 +27,13 @@ from kyc_ml.serving.scoring import SCORED, Asked, ModelNow, Scoring
 
 _WARM_ROWS: Final = 64
 _WARM_DAYS: Final = 31
-"""Payments that are scored, and days with payments whose keys are read, before the first request;
-after an append, for which requests wait, one day's."""
+"""Payments that are scored, and days with payments whose keys are read, before requests."""
+_AT_ONCE: Final = 10_000
+_BESIDE: Final = 500
+"""Payments whose keys are read together: before the first request, and beside requests."""
+_FEW: Final = 8
+_MOST_ROUNDS: Final = 100
+"""Payments that the next state may take in between two requests, and attempts to have so few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +82,12 @@ class Scorer:
         observe: Callable[[str, float], None] = lambda _stage, _seconds: None,
     ) -> None:
         self.request, self._reporter = request, reporter or ProgressReporter()
-        self._observe, self._appends = observe, -1
+        self._observe = observe
         self._state: Scoring | None = None
+        self._beside, self._closing = ThreadPoolExecutor(1, "next state"), False
+        self._next: Future[LiveHistory] | None = None
+        self._lives: list[LiveHistory] = []
+        self._seen = -1
         self.store = HistoryStore.open(request.history)
         self._lock = -1
         try:
@@ -120,8 +131,16 @@ class Scorer:
         bundle = replace(loaded.bundle, policy=loaded.bundle.policy.with_rules(book.rules))
         specs = graded_specs(bundle)
         require_real_time(bundle.config.unit, specs, model=loaded.label)
-        live = LiveHistory(self.store, specs)
-        return ModelNow(bundle=bundle, label=loaded.label, live=live, book=book)
+        return ModelNow(bundle=bundle, label=loaded.label, live=self._open(specs), book=book)
+
+    def _open(self, specs: Sequence[FeatureSpec]) -> LiveHistory:
+        live = LiveHistory(HistoryStore.open(self.request.history), specs)
+        self._lives.append(live)
+        return live
+
+    def _drop(self, live: LiveHistory) -> None:
+        self._lives.remove(live)
+        live.close()
 
     def begin(self) -> Scoring:
         """Begin the state of scoring from what is stored; in the thread that uses it.
@@ -133,9 +152,10 @@ class Scorer:
             HistoryStore.open(self.request.history, write=True) as written,
         ):
             fold_served(written)
-        days, self._appends = _WARM_DAYS if self._appends < 0 else 1, self.store.appends()
-        live = LiveHistory(self.store, graded_specs(self.model.bundle))
-        self.model = self.warm(replace(self.model, live=live), days)
+        old, _ = self.model.live, self.store.brought()  # reads the notes so far, for `take`
+        live = self._open(old.specs)
+        self.model = self.warm(replace(self.model, live=live), at_once=_AT_ONCE)
+        self._drop(old)
         return Scoring(
             self.model,
             self.store,
@@ -146,32 +166,71 @@ class Scorer:
             observe=self._observe,
         )
 
-    def warm(self, model: ModelNow, days: int) -> ModelNow:
+    def warm(self, model: ModelNow, *, at_once: int) -> ModelNow:
         """Score the last payments: compiles, and reads what all requests need."""
-        recent = as_observations(model.live.recent(days), TRANSACTION_ID)
-        keys = model.live.warm(recent)
+        recent = as_observations(model.live.recent(_WARM_DAYS), TRANSACTION_ID)
+        keys = model.live.warm(recent, at_once=at_once, stop=self._stops)
         self._reporter.info(f"keys of the last {keys:,} payments are in memory")
         for row in recent.slice(max(len(recent) - _WARM_ROWS, 0)).to_batches(max_chunksize=1):
             model.score(pa.Table.from_batches([row]))
         return model
 
+    def _stops(self) -> bool:
+        if self._next is not None:  # requests would wait while a collection looks through all rows
+            gc.freeze()
+        return self._closing
+
     def renew(self) -> ModelNow:
         """Load the model again; one of the same features uses the rows that are in memory."""
         new = self.load()
-        return new if self._has_features_of(new) else self.warm(new, _WARM_DAYS)
-
-    def _has_features_of(self, new: ModelNow) -> bool:
-        return graded_specs(new.bundle) == graded_specs(self.model.bundle)
+        return new if new.live.specs == self.model.live.specs else self.warm(new, at_once=_BESIDE)
 
     def take(self, state: Scoring, new: ModelNow | None) -> Scoring:
-        """Return the next state: with another model, or a new one if the store was written."""
+        """Return the state with another model, or with rows of the store after an append.
+
+        Those are read beside the requests that come meanwhile: they are answered from the rows
+        before the append. Between two requests only the last of what was served is taken in.
+        """
+        live = state.model.live
         if new is not None:
-            if self._has_features_of(new):
-                new = replace(new, live=state.model.live)
-            else:
-                new.live.catch_up()
-            self.model = state.model = new
-        return state if self.store.appends() == self._appends else self.begin()
+            if new.live.specs == live.specs:
+                self._beside.submit(self._drop, new.live)
+                new = replace(new, live=live)
+            self._exchange(state, new)
+        elif self._next is not None and self._next.done():
+            beside, self._next = self._next.result(), None
+            if beside.specs == live.specs:
+                self._exchange(state, replace(state.model, live=beside))
+            else:  # another model has come since
+                self._beside.submit(self._drop, beside)
+        elif self._next is None and self._has_new_rows(live):
+            self._next = self._beside.submit(self._prepare, state.model)
+        return state
+
+    def _has_new_rows(self, live: LiveHistory) -> bool:
+        """Return whether an append has brought rows that a state does not show."""
+        if self.store.appends() == self._seen:
+            return False
+        self._seen = self.store.appends()
+        return self.store.brought() > live.appends
+
+    def _prepare(self, model: ModelNow) -> LiveHistory:
+        live = self._open(model.live.specs)
+        self.warm(replace(model, live=live), at_once=_BESIDE)
+        for _ in range(_MOST_ROUNDS):
+            if live.catch_up() <= _FEW:
+                break
+        return live
+
+    def _exchange(self, state: Scoring, new: ModelNow) -> None:
+        """Take in what was served since, and free the state before."""
+        state.settle()
+        old = state.model.live
+        if new.live is not old:
+            new.live.catch_up()
+            state.latest_us = max(state.latest_us, new.live.latest_us)
+            self._beside.submit(self._drop, old)
+        self.model = state.model = new
 
     def score(self, transaction: Mapping[str, Any]) -> dict[str, Any]:
         """Score one transaction; see `score_many`."""
@@ -198,7 +257,8 @@ class Scorer:
         OutputError
             If the store cannot be written; nothing is kept then.
         """
-        state, asked = self._state or self.begin(), Asked(transactions=transactions)
+        state = self.begin() if self._state is None else self.take(self._state, None)
+        asked = Asked(transactions=transactions)
         self._state = None  # after an error, memory may have what the store lacks
         state.turn([asked])
         self._state = state
@@ -232,6 +292,11 @@ class Scorer:
 
     def close(self) -> None:
         """Close the store, and let another process serve it."""
+        self._closing = True
+        self._beside.shutdown(cancel_futures=True)
+        while self._lives:
+            self._lives.pop().close()
+        gc.unfreeze()
         self.store.close()
         if self._lock >= 0:
             os.close(self._lock)

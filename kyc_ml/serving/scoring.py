@@ -278,6 +278,7 @@ class Scoring:
             row=b"" if there else row_to_json(row),
             features=features,
             known_us=int(microseconds(table[KNOWN_AT])[0]),
+            appends=self.model.live.appends,
         )
 
     @contextmanager

@@ -63,7 +63,7 @@ def with_kyc_ml(folder: Path, tables: ContractedTables) -> Compute:
     with create_history(folder, tables, [specs]) as made:
         append_tables(made, tables, note={})
     store = HistoryStore.open(folder)
-    live = LiveHistory(store, specs)
+    live = LiveHistory(HistoryStore.open(store.folder), specs)
     names = [spec.name for spec in specs]
 
     def compute(row: pa.Table, _: tuple[str, int, float]) -> list[float | None]:

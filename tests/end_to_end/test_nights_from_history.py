@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pyarrow as pa
@@ -19,6 +20,7 @@ from kyc_ml.errors import ConfigError, DatasetError, OutputError
 from kyc_ml.history import HistoryStore, Served, append_tables, create_history
 from kyc_ml.registry import load_bundle
 from kyc_ml.scoring import ExplainRequest, read_manifest, run_explain
+from kyc_ml.scoring.scoring_run import ScoringRun
 
 pytestmark = pytest.mark.usefixtures("in_store")
 
@@ -201,9 +203,8 @@ def test_a_row_with_the_id_of_another_is_refused_and_kept_aside(night, nights, t
     assert quality.accepted == len(known) + len(rows) - 1 - _broken(known)
 
 
-def test_what_was_served_is_appended_before_the_arrivals(night, nights, tmp_path):
-    store, ids = tmp_path / "store", pa.array(["served"])
-    shutil.copytree(nights.store, store)
+def serve(nights, store, name):
+    """Log a payment like the first one as served."""
     (paid,) = pd.read_csv(_payments(nights, 0), dtype=str).loc[[0], "transaction_id"]
     with HistoryStore.open(store, write=True) as opened:
         found = opened.find("transactions", pa.array([paid]))
@@ -213,15 +214,32 @@ def test_what_was_served_is_appended_before_the_arrivals(night, nights, tmp_path
             for each in found.columns
         ]
         (row,) = pa.table(plain, found.column_names).to_pylist()
-        row["transaction_id"] = "served"
-        opened.log([Served(key="k", request=b"q", answer=b"a", row=row_to_json(row))])
-    out = tmp_path / "scores"
-    asked(night, nights, 1, data=nights.arrived(1), out=out, history=store)
+        row["transaction_id"] = name
+        opened.log([Served(key=name, request=b"q", answer=b"a", row=row_to_json(row))])
+
+
+def test_what_was_served_is_appended_before_the_arrivals(
+    night, nights, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    store, ids = tmp_path / "store", pa.array(["served", "served later"])
+    shutil.copytree(nights.store, store)
+    serve(nights, store, "served")
+    given = {"data": nights.arrived(1), "out": tmp_path / "scores", "history": store}
+    with monkeypatch.context() as patch:
+        patch.setattr(ScoringRun, "run", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            asked(night, nights, 1, **given)
     with HistoryStore.open(store) as opened:
         assert opened.pending() == []
         assert len(opened.find("transactions", ids)) == 1
         assert opened.notes()[1]["served"] == 1
         assert "files" in opened.notes()[-1]
+    serve(nights, store, "served later")  # the night starts again
+    assert not asked(night, nights, 1, **given).was_there
+    with HistoryStore.open(store) as opened:
+        assert opened.pending() == []
+        assert len(opened.find("transactions", ids)) == 2
+    assert asked(night, nights, 1, **given).was_there
 
 
 def _broken(rows):

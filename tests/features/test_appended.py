@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from kyc_ml.dataset import as_observations
 from kyc_ml.errors import ConfigError, ContractError
 from kyc_ml.features import (
     EVER,
@@ -18,10 +19,13 @@ from kyc_ml.features import (
     RowColumn,
     Window,
     build_features,
+    not_in_time,
 )
 from kyc_ml.features.periods import period_of
+from kyc_ml.history import HistoryStore
 from kyc_ml.history.append import append_tables
 from kyc_ml.history.reading import History, create_history
+from kyc_ml.serving.live import LiveHistory
 
 SEEDS = range(max(1, int(os.environ.get("KYC_ML_EXAMPLES", "20")) // 20))
 
@@ -55,6 +59,42 @@ def test_any_division_into_appends_gives_the_bits_of_all_rows(tmp_path, banks, s
             banks.assert_equal_bits(History(store, keep=True).features(rows, specs), expected)
             # figures of peers are now read, not measured
             banks.assert_equal_bits(History(store).features(rows, specs), expected)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_was_served_sees_what_a_batch_sees(tmp_path, banks, seed):
+    bank, rng = banks.disturbed(seed), np.random.default_rng(seed)
+    later = not_in_time({spec.name: spec for spec in banks.specs["fraud"]})
+    specs = [spec for spec in banks.specs["fraud"] if spec.name not in later]
+    paid = bank["transactions"]
+    free = pc.invert(pc.is_in(paid["transaction_id"], bank["cases"]["transaction_id"]))
+    last = np.flatnonzero(free)
+    served = np.zeros(len(paid), np.bool_)
+    served[rng.choice(last[last.size * 3 // 4 :], 40, replace=False)] = True
+    rest = {**bank.tables, "transactions": paid.filter(pa.array(~served))}
+    with create_history(tmp_path / "store", bank, [specs]) as store:
+        # rows of all tables are there that happened after what is served, and before a month
+        append_tables(store, replace(bank, tables=rest), note={})
+    live = LiveHistory(HistoryStore.open(tmp_path / "store"), specs)
+    latest, rows, found = live.latest_us, [], []
+    at = paid.column_names.index("known_at")
+    for row in paid.filter(pa.array(served)).to_batches(max_chunksize=1):
+        event = row["event_time"].cast(pa.int64())[0].as_py()
+        known = event if event + 1 > latest else latest + 1
+        latest, table = max(latest, event), pa.Table.from_batches([row])
+        times = pa.array([known]).cast(paid["known_at"].type)
+        rows.append(table.set_column(at, paid.schema.field(at), times))
+        found.append(live.compute(as_observations(rows[-1], "transaction_id")))
+        live.add("transactions", rows[-1])
+    order = [(name, "ascending") for name in ("event_time", "known_at", "transaction_id")]
+    whole = pa.concat_tables([rest["transactions"], *rows]).sort_by(order)
+    observed = as_observations(pa.concat_tables(rows), "transaction_id")
+    batch = build_features(
+        replace(bank, tables={**rest, "transactions": whole}), observed, specs=specs
+    )
+    for place, each in enumerate(found):
+        banks.assert_equal_bits(each.reorder(batch.names), batch.take(np.array([place])))
+    live.close()
 
 
 def test_columns_that_one_key_gives_to_another_are_computed_at_the_append(

@@ -41,6 +41,7 @@ class BatchLive:
     specs: tuple
     tables: object
     broken: bool = False
+    appends: int = 0
     added: list = field(default_factory=list)
 
     def compute(self, observation):

@@ -1,6 +1,8 @@
 """A scorer on a real store: what is served is what a batch run of all rows gives, to the bit."""
 
 import os
+import threading
+import time
 from unittest.mock import Mock
 
 import numpy as np
@@ -11,8 +13,9 @@ from kyc_ml import Scorer
 from kyc_ml.config import FeatureConfig, IdentifierForm
 from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.features import LiveFeatures, build_features, choose_features
-from kyc_ml.history import HistoryStore, append_tables, create_history
+from kyc_ml.history import HistoryStore, append_tables, create_history, fold_served
 from kyc_ml.registry import graded_specs, score_features
+from kyc_ml.serving import ReplayRequest, run_replay
 from kyc_ml.serving.scorer import require_real_time
 
 
@@ -59,9 +62,9 @@ def test_rows_that_become_known_later_do_not_make_a_request_read_the_store_again
         for at, row in enumerate(draw(np.random.default_rng(1), 6, start=12))
     ]
     with Scorer.open(history=place, model=model) as scorer, pytest.MonkeyPatch.context() as patch:
-        forget = Mock()
+        forget, answers = Mock(), [scorer.score(served[0])]
         patch.setattr(LiveFeatures, "forget", forget)
-        answers = list(map(scorer.score, served))
+        answers += map(scorer.score, served[1:])
         assert not forget.called
     tables = contracted(rows + [row | {"known_at": row["event_time"]} for row in served])
     observed = tables["transactions"].rename_columns(
@@ -128,3 +131,73 @@ def test_a_model_of_the_same_features_keeps_the_rows_in_memory(history, model):
         assert taken is state
         assert new.live is not live
         assert taken.model.live is live
+
+
+def test_an_append_beside_is_read_while_requests_are_answered(
+    history, model, drawn, monkeypatch: pytest.MonkeyPatch
+):
+    draw, contracted = drawn
+    begun, go = threading.Event(), threading.Event()
+    rows = draw(np.random.default_rng(1), 9, start=12)
+    brought = [
+        row | {"known_at": row["event_time"]} for row in draw(np.random.default_rng(2), 9, start=40)
+    ]
+    sent = [row | {"event_time": f"2024-03-01T00:00:{at:02}Z"} for at, row in enumerate(rows)]
+    warm = Scorer.warm
+
+    def wait(self, *given, **options):
+        begun.set()
+        assert go.wait(60)
+        return warm(self, *given, **options)
+
+    with Scorer.open(history=history, model=model) as scorer:
+        answers = [scorer.score(sent[0])]
+        monkeypatch.setattr(Scorer, "warm", wait)
+        before, first = scorer.model.live, scorer.model.live.appends
+        with HistoryStore.open(history, write=True) as store:
+            append_tables(store, contracted(brought), note={})
+        scorer.score(sent[0])
+        assert begun.wait(60)
+        answers += map(scorer.score, sent[1:5])  # the store is read beside them
+        keys = pa.array(["c0", "c1", "c2"])
+        seen = before.rows("transactions", "customer_id", keys, {"amount"})["transaction_id"]
+        assert len(seen) == 12 + 4  # the last one is taken in before the next
+        assert scorer.model.live is before
+        go.set()
+        scorer._next.result()
+        used = time.thread_time()
+        scorer._state = scorer.take(scorer._state, None)  # between two requests
+        assert time.thread_time() - used < 0.05
+        answers += map(scorer.score, sent[5:])
+        after = scorer.model.live
+        assert after is not before
+        assert len(after.rows("transactions", "customer_id", keys, {"amount"})) == 12 + 9 + 8
+        states = {each.appends for each in scorer.store.served_numbered(range(1, 10))}
+        assert states == {first, after.appends}
+        assert len(scorer.store.served_known(-(1 << 62), 1 << 62, pending=True)) == 4
+    # those of the state before lack rows that claim to have been known: the others have them
+    replayed = run_replay(ReplayRequest(history=history, model=[str(model)], pending=True))
+    assert (replayed.compared, replayed.differences) == (4, ())
+
+
+def test_what_is_served_while_it_moves_into_the_tables_waits_for_the_next_time(
+    history, model, drawn
+):
+    rows = drawn[0](np.random.default_rng(1), 3, start=12)
+    with Scorer.open(history=history, model=model) as scorer:
+        scorer.score(rows[0])
+        with (
+            HistoryStore.open(history, write=True) as store,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            put = HistoryStore.put_fact
+
+            def served(self, name, value):
+                put(self, name, value)
+                if scorer.store.last_served() < len(rows):
+                    scorer.score(rows[scorer.store.last_served()])
+
+            patch.setattr(HistoryStore, "put_fact", served)
+            assert fold_served(store) == 1
+        assert [number for number, _ in scorer.store.pending()] == [2, 3]
+        assert scorer._next is None  # these rows were in memory already

@@ -159,7 +159,8 @@ class LiveFeatures:
 
     def forget(self) -> None:
         """Drop all rows from memory: they are read again."""
-        self._keys.clear()
+        while self._keys:  # one by one: other threads go on meanwhile
+            self._keys.popitem()
         self._weights.clear()
         self._bytes = 0
 
