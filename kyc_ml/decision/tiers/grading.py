@@ -182,14 +182,14 @@ def grade(
     unchecked |= {**unrated, **unruled}
     model = of_score if rating is None else assign_tiers(proba, policy=policy, segment=segment)
     counts |= {
-        RAISED_BY_RATING: np.count_nonzero(of_score > model),
-        "moved down by the expert rating": np.count_nonzero(of_score < model),
-        "held up by their history": np.count_nonzero(before != of_score),
-        "moved up by overrides or floors": np.count_nonzero(tier > before),
-        "moved down by overrides": np.count_nonzero(tier < before),
+        RAISED_BY_RATING: int(np.count_nonzero(of_score > model)),
+        "moved down by the expert rating": int(np.count_nonzero(of_score < model)),
+        "held up by their history": int(np.count_nonzero(before != of_score)),
+        "moved up by overrides or floors": int(np.count_nonzero(tier > before)),
+        "moved down by overrides": int(np.count_nonzero(tier < before)),
         # without a first day it is NaT, and nothing lies before that
-        "decided before the policy was valid": np.count_nonzero(
-            days < np.datetime64(policy.valid_from, "D")
+        "decided before the policy was valid": int(
+            np.count_nonzero(days < np.datetime64(policy.valid_from, "D"))
         ),
         _BEYOND: count_beyond(due, policy.calendar),
         f"{_BEYOND}, which have ended or end soon: list the next year": count_announced(
