@@ -3,8 +3,10 @@
 import sqlite3
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
+from typing import Final
 
 from kyc_ml.history.database import connect, transaction, translated
 
@@ -24,6 +26,10 @@ class Served:
     """What the answer was computed from."""
     known_us: int | None = None
     """When the row became known, in microseconds; None for an entry without an answer."""
+
+
+_NAMES: Final = [each.name for each in fields(Served)]
+_values_of: Final = attrgetter(*_NAMES)
 
 
 class ServedLog:
@@ -46,17 +52,15 @@ class ServedLog:
     def add(self, entries: Sequence[Served], *, after: int) -> int:
         """Add entries in one commit; see `HistoryStore.log`. All numbers are above `after`."""
         with self._lock, translated(self._path), transaction(self._connection):
-            (last,) = self._connection.execute("SELECT max(number) FROM served").fetchone()
-            start = 1 + max(after, last or 0)
-            rows = [(*astuple(each), number) for number, each in enumerate(entries, start)]
+            last, number = after, "1 + max(?, coalesce(max(number), 0))"
+            sql = f"INSERT INTO served SELECT ?, ?, ?, ?, ?, ?, {number} FROM served"
             try:
-                self._connection.executemany(
-                    "INSERT INTO served VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-                )
+                for each in entries:
+                    last = self._connection.execute(sql, (*_values_of(each), last)).lastrowid or 0
             except sqlite3.IntegrityError:
                 msg = "an idempotency key of these entries is in the log already"
                 raise KeyError(msg) from None
-            return start + len(entries) - 1
+            return last
 
     def find(self, keys: Collection[str]) -> dict[str, Served]:
         """Return the entries of some idempotency keys; unknown keys are left out."""
@@ -78,11 +82,10 @@ class ServedLog:
         return [served for n in numbers for _, served in self._read("number = ?", n)]
 
     def _read(self, where: str, *values: str | int) -> list[tuple[int, Served]]:
-        names = [each.name for each in fields(Served)]
-        sql = f"SELECT number, {', '.join(names)} FROM served WHERE {where}"
+        sql = f"SELECT number, {', '.join(_NAMES)} FROM served WHERE {where}"
         with self._lock, translated(self._path):
             found = self._connection.execute(sql, values).fetchall()
-        return [(n, Served(**dict(zip(names, each, strict=True)))) for n, *each in found]
+        return [(n, Served(**dict(zip(_NAMES, each, strict=True)))) for n, *each in found]
 
     def count(self, *, after: int) -> int:
         """Count the entries above a number."""

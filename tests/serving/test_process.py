@@ -1,6 +1,7 @@
 """`kyc-ml serve` as a process: ready, restarted, killed, stopped."""
 
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import requests
 
@@ -52,9 +54,17 @@ def test_what_was_answered_outlives_the_process(history, model, drawn):
     served = Process(history, model)
     assert [served.post(row).content for row in rows[:3]] == first
     assert served.post(rows[3]).status_code == 200
+    # no file may grow: the same as a full disk
+    resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    assert [served.post(row).status_code for row in rows[4:]] == [507, 507]
+    resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    assert served.post(rows[5]).status_code == 200
     assert served.end(signal.SIGTERM) == 0
     with HistoryStore.open(history) as store:
-        assert [entry.key for _, entry in store.pending()] == [rows[3]["transaction_id"]]
+        ids = [row["transaction_id"] for row in rows]
+        kept = store.known("transactions", "transaction_id", pa.array(ids)).to_pylist()
+        kept += [entry.key for _, entry in store.pending()]
+        assert sorted(kept) == sorted({*ids} - {ids[4]})
 
 
 def test_without_a_store_it_does_not_start(model, tmp_path):
