@@ -82,6 +82,7 @@ from .table import DECISION_TIME as DECISION_TIME
 from .table import FEW_ROWS as FEW_ROWS
 from .table import OBSERVATION_ID as OBSERVATION_ID
 from .table import FeatureTable as FeatureTable
+from .table import category_places as category_places
 from .table import to_columns as to_columns
 from .time_bound import find_time_bound as find_time_bound
 from .time_bound import find_time_bound_beyond_the_clock as find_time_bound_beyond_the_clock

@@ -57,7 +57,7 @@ class FeatureTable:
     @property
     def names(self) -> tuple[str, ...]:
         """Column names, in the order of the model's input."""
-        return tuple(_places(self.specs))
+        return _names(self.specs)
 
     @property
     def decided(self) -> pd.DatetimeIndex:
@@ -130,9 +130,7 @@ class FeatureTable:
             How many values were not in the vocabulary; only names with any.
         """
         unknown: dict[str, int] = {}
-        for column, spec in enumerate(self.specs):
-            if spec.kind != "category":
-                continue
+        for column, spec in category_places(self.specs):
             values, words = self.categories[spec.name], vocabularies[spec.name]
             # LightGBM takes a category as a number: its place in the vocabulary of the training
             if len(values) <= FEW_ROWS:
@@ -251,6 +249,17 @@ def to_columns(
         return {name: pa.array(values, kind, from_pandas=True) for name, values in columns.items()}
     flat = pa.array(chain.from_iterable(columns.values()), kind, from_pandas=True)
     return {name: flat.slice(place * n, n) for place, name in enumerate(columns)}
+
+
+@remember
+def _names(specs: tuple[FeatureSpec, ...]) -> tuple[str, ...]:
+    return tuple(_places(specs))
+
+
+@remember
+def category_places(specs: tuple[FeatureSpec, ...]) -> tuple[tuple[int, FeatureSpec], ...]:
+    """Return the columns that are categories, with their places."""
+    return tuple((place, spec) for place, spec in enumerate(specs) if spec.kind == "category")
 
 
 @remember

@@ -5,7 +5,8 @@ import threading
 import zlib
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ class Served:
 
 
 _NAMES: Final = [each.name for each in fields(Served)]
+_values_of: Final = attrgetter(*_NAMES)
 _COLUMNS: Final = ", ".join((*_NAMES, "number", "seal"))
 
 
@@ -68,10 +70,10 @@ class ServedLog:
         """Add entries in one commit; see `HistoryStore.log`. All numbers are above `after`."""
         with self._lock, translated(self._path), transaction(self._connection):
             (last,) = self._connection.execute("SELECT max(number) FROM served").fetchone()
-            start = 1 + max(after, last or 0)
+            start: int = 1 + max(after, last or 0)
             sql = f"INSERT INTO served ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
             rows = [
-                (*astuple(each), number, _seal_of(number, each))
+                (*_values_of(each), number, _seal_of(number, each))
                 for number, each in enumerate(entries, start)
             ]
             try:

@@ -119,8 +119,9 @@ def columns_of_bundle(bundle: Bundle, built: FeatureTable) -> FeatureTable:
     Raises DatasetError if a feature the model was trained on was left out: scoring it as missing
     would change the model silently.
     """
-    own = {spec.name for spec in bundle.specs}
-    require_own(own, built.unavailable, model=f"model {bundle.config.name!r}")
+    if built.unavailable:
+        own = {spec.name for spec in bundle.specs}
+        require_own(own, built.unavailable, model=f"model {bundle.config.name!r}")
     return built.reorder(bundle.model.feature_names)
 
 

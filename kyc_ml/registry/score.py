@@ -134,11 +134,16 @@ class Scores:
 class Scored:
     """Scored rows, and what they were made from."""
 
-    table: pa.Table
-    """As `score_features` returns it."""
+    columns: Mapping[str, pa.Array | pa.ChunkedArray]
+    """Of `table`, by name."""
     scores: Scores
     contributions: Contributions
     """Of every feature, in the model's order."""
+
+    @property
+    def table(self) -> pa.Table:
+        """What `score_features` returns."""
+        return pa.table(self.columns)
 
 
 def score_and_grade(
@@ -164,19 +169,17 @@ def score_and_grade(
     contributions = explain_rows(bundle, own, threads=threads, progress=progress)
     n = len(features)
     named = {"model_name": [bundle.config.name] * n, "model_digest": [bundle.digest] * n}
-    table = pa.table(
-        {
-            **{name: features.keys[name] for name in features.keys.column_names},
-            "margin": pa.array(scores.margin),
-            "probability": pa.array(scores.probability),
-            **scores.grades.columns(),
-            **set_by_columns(scores.grades),
-            "base_value": pa.array(contributions.base),
-            **reasons_of(bundle, own, contributions, k=bundle.config.explain.reasons),
-            **to_columns(named, pa.string()),
-        }
-    )
-    return Scored(table=table, scores=scores, contributions=contributions)
+    columns = {
+        **{name: features.keys[name] for name in features.keys.column_names},
+        "margin": pa.array(scores.margin),
+        "probability": pa.array(scores.probability),
+        **scores.grades.columns(),
+        **set_by_columns(scores.grades),
+        "base_value": pa.array(contributions.base),
+        **reasons_of(bundle, own, contributions, k=bundle.config.explain.reasons),
+        **to_columns(named, pa.string()),
+    }
+    return Scored(columns=columns, scores=scores, contributions=contributions)
 
 
 def predict(

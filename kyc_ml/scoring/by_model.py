@@ -59,7 +59,7 @@ class ModelScorer:
             threads=self.threads,
         )
         n, profile = len(features), self.bundle.profile
-        proba = scored.table["probability"].to_numpy()
+        proba = scored.scores.probability
         table = scored.table.append_column(
             "model_version", pa.array([self.label] * n, pa.string())
         ).append_column("scored_by", pa.array([MODEL] * n, pa.string()))

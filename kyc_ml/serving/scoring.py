@@ -66,9 +66,9 @@ def score_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield the score rows of observations as values of JSON, their reasons as a list."""
     own = columns_of_bundle(bundle, facts)
-    table = score_and_grade(bundle, own, facts=facts, book=book, threads=threads).table
-    for place in range(table.num_rows):
-        row = {name: _plain(table[name][place].as_py()) for name in table.column_names}
+    columns = score_and_grade(bundle, own, facts=facts, book=book, threads=threads).columns
+    for place in range(len(facts)):
+        row = {name: _plain(each[place].as_py()) for name, each in columns.items()}
         reasons: dict[str, dict[str, Any]] = {}
         for name in [each for each in row if each[:7] == "reason_" and each[7].isdigit()]:
             number, _, what = name[7:].partition("_")

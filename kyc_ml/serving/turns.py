@@ -2,8 +2,8 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Final, TypeAlias
 
 from kyc_ml.contract import TRANSACTIONS
@@ -13,7 +13,8 @@ from kyc_ml.serving.scoring import Asked, Scoring
 
 _MOST_IN_TURN: Final = 64
 _IDLE_SECONDS: Final = 1.0
-_Waiting: TypeAlias = tuple[Asked, Future[Asked]]
+_HAND_OVER_SECONDS: Final = 0.00005
+_Waiting: TypeAlias = tuple[Asked, Callable[[], None]]
 
 
 class Turns:
@@ -46,16 +47,18 @@ class Turns:
         """Start the thread; `ready` is set once it can answer."""
         self._thread.start()
 
-    def put(self, asked: Asked) -> Future[Asked] | None:
-        """Add a request to those that wait; None where the queue is full, or it is ending."""
+    def put(self, asked: Asked, done: Callable[[], None]) -> bool:
+        """Add a request to those that wait; False where the queue is full, or it is ending.
+
+        `done`: called in the thread when `asked` has its status; again if the thread then fails.
+        """
         with self._lock:
             waiting = self._figures.waiting + len(asked.transactions)
             if not self.ready.is_set() or waiting > self._most:
-                return None
+                return False
             self._figures.waiting = waiting
-            answer: Future[Asked] = Future()
-            self._waiting.put((asked, answer))
-        return answer
+            self._waiting.put((asked, done))
+        return True
 
     def stop(self) -> None:
         """Accept no more, answer what waits, and end the thread."""
@@ -109,6 +112,8 @@ class Turns:
                     state = self._answer([each], state)
                 return state
         self._resolve(taken)
+        # the thread of HTTP sends the answers now, and not in the middle of what follows
+        time.sleep(_HAND_OVER_SECONDS)
         try:
             state.settle()
         except Exception as error:  # noqa: BLE001  what is in the log is read again
@@ -119,6 +124,5 @@ class Turns:
     def _resolve(self, taken: Sequence[_Waiting]) -> None:
         with self._lock:
             self._figures.waiting -= sum(len(asked.transactions) for asked, _ in taken)
-        for asked, answer in taken:
-            if not answer.done():
-                answer.set_result(asked)
+        for _, done in taken:
+            done()

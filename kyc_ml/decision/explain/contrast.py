@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.decision.explain.reference import RARE, PeerReference, Usual
-from kyc_ml.features import FeatureSpec, FeatureTable, grows_with_data
+from kyc_ml.features import FeatureSpec, FeatureTable, category_places, grows_with_data
 from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.storage import kernel, remember
 
@@ -143,9 +143,7 @@ def find_unusual(
     _mark_unusual(
         features.numbers.T, cells, *_tabulate_ends(reference, features.specs, rare), found
     )
-    for column, spec in enumerate(features.specs):
-        if spec.kind != "category":
-            continue
+    for column, spec in category_places(features.specs):
         words = features.categories[spec.name].to_pylist()
         values, usuals = list(zip(cells.tolist(), words, strict=True)), reference.usuals
         rares = {each: _is_rare(usuals[each[0]], spec.name, each[1]) for each in set(values)}

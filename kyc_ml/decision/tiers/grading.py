@@ -180,16 +180,16 @@ def grade(
     due = due_days(days, tier, policy=policy, calendar=calendar)
     _refuse({**unchecked, **unruled}, policy)
     unchecked |= {**unrated, **unruled}
-    model = assign_tiers(proba, policy=policy, segment=segment)
+    model = of_score if rating is None else assign_tiers(proba, policy=policy, segment=segment)
     counts |= {
-        RAISED_BY_RATING: int((of_score > model).sum()),
-        "moved down by the expert rating": int((of_score < model).sum()),
-        "held up by their history": int((before != of_score).sum()),
-        "moved up by overrides or floors": int((tier > before).sum()),
-        "moved down by overrides": int((tier < before).sum()),
+        RAISED_BY_RATING: int(np.count_nonzero(of_score > model)),
+        "moved down by the expert rating": int(np.count_nonzero(of_score < model)),
+        "held up by their history": int(np.count_nonzero(before != of_score)),
+        "moved up by overrides or floors": int(np.count_nonzero(tier > before)),
+        "moved down by overrides": int(np.count_nonzero(tier < before)),
         # without a first day it is NaT, and nothing lies before that
         "decided before the policy was valid": int(
-            (days < np.datetime64(policy.valid_from, "D")).sum()
+            np.count_nonzero(days < np.datetime64(policy.valid_from, "D"))
         ),
         _BEYOND: count_beyond(due, policy.calendar),
         f"{_BEYOND}, which have ended or end soon: list the next year": count_announced(

@@ -88,12 +88,12 @@ def _add_row_by_row(tables: Tables, group: int, codes: Codes, sums: Floats) -> i
     while group < tables.n_points.size and not tables.n_points[group]:
         first, stop = tables.member_start[group], tables.member_start[group + 1]
         for row in range(codes.shape[1]):
-            place = tables.value_start[group]
+            cell = 0
             for member in range(first, stop):
-                place += tables.steps[tables.step_start[member] + codes[tables.slot[member], row]]
+                cell += tables.steps[tables.step_start[member] + codes[tables.slot[member], row]]
+            place = tables.value_start[group] + cell * (stop - first)
             for member in range(first, stop):
-                sums[tables.slot[member], row] += tables.values[place]
-                place += tables.n_cells[group]
+                sums[tables.slot[member], row] += tables.values[place + member - first]
         group += 1
     return group
 
@@ -126,11 +126,12 @@ def _find_cells(tables: Tables, group: int, codes: Codes, cell: Codes) -> None:
 @kernel(inline="always")
 def _add_looked_up(tables: Tables, group: int, cell: Codes, sums: Floats) -> None:
     start, values = tables.value_start[group], tables.values
-    for member in range(tables.member_start[group], tables.member_start[group + 1]):
+    first, stop = tables.member_start[group], tables.member_start[group + 1]
+    for member in range(first, stop):
         slot = tables.slot[member]
         for row in range(cell.size):
-            sums[slot, row] += values[start + cell[row]]
-        start += tables.n_cells[group]
+            sums[slot, row] += values[start + cell[row] * (stop - first)]
+        start += 1
 
 
 @kernel(inline="always")

@@ -51,9 +51,9 @@ class Tables(NamedTuple):
     value_start: Ints
     """int64 array of shape (n_groups + 1,)."""
     values: Floats
-    """float64 array; the share of each member of the stem. Then, for one table, its rows: the
-    contributions to each member, cell by cell. Else for each point the product of the crown, and
-    the contributions to each member of it that the stem multiplies."""
+    """float64 array. For one table its cells: the contributions to all members, side by side. Else
+    the share of each member of the stem; then for each point the product of the crown, and the
+    contributions to each member of it that the stem multiplies, cell by cell."""
 
 
 def make_rules(most: int) -> Rules:
@@ -145,6 +145,8 @@ def _fill_group(
     in_crown = (counts > 0) & ~stem
     for leaf in range(bounds[0], bounds[1]):
         _add_leaf_table(grid, paths, leaf, labels, counts, in_crown, n_points, rules)
+    if not n_points:  # a single row finds all of its cell in one or two lines of memory
+        values[:] = np.ascontiguousarray(grid[0].T).reshape(-1)
 
 
 @kernel()
