@@ -57,7 +57,7 @@ class FeatureTable:
     @property
     def names(self) -> tuple[str, ...]:
         """Column names, in the order of the model's input."""
-        return _names(self.specs)
+        return tuple(_places(self.specs))
 
     @property
     def decided(self) -> pd.DatetimeIndex:
@@ -249,11 +249,6 @@ def to_columns(
         return {name: pa.array(values, kind, from_pandas=True) for name, values in columns.items()}
     flat = pa.array(chain.from_iterable(columns.values()), kind, from_pandas=True)
     return {name: flat.slice(place * n, n) for place, name in enumerate(columns)}
-
-
-@remember
-def _names(specs: tuple[FeatureSpec, ...]) -> tuple[str, ...]:
-    return tuple(_places(specs))
 
 
 @remember

@@ -57,20 +57,15 @@ def make_app(
         except RefusedBodyError as error:
             return _refusal(error.status, error.code)
         asked = Asked(transactions=rows, key=request.headers.get(KEY_HEADER))
-        loop = asyncio.get_running_loop()
-        answered: asyncio.Future[None] = loop.create_future()
-
-        def finish() -> None:
-            if not answered.done():
-                answered.set_result(None)
+        loop, answered = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
             with suppress(RuntimeError):  # the loop has ended: what is scored is kept all the same
-                loop.call_soon_threadsafe(finish)
+                loop.call_soon_threadsafe(answered.set)
 
         if not turns.put(asked, wake):
             return _refusal(503, "busy")
-        await answered
+        await answered.wait()
         if asked.status != SCORED:
             return _refusal(asked.status, _CODES[asked.status], asked)
         several = isinstance(given, list)

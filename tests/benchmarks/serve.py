@@ -80,10 +80,10 @@ async def load(url: str, requests: list[bytes], rate: float) -> tuple[np.ndarray
     return latencies, statuses
 
 
-def start(history: Path, model: str) -> tuple[subprocess.Popen[str], str]:
+def start(history: Path, model: str, *options: str) -> tuple[subprocess.Popen[str], str]:
     """Start a server; return it and its address once it is ready."""
     command = [sys.executable, "-m", "kyc_ml", "serve", "--port", "0"]
-    command += ["--history", str(history), "--model", model]
+    command += ["--history", str(history), "--model", model, *options]
     begun = time.perf_counter()
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     address = None
@@ -116,11 +116,14 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--allow-unpromoted", action="store_true")
     given = parser.parse_args()
+    options = ["--allow-unpromoted"] if given.allow_unpromoted else []
     unmeasured = int(given.rate * UNMEASURED_SECONDS)
     requests = bodies(given.payments, unmeasured + int(given.rate * given.seconds))
     with tempfile.TemporaryDirectory() as folder:
-        server, url = start(shutil.copytree(given.history, Path(folder) / "store"), given.model)
+        store = shutil.copytree(given.history, Path(folder) / "store")
+        server, url = start(store, given.model, *options)
         try:
             asyncio.run(load(url, requests[:unmeasured], given.rate))
             used = processor_seconds(server)
