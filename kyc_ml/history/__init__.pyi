@@ -1,4 +1,3 @@
-from .append import PEERS as PEERS
 from .append import SERVED_UNTIL as SERVED_UNTIL
 from .append import Appended as Appended
 from .append import append_tables as append_tables
@@ -7,6 +6,7 @@ from .append import refused_rows as refused_rows
 from .around import tables_around as tables_around
 from .around import tables_of_customer as tables_of_customer
 from .database import lock_writer as lock_writer
+from .effects import PEERS as PEERS
 from .kept_tables import KeptTable as KeptTable
 from .layout import Layout as Layout
 from .layout import contracted_schemas as contracted_schemas

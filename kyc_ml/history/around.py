@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from kyc_ml import contract as c
 from kyc_ml import features as f
-from kyc_ml.history.append import same_rows
+from kyc_ml.history.effects import same_rows
 from kyc_ml.history.layout import KEYS, TIMES
 from kyc_ml.history.nights import LONG, store_tables
 from kyc_ml.history.partitions import DAY

@@ -11,7 +11,7 @@ from kyc_ml import features as f
 from kyc_ml.config import IdentifierForm
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, CUSTOMERS, TRANSACTIONS, Frame, Tables
 from kyc_ml.errors import ConfigError, some_of
-from kyc_ml.history.append import PEERS
+from kyc_ml.history.effects import PEERS
 from kyc_ml.history.kept_tables import KeptTable
 from kyc_ml.history.layout import KEYS, contracted_schemas, layout_of, layout_of_store
 from kyc_ml.history.rows import StoredRows, WholeDays

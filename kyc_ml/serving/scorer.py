@@ -33,7 +33,7 @@ _BESIDE: Final = 500
 """Payments whose keys are read together: before the first request, and beside requests."""
 _FEW: Final = 8
 _MOST_ROUNDS: Final = 100
-"""Payments that the next state may take in between two requests, and attempts to have so few."""
+"""Payments that the next state may take in between two requests, and attempts to reach that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

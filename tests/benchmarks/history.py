@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
 
-MILLION = 1_000_000
+from night import CHILD, CONFIGS, MILLION, each_size
+
 SPAN = timedelta(days=189)
 """Whole weeks that the payments last: a copy begins when the one before it has ended."""
 
@@ -53,12 +52,12 @@ def repeat(source: Path, *, millions: int):
     return pa.concat_tables(parts)
 
 
-def run(folder: Path, *arguments: object) -> tuple[str, float, float]:
-    """Run a command in a process of its own; return its output, seconds, processor seconds."""
+def run(folder: Path, *arguments: object) -> tuple[str, str, float]:
+    """Run a command in a process of its own; return its output, cost, and processor seconds."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
     began, used = time.monotonic(), os.times()
     done = subprocess.run(
-        [sys.executable, "-m", "kyc_ml", *map(str, arguments)],
+        [sys.executable, "-c", CHILD, *map(str, arguments)],
         check=False,
         capture_output=True,
         text=True,
@@ -69,7 +68,9 @@ def run(folder: Path, *arguments: object) -> tuple[str, float, float]:
         raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
     now = os.times()
     busy = now.children_user + now.children_system - used.children_user - used.children_system
-    return done.stdout, time.monotonic() - began, busy
+    peak = int(re.search(r"peak kB (\d+)", done.stdout).group(1)) / 1024
+    cost = f"{time.monotonic() - began:.1f} s, {busy:.1f} s of the processor, peak {peak:,.0f} MB"
+    return done.stdout, cost, busy
 
 
 def measure(folder: Path, arguments: argparse.Namespace, source: Path, *, millions: int) -> float:
@@ -86,46 +87,31 @@ def measure(folder: Path, arguments: argparse.Namespace, source: Path, *, millio
     del rows
     given = ("--source", source, "--history", folder / "store")
     bundle = ("--model", arguments.bundle.absolute())
-    _, spent, busy = run(folder, "history", "append", *given, *bundle, "--data", folder / "before")
+    _, cost, busy = run(folder, "history", "append", *given, *bundle, "--data", folder / "before")
     size = sum(path.stat().st_size for path in (folder / "store").glob("*.db*"))
     parquet = (folder / "before" / "transactions.parquet").stat().st_size
     print(
-        f"{before:,} rows appended in {spent:.0f} s, {busy:.0f} s of the processor "
+        f"{before:,} rows appended in {cost} "
         f"({busy / before * MILLION:.0f} s a million); "
         f"{size / before:.0f} bytes a payment, {size / parquet:.1f} times the Parquet",
         flush=True,
     )
     (folder / "limits.yaml").write_text("drift: {score: null, features_drifted: null}\n")
-    said, spent, busy = run(
+    said, cost, busy = run(
         folder, "score", *given, *bundle, "--data", folder / "arrivals",
         "--since", since.isoformat(), "--as-of", until.isoformat(),
         "--out", folder / "out", "--limits", folder / "limits.yaml",
     )  # fmt: skip
     stages = re.findall(r"(\w[\w ]+?)\s+│ ([\d.]+) s", said)
-    head = f"night of {arguments.arrivals:,} arrivals: {spent:.1f} s, {busy:.1f} s of the processor"
-    print(head, dict(stages), flush=True)
+    print(f"night of {arguments.arrivals:,} arrivals: {cost}", dict(stages), flush=True)
     return busy
 
 
 def main() -> None:
     """Measure each size, and compare it with the first."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--millions", type=int, nargs="+", default=[1, 10])
-    parser.add_argument("--arrivals", type=int, default=100_000)
-    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
-    arguments = parser.parse_args()
-    source = Path(__file__).parents[2] / "configs" / "sources" / "handbook.yaml"
-    first = None
-    for millions in arguments.millions:
-        folder = Path(tempfile.mkdtemp(dir=arguments.scratch))
-        try:
-            spent = measure(folder, arguments, source, millions=millions)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    source, first = CONFIGS / "sources" / "handbook.yaml", None
+    for arguments, folder, millions in each_size(__doc__, "data", "bundle", arrivals=100_000):
+        spent = measure(folder, arguments, source, millions=millions)
         first = first or spent
         print(f"{millions} million: {spent / first:.2f} times the processor seconds", flush=True)
 

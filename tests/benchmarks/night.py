@@ -21,6 +21,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 MILLION = 1_000_000
 STAGES = ("reading", "examining", "choosing", "features", "scoring and explaining", "publishing")
 CHILD = (
@@ -103,28 +104,34 @@ def night(folder: Path, bundle: Path, source: Path, *, last, days: int) -> dict:
     return {"rows": rows, "seconds": seconds, "peak_mb": peak}
 
 
-def main() -> None:
-    """Score each size and print its figures."""
+def each_size(about: str, *needed: str, **options: int):
+    """Read the arguments of a benchmark; yield them, a folder and its millions, for each size."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("bundle", type=Path)
+    for name in needed:
+        parser.add_argument(name, type=Path)
     parser.add_argument("--millions", type=int, nargs="+", default=[1, 10])
-    parser.add_argument("--days", type=int, default=7)
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
     arguments = parser.parse_args()
-    source = Path(__file__).parents[2] / "configs" / "sources" / "handbook.yaml"
-    first = None
     for millions in arguments.millions:
         folder = Path(tempfile.mkdtemp(dir=arguments.scratch))
         try:
-            (folder / "data").mkdir()
-            target = folder / "data" / "transactions.parquet"
-            last = repeat(arguments.data / "transactions.parquet", target, rows=millions * MILLION)
-            got = night(folder, arguments.bundle.absolute(), source, last=last, days=arguments.days)
+            yield arguments, folder, millions
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Score each size and print its figures."""
+    source, first = CONFIGS / "sources" / "handbook.yaml", None
+    for arguments, folder, millions in each_size(__doc__, "data", "bundle", days=7):
+        (folder / "data").mkdir()
+        target = folder / "data" / "transactions.parquet"
+        last = repeat(arguments.data / "transactions.parquet", target, rows=millions * MILLION)
+        got = night(folder, arguments.bundle.absolute(), source, last=last, days=arguments.days)
         first = first or got["peak_mb"]
         read, scored = got["rows"]["read"], got["rows"]["scored"]
         print(

@@ -10,61 +10,44 @@ own whose peak of resident memory is printed. Fewer trees take less time, and as
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-from night import CHILD, MILLION, repeat
-
-CONFIGS = Path(__file__).parents[2] / "configs"
+from night import CHILD, CONFIGS, MILLION, each_size, repeat
 
 
 def main() -> None:
     """Train on each size and print its figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--millions", type=int, nargs="+", default=[1, 10])
-    parser.add_argument("--trees", type=int, default=600)
-    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
-    arguments = parser.parse_args()
-    for millions in arguments.millions:
-        folder = Path(tempfile.mkdtemp(dir=arguments.scratch))
-        try:
-            (folder / "data").mkdir()
-            shutil.copytree(CONFIGS, folder / "configs")
-            config = folder / "configs" / "handbook.yaml"
-            trees = f"n_estimators: {arguments.trees}"
-            config.write_text(config.read_text().replace("n_estimators: 600", trees))
-            target = folder / "data" / "transactions.parquet"
-            source = arguments.data / "transactions.parquet"
-            repeat(source, target, rows=millions * MILLION, noise=True)
-            environment = {
-                **os.environ,
-                "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-                "GOMP_SPINCOUNT": "0",
-                "TMPDIR": str(folder),
-            }
-            began = time.perf_counter()
-            done = subprocess.run(
-                [
-                    *(sys.executable, "-c", CHILD, "train", "--data", str(folder / "data")),
-                    *("--config", str(config)),
-                    *("--source", str(CONFIGS / "sources" / "handbook.yaml")),
-                ],
-                check=False, capture_output=True, text=True, env=environment, cwd=folder,
-            )  # fmt: skip
-            if done.returncode:
-                raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    for arguments, folder, millions in each_size(__doc__, "data", trees=600):
+        (folder / "data").mkdir()
+        shutil.copytree(CONFIGS, folder / "configs")
+        config = folder / "configs" / "handbook.yaml"
+        trees = f"n_estimators: {arguments.trees}"
+        config.write_text(config.read_text().replace("n_estimators: 600", trees))
+        target = folder / "data" / "transactions.parquet"
+        source = arguments.data / "transactions.parquet"
+        repeat(source, target, rows=millions * MILLION, noise=True)
+        environment = {
+            **os.environ,
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            "GOMP_SPINCOUNT": "0",
+            "TMPDIR": str(folder),
+        }
+        began = time.perf_counter()
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", CHILD, "train", "--data", str(folder / "data")),
+                *("--config", str(config)),
+                *("--source", str(CONFIGS / "sources" / "handbook.yaml")),
+            ],
+            check=False, capture_output=True, text=True, env=environment, cwd=folder,
+        )  # fmt: skip
+        if done.returncode:
+            raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
         peak = int(re.search(r"peak kB (\d+)", done.stdout).group(1)) / 1024
         spent = time.perf_counter() - began
         print(f"{millions} million: peak {peak:,.0f} MB, {spent:,.0f} s", flush=True)
