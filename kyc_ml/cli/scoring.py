@@ -70,8 +70,7 @@ def score(
         from kyc_ml.monitoring import run_recorded
         from kyc_ml.scoring import ScoringRequest
 
-        result = run_recorded(fill(ScoringRequest, given), reporter=terminal)
-        show_scoring(terminal, result)
+        show_scoring(terminal, run_recorded(fill(ScoringRequest, given), reporter=terminal))
 
 
 @app.command()

@@ -202,8 +202,7 @@ def shuffled_label_auc(
     matrix, _ = features.encode(features.learn_vocabularies(np.ones(len(features), np.bool_)))
     small = config.model_copy(update={"n_estimators": min(config.n_estimators, _MOST_ROUNDS)})
     model = fit_fixed(matrix[half], shuffled[half], specs=features.specs, config=small)
-    margin = model.margin(matrix[~half], threads=config.n_jobs)
-    return _interval(shuffled[~half], margin)
+    return _interval(shuffled[~half], model.margin(matrix[~half], threads=config.n_jobs))
 
 
 def _interval(target: Floats, score: Floats) -> ShuffledLabels:
@@ -241,6 +240,5 @@ def _share_elsewhere(values: pa.Array, target: Floats, folds: Ints) -> Floats:
         rows = np.bincount(codes[~here], minlength=size)
         positives = np.bincount(codes[~here], weights=target[~here], minlength=size)
         mean = target[~here].mean() if (~here).any() else 0.0
-        share = (positives + _PRIOR_ROWS * mean) / (rows + _PRIOR_ROWS)
-        score[here] = share[codes[here]]
+        score[here] = ((positives + _PRIOR_ROWS * mean) / (rows + _PRIOR_ROWS))[codes[here]]
     return score

@@ -183,8 +183,7 @@ def _label_fold(
                 "positives": int(found.target.sum()),
             }
         )
-    made = fold_rows(f"fold {fold.number}", parts, times, period.test_end)
-    return made, lines
+    return fold_rows(f"fold {fold.number}", parts, times, period.test_end), lines
 
 
 def _own_parts(

@@ -140,8 +140,7 @@ def _lying(rows: pd.DataFrame, plot: Plot, naming: Naming) -> tuple[Figure, Axes
     layers = _layers(rows, plot, naming, names=names)
     labels = _ticks(names, naming)
     long = any("\n" in label for label in labels)
-    row = _ROW + _SECOND_LINE * long
-    height = 0.9 + row * len(names) * max(1.0, 0.55 * len(layers))
+    height = 0.9 + (_ROW + _SECOND_LINE * long) * len(names) * max(1.0, 0.55 * len(layers))
     figure, axes = new_figure(size=(SIZE[0] + _WIDER * long, max(1.8, height)))
     width = _DODGE / len(layers)
     for number, layer in enumerate(layers):
