@@ -47,7 +47,11 @@ def run_keys(name: str | None, *, kind: str) -> list[SectionKeys]:
     tables = _tables(kind)
     if name is None:
         return tables[:1]
-    return _sections_named(name, tables) or _key_named(name, tables, kind=kind)
+    return [
+        table
+        for table in tables
+        if any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in table.paths)
+    ] or _key_named(name, tables, kind=kind)
 
 
 def run_key_page() -> str:
@@ -97,14 +101,6 @@ def _section_of(kind: str) -> type[Section]:
     from kyc_ml.validation import ValidationPolicy
 
     return ValidationPolicy
-
-
-def _sections_named(name: str, tables: Iterable[SectionKeys]) -> list[SectionKeys]:
-    return [
-        table
-        for table in tables
-        if any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in table.paths)
-    ]
 
 
 def _key_named(name: str, tables: list[SectionKeys], *, kind: str) -> list[SectionKeys]:

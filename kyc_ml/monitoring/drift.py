@@ -88,7 +88,10 @@ def find_drift(
     found = list(findings_of_nights(nights))
     tables = figures_of_tables(record, since=since)
     changes = tables.changes()
-    details = _details(nights)
+    details: dict[str, list[Mapping[str, Any]]] = {}
+    for day, detail in zip(nights["day"], nights["detail"], strict=True):
+        if detail.get("tables"):
+            details.setdefault(day, []).append(detail["tables"])
     found += [_of_tables(each, tables, changes, details) for each in changes.alarms]
     for model in record.models():
         figures = figures_of_model(record, model, since=since)
@@ -185,15 +188,6 @@ def _usual_row(bundle: Bundle) -> Floats:
         else:
             values.append(reference.medians.get(spec.name, np.nan))
     return np.array(values, np.float64)
-
-
-def _details(nights: pd.DataFrame) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the tables that each day read, by day."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for day, detail in zip(nights["day"], nights["detail"], strict=True):
-        if detail.get("tables"):
-            found.setdefault(day, []).append(detail["tables"])
-    return found
 
 
 def _of_model(

@@ -59,7 +59,15 @@ def plot_beeswarm(table: pd.DataFrame) -> Figure:
     axes.set_ylim(-max(len(names), 1) + 0.4, 0.6)
     axes.set_xlim(min(low, 0.0) - 0.03 * width, max(high, 0.0) + 0.03 * width)
     axes.set_xlabel("contribution to the log-odds (right raises, left lowers the risk)")
-    _draw_key(figure, axes)
+    bar = figure.colorbar(
+        ScalarMappable(cmap=_LEVELS), ax=axes, aspect=30, fraction=0.03, pad=0.015
+    )
+    bar.set_ticks([0.0, 1.0], labels=["lowest", "highest"])
+    bar.set_label("value of the feature (grey: missing, or a category)", fontsize=SMALL, color=INK)
+    bar.ax.tick_params(length=0, labelsize=SMALL, labelcolor=INK)
+    bar.outline.set_visible(False)
+    for band in bar.ax.collections:
+        band.set_rasterized(True)
     figure.set_dpi(_DOTS_PER_INCH)
     return finish(figure)
 
@@ -97,15 +105,3 @@ def _stack(pushes: Floats, *, width: float) -> Floats:
     height = np.empty(pushes.size)
     height[order] = _REACH * step / most
     return height
-
-
-def _draw_key(figure: Figure, axes: Axes) -> None:
-    bar = figure.colorbar(
-        ScalarMappable(cmap=_LEVELS), ax=axes, aspect=30, fraction=0.03, pad=0.015
-    )
-    bar.set_ticks([0.0, 1.0], labels=["lowest", "highest"])
-    bar.set_label("value of the feature (grey: missing, or a category)", fontsize=SMALL, color=INK)
-    bar.ax.tick_params(length=0, labelsize=SMALL, labelcolor=INK)
-    bar.outline.set_visible(False)
-    for band in bar.ax.collections:
-        band.set_rasterized(True)

@@ -151,15 +151,12 @@ def _draw_fold(axes: Axes, place: float, parts: dict[str, dict[str, Any]]) -> No
                 va="bottom",
             )
     if len(parts) == 2 and not overlap:
-        _draw_gap(axes, place, parts[TRAIN], parts[TEST])
-
-
-def _draw_gap(axes: Axes, place: float, train: dict[str, Any], test: dict[str, Any]) -> None:
-    ends = [_day(train["right"]), _day(test["left"])]
-    axes.plot(ends, [place, place], color=MUTED, linewidth=1.0, linestyle=":")
-    if not pd.isna(train["labels_read"]):
-        read = _day(train["labels_read"])
-        axes.plot([read], [place], color=INK, marker="|", markersize=12, markeredgewidth=1.4)
+        train = parts[TRAIN]
+        ends = [_day(train["right"]), _day(parts[TEST]["left"])]
+        axes.plot(ends, [place, place], color=MUTED, linewidth=1.0, linestyle=":")
+        if not pd.isna(train["labels_read"]):
+            read = _day(train["labels_read"])
+            axes.plot([read], [place], color=INK, marker="|", markersize=12, markeredgewidth=1.4)
 
 
 def _day(when: pd.Timestamp) -> float:

@@ -112,19 +112,16 @@ def _plan_champion(step: Step, incident: Incident, request: StepRequest) -> _Pla
     def act() -> list[str]:
         if made is None:
             change = run_rollback if kind == "rollback" else run_withdraw
-            _require_done(
-                change(model=incident.model, approver=request.who, reason=reason, log=request.log)
+            result = change(
+                model=incident.model, approver=request.who, reason=reason, log=request.log
             )
+            if result.refusals:
+                raise GateError("refused:\n" + "\n".join(f"  - {each}" for each in result.refusals))
         return []
 
     names = name_model(incident.model)
     effect = EFFECTS[step.action].fill(model=names, before=before, after=after)
     return _Planned(effect=effect, act=act)
-
-
-def _require_done(result: PromotionResult) -> None:
-    if result.refusals:
-        raise GateError("refused:\n" + "\n".join(f"  - {each}" for each in result.refusals))
 
 
 def _plan_floor(step: Step, incident: Incident, request: StepRequest) -> _Planned:

@@ -56,7 +56,17 @@ def add_money(engine: Engine, made: PaymentColumns) -> None:
     parts, table = made.parts, made.table
     debit, credit = parts.get(DEBIT), parts.get(CREDIT)
     if "amount" not in parts and debit is not None and credit is not None:
-        _two_columns(made, debit, credit)
+        out = read_number(debit.column, money=True)
+        into = read_number(credit.column, money=True)
+        assert out is not None  # noqa: S101  both were cast for their numbers
+        assert into is not None  # noqa: S101
+        shown = note("two_columns", debit=debit.column.name, credit=credit.column.name)
+        certainty = certainty_of(min(debit.score, credit.score))
+        amount = f"abs(coalesce(nullif({out.numeric}, 0), {into.numeric}))"
+        way = f"CASE WHEN coalesce({out.numeric}, 0) <> 0 THEN 'out' ELSE 'in' END"
+        made.table.add(
+            Guess("amount", amount, certainty, shown), Guess("direction", way, certainty, shown)
+        )
         return
     part = parts.get("amount") or debit or credit
     assert part is not None  # noqa: S101  choose_payments has seen it
@@ -173,20 +183,6 @@ def _base_of(rates: _Rates, currency: ColumnSample, sample: FileSample) -> str |
         f"{quote_name(rates.sample.name)} WHERE {rates.currency.sql} IS NOT NULL)"
     )
     return str(rows[0][0]) if len(rows) == 1 else None
-
-
-def _two_columns(made: PaymentColumns, debit: RolePart, credit: RolePart) -> None:
-    out = read_number(debit.column, money=True)
-    into = read_number(credit.column, money=True)
-    assert out is not None  # noqa: S101  both were cast for their numbers
-    assert into is not None  # noqa: S101
-    shown = note("two_columns", debit=debit.column.name, credit=credit.column.name)
-    certainty = certainty_of(min(debit.score, credit.score))
-    amount = f"abs(coalesce(nullif({out.numeric}, 0), {into.numeric}))"
-    way = f"CASE WHEN coalesce({out.numeric}, 0) <> 0 THEN 'out' ELSE 'in' END"
-    made.table.add(
-        Guess("amount", amount, certainty, shown), Guess("direction", way, certainty, shown)
-    )
 
 
 def _direction(made: PaymentColumns, reading: NumberReading) -> Guess:

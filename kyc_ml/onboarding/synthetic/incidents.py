@@ -130,7 +130,8 @@ def _pay(
     count = np.minimum(kind["rows"][0] + more, _MAX_ROWS)
     of = np.repeat(np.arange(s.size), count)
     n = of.size
-    order = _position_within(count)
+    start = np.repeat(np.cumsum(count) - count, count)
+    order = np.asarray(np.arange(start.size) - start, dtype=np.int64)
     customer, fraud = bursts.victim[of], bursts.fraud[of]
     gap = rng.integers(_MINUTE, 2 * kind["gap"] * _MINUTE, n)
     size = kind["size"] + _SIZE_BY_SEVERITY * s[of] + _SIZE_SPREAD * rng.standard_normal(n)
@@ -206,11 +207,6 @@ def _log_logins(kind: Kind, bursts: Bursts, *, rng: Generator) -> EventLog:
             for what, who, minutes in steps
         ]
     )
-
-
-def _position_within(count: Ints) -> Ints:
-    start = np.repeat(np.cumsum(count) - count, count)
-    return np.asarray(np.arange(start.size) - start, dtype=np.int64)
 
 
 def _running_sum(gap: Ints, order: Ints) -> Ints:

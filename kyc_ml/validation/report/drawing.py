@@ -145,7 +145,14 @@ def _lying(rows: pd.DataFrame, plot: Plot, naming: Naming) -> tuple[Figure, Axes
     width = _DODGE / len(layers)
     for number, layer in enumerate(layers):
         at = layer.at + (number - (len(layers) - 1) / 2) * width
-        _lying_marks(axes, layer, at, plot=plot, width=width)
+        bars = plot.kind == "bar"
+        if bars:
+            axes.barh(at, layer.heights, height=0.86 * width, color=layer.colour, label=layer.label)
+        if layer.whiskers is not None:
+            ink, line = (INK, 0.9) if bars else (layer.colour, 1.4)
+            axes.hlines(at, *layer.whiskers, color=ink, linewidth=line)
+        if not bars:
+            axes.plot(layer.heights, at, "o", color=layer.colour, markersize=4.2, label=layer.label)
     label_rows(axes, np.arange(len(names)), labels)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set(xlabel=naming.say(plot.y_label))
@@ -156,17 +163,6 @@ def _lying(rows: pd.DataFrame, plot: Plot, naming: Naming) -> tuple[Figure, Axes
     if len(layers) > 1:
         legend_above(axes)
     return figure, axes
-
-
-def _lying_marks(axes: Axes, layer: Layer, at: Floats, *, plot: Plot, width: float) -> None:
-    bars = plot.kind == "bar"
-    if bars:
-        axes.barh(at, layer.heights, height=0.86 * width, color=layer.colour, label=layer.label)
-    if layer.whiskers is not None:
-        ink, line = (INK, 0.9) if bars else (layer.colour, 1.4)
-        axes.hlines(at, *layer.whiskers, color=ink, linewidth=line)
-    if not bars:
-        axes.plot(layer.heights, at, "o", color=layer.colour, markersize=4.2, label=layer.label)
 
 
 def _ticks(names: Sequence[str], naming: Naming) -> list[str]:
@@ -184,7 +180,14 @@ def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, naming: Naming) -> None
         return
     for number, layer in enumerate(layers):
         if plot.kind == "bar":
-            _bars(axes, layer, number=number, count=len(layers))
+            count = len(layers)
+            places = np.unique(layer.at)
+            step = np.diff(places).min() if places.size > 1 else 1.0
+            width = 0.8 * step / count
+            at = layer.at + (number - (count - 1) / 2) * width
+            axes.bar(at, layer.heights, width=0.9 * width, color=layer.colour, label=layer.label)
+            if layer.whiskers is not None:
+                axes.vlines(at, *layer.whiskers, color=INK, linewidth=0.9)
         elif plot.kind == "histogram":
             _outline(axes, layer)
         elif plot.kind == "interval":
@@ -207,16 +210,6 @@ def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, naming: Naming) -> None
     _reference(axes, plot)
     if len(layers) > 1:
         legend_above(axes)
-
-
-def _bars(axes: Axes, layer: Layer, *, number: int, count: int) -> None:
-    places = np.unique(layer.at)
-    step = np.diff(places).min() if places.size > 1 else 1.0
-    width = 0.8 * step / count
-    at = layer.at + (number - (count - 1) / 2) * width
-    axes.bar(at, layer.heights, width=0.9 * width, color=layer.colour, label=layer.label)
-    if layer.whiskers is not None:
-        axes.vlines(at, *layer.whiskers, color=INK, linewidth=0.9)
 
 
 def _points(axes: Axes, layer: Layer) -> None:
