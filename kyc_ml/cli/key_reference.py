@@ -1,6 +1,5 @@
 """Which keys each kind of configuration file takes: looked up, and as a page."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import metrics
 from kyc_ml.config import RunConfig
 from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import Boundaries, customers_of, store_rows
@@ -24,16 +25,6 @@ from kyc_ml.features import (
     build_features,
     build_features_in_buckets,
     open_features,
-)
-from kyc_ml.metrics import (
-    DRAWS,
-    Floats,
-    Ints,
-    Mask,
-    ModelMetrics,
-    Names,
-    Predictions,
-    compute_metrics,
 )
 from kyc_ml.model import (
     BinnedLogistic,
@@ -60,11 +51,11 @@ class HoldoutPredictions:
 
     part: str
     """'test', or 'cross_validation' where every row was held out once."""
-    target: Floats
-    margin: Floats
-    probability: Floats
+    target: metrics.Floats
+    margin: metrics.Floats
+    probability: metrics.Floats
     """`target`, `margin` and `probability`: float64 arrays of shape (n,)."""
-    baselines: Mapping[str, Predictions]
+    baselines: Mapping[str, metrics.Predictions]
     """Mapping of who to Predictions of the n rows; their probabilities were fitted on other rows,
     as the model's were."""
     features: FeatureTable
@@ -100,7 +91,7 @@ class Trained:
 
     bundle: Bundle
     evidence: HoldoutPredictions
-    quality: dict[str, dict[str, ModelMetrics]]
+    quality: dict[str, dict[str, metrics.ModelMetrics]]
     added_value: AddedValue
     explained: ExplainedRows
     parts: pd.DataFrame
@@ -171,12 +162,12 @@ def make_trained(
     data: dict[str, Any],
     specs: tuple[FeatureSpec, ...],
     features: FeatureTable,
-    learned_from: Mask,
+    learned_from: metrics.Mask,
     model: Model,
     best_round: int,
     calibration: CalibrationChoice,
     evidence: HoldoutPredictions,
-    quality: dict[str, dict[str, ModelMetrics]],
+    quality: dict[str, dict[str, metrics.ModelMetrics]],
     parts: pd.DataFrame,
     boundaries: Boundaries | None,
     folds: pd.DataFrame | None = None,
@@ -192,7 +183,7 @@ def make_trained(
     learned, _ = features.encode(vocabularies)
     matrix, _ = evidence.features.encode(vocabularies)
 
-    def contribute(rows: Ints) -> Floats:
+    def contribute(rows: metrics.Ints) -> metrics.Floats:
         found = model.contributions(learned[rows], threads=config.model.n_jobs)
         return found.values  # noqa: PD011  no data frame
 
@@ -222,7 +213,7 @@ def make_trained(
         quality=quality,
         added_value=compute_added_value(
             evidence.target,
-            Predictions(score=evidence.margin, probability=evidence.probability),
+            metrics.Predictions(score=evidence.margin, probability=evidence.probability),
             evidence.baselines,
             who=MODEL,
             customers=customers_of(evidence.features.keys),
@@ -255,7 +246,7 @@ def _compared_refits(stability: tuple[Stability, ...]) -> dict[str, dict[str, fl
     return {}
 
 
-def _recorded(figures: ModelMetrics) -> dict[str, float]:
+def _recorded(figures: metrics.ModelMetrics) -> dict[str, float]:
     """Return the figures that a bundle keeps: none that depends on drawn samples."""
     drawn = {"average_precision_low", "average_precision_high"}
     return {name: value for name, value in figures.as_dict().items() if name not in drawn}
@@ -287,7 +278,7 @@ def build_all(
     *,
     config: RunConfig,
     tell: StageProgress,
-    rows: Mask | None = None,
+    rows: metrics.Mask | None = None,
     scratch: Path | None = None,
 ) -> FeatureTable:
     """Compute the chosen features of all observations, or of the marked ones.
@@ -317,9 +308,9 @@ def build_all(
 
 
 def fit_baseline(
-    matrix: Floats,
-    target: Floats,
-    customers: Names,
+    matrix: metrics.Floats,
+    target: metrics.Floats,
+    customers: metrics.Names,
     *,
     specs: tuple[FeatureSpec, ...],
     config: RunConfig,
@@ -336,21 +327,21 @@ def fit_baseline(
 
 def evaluate_all(
     part: str,
-    target: Floats,
-    predictors: Mapping[str, Predictions],
+    target: metrics.Floats,
+    predictors: Mapping[str, metrics.Predictions],
     *,
-    customers: Ints,
+    customers: metrics.Ints,
     seed: int,
-) -> dict[str, dict[str, ModelMetrics]]:
+) -> dict[str, dict[str, metrics.ModelMetrics]]:
     """Compute the metrics of the model and each baseline on the held-out part."""
     return {
         who: {
-            part: compute_metrics(
+            part: metrics.compute_metrics(
                 target,
                 one.score,
                 one.probability,
                 customers=customers,
-                draws=DRAWS,
+                draws=metrics.DRAWS,
                 seed=seed,
             )
         }

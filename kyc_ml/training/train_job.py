@@ -35,18 +35,13 @@ from kyc_ml.registry import (
     write_record,
 )
 from kyc_ml.storage import private_folder, require_place, write_whole
+from kyc_ml.training import training_warnings
 from kyc_ml.training.api import train
 from kyc_ml.training.evidence import Trained
 from kyc_ml.training.model_card.card import ModelCard, make_model_card
 from kyc_ml.training.model_card.limitations import say_one_instant
 from kyc_ml.training.recording import make_run_record
 from kyc_ml.training.training_page import flow_table, tell_model, training_figures
-from kyc_ml.training.training_warnings import (
-    warn_of_few_positives,
-    warn_of_missed_rates,
-    warn_of_odd_tiers,
-    warn_of_sampled_level,
-)
 
 _FEW_TREES: Final = 20
 """Convention: a model that stopped before has hardly begun."""
@@ -179,10 +174,12 @@ def train_tables(
         customers=number_customers(customers_of(trained.evidence.features.keys)),
     )
     tiers = table()
-    warn_of_odd_tiers(tiers, reporter)
+    training_warnings.warn_of_odd_tiers(tiers, reporter)
     # of five good tiers one in four times one would miss its own 95 %: all are tested together
-    warn_of_missed_rates(table(confidence=1.0 - 0.05 / len(tiers)), reporter)
-    warn_of_sampled_level(files.run.model, trained.bundle.calibrator.method, reporter)
+    training_warnings.warn_of_missed_rates(table(confidence=1.0 - 0.05 / len(tiers)), reporter)
+    training_warnings.warn_of_sampled_level(
+        files.run.model, trained.bundle.calibrator.method, reporter
+    )
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
     reporter.progress("registering", 0, 1)
@@ -349,7 +346,7 @@ def _tell(trained: Trained, reporter: ProgressReporter) -> None:
     instant = say_one_instant(trained)
     if instant is not None:
         reporter.info(instant)
-    warn_of_few_positives(_positives_of_evaluation(trained), reporter)
+    training_warnings.warn_of_few_positives(_positives_of_evaluation(trained), reporter)
     reporter.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:
         reporter.show("calibration by segment", trained.calibration.segments)

@@ -14,15 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kyc_ml import display
 from kyc_ml.config import Objective, check_section
 from kyc_ml.contract import ContractedTables, digest_together, known_until
-from kyc_ml.display import (
-    ProgressReporter,
-    plot_differences,
-    plot_reliabilities,
-    plot_tier_moves,
-    say_number,
-)
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.history import read_tables
 from kyc_ml.registry import (
@@ -85,7 +79,7 @@ class ComparisonRequest:
     """Parquet file for rows that break the contract."""
 
 
-def run_compare(asked: ComparisonRequest, *, reporter: ProgressReporter) -> Comparison:
+def run_compare(asked: ComparisonRequest, *, reporter: display.ProgressReporter) -> Comparison:
     """Compare a challenger with a champion on rows from which neither has learned.
 
     Raises ConfigError if the models are the same, or they or the source are not of the same kind;
@@ -141,7 +135,7 @@ def compare_bundles(
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     settings: ComparisonSettings,
-    reporter: ProgressReporter,
+    reporter: display.ProgressReporter,
 ) -> Comparison:
     """Compare two bundles on the rows that are new to both; nothing is written."""
     require_comparable_bundles(challenger, champion)
@@ -184,7 +178,7 @@ def tuned_settings(
     return check_section(content, ComparisonSettings, subject="the options of kyc-ml compare")
 
 
-def _show(comparison: Comparison, reporter: ProgressReporter) -> None:
+def _show(comparison: Comparison, reporter: display.ProgressReporter) -> None:
     reporter.show(
         f"on the same {comparison.kind} rows (95% intervals)", _rounded(comparison.metrics)
     )
@@ -207,7 +201,7 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
     """Write numbers with four significant digits: differences may be small."""
 
     def digits(value: float) -> str:
-        return say_number(value, ",.0f" if abs(value) >= 1000 else ".4g")
+        return display.say_number(value, ",.0f" if abs(value) >= 1000 else ".4g")
 
     numbers = table.select_dtypes("number").columns
     return table.assign(**{name: [digits(value) for value in table[name]] for name in numbers})
@@ -296,8 +290,8 @@ def _record(found: Comparison, tables: ContractedTables, challenger: Bundle) -> 
         },
         tables={name: getattr(found, name) for name in _TABLES},
         figures={
-            "differences": plot_differences(found.metrics),
-            "reliability": plot_reliabilities(found.reliability),
-            "tier_moves": plot_tier_moves(found.tiers),
+            "differences": display.plot_differences(found.metrics),
+            "reliability": display.plot_reliabilities(found.reliability),
+            "tier_moves": display.plot_tier_moves(found.tiers),
         },
     )

@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 

@@ -16,7 +16,7 @@ from kyc_ml.monitoring.incidents.record import Incident, find_incident
 from kyc_ml.monitoring.incidents.texts import EFFECTS, name_model
 from kyc_ml.registry import AUDIT_LOG, AuditLog, champions, fetch_champion, is_among, is_named
 from kyc_ml.storage import write_whole
-from kyc_ml.validation import PromotionResult, Text, run_rollback, run_withdraw
+from kyc_ml.validation import Text, run_rollback, run_withdraw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,17 +25,11 @@ from kyc_ml.contract import (
     note_zone_fault,
 )
 from kyc_ml.errors import Faults, SourceError
+from kyc_ml.onboarding.proposal import labels
+from kyc_ml.onboarding.proposal import vocabulary as v
 from kyc_ml.onboarding.proposal.attributes import TAKING, add_attributes
 from kyc_ml.onboarding.proposal.finding import find_sources
 from kyc_ml.onboarding.proposal.guesses import Kind, MappingProposal, TableProposal
-from kyc_ml.onboarding.proposal.labels import (
-    cases_of_customers,
-    cases_of_payments,
-    count_rows,
-    fits_cases,
-    label_of,
-    propose_cases,
-)
 from kyc_ml.onboarding.proposal.mixed_times import find_mixed
 from kyc_ml.onboarding.proposal.money import PaymentColumns
 from kyc_ml.onboarding.proposal.owners import BankOwners
@@ -47,22 +41,12 @@ from kyc_ml.onboarding.proposal.roles import RoleParts, cast_parts
 from kyc_ml.onboarding.proposal.samples import Engine, FileSample, open_samples
 from kyc_ml.onboarding.proposal.times import read_time
 from kyc_ml.onboarding.proposal.trying import try_table
-from kyc_ml.onboarding.proposal.vocabulary import (
-    CREDIT,
-    DEBIT,
-    LABEL,
-    LABEL_TIME,
-    PAYER,
-    currency_code,
-    file_score,
-    note,
-)
 from kyc_ml.storage import connect
 
 _BOOKING: Final = {
     "a time": (EVENT_TIME,),
-    "an amount": ("amount", DEBIT, CREDIT),
-    "a customer or account": ("customer_id", "account_id", PAYER),
+    "an amount": ("amount", v.DEBIT, v.CREDIT),
+    "a customer or account": ("customer_id", "account_id", v.PAYER),
 }
 """What bookings need at least, and the roles that provide it."""
 
@@ -92,7 +76,7 @@ class _Draft:
         lacking = _lacks(made.name, {*made.columns})
         if lacking:
             files, missing = ", ".join(made.files), ", ".join(lacking)
-            self.decisions.append(note("no_guess", table=made.name, files=files, lacking=missing))
+            self.decisions.append(v.note("no_guess", table=made.name, files=files, lacking=missing))
             return False
         self.tables[made.name] = made
         return True
@@ -176,7 +160,7 @@ def propose_source(
 def _attributes(draft: _Draft) -> None:
     """Propose the other columns of each file as attributes of the first table made of it."""
     tables = list(draft.tables.values())
-    label = "" if draft.payments is None else label_of(draft.payments)
+    label = "" if draft.payments is None else labels.label_of(draft.payments)
     for sample in draft.engine.samples:
         own = [table for table in tables if table.files[:1] == (sample.name,)]
         made = next((table for name in TAKING for table in own if table.name == name), None)
@@ -195,7 +179,7 @@ def _doubt_made_names(draft: _Draft) -> None:
             continue
         for name, guess in table.columns.items():
             if guess.certainty in {"sure", "likely"}:
-                evidence = f"{guess.evidence}; {note('made_up_name')}"
+                evidence = f"{guess.evidence}; {v.note('made_up_name')}"
                 table.columns[name] = replace(guess, certainty="guess", evidence=evidence)
 
 
@@ -217,7 +201,7 @@ def _nothing(data: Path, engine: Engine, draft: _Draft) -> SourceError:
     lines = "".join(f"\n  - {fault}" for fault in faults[:20])
     more = f"\n  - and {len(faults) - 20} more" if len(faults) > 20 else ""
     held = lines + more if faults else " it holds no file"
-    return SourceError(note("no_table", data=data, held=held))
+    return SourceError(v.note("no_table", data=data, held=held))
 
 
 def _draft(engine: Engine) -> _Draft:
@@ -226,7 +210,7 @@ def _draft(engine: Engine) -> _Draft:
     if portfolio is not None and (chosen is None or chosen[0].name == portfolio.sample.name):
         return _portfolio(engine, portfolio)
     if chosen is None:
-        draft = _Draft(engine=engine, bank=BankOwners(), decisions=[note("no_bookings")])
+        draft = _Draft(engine=engine, bank=BankOwners(), decisions=[v.note("no_bookings")])
     else:
         payments = propose_payments(*chosen)
         draft = _Draft(engine=engine, bank=payments.bank, payments=payments)
@@ -267,14 +251,14 @@ def _portfolio(engine: Engine, found: Portfolio) -> _Draft:
 
 def _labels(draft: _Draft) -> None:
     engine, bank = draft.engine, draft.bank
-    found = choose_file(engine, CASES, draft.taken, fits_cases)
+    found = choose_file(engine, CASES, draft.taken, labels.fits_cases)
     if found is not None:
         sample, parts = found
-        if draft.put(propose_cases(draft.payments, bank, sample, parts, span=draft.span)):
+        if draft.put(labels.propose_cases(draft.payments, bank, sample, parts, span=draft.span)):
             draft.taken.add(sample.name)
     if draft.payments is not None and CASES not in draft.tables:
-        of_payments = cases_of_payments(draft.payments, draft.span)
-        marked = 0 if of_payments is None else count_rows(engine, of_payments)
+        of_payments = labels.cases_of_payments(draft.payments, draft.span)
+        marked = 0 if of_payments is None else labels.count_rows(engine, of_payments)
         if not (0 < marked < _FEW_MARKED and _flagged_customers(draft, more_than=marked)):
             draft.put(of_payments)
     found = choose_file(engine, REVIEWS, draft.taken, fits_reviews)
@@ -297,14 +281,14 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
         if draft.payments is not None and sample.name == draft.payments.sample.name:
             continue
         parts = cast_parts(sample, CUSTOMERS)
-        both = cases_of_customers(draft.bank, sample, parts, draft.span)
-        if both is None or count_rows(draft.engine, both[0]) <= more_than:
+        both = labels.cases_of_customers(draft.bank, sample, parts, draft.span)
+        if both is None or labels.count_rows(draft.engine, both[0]) <= more_than:
             continue
         if len([made for made in both if draft.put(made)]) == len(both):
             draft.taken.add(sample.name)
             _profile_of_flagged(draft, sample, parts)
             if more_than:
-                shown = note("flag_of_customers", file=sample.name, marked=more_than)
+                shown = v.note("flag_of_customers", file=sample.name, marked=more_than)
                 draft.decisions.append(shown)
             return True
     return False
@@ -314,7 +298,7 @@ def _profile_of_flagged(draft: _Draft, sample: FileSample, parts: RoleParts) -> 
     """Take the other columns of a file of flags for profiles, where no file holds any."""
     if CUSTOMERS in draft.tables or draft.span is None:
         return
-    rest = {role: part for role, part in parts.items() if role not in {LABEL, LABEL_TIME}}
+    rest = {role: part for role, part in parts.items() if role not in {v.LABEL, v.LABEL_TIME}}
     draft.put(propose_plain(draft.bank, sample, rest, CUSTOMERS, start=draft.span[0]))
 
 
@@ -331,10 +315,10 @@ def _zone(given: str | None, payments: PaymentColumns | None, *, chinese: bool) 
         return given, "as given"
     when = "" if payments is None else payments.parts[EVENT_TIME].column.normal
     if {"utc", "gmt"} & set(when.split("_")):
-        return "UTC", note("zone_named", column=when)
+        return "UTC", v.note("zone_named", column=when)
     if chinese:
-        return "Asia/Shanghai", note("zone_chinese")
-    return "UTC", note("zone_unknown")
+        return "Asia/Shanghai", v.note("zone_chinese")
+    return "UTC", v.note("zone_unknown")
 
 
 def _currency(
@@ -345,12 +329,12 @@ def _currency(
     codes = () if payments is None else payments.currencies
     if codes:
         rest = f", with {len(codes) - 1} other(s)" if len(codes) > 1 else ""
-        return currency_code(codes[0]), note("currency_commonest", rest=rest)
+        return v.currency_code(codes[0]), v.note("currency_commonest", rest=rest)
     if payments is not None and payments.named_currency:
-        return payments.named_currency, note("currency_named")
+        return payments.named_currency, v.note("currency_named")
     if chinese:
-        return "CNY", note("currency_chinese")
-    return NO_CURRENCY, note("currency_unknown")
+        return "CNY", v.note("currency_chinese")
+    return NO_CURRENCY, v.note("currency_unknown")
 
 
 def _unused(engine: Engine, draft: _Draft) -> dict[str, str]:
@@ -365,8 +349,8 @@ def _unused(engine: Engine, draft: _Draft) -> dict[str, str]:
 def _why_unused(sample: FileSample, draft: _Draft) -> str:
     parts = cast_parts(sample, TRANSACTIONS)
     if TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
-        return note("more_bookings")
-    named = [table for table in CONTRACT if file_score(table, sample.normal)]
+        return v.note("more_bookings")
+    named = [table for table in CONTRACT if v.file_score(table, sample.normal)]
     if TRANSACTIONS in draft.tables or (named and TRANSACTIONS not in named):
         return _why_no_table(sample, named or list(CONTRACT))
     held = {
@@ -378,7 +362,7 @@ def _why_unused(sample: FileSample, draft: _Draft) -> str:
     has = f" has {found}" if found else ""
     lacks = f"{' and' if found else ''} lacks {missing}" if missing else ""
     times = "" if EVENT_TIME in parts else _times_held(sample)
-    return note("for_bookings", has=has, lacks=lacks, times=times)
+    return v.note("for_bookings", has=has, lacks=lacks, times=times)
 
 
 def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
@@ -388,30 +372,30 @@ def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
     }
     nearest = min(lacking, key=lambda table: len(lacking[table]))
     missing = ", ".join(lacking[nearest])
-    return note("lacks" if missing else "no_customers", table=nearest, missing=missing)
+    return v.note("lacks" if missing else "no_customers", table=nearest, missing=missing)
 
 
 def _times_held(sample: FileSample) -> str:
     timed = [c.name for c in sample.columns if read_time(c, named=0.3) is not None]
     if timed:
-        return note("unknown_times", columns=", ".join(timed))
+        return v.note("unknown_times", columns=", ".join(timed))
     mixed = {c.name: find_mixed(c, named=0.3) for c in sample.columns}
     shown = [
-        note("mixed_times", column=name, mixed=each)
+        v.note("mixed_times", column=name, mixed=each)
         for name, each in mixed.items()
         if each is not None
     ]
-    return f" ({'; '.join(shown)}: write them in one form)" if shown else note("no_times")
+    return f" ({'; '.join(shown)}: write them in one form)" if shown else v.note("no_times")
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
     made = [
-        note("malformed", file=sample.name, lines=sample.malformed, rows=sample.rows)
+        v.note("malformed", file=sample.name, lines=sample.malformed, rows=sample.rows)
         for sample in draft.engine.samples
         if sample.malformed
     ]
     made += draft.decisions
-    made += [note("no_outcome")] if CASES not in draft.tables else []
+    made += [v.note("no_outcome")] if CASES not in draft.tables else []
     made += [f"timezone: {zone}"] if zone != "as given" else []
     made += [f"base_currency: {currency}"] if currency != "as given" else []
     return made

@@ -23,12 +23,7 @@ from kyc_ml.metrics import Floats, Ints, Names
 from kyc_ml.training.customer_folds import list_observations
 from kyc_ml.training.evidence import build_all
 from kyc_ml.training.out_of_fold import fit_whole, split_customers
-from kyc_ml.training.tuning.comparison import (
-    ParameterComparison,
-    compute_differences,
-    conclude_tuning,
-    nothing_to_compare,
-)
+from kyc_ml.training.tuning import comparison
 from kyc_ml.training.tuning.rows import (
     OuterFold,
     TuningFold,
@@ -130,7 +125,7 @@ def compare_out_of_fold(
     config: RunConfig,
     choose: Choose,
     tell: StageProgress,
-) -> ParameterComparison:
+) -> comparison.ParameterComparison:
     """Predict each outer fold with the own parameters and with those chosen on the other rows.
 
     No search is needed if no trial on all rows beats the own parameters. The interval is
@@ -139,7 +134,7 @@ def compare_out_of_fold(
     `chosen` is the result of the search on all rows, which the run takes.
     """
     if own == chosen:
-        return nothing_to_compare(own)
+        return comparison.nothing_to_compare(own)
     customers = customers_of(rows.features.keys)
     margins = np.zeros((2, customers.size))
     for number, fold in enumerate(rows.outer, 1):
@@ -157,11 +152,13 @@ def compare_out_of_fold(
             )
             margins[place, fold.test.rows] = found.margin(matrix[fold.test.rows], threads=1)
         tell("comparing on outer folds", number, len(rows.outer))
-    table = compute_differences(
+    table = comparison.compute_differences(
         rows.final, margins[0], margins[1], customers=customers, config=config.tuning
     )
     where = "On outer folds, of customers that the choice did not use,"
-    return conclude_tuning(table, own=own, chosen=chosen, config=config.tuning, where=where)
+    return comparison.conclude_tuning(
+        table, own=own, chosen=chosen, config=config.tuning, where=where
+    )
 
 
 class _Splitting:
