@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import features as f
 from kyc_ml import metrics
 from kyc_ml.config import RunConfig
 from kyc_ml.contract import ContractedTables
@@ -17,15 +18,6 @@ from kyc_ml.dataset import Boundaries, customers_of, store_rows
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import (
-    DECISION_TIME,
-    FeatureSpec,
-    FeatureTable,
-    all_made_of,
-    build_features,
-    build_features_in_buckets,
-    open_features,
-)
 from kyc_ml.model import (
     BinnedLogistic,
     CalibrationChoice,
@@ -58,7 +50,7 @@ class HoldoutPredictions:
     baselines: Mapping[str, metrics.Predictions]
     """Mapping of who to Predictions of the n rows; their probabilities were fitted on other rows,
     as the model's were."""
-    features: FeatureTable
+    features: f.FeatureTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +142,7 @@ def _profile(
     )
     if not latest:
         return learn_profile(evidence.features, probability)
-    times = evidence.features.keys[DECISION_TIME].to_numpy()
+    times = evidence.features.keys[f.DECISION_TIME].to_numpy()
     rows = np.flatnonzero(times >= np.quantile(times, 1 - _LATEST, method="lower"))
     return learn_profile(evidence.features.take(rows), probability[rows])
 
@@ -160,8 +152,8 @@ def make_trained(
     config: RunConfig,
     policy: TierPolicy,
     data: dict[str, Any],
-    specs: tuple[FeatureSpec, ...],
-    features: FeatureTable,
+    specs: tuple[f.FeatureSpec, ...],
+    features: f.FeatureTable,
     learned_from: metrics.Mask,
     model: Model,
     best_round: int,
@@ -252,7 +244,7 @@ def _recorded(figures: metrics.ModelMetrics) -> dict[str, float]:
     return {name: value for name, value in figures.as_dict().items() if name not in drawn}
 
 
-def compute_importance(model: Model, specs: tuple[FeatureSpec, ...]) -> pd.DataFrame:
+def compute_importance(model: Model, specs: tuple[f.FeatureSpec, ...]) -> pd.DataFrame:
     """Share of the total gain by feature, largest first: feature, family, share."""
     gain = model.importance()
     table = pd.DataFrame(
@@ -274,13 +266,13 @@ _IN_MEMORY: Final = 1 << 28
 def build_all(
     source: ContractedTables,
     observations: pa.Table,
-    specs: tuple[FeatureSpec, ...],
+    specs: tuple[f.FeatureSpec, ...],
     *,
     config: RunConfig,
     tell: StageProgress,
     rows: metrics.Mask | None = None,
     scratch: Path | None = None,
-) -> FeatureTable:
+) -> f.FeatureTable:
     """Compute the chosen features of all observations, or of the marked ones.
 
     `scratch`: folder for many features, and for those of stored tables; None keeps all in memory.
@@ -290,13 +282,13 @@ def build_all(
     how: dict[str, Any] = {"specs": specs, "threads": config.model.n_jobs}
     how["progress"] = partial(tell, "building features")
     if scratch is None or not (source.stored or rows.sum() * len(specs) > _IN_MEMORY):
-        built = build_features(source, observations.filter(pa.array(rows)), **how)
+        built = f.build_features(source, observations.filter(pa.array(rows)), **how)
     else:
         path, out = scratch / "observations.parquet", scratch / "features.parquet"
         store_rows(source, observations, rows, path, unit=config.unit)
         files = (source.stored or source.store(scratch)).files
         how |= {"timezone": source.timezone, "out": out, "scratch": scratch}
-        built = open_features(build_features_in_buckets(files, path, **how), out, path)
+        built = f.open_features(f.build_features_in_buckets(files, path, **how), out, path)
     if not built.specs:
         why = "; ".join(dict.fromkeys(built.unavailable.values()))
         raise DatasetError(
@@ -312,7 +304,7 @@ def fit_baseline(
     target: metrics.Floats,
     customers: metrics.Names,
     *,
-    specs: tuple[FeatureSpec, ...],
+    specs: tuple[f.FeatureSpec, ...],
     config: RunConfig,
 ) -> BinnedLogistic:
     """Fit the logistic regression on the matrix of the model."""
@@ -349,12 +341,14 @@ def evaluate_all(
     }
 
 
-def needed_specs(specs: tuple[FeatureSpec, ...], features: FeatureTable) -> tuple[FeatureSpec, ...]:
+def needed_specs(
+    specs: tuple[f.FeatureSpec, ...], features: f.FeatureTable
+) -> tuple[f.FeatureSpec, ...]:
     """Keep the model's columns and the intermediate features that they are computed from.
 
     An intermediate feature that only an unavailable one reads is not part of the model: its
     inputs may be absent too.
     """
     known = {spec.name: spec for spec in specs}
-    read = {name for spec in features.specs for name in all_made_of(spec, known)}
+    read = {name for spec in features.specs for name in f.all_made_of(spec, known)}
     return (*features.specs, *(spec for spec in specs if spec.intermediate and spec.name in read))
