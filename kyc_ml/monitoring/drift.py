@@ -226,7 +226,7 @@ def _of_model(
     subject = "" if family in {SCORE, TIERS, SCORED} else blocks[top].subject
     ranked = tuple(blocks[place].subject for place in np.argsort([-each for each in size]))
     return _finding(
-        code, model, change, figures, changes, subject=subject, words=words, features=ranked
+        code, change, figures, changes, model=model, subject=subject, words=words, features=ranked
     )
 
 
@@ -257,7 +257,14 @@ def _of_tables(
             words["after"] = f"{0.5 * np.abs(after - before).sum():.1%}"
     ranked = tuple(figures.blocks[each].subject for each in change.features)
     return _finding(
-        code, "", change, figures, changes, subject=block.subject, words=words, features=ranked
+        code,
+        change,
+        figures,
+        changes,
+        model="",
+        subject=block.subject,
+        words=words,
+        features=ranked,
     )
 
 
@@ -293,27 +300,20 @@ def _name_volume(subject: str, times: float) -> str:
 
 def _finding(
     code: str,
-    model: str,
     change: Change,
     figures: Figures,
     changes: Changes,
-    *,
-    subject: str,
-    words: Mapping[str, Any],
-    features: tuple[str, ...],
+    **said: Any,  # noqa: ANN401  fields
 ) -> Finding:
     days = figures.days.strftime("%Y-%m-%d")
     return Finding(
         code=code,
-        model=model,
         day=days[change.night],
         since=days[change.since],
-        subject=subject,
         value=float(changes.evidence[change.night, change.family]),
         limit=ALARM,
-        words=words,
         family=figures.families[change.family],
-        features=features,
+        **said,
     )
 
 

@@ -8,7 +8,7 @@ Simon 2006, BMC Bioinformatics 7, 91.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -85,7 +85,7 @@ def prepare_folds(
         customers=customers_of(features.keys),
         times=microseconds(features.keys[DECISION_TIME]),
         end=as_of,
-        config=config,
+        seed=config.tuning.seed,
         inner=config.tuning.folds.folds,
         stops=splits.early_stopping_folds is not None,
     )
@@ -161,21 +161,17 @@ def compare_out_of_fold(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Splitting:
-    def __init__(
-        self,
-        *,
-        target: Floats,
-        customers: Names,
-        times: Ints,
-        end: pd.Timestamp,
-        config: RunConfig,
-        inner: int,
-        stops: bool,
-    ) -> None:
-        self.target, self.customers, self.times = target, customers, times
-        self._end, self._seed = end, config.tuning.seed
-        self._inner, self._stops = inner, stops
+    """Rows to split by customer; with `stops` a fold of the `inner` ones is for early stopping."""
+
+    target: Floats
+    customers: Names
+    times: Ints
+    end: pd.Timestamp
+    seed: int
+    inner: int
+    stops: bool
 
     def part(self, rows: Ints) -> TuningPart:
         return TuningPart(rows=rows, target=self.target[rows])
@@ -183,15 +179,15 @@ class _Splitting:
     def inner_folds(self, rows: Ints, name: str) -> tuple[TuningFold, ...]:
         """Split by customer: each inner fold tests once, and the next one is for early stopping."""
         fold = split_customers(
-            self.target[rows], self.customers[rows], folds=self._inner, seed=self._seed
+            self.target[rows], self.customers[rows], folds=self.inner, seed=self.seed
         )
         made = []
-        for number in range(self._inner):
-            stop = (number + 1) % self._inner if self._stops else -1
+        for number in range(self.inner):
+            stop = (number + 1) % self.inner if self.stops else -1
             places = {"fit": (fold != number) & (fold != stop), "test": fold == number}
-            places |= {"stop": fold == stop} if self._stops else {}
+            places |= {"stop": fold == stop} if self.stops else {}
             parts = {each: self.part(rows[here]) for each, here in places.items()}
-            made.append(fold_rows(f"{name}inner fold {number + 1}", parts, self.times, self._end))
+            made.append(fold_rows(f"{name}inner fold {number + 1}", parts, self.times, self.end))
         return tuple(made)
 
     def summarise(self, outer: tuple[OuterFold, ...]) -> pd.DataFrame:
@@ -204,7 +200,7 @@ class _Splitting:
                     "part": name,
                     "start": when[part.rows].min(),
                     "end": when[part.rows].max(),
-                    "labels_read": self._end,
+                    "labels_read": self.end,
                     "rows": part.rows.size,
                     "positives": int(part.target.sum()),
                 }
