@@ -5,17 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import (
-    AsOfOption,
-    Data,
-    History,
-    Markdown,
-    Quiet,
-    RequiredPath,
-    Since,
-    fill,
-    job,
-)
+from kyc_ml.cli import options
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
 app = Commands()
@@ -26,24 +16,24 @@ app.add_typer(features, name="features")
 @features.command()
 def build(
     *,
-    config: RequiredPath,
-    source: RequiredPath,
-    data: Data = None,
-    history: History = None,
-    out: RequiredPath,
-    since: Since = None,
-    as_of: AsOfOption = None,
+    config: options.RequiredPath,
+    source: options.RequiredPath,
+    data: options.Data = None,
+    history: options.History = None,
+    out: options.RequiredPath,
+    since: options.Since = None,
+    as_of: options.AsOfOption = None,
     buckets: Annotated[int | None, typer.Option(min=1, max=256)] = None,
     quarantine: Path | None = None,
-    quiet: Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Compute behavioural features."""
     given = locals()
-    with job(given, reads=["--config", "--source", "--data", "--history"]) as terminal:
+    with options.job(given, reads=["--config", "--source", "--data", "--history"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.dataset import run_features
 
-        built = fill(run_features, given, reporter=terminal)
+        built = options.fill(run_features, given, reporter=terminal)
         terminal.summary(
             "features",
             {
@@ -62,10 +52,10 @@ def list_(
     source: Path | None = None,
     family: str | None = None,
     unit: Literal["fraud", "risk"] | None = None,
-    markdown: Markdown = False,
+    markdown: options.Markdown = False,
 ) -> None:
     """List the declared features."""
-    with job(locals(), reads=["--config", "--source"]) as terminal:
+    with options.job(locals(), reads=["--config", "--source"]) as terminal:
         from kyc_ml.cli.terminal.results import show_features
         from kyc_ml.features import run_list, run_page
 
@@ -79,7 +69,7 @@ def list_(
 @features.command()
 def show(name: str, *, config: Path | None = None, source: Path | None = None) -> None:
     """Show one feature."""
-    with job(locals(), reads=["--config", "--source"]) as terminal:
+    with options.job(locals(), reads=["--config", "--source"]) as terminal:
         from kyc_ml.cli.terminal.results import show_feature
         from kyc_ml.features import run_show
 
@@ -89,24 +79,26 @@ def show(name: str, *, config: Path | None = None, source: Path | None = None) -
 @app.command()
 def audit(
     *,
-    config: RequiredPath,
-    source: RequiredPath,
-    data: Data = None,
-    history: History = None,
-    as_of: AsOfOption = None,
+    config: options.RequiredPath,
+    source: options.RequiredPath,
+    data: options.Data = None,
+    history: options.History = None,
+    as_of: options.AsOfOption = None,
     times: Annotated[int, typer.Option(min=1)] = 5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     earlier: Path | None = None,
     out: Path | None = None,
     quarantine: Path | None = None,
-    quiet: Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Test that no feature uses the future."""
     given = locals()
-    with job(given, reads=["--config", "--source", "--data", "--history", "--earlier"]) as terminal:
+    with options.job(
+        given, reads=["--config", "--source", "--data", "--history", "--earlier"]
+    ) as terminal:
         from kyc_ml.cli.terminal.results import show_audit
         from kyc_ml.validation import run_audit
 
-        result = fill(run_audit, given, reporter=terminal)
+        result = options.fill(run_audit, given, reporter=terminal)
         show_audit(terminal, result)
         terminal.outcome.fail_if(not result.passed)

@@ -120,8 +120,7 @@ def write_page(command: Any, ctx: Any, width: int) -> str:  # noqa: ANN401  as t
     sections = {frame(kind): found for kind, found in records.items()}
     if hasattr(command, "commands"):
         # the program itself has no entry among the commands
-        group = command.name if command.name in _texts()["commands"] else ""
-        listed = list_commands(group)
+        listed = list_commands(command.name if command.name in _texts()["commands"] else "")
         sections |= {heading: list(found.items()) for heading, found in listed.items()}
     for heading, found in sections.items():
         lines += _section(heading, found, width)

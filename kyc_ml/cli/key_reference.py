@@ -1,18 +1,9 @@
 """Which keys each kind of configuration file takes: looked up, and as a page."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from kyc_ml.config import (
-    AlertsConfig,
-    LimitsConfig,
-    RunConfig,
-    Section,
-    SectionKeys,
-    SourceMapping,
-    list_keys,
-)
+from kyc_ml import config
 from kyc_ml.errors import ConfigError, hint
 
 KINDS: Final = {
@@ -26,15 +17,15 @@ KINDS: Final = {
     "playbooks": "Playbooks of incidents: `--playbooks`, such as configs/playbooks.yaml",
     "validation": "Validation policy: configs/validation.yaml",
 }
-_NEAR: Final[dict[str, type[Section]]] = {
-    "run": RunConfig,
-    "source": SourceMapping,
-    "limits": LimitsConfig,
-    "alerts": AlertsConfig,
+_NEAR: Final[dict[str, type[config.Section]]] = {
+    "run": config.RunConfig,
+    "source": config.SourceMapping,
+    "limits": config.LimitsConfig,
+    "alerts": config.AlertsConfig,
 }
 
 
-def run_keys(name: str | None, *, kind: str) -> list[SectionKeys]:
+def run_keys(name: str | None, *, kind: str) -> list[config.SectionKeys]:
     """Look up a section, such as ``tuning`` with all its keys, or a key, such as ``model.refit``.
 
     None gives the keys of the file itself.
@@ -47,7 +38,11 @@ def run_keys(name: str | None, *, kind: str) -> list[SectionKeys]:
     tables = _tables(kind)
     if name is None:
         return tables[:1]
-    return _sections_named(name, tables) or _key_named(name, tables, kind=kind)
+    return [
+        table
+        for table in tables
+        if any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in table.paths)
+    ] or _key_named(name, tables, kind=kind)
 
 
 def run_key_page() -> str:
@@ -61,20 +56,20 @@ def run_key_page() -> str:
     return page.render(chapters=chapters, say_places=say_places).removesuffix("\n")
 
 
-def say_places(table: SectionKeys) -> str:
+def say_places(table: config.SectionKeys) -> str:
     """Name a section by its places, and by its method if others are allowed there."""
     places = ", ".join(path for path in table.paths if path) or "the file itself"
     return f"{places} with method {table.method}" if table.method else places
 
 
-def _tables(kind: str) -> list[SectionKeys]:
+def _tables(kind: str) -> list[config.SectionKeys]:
     section = _section_of(kind)
     if kind == "tiers":  # it includes a rating card, which has its own chapter
-        return list_keys(section, apart=[_section_of("rating")])
-    return list_keys(section)
+        return config.list_keys(section, apart=[_section_of("rating")])
+    return config.list_keys(section)
 
 
-def _section_of(kind: str) -> type[Section]:
+def _section_of(kind: str) -> type[config.Section]:
     if kind in _NEAR:
         return _NEAR[kind]
     match kind:  # only what is asked for: these are in packages that are slow to import
@@ -99,15 +94,9 @@ def _section_of(kind: str) -> type[Section]:
     return ValidationPolicy
 
 
-def _sections_named(name: str, tables: Iterable[SectionKeys]) -> list[SectionKeys]:
-    return [
-        table
-        for table in tables
-        if any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in table.paths)
-    ]
-
-
-def _key_named(name: str, tables: list[SectionKeys], *, kind: str) -> list[SectionKeys]:
+def _key_named(
+    name: str, tables: list[config.SectionKeys], *, kind: str
+) -> list[config.SectionKeys]:
     place, _, last = name.rpartition(".")
     found = [
         replace(table, keys=(key,))

@@ -5,22 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import (
-    AUDIT_LOG,
-    AllowUnpromoted,
-    AsOfOption,
-    AuditLogOption,
-    Data,
-    History,
-    LogOption,
-    ModelOption,
-    Quiet,
-    RequiredPath,
-    Since,
-    Until,
-    fill,
-    job,
-)
+from kyc_ml.cli import options
 from kyc_ml.cli.usage import Commands
 
 app = Commands()
@@ -33,12 +18,12 @@ _SHOWN = 20
 @app.command()
 def score(
     *,
-    model: ModelOption,
-    source: RequiredPath,
-    data: RequiredPath,
-    out: RequiredPath,
-    since: Since = None,
-    as_of: AsOfOption = None,
+    model: options.ModelOption,
+    source: options.RequiredPath,
+    data: options.RequiredPath,
+    out: options.RequiredPath,
+    since: options.Since = None,
+    as_of: options.AsOfOption = None,
     full: Annotated[bool, typer.Option("--full")] = False,
     incremental: Annotated[bool, typer.Option("--incremental")] = False,
     previous: list[Path] | None = None,
@@ -56,32 +41,31 @@ def score(
     on_failure: str | None = None,
     part_rows: Annotated[int, typer.Option(min=1)] = 32_768,
     memory: str = "512MB",
-    audit_log: AuditLogOption = AUDIT_LOG,
-    allow_unpromoted: AllowUnpromoted = False,
-    log_format: LogOption = "text",
-    quiet: Quiet = False,
+    audit_log: options.AuditLogOption = options.AUDIT_LOG,
+    allow_unpromoted: options.AllowUnpromoted = False,
+    log_format: options.LogOption = "text",
+    quiet: options.Quiet = False,
 ) -> None:
     """Score new data with probabilities, tiers and reasons."""
     given = locals()
     reads = ["--source", "--data", "--previous", "--overrides", "--limits", "--config", "--history"]
-    with job(given, models=[model], reads=reads) as terminal:
+    with options.job(given, models=[model], reads=reads) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.cli.terminal.results import show_scoring
         from kyc_ml.monitoring import run_recorded
         from kyc_ml.scoring import ScoringRequest
 
-        result = run_recorded(fill(ScoringRequest, given), reporter=terminal)
-        show_scoring(terminal, result)
+        show_scoring(terminal, run_recorded(options.fill(ScoringRequest, given), reporter=terminal))
 
 
 @app.command()
 def explain(
     observation: str,
     *,
-    model: ModelOption,
-    source: RequiredPath,
-    data: Data = None,
-    history: History = None,
+    model: options.ModelOption,
+    source: options.RequiredPath,
+    data: options.Data = None,
+    history: options.History = None,
     top: Annotated[int, typer.Option(min=1)] = 10,
     chinese: bool = False,
     sheet: Path | None = None,
@@ -89,13 +73,13 @@ def explain(
     previous: list[Path] | None = None,
     customer_safe: Annotated[bool, typer.Option("--customer-safe")] = False,
     quarantine: Path | None = None,
-    audit_log: AuditLogOption = AUDIT_LOG,
-    allow_unpromoted: AllowUnpromoted = False,
-    quiet: Quiet = False,
+    audit_log: options.AuditLogOption = options.AUDIT_LOG,
+    allow_unpromoted: options.AllowUnpromoted = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Explain one score and its tier."""
     given = locals()
-    with job(
+    with options.job(
         given, reads=["--source", "--data", "--history", "--overrides", "--previous"]
     ) as terminal:
         from kyc_ml.config import SourceMapping, load_section
@@ -111,7 +95,9 @@ def explain(
         from kyc_ml.cli.terminal.results import show_customer_facts, show_explanation
         from kyc_ml.scoring import ExplainRequest, run_customer_safe, run_explain
 
-        request = fill(ExplainRequest, given, reasons=top, language="zh" if chinese else "en")
+        request = options.fill(
+            ExplainRequest, given, reasons=top, language="zh" if chinese else "en"
+        )
         if customer_safe:
             facts = run_customer_safe(request, reporter=terminal)
             show_customer_facts(terminal, facts, chinese=chinese)
@@ -123,8 +109,8 @@ def explain(
 @app.command()
 def serve(
     *,
-    history: RequiredPath,
-    model: ModelOption,
+    history: options.RequiredPath,
+    model: options.ModelOption,
     host: str = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535)] = 8080,
     overrides: Path | None = None,
@@ -133,37 +119,39 @@ def serve(
     most_bytes: Annotated[int, typer.Option(min=1)] = 1_000_000,
     ahead_seconds: Annotated[float, typer.Option(min=0.0)] = 5.0,
     poll_seconds: Annotated[float, typer.Option(min=1.0)] = 60.0,
-    audit_log: AuditLogOption = AUDIT_LOG,
-    allow_unpromoted: AllowUnpromoted = False,
-    log_format: LogOption = "text",
-    quiet: Quiet = False,
+    audit_log: options.AuditLogOption = options.AUDIT_LOG,
+    allow_unpromoted: options.AllowUnpromoted = False,
+    log_format: options.LogOption = "text",
+    quiet: options.Quiet = False,
 ) -> None:
     """Score transactions over HTTP, one at a time."""
     given = locals()
-    with job(given, models=[model], reads=["--history", "--overrides"], name="serve") as terminal:
+    with options.job(
+        given, models=[model], reads=["--history", "--overrides"], name="serve"
+    ) as terminal:
         from kyc_ml.serving import ServeRequest, run_serve
 
-        run_serve(fill(ServeRequest, given), reporter=terminal)
+        run_serve(options.fill(ServeRequest, given), reporter=terminal)
 
 
 @app.command()
 def replay(
     *,
-    history: RequiredPath,
+    history: options.RequiredPath,
     model: list[str] | None = None,
-    since: Since = None,
-    until: Until = None,
+    since: options.Since = None,
+    until: options.Until = None,
     sample: Annotated[int | None, typer.Option(min=1)] = None,
     seed: int = 0,
     overrides: Path | None = None,
     pending: Annotated[bool, typer.Option("--pending")] = False,
     all_rows: Annotated[bool, typer.Option("--all-rows")] = False,
     out: Path | None = None,
-    quiet: Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score in batch what was served, and compare."""
     given = locals()
-    with job(given, models=model or (), reads=["--history", "--overrides"]) as terminal:
+    with options.job(given, models=model or (), reads=["--history", "--overrides"]) as terminal:
         from dataclasses import asdict
 
         import pandas as pd
@@ -171,7 +159,7 @@ def replay(
         from kyc_ml.serving import ReplayRequest, run_replay
         from kyc_ml.storage import dump_json, write_whole
 
-        found = run_replay(fill(ReplayRequest, given), reporter=terminal)
+        found = run_replay(options.fill(ReplayRequest, given), reporter=terminal)
         plain = asdict(found)
         if out is not None:
             write_whole(out, dump_json(plain).encode())

@@ -5,17 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import (
-    AsOfOption,
-    Data,
-    History,
-    Quiet,
-    RequiredPath,
-    Since,
-    fill,
-    job,
-    time_option,
-)
+from kyc_ml.cli import options
 from kyc_ml.cli.usage import Commands, HelpfulGroup
 
 app = Commands()
@@ -27,26 +17,26 @@ app.add_typer(tiers, name="tiers")
 def fit(
     model: str,
     *,
-    source: RequiredPath,
-    data: Data = None,
-    history: History = None,
-    as_of: AsOfOption = None,
-    since: Since = None,
+    source: options.RequiredPath,
+    data: options.Data = None,
+    history: options.History = None,
+    as_of: options.AsOfOption = None,
+    since: options.Since = None,
     learned_rows: Annotated[bool, typer.Option("--learned-rows")] = False,
     policy: Path | None = None,
     out: Path | None = None,
     quarantine: Path | None = None,
-    quiet: Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Propose cut-offs from mature rows."""
     given = locals()
-    with job(given, reads=["--source", "--data", "--history", "--policy"]) as terminal:
+    with options.job(given, reads=["--source", "--data", "--history", "--policy"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.decision import moves_table, proposal_table
         from kyc_ml.display import say_count
         from kyc_ml.training import TiersFitRequest, run_tiers_fit
 
-        result = run_tiers_fit(fill(TiersFitRequest, given), reporter=terminal)
+        result = run_tiers_fit(options.fill(TiersFitRequest, given), reporter=terminal)
         terminal.show("proposed cut-offs", proposal_table(result.proposal))
         terminal.show(
             "rows by tier in force (lines) and proposed tier (columns)",
@@ -73,7 +63,7 @@ def fit(
 @tiers.command()
 def show(policy: Path) -> None:
     """Show a policy as tables."""
-    with job(locals(), reads=["policy"]) as terminal:
+    with options.job(locals(), reads=["policy"]) as terminal:
         from kyc_ml.decision import policy_tables, run_tiers_check
 
         read = run_tiers_check(policy, on=None)
@@ -95,9 +85,9 @@ def show(policy: Path) -> None:
 
 
 @tiers.command()
-def check(policy: Path, *, on: Annotated[str | None, time_option("--on")] = None) -> None:
+def check(policy: Path, *, on: Annotated[str | None, options.time_option("--on")] = None) -> None:
     """Check that a policy is approved and in force."""
-    with job(locals(), reads=["policy"]) as terminal:
+    with options.job(locals(), reads=["policy"]) as terminal:
         from kyc_ml.config import parse_time
         from kyc_ml.decision import run_tiers_check
 
@@ -109,9 +99,11 @@ def check(policy: Path, *, on: Annotated[str | None, time_option("--on")] = None
 
 
 @tiers.command()
-def moves(before: Path, after: Path, *, policy: RequiredPath, out: Path | None = None) -> None:
+def moves(
+    before: Path, after: Path, *, policy: options.RequiredPath, out: Path | None = None
+) -> None:
     """Compare the tiers of two scorings."""
-    with job(locals(), reads=["before", "after", "--policy"]) as terminal:
+    with options.job(locals(), reads=["before", "after", "--policy"]) as terminal:
         from kyc_ml.decision import migration_tables
         from kyc_ml.display import say_count
         from kyc_ml.scoring import run_tiers_moves

@@ -5,21 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import (
-    AUDIT_LOG,
-    VALIDATION,
-    AsOfOption,
-    Data,
-    Force,
-    History,
-    Lang,
-    Log,
-    Quiet,
-    RequiredPath,
-    Since,
-    fill,
-    job,
-)
+from kyc_ml.cli import options
 from kyc_ml.cli.shipped import find_shipped
 from kyc_ml.cli.usage import Commands
 
@@ -30,33 +16,33 @@ app = Commands()
 def validate(
     model: str,
     *,
-    source: RequiredPath,
-    data: Data = None,
-    history: History = None,
-    out: RequiredPath,
-    as_of: AsOfOption = None,
+    source: options.RequiredPath,
+    data: options.Data = None,
+    history: options.History = None,
+    out: options.RequiredPath,
+    as_of: options.AsOfOption = None,
     policy: Path | None = None,
     rows: Literal["later", "test", "out_of_fold"] | None = None,
-    since: Since = None,
+    since: options.Since = None,
     only: list[str] | None = None,
     champion: str | None = None,
     retrain: Annotated[bool, typer.Option("--retrain")] = False,
     validator: str | None = None,
-    lang: Lang = "en",
-    log: Log = AUDIT_LOG,
+    lang: options.Lang = "en",
+    log: options.Log = options.AUDIT_LOG,
     judged_rows: Path | None = None,
-    force: Force = False,
+    force: options.Force = False,
     quarantine: Path | None = None,
-    quiet: Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Validate a model against a policy."""
-    policy = policy or find_shipped(VALIDATION)
+    policy = policy or find_shipped(options.VALIDATION)
     given = locals()
-    with job(given, reads=["--source", "--data", "--history", "--policy"]) as terminal:
+    with options.job(given, reads=["--source", "--data", "--history", "--policy"]) as terminal:
         # imported here, so that `--help` does not wait for it
         from kyc_ml.validation import ValidationRequest, run_validate
 
-        asked = fill(ValidationRequest, given, language=lang)
+        asked = options.fill(ValidationRequest, given, language=lang)
         report = run_validate(asked, reporter=terminal)
         terminal.summary("validated", report.facts())
         terminal.outcome.fail_if(not report.passed)

@@ -52,20 +52,17 @@ def note_mapping_faults(
             faults.add(f"table {table!r} was requested, but is not mapped{near}")
     for table, mapped in tables.items():
         note_column_faults(table, mapped.columns, mapped.attributes, faults)
-        _note_undecided(table, mapped, faults)
-
-
-def _note_undecided(table: str, mapped: TableMapping, faults: Faults) -> None:
-    """Note columns that are still TODO, which `kyc-ml init` writes if only the user can decide."""
-    for column in CONTRACT[table].columns if table in CONTRACT else ():
-        sql = mapped.columns.get(column.name, "")
-        open_ = column.required and sql.strip() == "'TODO'"
-        if open_ or (column.allowed and _UNDECIDED.search(sql)):
-            cure = f"one of {', '.join(column.allowed)}" if column.allowed else "an SQL expression"
-            faults.add(
-                f"table {table!r}: column {column.name!r} is still 'TODO': decide, and write "
-                f"{cure} instead"
-            )
+        for column in CONTRACT[table].columns if table in CONTRACT else ():
+            sql = mapped.columns.get(column.name, "")
+            open_ = column.required and sql.strip() == "'TODO'"
+            if open_ or (column.allowed and _UNDECIDED.search(sql)):
+                cure = (
+                    f"one of {', '.join(column.allowed)}" if column.allowed else "an SQL expression"
+                )
+                faults.add(
+                    f"table {table!r}: column {column.name!r} is still 'TODO': decide, and write "
+                    f"{cure} instead"
+                )
 
 
 def note_column_faults(

@@ -10,24 +10,12 @@ from typing import Any, Final, TypeAlias
 import duckdb
 
 from kyc_ml.config import FileSource, SourceMapping, TableMapping
+from kyc_ml.contract import tables as c
 from kyc_ml.contract.binding import select_sql
 from kyc_ml.contract.quality import RuleFinding
 from kyc_ml.contract.syntax import parse_select
-from kyc_ml.contract.tables import (
-    ACCOUNTS,
-    AMOUNT,
-    CASES,
-    CONTRACT,
-    CUSTOMERS,
-    EVENT_TIME,
-    KNOWN_AT,
-    OUTCOME,
-    REVIEWS,
-    TRANSACTIONS,
-    TYPOLOGY,
-)
 
-_OF_ALL: Final = (CUSTOMERS, ACCOUNTS, TRANSACTIONS, REVIEWS)
+_OF_ALL: Final = (c.CUSTOMERS, c.ACCOUNTS, c.TRANSACTIONS, c.REVIEWS)
 """Tables whose rows do not exist because of an outcome: a file that is one of them is not of cases
 alone, but for example of payments with a mark on the frauds."""
 
@@ -44,7 +32,7 @@ def find_case_readers(
     `digests`: mapping of path to SHA-256; of the files: a copy of a file is the same file.
     """
     tables = mapping.completed
-    cases = tables.get(CASES)
+    cases = tables.get(c.CASES)
     if cases is None or not mapping.files:
         return []
     held = {name: _held(file, digests) for name, file in mapping.files.items()}
@@ -78,7 +66,7 @@ def find_case_readers(
     decides = _deciding(connection, cases)
     found = []
     for name, table in tables.items():
-        if name == CASES:
+        if name == c.CASES:
             continue
         shared = read(select_sql(table)) & of_cases
         if shared - plain:
@@ -96,9 +84,9 @@ def _deciding(connection: duckdb.DuckDBPyConnection, cases: TableMapping) -> set
     Not those that say whose case it is.
     """
     own = cases.columns
-    asked = [own[name] for name in (OUTCOME, TYPOLOGY) if name in own]
+    asked = [own[name] for name in (c.OUTCOME, c.TYPOLOGY) if name in own]
     asked += [] if cases.where is None else [cases.where]
-    whose = [own[name] for name in own if CONTRACT[CASES].column(name).identifier]
+    whose = [own[name] for name in own if c.CONTRACT[c.CASES].column(name).identifier]
     return _columns_of(connection, asked) - _columns_of(connection, whose)
 
 
@@ -107,12 +95,14 @@ def _columns_read(
 ) -> set[str]:
     """Return the columns that become facts of a table's rows: not keys, times and amounts."""
     # a `where` of cases may read those too
-    contract = CONTRACT[name]
+    contract = c.CONTRACT[name]
     asked = [
         sql
         for column, sql in table.expressions.items()
         if column not in contract.names
-        or not (contract.column(column).identifier or column in {EVENT_TIME, KNOWN_AT, AMOUNT})
+        or not (
+            contract.column(column).identifier or column in {c.EVENT_TIME, c.KNOWN_AT, c.AMOUNT}
+        )
     ]
     if name not in _OF_ALL:
         asked += [] if table.where is None else [table.where]

@@ -328,7 +328,6 @@ def _count_lines(path: Path) -> int:
         while block := handle.read(_BLOCK):
             codes = np.frombuffer(block, dtype=np.uint8)
             ends = (codes == ord("\n")) | (codes == ord("\r"))
-            begins = ~ends[1:] & ends[:-1]
-            lines += int(np.count_nonzero(begins)) + (ended and not ends[0])
+            lines += int(np.count_nonzero(~ends[1:] & ends[:-1])) + (ended and not ends[0])
             ended = bool(ends[-1])
     return lines

@@ -259,8 +259,7 @@ def _distinct(values: Ints, bin_: Ints, bins: int) -> Ints:
     """Count the different values in each window of `_STEPS` bins; shape (bins,)."""
     places = np.concatenate([bin_ - step for step in range(_STEPS)])
     pairs = np.unique(np.stack([np.tile(values, _STEPS), places]), axis=1)
-    starts = pairs[1][pairs[1] >= 0]
-    return np.bincount(starts, minlength=bins)[:bins]
+    return np.bincount(pairs[1][pairs[1] >= 0], minlength=bins)[:bins]
 
 
 def _say(hours: float) -> str:

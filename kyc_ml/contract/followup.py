@@ -12,21 +12,9 @@ from stdnum.exceptions import ValidationError
 from stdnum.util import isdigits
 
 from kyc_ml.config import TableAttribute
+from kyc_ml.contract import tables as c
 from kyc_ml.contract.quality import RuleFinding, TableQuality
 from kyc_ml.contract.sinks import Columns
-from kyc_ml.contract.tables import (
-    AMOUNT,
-    CASES,
-    CUSTOMERS,
-    DOCUMENT_NUMBER,
-    DOCUMENT_TYPE,
-    EVENT_TIME,
-    EVENTS,
-    KNOWN_AT,
-    NO_CURRENCY,
-    THIRD_PARTY,
-    TRANSACTIONS,
-)
 
 _LATE_SHARE: Final = 0.5
 """Convention: where most cases become known after the bookings, their dates should be checked."""
@@ -88,12 +76,12 @@ def follow_up(
     `mapped`: tables that the source has, read now or not.
     `left_out`: mapping of optional table to why it cannot be read.
     """
-    times = [found[name].last_usual for name in (TRANSACTIONS, EVENTS) if name in found]
+    times = [found[name].last_usual for name in (c.TRANSACTIONS, c.EVENTS) if name in found]
     last = max((time for time in times if time is not None), default=None)
     return [
         *(RuleFinding.of("left out", table, why=why) for table, why in left_out.items()),
         # most models and features need transactions
-        *([] if TRANSACTIONS in mapped else [RuleFinding.of("no transactions", TRANSACTIONS)]),
+        *([] if c.TRANSACTIONS in mapped else [RuleFinding.of("no transactions", c.TRANSACTIONS)]),
         *_attributes(attributes, tables),
         *_absent_currency(tables, base_currency),
         *_strays(found.values()),
@@ -132,20 +120,20 @@ def _has_too_many(pieces: Iterable[pa.RecordBatch]) -> bool:
 
 def _absent_currency(tables: Mapping[str, Columns], base_currency: str) -> list[RuleFinding]:
     """Warn of a missing currency; `kyc-ml init` writes XXX if no file names one."""
-    if base_currency != NO_CURRENCY or TRANSACTIONS not in tables:
+    if base_currency != c.NO_CURRENCY or c.TRANSACTIONS not in tables:
         return []
-    count = tables[TRANSACTIONS].num_rows
+    count = tables[c.TRANSACTIONS].num_rows
     return [
-        RuleFinding.of("no currency", TRANSACTIONS, AMOUNT, count=count, currency=base_currency)
+        RuleFinding.of("no currency", c.TRANSACTIONS, c.AMOUNT, count=count, currency=base_currency)
     ]
 
 
 def _strays(tables: Iterable[TableQuality]) -> list[RuleFinding]:
     """Count the rows dated far from all others; reviews are excluded, as they are planned ahead."""
     return [
-        RuleFinding.of(key, table.table, EVENT_TIME, count=count)
+        RuleFinding.of(key, table.table, c.EVENT_TIME, count=count)
         for table in tables
-        if table.table in {TRANSACTIONS, EVENTS, THIRD_PARTY, CASES}
+        if table.table in {c.TRANSACTIONS, c.EVENTS, c.THIRD_PARTY, c.CASES}
         for key, count in (("far before", table.strays.before), ("far after", table.strays.after))
         if count
     ]
@@ -154,34 +142,34 @@ def _strays(tables: Iterable[TableQuality]) -> list[RuleFinding]:
 def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[RuleFinding]:
     """Count the cases known after the last booking's day, when a model reads its labels."""
     # in any bank the cases of the latest bookings become known late, so a minority is not reported
-    if last is None or CASES not in tables:
+    if last is None or c.CASES not in tables:
         return []
     day = last.replace(hour=0, minute=0, second=0, microsecond=0)
     midnight = pa.scalar(day + timedelta(days=1), pa.timestamp("us", "UTC"))
     count = sum(
-        pc.sum(pc.greater(batch[KNOWN_AT], midnight)).as_py() or 0
-        for batch in tables[CASES].pieces(KNOWN_AT)
+        pc.sum(pc.greater(batch[c.KNOWN_AT], midnight)).as_py() or 0
+        for batch in tables[c.CASES].pieces(c.KNOWN_AT)
     )
-    if count <= _LATE_SHARE * tables[CASES].num_rows:
+    if count <= _LATE_SHARE * tables[c.CASES].num_rows:
         return []
-    return [RuleFinding.of("known late", CASES, KNOWN_AT, count=count)]
+    return [RuleFinding.of("known late", c.CASES, c.KNOWN_AT, count=count)]
 
 
 def _unknown_documents(tables: Mapping[str, Columns]) -> list[RuleFinding]:
     """Count identity documents whose check digit is wrong; a customer counts per version."""
-    customers = tables.get(CUSTOMERS)
-    if customers is None or not {DOCUMENT_TYPE, DOCUMENT_NUMBER} <= set(customers.column_names):
+    customers = tables.get(c.CUSTOMERS)
+    if customers is None or not {c.DOCUMENT_TYPE, c.DOCUMENT_NUMBER} <= set(customers.column_names):
         return []
     found = []
     for kind, is_valid in DOCUMENT_CHECKS.items():
         count = 0
-        for batch in customers.pieces(DOCUMENT_TYPE, DOCUMENT_NUMBER):
-            chosen = batch[DOCUMENT_NUMBER].filter(pc.equal(batch[DOCUMENT_TYPE], kind))
+        for batch in customers.pieces(c.DOCUMENT_TYPE, c.DOCUMENT_NUMBER):
+            chosen = batch[c.DOCUMENT_NUMBER].filter(pc.equal(batch[c.DOCUMENT_TYPE], kind))
             counts = pc.value_counts(chosen.drop_null()).to_pylist()
             count += sum(each["counts"] for each in counts if not is_valid(each["values"]))
         if count:
             finding = RuleFinding.of(
-                "invalid document", CUSTOMERS, DOCUMENT_NUMBER, count=count, kind=kind
+                "invalid document", c.CUSTOMERS, c.DOCUMENT_NUMBER, count=count, kind=kind
             )
             found.append(finding)
     return found

@@ -142,7 +142,16 @@ def _from_pandas(frame: pd.DataFrame, *, name: str, faults: Faults) -> list[tupl
         values = frame.iloc[:, position]
         subject = f"table {name!r}: column {str(column)!r}"
         array = pa.nulls(len(frame))
-        mixture = _mixture(values)
+        # Arrow would read all of them like the first: times with a zone by their time in UTC, times
+        # without a zone as UTC, and of times among dates only the day
+        dtype = values.dtype
+        objects: Iterable[object] = ()
+        if isinstance(dtype, pd.CategoricalDtype):
+            objects = dtype.categories if dtype.categories.dtype == np.dtype(object) else ()
+        elif dtype == np.dtype(object):
+            objects = values
+        kinds = {_kind_of_time(each) for each in objects} - {None}
+        mixture = " and ".join(sorted(kind for kind in kinds if kind)) if len(kinds) > 1 else None
         if mixture is not None:
             faults.add(f"{subject} mixes {mixture}: convert them to one kind")
         else:
@@ -154,20 +163,6 @@ def _from_pandas(frame: pd.DataFrame, *, name: str, faults: Faults) -> list[tupl
                 faults.add(f"{subject} holds values of several types")
         columns.append((str(column), array))
     return columns
-
-
-def _mixture(values: pd.Series[Any]) -> str | None:
-    """Return which kinds of times a column of objects mixes; None if it is of one kind."""
-    # Arrow would read all of them like the first: times with a zone by their time in UTC, times
-    # without a zone as UTC, and of times among dates only the day
-    dtype = values.dtype
-    objects: Iterable[object] = ()
-    if isinstance(dtype, pd.CategoricalDtype):
-        objects = dtype.categories if dtype.categories.dtype == np.dtype(object) else ()
-    elif dtype == np.dtype(object):
-        objects = values
-    kinds = {_kind_of_time(each) for each in objects} - {None}
-    return " and ".join(sorted(kind for kind in kinds if kind)) if len(kinds) > 1 else None
 
 
 def _kind_of_time(value: object) -> str | None:

@@ -11,45 +11,29 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from kyc_ml.contract import tables as c
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.contracted import KeptHistory
 from kyc_ml.contract.identifiers import alike_sql, form_sql, single_forms
 from kyc_ml.contract.quality import RuleFinding, word_rule
-from kyc_ml.contract.tables import (
-    ACCOUNT_ID,
-    ACCOUNTS,
-    CASES,
-    CONTRACT,
-    COUNTERPARTY_ID,
-    CUSTOMER_ID,
-    CUSTOMERS,
-    DEVICE_ID,
-    EVENT_TIME,
-    EVENTS,
-    REVIEW_ID,
-    REVIEWS,
-    THIRD_PARTY,
-    TRANSACTION_ID,
-    TRANSACTIONS,
-)
 from kyc_ml.errors import ContractError, Faults
 from kyc_ml.storage import quote_list, quote_name
 
-NOT_IN_CUSTOMERS, _ = word_rule("not in", target=CUSTOMERS, hint="")
+NOT_IN_CUSTOMERS, _ = word_rule("not in", target=c.CUSTOMERS, hint="")
 """Rule of the finding that customers of a table are not among the customers."""
 
-_COUNTED: Final = (CUSTOMER_ID, ACCOUNT_ID, COUNTERPARTY_ID, DEVICE_ID)
+_COUNTED: Final = (c.CUSTOMER_ID, c.ACCOUNT_ID, c.COUNTERPARTY_ID, c.DEVICE_ID)
 """Columns whose identifiers are counted: few, each of many rows."""
 _COUNTS: Final = quote_name("counted identifiers")
 _ORPHANS: Final = quote_name("orphan identifiers")
-_POPULATION: Final = (CUSTOMERS, ACCOUNTS, TRANSACTIONS, EVENTS, THIRD_PARTY)
+_POPULATION: Final = (c.CUSTOMERS, c.ACCOUNTS, c.TRANSACTIONS, c.EVENTS, c.THIRD_PARTY)
 """Tables that describe a customer, other than reviews and cases."""
 _KEYS: Final = (
-    (ACCOUNTS, ACCOUNT_ID),
-    (TRANSACTIONS, ACCOUNT_ID),
-    (TRANSACTIONS, COUNTERPARTY_ID),
-    (TRANSACTIONS, TRANSACTION_ID),
-    (REVIEWS, REVIEW_ID),
+    (c.ACCOUNTS, c.ACCOUNT_ID),
+    (c.TRANSACTIONS, c.ACCOUNT_ID),
+    (c.TRANSACTIONS, c.COUNTERPARTY_ID),
+    (c.TRANSACTIONS, c.TRANSACTION_ID),
+    (c.REVIEWS, c.REVIEW_ID),
 )
 """Keys that are mapped as the customer by mistake, the likeliest first."""
 _MOST: Final = 0.5
@@ -114,14 +98,14 @@ def cross_tables(
     crossing.count()
     if history is not None:
         crossing.add_known(history)
-    orphans = [each for each in crossing.orphans() if whole or each.column != CUSTOMER_ID]
+    orphans = [each for each in crossing.orphans() if whole or each.column != c.CUSTOMER_ID]
     findings = [
         *crossing.unmatched(),
         # `unmatched` lists customers who are not among the customers already
         *(
             each.finding()
             for each in orphans
-            if each.column != CUSTOMER_ID or CUSTOMERS not in views
+            if each.column != c.CUSTOMER_ID or c.CUSTOMERS not in views
         ),
         *crossing.dominant({table.contract.name: table for table in bound}),
         *crossing.look_alikes(),
@@ -138,7 +122,7 @@ def refuse_orphans(orphans: Sequence[Orphans], *, subject: str, maximum: float) 
     over = [
         str(each)
         for each in orphans
-        if each.table == CASES and each.of and each.rows / each.of > maximum
+        if each.table == c.CASES and each.of and each.rows / each.of > maximum
     ]
     head = f"{subject}: cases that match nothing, above max_orphan_share {maximum:g}"
     Faults(head, ContractError).extend(over).raise_if_any()
@@ -165,7 +149,7 @@ class _Crossing:
             f"SELECT {place} AS place, '{table}' AS holder, '{column}' AS kind, "
             f"{quote_name(column)} AS id, count(*) AS n FROM {self.views[table]} "
             f"WHERE {quote_name(column)} IS NOT NULL GROUP BY ALL"
-            for place, table in enumerate(CONTRACT)
+            for place, table in enumerate(c.CONTRACT)
             for column in _COUNTED
             if self.has(table, column)
         ]
@@ -173,12 +157,12 @@ class _Crossing:
 
     def add_known(self, history: KeptHistory) -> None:
         """Add the identifiers that rows of the history have, with no row of now."""
-        for place, table in enumerate(CONTRACT):
-            column = ACCOUNT_ID if table == ACCOUNTS else CUSTOMER_ID
-            if table in {CUSTOMERS, ACCOUNTS} and self.has(table, column):
+        for place, table in enumerate(c.CONTRACT):
+            column = c.ACCOUNT_ID if table == c.ACCOUNTS else c.CUSTOMER_ID
+            if table in {c.CUSTOMERS, c.ACCOUNTS} and self.has(table, column):
                 asked = f"kind = '{column}'"
-            elif table in _POPULATION and CUSTOMERS not in self.views:
-                of = quote_list((CASES, REVIEWS))
+            elif table in _POPULATION and c.CUSTOMERS not in self.views:
+                of = quote_list((c.CASES, c.REVIEWS))
                 asked = f"kind = '{column}' AND list_contains({of}, holder)"
             else:
                 continue
@@ -191,7 +175,7 @@ class _Crossing:
 
     def unmatched(self) -> Iterator[RuleFinding]:
         """Return the rows whose customer or account the table of these does not have."""
-        for column, target in ((CUSTOMER_ID, CUSTOMERS), (ACCOUNT_ID, ACCOUNTS)):
+        for column, target in ((c.CUSTOMER_ID, c.CUSTOMERS), (c.ACCOUNT_ID, c.ACCOUNTS)):
             if target in self.views:
                 known = f"SELECT id FROM {_COUNTS} WHERE kind = '{column}' AND holder = '{target}'"
                 # identifiers here are never null: with one null, `NOT IN` would find nothing
@@ -209,30 +193,30 @@ class _Crossing:
         A case of a customer who is reviewed is not lost. Some reviews may name customers without
         any activity, but not all reviews.
         """
-        for table, population in ((CASES, (*_POPULATION, REVIEWS)), (REVIEWS, _POPULATION)):
+        for table, population in ((c.CASES, (*_POPULATION, c.REVIEWS)), (c.REVIEWS, _POPULATION)):
             if table in self.views and any(each in self.views for each in population):
                 yield from self._orphan_customers(table, population)
-        for column, target in ((TRANSACTION_ID, TRANSACTIONS), (REVIEW_ID, REVIEWS)):
-            if self.has(CASES, column) and target in self.views:
+        for column, target in ((c.TRANSACTION_ID, c.TRANSACTIONS), (c.REVIEW_ID, c.REVIEWS)):
+            if self.has(c.CASES, column) and target in self.views:
                 yield from self._orphan_labels(column, target)
 
     def _orphan_customers(self, table: str, population: Sequence[str]) -> Iterator[Orphans]:
         known = (
-            f"SELECT id FROM {_COUNTS} WHERE kind = '{CUSTOMER_ID}' "
+            f"SELECT id FROM {_COUNTS} WHERE kind = '{c.CUSTOMER_ID}' "
             f"AND list_contains({quote_list(population)}, holder)"
         )
         self.connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {_ORPHANS} AS SELECT id, n FROM {_COUNTS} "
-            f"WHERE holder = '{table}' AND kind = '{CUSTOMER_ID}' AND id NOT IN ({known})"
+            f"WHERE holder = '{table}' AND kind = '{c.CUSTOMER_ID}' AND id NOT IN ({known})"
         )
         rows, of = self.rows(
             f"SELECT (SELECT coalesce(sum(n), 0)::BIGINT FROM {_ORPHANS}), "
             f"(SELECT coalesce(sum(n), 0)::BIGINT FROM {_COUNTS} WHERE holder = '{table}')"
         )[0]
-        if rows and (table == CASES or rows == of):
+        if rows and (table == c.CASES or rows == of):
             yield Orphans(
                 table=table,
-                column=CUSTOMER_ID,
+                column=c.CUSTOMER_ID,
                 key="in no other table",
                 unmatched=rows,
                 rows=rows,
@@ -252,7 +236,7 @@ class _Crossing:
                 if met >= _MOST * total:
                     way = (
                         f"join through {table} to get the customer_id"
-                        if self.has(table, CUSTOMER_ID)
+                        if self.has(table, c.CUSTOMER_ID)
                         else f"map the customer that {column} belongs to"
                     )
                     return f"; they match {table}.{column}: {way}"
@@ -270,13 +254,15 @@ class _Crossing:
         name = quote_name(column)
         there: list[str] = []
         if self.history is not None:
-            sql = f"SELECT DISTINCT {name} FROM {self.views[CASES]} WHERE {name} IS NOT NULL"
+            sql = f"SELECT DISTINCT {name} FROM {self.views[c.CASES]} WHERE {name} IS NOT NULL"
             ids = pa.array([each for (each,) in self.rows(sql)], pa.string())
             there = self.history.known(target, column, ids).to_pylist()
-        span = f"SELECT min({EVENT_TIME}), max({EVENT_TIME}) FROM {self.views[target]}"
-        inside = f"{EVENT_TIME} BETWEEN lowest AND highest" if target == TRANSACTIONS else "true"
+        span = f"SELECT min({c.EVENT_TIME}), max({c.EVENT_TIME}) FROM {self.views[target]}"
+        inside = (
+            f"{c.EVENT_TIME} BETWEEN lowest AND highest" if target == c.TRANSACTIONS else "true"
+        )
         found = self.rows(
-            f"WITH asked AS (SELECT {name} AS id, {EVENT_TIME} FROM {self.views[CASES]} "
+            f"WITH asked AS (SELECT {name} AS id, {c.EVENT_TIME} FROM {self.views[c.CASES]} "
             f"WHERE {name} IS NOT NULL), "
             f"met AS (SELECT DISTINCT {name} AS id FROM {self.views[target]} "
             f"WHERE {name} IN (SELECT id FROM asked) UNION SELECT unnest(?::VARCHAR[])), "
@@ -290,7 +276,7 @@ class _Crossing:
         unmatched, rows, of = found[0]
         if unmatched:
             yield Orphans(
-                table=CASES,
+                table=c.CASES,
                 column=column,
                 key="not in",
                 target=target,
@@ -303,7 +289,7 @@ class _Crossing:
         """Find keys of which one value has too many rows, such as a word for no customer."""
         found = self.rows(
             f"SELECT holder, kind, max(n, 2), sum(n)::BIGINT FROM {_COUNTS} "
-            f"WHERE list_contains({quote_list((TRANSACTIONS, EVENTS))}, holder) "
+            f"WHERE list_contains({quote_list((c.TRANSACTIONS, c.EVENTS))}, holder) "
             "GROUP BY holder, kind, place ORDER BY place, kind"
         )
         for table, column, largest, total in found:
@@ -332,8 +318,8 @@ class _Crossing:
             "near AS (SELECT * FROM formed WHERE form IN (SELECT form FROM odd)), "
             "met AS (SELECT *, kind AS family FROM near UNION ALL "
             "SELECT near.*, family FROM near, "
-            f"(VALUES ('{CUSTOMER_ID}'), ('{ACCOUNT_ID}')) AS other(family) "
-            f"WHERE kind = '{COUNTERPARTY_ID}' AND length(form) >= {_LONG}), "
+            f"(VALUES ('{c.CUSTOMER_ID}'), ('{c.ACCOUNT_ID}')) AS other(family) "
+            f"WHERE kind = '{c.COUNTERPARTY_ID}' AND length(form) >= {_LONG}), "
             "mains AS (SELECT family, form, arg_min(id, (place, -n, id)) AS main FROM met "
             "GROUP BY ALL HAVING min(id) <> max(id)), "
             "others AS (SELECT DISTINCT place, holder, kind, id, n, main FROM met "

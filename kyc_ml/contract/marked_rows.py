@@ -5,31 +5,16 @@ from typing import Final
 
 import duckdb
 
+from kyc_ml.contract import tables as c
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.quality import RuleFinding
-from kyc_ml.contract.tables import (
-    ACCOUNTS,
-    ADVERSE_OUTCOMES,
-    AMOUNT,
-    BALANCE,
-    CASES,
-    CUSTOMER_ID,
-    CUSTOMERS,
-    EVENT_TIME,
-    KNOWN_AT,
-    OUTCOME,
-    REVIEW_ID,
-    REVIEWS,
-    TRANSACTION_ID,
-    TRANSACTIONS,
-)
 from kyc_ml.storage import quote_list, quote_name
 
 _LINKS: Final = (
-    (TRANSACTIONS, TRANSACTION_ID),
-    (REVIEWS, REVIEW_ID),
-    (CUSTOMERS, CUSTOMER_ID),
-    (ACCOUNTS, CUSTOMER_ID),
+    (c.TRANSACTIONS, c.TRANSACTION_ID),
+    (c.REVIEWS, c.REVIEW_ID),
+    (c.CUSTOMERS, c.CUSTOMER_ID),
+    (c.ACCOUNTS, c.CUSTOMER_ID),
 )
 _HITS: Final = quote_name("rows of adverse cases")
 _OTHERS: Final = quote_name("rows before adverse cases")
@@ -51,7 +36,7 @@ def find_marked_rows(
     return [
         finding
         for table, key in _LINKS
-        if {table, CASES} <= views.keys() and key in columns[CASES]
+        if {table, c.CASES} <= views.keys() and key in columns[c.CASES]
         for finding in _marked(connection, views, table=table, key=key, columns=columns[table])
     ]
 
@@ -66,12 +51,12 @@ def _marked(
 ) -> Iterator[RuleFinding]:
     rows = _OTHERS
     # a version of a profile or an account that began after the case may follow from it
-    limit = f"OR met.{KNOWN_AT} < first" if key == CUSTOMER_ID else "OR true"
+    limit = f"OR met.{c.KNOWN_AT} < first" if key == c.CUSTOMER_ID else "OR true"
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW {rows} AS SELECT met.*, first IS NOT NULL AS hit "
-        f"FROM {views[table]} AS met LEFT JOIN (SELECT {key}, min({EVENT_TIME}) AS first "
-        f"FROM {views[CASES]} WHERE {key} IS NOT NULL "
-        f"AND list_contains({quote_list(ADVERSE_OUTCOMES)}, {OUTCOME}) GROUP BY 1) "
+        f"FROM {views[table]} AS met LEFT JOIN (SELECT {key}, min({c.EVENT_TIME}) AS first "
+        f"FROM {views[c.CASES]} WHERE {key} IS NOT NULL "
+        f"AND list_contains({quote_list(c.ADVERSE_OUTCOMES)}, {c.OUTCOME}) GROUP BY 1) "
         f"USING ({key}) WHERE first IS NULL {limit}"
     )
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {_HITS} AS SELECT * FROM {rows} WHERE hit")
@@ -81,7 +66,7 @@ def _marked(
         least = max(_ROWS, _SHARE * adverse)
         met = connection.execute(
             f"SELECT {value} AS value, count(*) AS adverse FROM {_HITS} GROUP BY 1 HAVING "
-            f"adverse >= {least} AND count(DISTINCT {CUSTOMER_ID}) >= {_CUSTOMERS} ORDER BY 1"
+            f"adverse >= {least} AND count(DISTINCT {c.CUSTOMER_ID}) >= {_CUSTOMERS} ORDER BY 1"
         ).fetchall()
         count = n = 0
         for of, here in met:
@@ -104,7 +89,7 @@ def _values(columns: Sequence[str], key: str) -> Iterator[tuple[str, str]]:
         name = quote_name(column)
         if column == key:
             yield column, f"regexp_replace({name}, '[0-9]', '9', 'g')"
-        elif column == AMOUNT:
+        elif column == c.AMOUNT:
             yield column, f"CASE WHEN {name} % 100 = 0 THEN 2 WHEN {name} % 1 = 0 THEN 1 ELSE 0 END"
-        elif column not in {CUSTOMER_ID, EVENT_TIME, KNOWN_AT, BALANCE}:
+        elif column not in {c.CUSTOMER_ID, c.EVENT_TIME, c.KNOWN_AT, c.BALANCE}:
             yield column, f"coalesce(CAST({name} AS VARCHAR), '')"

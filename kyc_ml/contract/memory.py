@@ -5,15 +5,7 @@ from contextlib import closing
 from datetime import date
 from types import MappingProxyType
 
-from kyc_ml.config import (
-    Attribute,
-    IdentifierForm,
-    SourceMapping,
-    TableMapping,
-    attribute_faults,
-    complete_snapshot,
-    require_kind,
-)
+from kyc_ml import config
 from kyc_ml.contract.binding import note_column_faults
 from kyc_ml.contract.bound_source import BoundSource, bind_tables
 from kyc_ml.contract.contracted import ReadSource
@@ -28,12 +20,12 @@ from kyc_ml.storage import connect, quote_name
 def contract_tables(
     frames: Mapping[str, Frame],
     *,
-    attributes: Mapping[str, Mapping[str, Attribute]] = MappingProxyType({}),
+    attributes: Mapping[str, Mapping[str, config.Attribute]] = MappingProxyType({}),
     snapshot: date | None = None,
     timezone: str = "UTC",
     base_currency: str,
     max_quarantined_share: float = 0.001,
-    identifiers: IdentifierForm = TRIMMED,
+    identifiers: config.IdentifierForm = TRIMMED,
     max_orphan_share: float = 0.2,
 ) -> ReadSource:
     """Check tables in memory as `read_source` checks files, and return what is accepted.
@@ -63,7 +55,9 @@ def contract_tables(
         If too many rows break the contract, or too many cases are orphans.
     """
     if snapshot is not None:
-        require_kind(snapshot, date, name="snapshot", cure="give datetime.date(2025, 12, 31)")
+        config.require_kind(
+            snapshot, date, name="snapshot", cure="give datetime.date(2025, 12, 31)"
+        )
     subject = "tables in memory"
     faults = Faults(subject, SourceError)
     sound = _sound_attributes(frames, attributes, faults)
@@ -83,7 +77,7 @@ def contract_tables(
             elif len(faults) == before:
                 note_column_faults(name, (), (), faults)
         if snapshot is not None and CUSTOMERS in mapped:
-            mapped = complete_snapshot(mapped, snapshot)
+            mapped = config.complete_snapshot(mapped, snapshot)
         for name, declared in tuple(mapped.items()):
             before = len(faults)
             note_column_faults(name, declared.columns, declared.attributes, faults)
@@ -95,7 +89,7 @@ def contract_tables(
                 opened.views.add(declared.from_)
         chosen = {name: mapped[name] for name in CONTRACT if name in mapped}
         # not validated: a mapping of files must name one; attributes keep the order they came in
-        mapping = SourceMapping.model_construct(
+        mapping = config.SourceMapping.model_construct(
             name=subject,
             timezone=timezone,
             base_currency=base_currency,
@@ -118,16 +112,16 @@ def contract_tables(
 
 def _sound_attributes(
     frames: Mapping[str, Frame],
-    attributes: Mapping[str, Mapping[str, Attribute]],
+    attributes: Mapping[str, Mapping[str, config.Attribute]],
     faults: Faults,
-) -> dict[str, dict[str, Attribute]]:
+) -> dict[str, dict[str, config.Attribute]]:
     """Return the attributes without a fault, by table and name; note the faults of the others."""
-    sound: dict[str, dict[str, Attribute]] = {}
+    sound: dict[str, dict[str, config.Attribute]] = {}
     for table, own in attributes.items():
         if table not in frames:
             faults.add(f"attributes are declared for table {table!r}, which is not given")
         for name, attribute in own.items():
-            wrong = attribute_faults(table, name, attribute)
+            wrong = config.attribute_faults(table, name, attribute)
             faults.extend(wrong)
             if not wrong:
                 sound.setdefault(table, {})[name] = attribute
@@ -135,12 +129,12 @@ def _sound_attributes(
 
 
 def _as_mapping(
-    table: str, columns: Collection[str], attributes: Mapping[str, Attribute]
-) -> TableMapping:
+    table: str, columns: Collection[str], attributes: Mapping[str, config.Attribute]
+) -> config.TableMapping:
     """Map a table in memory: `columns` without the attributes, and those."""
     own = {
         name: {**attribute.model_dump(), "sql": quote_name(name)}
         for name, attribute in attributes.items()
     }
     mapped = {column: quote_name(column) for column in columns}
-    return TableMapping.model_validate({"from": table, "columns": mapped, "attributes": own})
+    return config.TableMapping.model_validate({"from": table, "columns": mapped, "attributes": own})

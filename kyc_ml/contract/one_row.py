@@ -16,16 +16,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 
-from kyc_ml.contract.checks import (
-    ABBREVIATED,
-    END,
-    FIRST,
-    FIRST_DATE,
-    LAST_DATE,
-    RowRules,
-    raw_name,
-    typed_sql,
-)
+from kyc_ml.contract import checks
 from kyc_ml.contract.identifiers import FLOAT, SCIENTIFIC, TRIMMED
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, Column, TableContract
 from kyc_ml.storage import connect, quote_text
@@ -65,7 +56,9 @@ class OneRow:
     `columns`: those that there are of the table: any other in a row is a fault.
     """
 
-    def __init__(self, contract: TableContract, columns: Sequence[str], *, rules: RowRules) -> None:
+    def __init__(
+        self, contract: TableContract, columns: Sequence[str], *, rules: checks.RowRules
+    ) -> None:
         self._contract, self._rules, self._zone = contract, rules, ZoneInfo(rules.zone)
         self._columns = {name: contract.column(name) for name in columns}
         form = rules.form
@@ -122,7 +115,7 @@ class OneRow:
         if column.type == "double":
             return _double(given)
         if column.identifier and not self._as_it_is.fullmatch(given):
-            return self._ask(typed_sql(column, "VARCHAR", self._rules), column, given)
+            return self._ask(checks.typed_sql(column, "VARCHAR", self._rules), column, given)
         if column.type == "boolean" or column.identifier:
             return given
         blank = _BLANK.fullmatch(given)
@@ -139,7 +132,7 @@ class OneRow:
                 return _microseconds(given, self._zone)
         except ValueError:  # such as the 30th of February
             return _UNREAD
-        sql = typed_sql(column, "VARCHAR", self._rules)
+        sql = checks.typed_sql(column, "VARCHAR", self._rules)
         found = self._ask(f"epoch_us({sql})" if column.type == "timestamp" else sql, column, given)
         return _UNREAD if found is None else found
 
@@ -172,12 +165,14 @@ class OneRow:
         """Return the key of the rule that a value breaks which is not of the column's type."""
         if column.type != "timestamp" or not _is_of(column, given):
             return column.type
-        form = f"regexp_full_match({raw_name(column.name)}, {quote_text(ABBREVIATED)})"
+        form = (
+            f"regexp_full_match({checks.raw_name(column.name)}, {quote_text(checks.ABBREVIATED)})"
+        )
         return "ambiguous zone" if self._ask(form, column, given) else column.type
 
     def _ask(self, sql: str, column: Column, given: object) -> Any:  # noqa: ANN401  of any type
         """Read one text as the tables do."""
-        value = f"SELECT CAST(? AS VARCHAR) AS {raw_name(column.name)}"
+        value = f"SELECT CAST(? AS VARCHAR) AS {checks.raw_name(column.name)}"
         rows = self._connection.execute(f"SELECT {sql} FROM ({value})", [given]).fetchall()
         return rows[0][0]
 
@@ -211,8 +206,8 @@ def _microseconds(text: str, zone: ZoneInfo) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
 
-_TIMES: Final = tuple(_microseconds(day, ZoneInfo("UTC")) for day in (FIRST, END))
-_DATES: Final = tuple(date.fromisoformat(day) for day in (FIRST_DATE, LAST_DATE))
+_TIMES: Final = tuple(_microseconds(day, ZoneInfo("UTC")) for day in (checks.FIRST, checks.END))
+_DATES: Final = tuple(date.fromisoformat(day) for day in (checks.FIRST_DATE, checks.LAST_DATE))
 
 
 def row_to_json(row: Mapping[str, RowValue]) -> bytes:

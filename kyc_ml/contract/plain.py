@@ -92,8 +92,7 @@ def _encoding_of(head: bytes, source: FileSource) -> str:
     # a bad letter further down costs its own line of a csv file, and is named when that is read
     start = _first_lines(head, source.skip + 1) if source.format == "csv" else head
     if b"\x00" in start or not _begins_as_utf8(start):
-        msg = f"is not UTF-8; it {looks_like(head)}"
-        raise FileFaultError(reason=msg)
+        raise FileFaultError(reason=f"is not UTF-8; it {looks_like(head)}")
     return "utf-8"
 
 
@@ -136,8 +135,7 @@ def _below(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
             yield start[found.end() :]
             yield from blocks
             return
-    msg = f"has no line below the {count} to skip"
-    raise FileFaultError(reason=msg)
+    raise FileFaultError(reason=f"has no line below the {count} to skip")
 
 
 def _write(blocks: Iterator[bytes], copy: Path) -> Path:

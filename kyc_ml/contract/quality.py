@@ -128,8 +128,7 @@ class DataQualityReport:
         columns += ["first_event_time", "last_event_time"]
         rows = [[getattr(table, name) for name in columns] for table in self.tables]
         frame = pd.DataFrame(rows, columns=columns)
-        times = dict.fromkeys(columns[-2:], "datetime64[us, UTC]")
-        return frame.astype(times)
+        return frame.astype(dict.fromkeys(columns[-2:], "datetime64[us, UTC]"))
 
     def findings(self) -> list[tuple[str, RuleFinding]]:
         """Return every finding with its severity: quarantined or warning."""
@@ -227,8 +226,7 @@ def _table(plain: Mapping[str, Any]) -> TableQuality:
 def _write_times(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     times: dict[str, datetime | None] = {name: plain[name] for name in names}
     # in UTC, so that equal instants are equal texts
-    texts = {n: t and t.astimezone(UTC).isoformat() for n, t in times.items()}
-    return {**plain, **texts}
+    return {**plain, **{n: t and t.astimezone(UTC).isoformat() for n, t in times.items()}}
 
 
 def _read_times(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -9,16 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.config import SourceMapping, load_section
+from kyc_ml.contract import ending
 from kyc_ml.contract.contracted import ContractedTables, ReadSource, Tables
-from kyc_ml.contract.ending import (
-    find_end,
-    find_end_of_behaviour,
-    find_newest,
-    find_oldest,
-    observable_until,
-    say_dating,
-    say_strays,
-)
 from kyc_ml.contract.quality import DataQualityReport
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.sinks import ParquetSink
@@ -142,7 +134,7 @@ def _sum_up(quality: DataQualityReport) -> str:
 
 
 def _tell_findings(quality: DataQualityReport, reporter: ProgressReporter) -> None:
-    dating = say_dating(quality)
+    dating = ending.say_dating(quality)
     if dating is not None:
         reporter.info(dating)
     if quality.unchecked:
@@ -162,7 +154,7 @@ def end_of_data(tables: Tables) -> pd.Timestamp:
     Raises ConfigError if no table has a row, or a few rows lie far after all others: see
     `say_strays`.
     """
-    found, strays = find_end(tables), say_strays(tables.quality)
+    found, strays = ending.find_end(tables), ending.say_strays(tables.quality)
     if strays is not None:
         raise ConfigError(strays)
     if found is None:
@@ -203,7 +195,7 @@ def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
 
     Raises ConfigError naming the review's date and that of the data.
     """
-    first = find_oldest(tables)
+    first = ending.find_oldest(tables)
     if first is not None and review <= first:
         raise ConfigError(
             f"the review is of {say_moment(review, tables.timezone)}, before the first transaction "
@@ -228,7 +220,7 @@ def require_fresh(
     Raises NotReadyError if it is older than `stale_hours`. Names both dates, as the next one does;
     ConfigError if it is more than a week older.
     """
-    newest, end = find_newest(tables), find_end_of_behaviour(tables)
+    newest, end = ending.find_newest(tables), ending.find_end_of_behaviour(tables)
     if newest is None or end is None:
         return
     age = (as_of - newest) / pd.Timedelta(hours=1)
@@ -250,7 +242,7 @@ def tell_late_reviews(
     """Report how many planned reviews before a date are left out, as the data ends before them."""
     if REVIEWS not in tables.tables:
         return
-    end = observable_until(tables, as_of)
+    end = ending.observable_until(tables, as_of)
     planned = pd.DatetimeIndex(tables[REVIEWS][EVENT_TIME].to_pandas())
     late = int(((planned >= end) & (planned < as_of)).sum())
     if late:

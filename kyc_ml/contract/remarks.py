@@ -4,18 +4,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
+from kyc_ml.contract import tables as c
 from kyc_ml.contract.checks import ContractCheck, RowRules, family_of, raw_name
 from kyc_ml.contract.identifiers import is_nothing_sql
-from kyc_ml.contract.tables import (
-    BIRTH_DATE,
-    CUSTOMER_TYPE,
-    CUSTOMERS,
-    DOCUMENT_EXPIRY,
-    EVENT_TIME,
-    KNOWN_AT,
-    ONBOARDED_AT,
-    TableContract,
-)
 from kyc_ml.storage import quote_name
 
 OLDEST_YEARS: Final = 120
@@ -23,7 +14,7 @@ OLDEST_YEARS: Final = 120
 
 
 def remarks_of(
-    contract: TableContract,
+    contract: c.TableContract,
     types: Mapping[str, str],
     *,
     rules: RowRules,
@@ -40,7 +31,7 @@ def remarks_of(
         if column.identifier and family_of(types.get(column.name, "")) == "text"
         for remark in _identifier_remarks(column.name, types[column.name], rules)
     ]
-    if contract.name == CUSTOMERS:
+    if contract.name == c.CUSTOMERS:
         remarks += _profile_remarks(types, horizon)
     return tuple(remarks)
 
@@ -61,9 +52,11 @@ def _identifier_remarks(column: str, duck_type: str, rules: RowRules) -> list[Co
 def _profile_remarks(types: Mapping[str, str], horizon: datetime | None) -> list[ContractCheck]:
     """Note dates of a profile that cannot be; those of which that is certain are not used."""
     remarks = []
-    born, begun, ends = (quote_name(each) for each in (BIRTH_DATE, ONBOARDED_AT, DOCUMENT_EXPIRY))
-    event = quote_name(EVENT_TIME)
-    known = quote_name(KNOWN_AT)
+    born, begun, ends = (
+        quote_name(each) for each in (c.BIRTH_DATE, c.ONBOARDED_AT, c.DOCUMENT_EXPIRY)
+    )
+    event = quote_name(c.EVENT_TIME)
+    known = quote_name(c.KNOWN_AT)
 
     def note(key: str, needed: Collection[str], broken: str, *, voids: bool = True) -> None:
         column, *_ = needed
@@ -72,11 +65,11 @@ def _profile_remarks(types: Mapping[str, str], horizon: datetime | None) -> list
 
     if horizon is not None:  # and a day, for the zone
         last = f"greatest(TIMESTAMPTZ '{horizon.isoformat()}', {event}, {known}) + INTERVAL 1 DAY"
-        for column in (BIRTH_DATE, ONBOARDED_AT):
+        for column in (c.BIRTH_DATE, c.ONBOARDED_AT):
             note("after the data", (column,), f"{quote_name(column)} > {last}")
     first = f"CAST({event} AS DATE) - INTERVAL {OLDEST_YEARS} YEAR"
-    aged = f"{quote_name(CUSTOMER_TYPE)} = 'person' AND {born} < {first}"
-    note("too old", (BIRTH_DATE, CUSTOMER_TYPE), aged)
-    note("before birth", (ONBOARDED_AT, BIRTH_DATE), f"{begun} < {born}", voids=False)
-    note("before birth", (DOCUMENT_EXPIRY, BIRTH_DATE), f"{ends} < {born}", voids=False)
+    aged = f"{quote_name(c.CUSTOMER_TYPE)} = 'person' AND {born} < {first}"
+    note("too old", (c.BIRTH_DATE, c.CUSTOMER_TYPE), aged)
+    note("before birth", (c.ONBOARDED_AT, c.BIRTH_DATE), f"{begun} < {born}", voids=False)
+    note("before birth", (c.DOCUMENT_EXPIRY, c.BIRTH_DATE), f"{ends} < {born}", voids=False)
     return remarks

@@ -14,18 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kyc_ml import contract as c
 from kyc_ml.config import Unit, a_day_before
-from kyc_ml.contract import (
-    EVENT_TIME,
-    KNOWN_AT,
-    REVIEW_ID,
-    REVIEWS,
-    TRANSACTION_ID,
-    TRANSACTIONS,
-    Columns,
-    ContractedTables,
-    Tables,
-)
 from kyc_ml.dataset.observations import (
     UTC_TIME,
     as_observations,
@@ -77,7 +67,7 @@ class ChosenObservations:
         return self.unit == "risk" and (self.planned or self.since is not None)
 
 
-def choose_observations(tables: Tables, chosen: ChosenObservations) -> pa.Table:
+def choose_observations(tables: c.Tables, chosen: ChosenObservations) -> pa.Table:
     """List the chosen observations; ConfigError or DatasetError as `store_observations` does."""
     found = pa.concat_tables(_pieces(tables, chosen))
     if not found.num_rows:
@@ -85,7 +75,7 @@ def choose_observations(tables: Tables, chosen: ChosenObservations) -> pa.Table:
     return found
 
 
-def store_observations(tables: Tables, chosen: ChosenObservations, path: Path) -> int:
+def store_observations(tables: c.Tables, chosen: ChosenObservations, path: Path) -> int:
     """Write the chosen observations as Parquet, and return their number.
 
     Raises ConfigError if planned reviews are requested and the source has no such table;
@@ -100,24 +90,24 @@ def store_observations(tables: Tables, chosen: ChosenObservations, path: Path) -
     return rows
 
 
-def _pieces(tables: Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
+def _pieces(tables: c.Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
     """Return the chosen observations piece by piece; there is a first one even if it is empty."""
     columns = tables.columns()
     if chosen.unit == "fraud":
         require_transactions(columns)
-        return _between(columns[TRANSACTIONS], KNOWN_AT, TRANSACTION_ID, chosen)
+        return _between(columns[c.TRANSACTIONS], c.KNOWN_AT, c.TRANSACTION_ID, chosen)
     if not chosen.by_plan:
         return _reviewed(tables, chosen)
-    if REVIEWS not in columns:
+    if c.REVIEWS not in columns:
         raise ConfigError(
             "--since and --full choose planned reviews, but the source has no table reviews: "
             "leave them out, and every customer is reviewed at --as-of"
         )
-    return _between(columns[REVIEWS], EVENT_TIME, REVIEW_ID, chosen)
+    return _between(columns[c.REVIEWS], c.EVENT_TIME, c.REVIEW_ID, chosen)
 
 
 def count_not_scored(
-    tables: Tables, chosen: ChosenObservations, scored: Collection[str]
+    tables: c.Tables, chosen: ChosenObservations, scored: Collection[str]
 ) -> dict[str, int]:
     """Count the customers without a review in a batch, by reason.
 
@@ -141,15 +131,15 @@ def count_not_scored(
 
 
 def store_rows(
-    source: ContractedTables, observations: pa.Table, rows: Mask, path: Path, *, unit: Unit
+    source: c.ContractedTables, observations: pa.Table, rows: Mask, path: Path, *, unit: Unit
 ) -> None:
     """Write the marked ones of all observations of a period as Parquet, with all their fields."""
     if source.stored is None or unit == "risk":
         _write(iter([observations.filter(pa.array(rows))]), path)
         return
     # their fields are in the file alone, of which they are a run: both are in order of time
-    table = source.stored.columns()[TRANSACTIONS]
-    first = pc.index(source[TRANSACTIONS][EVENT_TIME], observations[DECISION_TIME][0]).as_py()
+    table = source.stored.columns()[c.TRANSACTIONS]
+    first = pc.index(source[c.TRANSACTIONS][c.EVENT_TIME], observations[DECISION_TIME][0]).as_py()
     wanted = np.zeros(table.num_rows, np.bool_)
     wanted[first : first + rows.size] = rows
 
@@ -158,13 +148,13 @@ def store_rows(
         for batch in table.pieces(*table.column_names):
             here = pa.array(wanted[start : start + batch.num_rows])
             start += batch.num_rows
-            yield as_observations(pa.Table.from_batches([batch]).filter(here), TRANSACTION_ID)
+            yield as_observations(pa.Table.from_batches([batch]).filter(here), c.TRANSACTION_ID)
 
     _write(pieces(), path)
 
 
 def _between(
-    table: Columns, time: str, identifier: str, chosen: ChosenObservations
+    table: c.Columns, time: str, identifier: str, chosen: ChosenObservations
 ) -> Iterator[pa.Table]:
     """Choose the rows whose time lies in ``[since, as_of)``."""
     for batch in table.pieces(*table.column_names):
@@ -174,7 +164,7 @@ def _between(
         yield as_observations(pa.Table.from_batches([batch]).filter(kept), identifier)
 
 
-def _reviewed(tables: Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
+def _reviewed(tables: c.Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
     """Review every customer who is due at `as_of`."""
     seen = when_first_seen(tables)
     if chosen.not_due:
@@ -199,7 +189,7 @@ def _write(pieces: Iterator[pa.Table], path: Path) -> int:
     return rows
 
 
-def _say_nothing(tables: Tables, chosen: ChosenObservations) -> str:
+def _say_nothing(tables: c.Tables, chosen: ChosenObservations) -> str:
     end = say_moment(chosen.as_of, tables.timezone)
     span = f"before {end}"
     if chosen.since is not None:
@@ -215,10 +205,10 @@ def _say_nothing(tables: Tables, chosen: ChosenObservations) -> str:
     return f"{msg}{_say_later(tables, chosen)}" if chosen.by_plan else msg
 
 
-def _say_later(tables: Tables, chosen: ChosenObservations) -> str:
+def _say_later(tables: c.Tables, chosen: ChosenObservations) -> str:
     """Return how many reviews are planned for later, and which option scores them."""
-    pieces = tables.columns()[REVIEWS].pieces(EVENT_TIME)
-    times = pa.chunked_array([piece[EVENT_TIME] for piece in pieces], UTC_TIME)
+    pieces = tables.columns()[c.REVIEWS].pieces(c.EVENT_TIME)
+    times = pa.chunked_array([piece[c.EVENT_TIME] for piece in pieces], UTC_TIME)
     later = times.filter(pc.greater_equal(times, instant(chosen.as_of)))
     if not len(later):
         return ""

@@ -8,18 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
+from kyc_ml import features as f
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract import end_of_data, require_fresh
 from kyc_ml.dataset.chosen import ChosenObservations, choose_observations
 from kyc_ml.display import ProgressReporter
-from kyc_ml.features import (
-    BucketedFeatures,
-    FeatureTable,
-    build_features,
-    build_features_in_buckets,
-    choose_features,
-    report_unavailable,
-)
 from kyc_ml.history import read_tables
 from kyc_ml.storage import private_folder, require_place, written_whole
 
@@ -52,7 +45,7 @@ def run_features(
     """
     run = load_section(config, RunConfig)
     declared = load_section(source, SourceMapping).attributes
-    specs = choose_features(run.features, unit=run.unit, attributes=declared)
+    specs = f.choose_features(run.features, unit=run.unit, attributes=declared)
     require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     moment = end_of_data(tables) if as_of is None else as_of
@@ -63,9 +56,9 @@ def run_features(
     observations = choose_observations(tables, chosen)
     tell = partial(reporter.progress, "building features")
     threads = run.model.n_jobs
-    built: FeatureTable | BucketedFeatures
+    built: f.FeatureTable | f.BucketedFeatures
     if buckets is None:
-        built = build_features(tables, observations, specs=specs, threads=threads, progress=tell)
+        built = f.build_features(tables, observations, specs=specs, threads=threads, progress=tell)
         with written_whole(out) as handle:
             built.write(handle)
     else:
@@ -73,7 +66,7 @@ def run_features(
             stored = tables.store(scratch / "tables").files
             decided = scratch / "observations.parquet"
             pq.write_table(observations, decided)
-            built = build_features_in_buckets(
+            built = f.build_features_in_buckets(
                 stored,
                 decided,
                 specs=specs,
@@ -84,7 +77,7 @@ def run_features(
                 threads=threads,
                 progress=tell,
             )
-    report_unavailable(built.unavailable, reporter)
+    f.report_unavailable(built.unavailable, reporter)
     for note in built.notes:
         reporter.info(note)
     return FeaturesBuilt(

@@ -7,19 +7,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import contract as c
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract import (
-    CASE_ID,
-    CASES,
-    CUSTOMER_ID,
-    KNOWN_AT,
-    OPEN,
-    OUTCOME,
-    REVIEW_ID,
-    TRANSACTION_ID,
-    ContractedTables,
-    Frame,
-)
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, microseconds, read_observations
 from kyc_ml.metrics import Floats, Mask, Names
 
@@ -69,8 +58,8 @@ def to_target(status: Names) -> Floats:
 
 
 def mature_labels(
-    source: ContractedTables,
-    observations: Frame,
+    source: c.ContractedTables,
+    observations: c.Frame,
     *,
     unit: Unit,
     as_of: pd.Timestamp,
@@ -90,21 +79,21 @@ def mature_labels(
     settled = np.asarray(decision + delay <= _moment(as_of), dtype=np.bool_)
     # as objects: other statuses are longer than the fixed width of these texts
     status = np.where(settled, NEGATIVE, IMMATURE).astype(object)
-    if CASES not in source.tables:
+    if c.CASES not in source.tables:
         return Labels(status=status, settled=settled)
-    known = states_known_at(source.tables[CASES], as_of)
+    known = states_known_at(source.tables[c.CASES], as_of)
     if unit == "risk":
-        outcomes = positive_since(known, config)[[CUSTOMER_ID, KNOWN_AT]]
+        outcomes = positive_since(known, config)[[c.CUSTOMER_ID, c.KNOWN_AT]]
         joined = join_outcomes(observations, outcomes, config)
         # in this order: an adverse outcome before the decision wins
         status[joined.loc[joined["within"], "row"]] = POSITIVE
         status[joined.loc[joined["before"], "row"]] = ALREADY_ADVERSE
-    link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
+    link = c.TRANSACTION_ID if unit == "fraud" else c.REVIEW_ID
     if link in known.columns:
         ids = observations[OBSERVATION_ID].to_pandas()
-        about = known.drop_duplicates(CASE_ID, keep="last").dropna(subset=[link])
-        positive = about[OUTCOME].isin(list(config.adverse_outcomes))
-        under_way = about[OUTCOME] == OPEN
+        about = known.drop_duplicates(c.CASE_ID, keep="last").dropna(subset=[link])
+        positive = about[c.OUTCOME].isin(list(config.adverse_outcomes))
+        under_way = about[c.OUTCOME] == c.OPEN
         # positive comes last: it wins where cases of one observation disagree
         for outcome, rows in (
             (NEGATIVE, ~positive & ~under_way),
@@ -124,7 +113,7 @@ def _moment(time: pd.Timestamp) -> np.datetime64:
 def states_known_at(cases: pa.Table, as_of: pd.Timestamp) -> pd.DataFrame:
     """Return the states of cases known at `as_of`, the latest of each case last."""
     frame: pd.DataFrame = cases.to_pandas()
-    return frame[frame[KNOWN_AT] <= as_of].sort_values([CASE_ID, KNOWN_AT])
+    return frame[frame[c.KNOWN_AT] <= as_of].sort_values([c.CASE_ID, c.KNOWN_AT])
 
 
 def positive_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
@@ -132,12 +121,12 @@ def positive_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
 
     A report that follows a confirmed fraud does not move that date: the outcome was known.
     """
-    positive = known[OUTCOME].isin(list(config.adverse_outcomes))
+    positive = known[c.OUTCOME].isin(list(config.adverse_outcomes))
     # numbers the runs of positive states: a case that was reopened counts from its last run
-    breaks = (~positive).groupby(known[CASE_ID]).cumsum()
-    since = known[positive].groupby([CASE_ID, breaks[positive]])[KNOWN_AT].transform("min")
-    latest = ~known.duplicated(CASE_ID, keep="last")
-    return known[latest & positive].assign(**{KNOWN_AT: since})
+    breaks = (~positive).groupby(known[c.CASE_ID]).cumsum()
+    since = known[positive].groupby([c.CASE_ID, breaks[positive]])[c.KNOWN_AT].transform("min")
+    latest = ~known.duplicated(c.CASE_ID, keep="last")
+    return known[latest & positive].assign(**{c.KNOWN_AT: since})
 
 
 def join_outcomes(
@@ -148,9 +137,9 @@ def join_outcomes(
     One row a review and outcome, with the columns of both: row (place of the review), before (the
     outcome was known by the review), within (it became known in the horizon after it).
     """
-    frame: pd.DataFrame = observations.select([CUSTOMER_ID, DECISION_TIME]).to_pandas()
+    frame: pd.DataFrame = observations.select([c.CUSTOMER_ID, DECISION_TIME]).to_pandas()
     frame["row"] = np.arange(len(frame))
-    joined = frame.merge(positive, on=CUSTOMER_ID)
+    joined = frame.merge(positive, on=c.CUSTOMER_ID)
     horizon = joined[DECISION_TIME] + pd.Timedelta(days=config.horizon_days)
-    before = joined[KNOWN_AT] <= joined[DECISION_TIME]
-    return joined.assign(before=before, within=~before & (joined[KNOWN_AT] <= horizon))
+    before = joined[c.KNOWN_AT] <= joined[DECISION_TIME]
+    return joined.assign(before=before, within=~before & (joined[c.KNOWN_AT] <= horizon))

@@ -9,24 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kyc_ml import contract as c
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract import (
-    ACCOUNTS,
-    CUSTOMER_ID,
-    CUSTOMERS,
-    EVENT_TIME,
-    EVENTS,
-    KNOWN_AT,
-    REVIEW_ID,
-    REVIEWS,
-    THIRD_PARTY,
-    TRANSACTION_ID,
-    TRANSACTIONS,
-    ContractedTables,
-    Tables,
-    find_newest,
-    observable_until,
-)
 from kyc_ml.display import say_moment
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
@@ -34,12 +18,12 @@ from kyc_ml.metrics import Names
 
 UTC_TIME: Final = pa.timestamp("us", tz="UTC")
 _INSTANT: Final = pd.Timedelta(microseconds=1)
-_SEEN_BY: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
+_SEEN_BY: Final = (c.CUSTOMER_ID, c.EVENT_TIME, c.KNOWN_AT)
 
 
 def customers_of(rows: pa.Table) -> Names:
     """Return the customer of each observation, shape (n,), from observations or feature keys."""
-    ids = rows[CUSTOMER_ID].combine_chunks().dictionary_encode()
+    ids = rows[c.CUSTOMER_ID].combine_chunks().dictionary_encode()
     # one object for each customer, not for each row
     names = np.array([*ids.dictionary.to_pylist(), np.nan], dtype=object)
     return np.asarray(names[ids.indices.fill_null(-1).to_numpy()])
@@ -51,7 +35,7 @@ def history_start(config: DatasetConfig) -> pd.Timestamp | None:
 
 
 def make_observations(
-    source: ContractedTables,
+    source: c.ContractedTables,
     *,
     unit: Unit,
     start: pd.Timestamp | None,
@@ -77,9 +61,9 @@ def make_observations(
     """
     if unit == "fraud":
         require_transactions(source.tables)
-        table = as_observations(source.tables[TRANSACTIONS], TRANSACTION_ID)
-    elif REVIEWS in source.tables:
-        table = as_observations(source.tables[REVIEWS], REVIEW_ID)
+        table = as_observations(source.tables[c.TRANSACTIONS], c.TRANSACTION_ID)
+    elif c.REVIEWS in source.tables:
+        table = as_observations(source.tables[c.REVIEWS], c.REVIEW_ID)
     else:
         table = _review_calendar(source, start=start, end=end, config=config)
     when = pc.field(DECISION_TIME)
@@ -98,13 +82,13 @@ def make_observations(
     return found
 
 
-def _say_later(source: ContractedTables, later: pa.Table) -> str:
+def _say_later(source: c.ContractedTables, later: pa.Table) -> str:
     """Return where later observations lie, and whether a later date would include them."""
     if not later.num_rows:
         return ""
     first = pd.Timestamp(pc.min(later[DECISION_TIME]).as_py())
-    newest = find_newest(source)
-    if newest is None or observable_until(source, first + _INSTANT) > first:
+    newest = c.find_newest(source)
+    if newest is None or c.observable_until(source, first + _INSTANT) > first:
         cure = "give a later --as-of"
     else:
         cure = (
@@ -115,7 +99,7 @@ def _say_later(source: ContractedTables, later: pa.Table) -> str:
     return f"; {later.num_rows:,} lie later, the first at {at}: {cure}"
 
 
-def make_reviews_at(source: ContractedTables, *, at: pd.Timestamp) -> pa.Table:
+def make_reviews_at(source: c.ContractedTables, *, at: pd.Timestamp) -> pa.Table:
     """List every customer known before `at`, to be reviewed at `at`."""
     return reviews_of(when_first_seen(source), [at])
 
@@ -130,19 +114,19 @@ def require_transactions(tables: Collection[str]) -> None:
 
     Raises DatasetError if there is no table of transactions.
     """
-    if TRANSACTIONS not in tables:
+    if c.TRANSACTIONS not in tables:
         msg = "unit 'fraud' needs the table transactions: map it in the source mapping"
         raise DatasetError(msg)
 
 
 def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
     """Rename the key and the time of a table to those of observations; other columns stay."""
-    names = {identifier: OBSERVATION_ID, EVENT_TIME: DECISION_TIME}
+    names = {identifier: OBSERVATION_ID, c.EVENT_TIME: DECISION_TIME}
     renamed = [names.get(name, name) for name in rows.column_names]
-    return rows.rename_columns(renamed).drop_columns([KNOWN_AT])
+    return rows.rename_columns(renamed).drop_columns([c.KNOWN_AT])
 
 
-def when_first_seen(source: Tables) -> pd.Series:
+def when_first_seen(source: c.Tables) -> pd.Series:
     """Find when each customer was first known.
 
     The customers table gives it. Without that table, customers are those whom a row of the
@@ -157,7 +141,7 @@ def when_first_seen(source: Tables) -> pd.Series:
     for name in seen_in(tables):
         seen = _earliest(tables[name].pieces(*_SEEN_BY))
         # a customer must be seen before a review: the review itself is enough for that
-        found.append(seen - _INSTANT if name == REVIEWS else seen)
+        found.append(seen - _INSTANT if name == c.REVIEWS else seen)
     if len(found) == 1:
         return found[0]
     least: pd.Series = pd.concat(found).groupby(level=0).min().sort_index()
@@ -166,8 +150,8 @@ def when_first_seen(source: Tables) -> pd.Series:
 
 def seen_in(tables: Collection[str]) -> list[str]:
     """List the tables that define who is a customer; see `when_first_seen`."""
-    others = (ACCOUNTS, TRANSACTIONS, EVENTS, THIRD_PARTY, REVIEWS)
-    names = [CUSTOMERS] if CUSTOMERS in tables else [name for name in others if name in tables]
+    others = (c.ACCOUNTS, c.TRANSACTIONS, c.EVENTS, c.THIRD_PARTY, c.REVIEWS)
+    names = [c.CUSTOMERS] if c.CUSTOMERS in tables else [name for name in others if name in tables]
     if not names:
         raise DatasetError(
             "unit 'risk' needs the table customers or transactions, or another table of what "
@@ -184,22 +168,24 @@ def _earliest(pieces: Iterable[pa.RecordBatch]) -> pd.Series:
         more = pa.Table.from_batches([piece]).select(names)
         # Arrow's minimum is nullable and a contracted column is not, so the schemas differ
         together = pa.concat_tables([*known, more], promote_options="default")
-        least = together.group_by(CUSTOMER_ID).aggregate([(EVENT_TIME, "min"), (KNOWN_AT, "min")])
-        by_name = {CUSTOMER_ID: CUSTOMER_ID, f"{EVENT_TIME}_min": EVENT_TIME}
-        renamed = [by_name.get(name, KNOWN_AT) for name in least.column_names]
+        least = together.group_by(c.CUSTOMER_ID).aggregate(
+            [(c.EVENT_TIME, "min"), (c.KNOWN_AT, "min")]
+        )
+        by_name = {c.CUSTOMER_ID: c.CUSTOMER_ID, f"{c.EVENT_TIME}_min": c.EVENT_TIME}
+        renamed = [by_name.get(name, c.KNOWN_AT) for name in least.column_names]
         return [least.rename_columns(renamed).select(names)]
 
     none_yet: list[pa.Table] = []
     found = reduce(add, pieces, none_yet)
     if not found:
-        return pd.Series([], index=pd.Index([], name=CUSTOMER_ID), dtype="datetime64[us, UTC]")
-    seen: pd.DataFrame = found[0].to_pandas().set_index(CUSTOMER_ID)
+        return pd.Series([], index=pd.Index([], name=c.CUSTOMER_ID), dtype="datetime64[us, UTC]")
+    seen: pd.DataFrame = found[0].to_pandas().set_index(c.CUSTOMER_ID)
     # known and happened: the later of the two
     return seen.max(axis="columns").sort_index()
 
 
 def _review_calendar(
-    source: ContractedTables,
+    source: c.ContractedTables,
     *,
     start: pd.Timestamp | None,
     end: pd.Timestamp,
@@ -210,15 +196,15 @@ def _review_calendar(
     # behaviour, however long the customer has been known
     seen = when_first_seen(source)
     first = _behaviour_begins(source, seen) if start is None else start
-    until = observable_until(source, end)  # later reviews would see no behaviour
+    until = c.observable_until(source, end)  # later reviews would see no behaviour
     dates = pd.date_range(first, until, freq=f"{config.review_every_months}MS", normalize=True)
     return reviews_of(seen, [date for date in dates if first <= date < until])
 
 
-def _behaviour_begins(source: ContractedTables, seen: pd.Series) -> pd.Timestamp:
-    if TRANSACTIONS not in source.tables:
+def _behaviour_begins(source: c.ContractedTables, seen: pd.Series) -> pd.Timestamp:
+    if c.TRANSACTIONS not in source.tables:
         return pd.Timestamp(seen.min())
-    first = source.quality.table(TRANSACTIONS).first_usual
+    first = source.quality.table(c.TRANSACTIONS).first_usual
     return pd.Timestamp(seen.min() if first is None else first)
 
 
@@ -234,7 +220,7 @@ def reviews_of(seen: pd.Series, dates: list[pd.Timestamp]) -> pa.Table:
                     OBSERVATION_ID: pa.array(
                         [f"{customer}@{day}" for customer in known], pa.string()
                     ),
-                    CUSTOMER_ID: pa.array(known, pa.string()),
+                    c.CUSTOMER_ID: pa.array(known, pa.string()),
                     DECISION_TIME: pa.array([date.to_pydatetime()] * known.size, UTC_TIME),
                 }
             )

@@ -3,24 +3,14 @@
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import contract as c
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract import (
-    CASE_ID,
-    CASES,
-    CUSTOMER_ID,
-    KNOWN_AT,
-    OUTCOME,
-    REVIEW_ID,
-    TRANSACTION_ID,
-    TYPOLOGY,
-    ContractedTables,
-)
 from kyc_ml.dataset.labels import join_outcomes, positive_since, states_known_at
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 
 
 def positive_cases(
-    source: ContractedTables,
+    source: c.ContractedTables,
     observations: pa.Table,
     *,
     unit: Unit,
@@ -35,37 +25,37 @@ def positive_cases(
     (from the decision to when the outcome was known), and typology (None if the source has none).
     """
     found: dict[str, list[object]] = {"row": [], "days": [], "typology": []}
-    if CASES not in source.tables:
+    if c.CASES not in source.tables:
         return pd.DataFrame(found)
-    known = states_known_at(source.tables[CASES], as_of)
+    known = states_known_at(source.tables[c.CASES], as_of)
     if withdrawn:
-        ever = known[known[OUTCOME].isin(list(config.adverse_outcomes))]
-        cases = ever.drop_duplicates(CASE_ID)
+        ever = known[known[c.OUTCOME].isin(list(config.adverse_outcomes))]
+        cases = ever.drop_duplicates(c.CASE_ID)
     else:
         cases = positive_since(known, config)
-    if TYPOLOGY not in cases.columns:
-        cases = cases.assign(**{TYPOLOGY: None})
+    if c.TYPOLOGY not in cases.columns:
+        cases = cases.assign(**{c.TYPOLOGY: None})
     parts = []
-    link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
+    link = c.TRANSACTION_ID if unit == "fraud" else c.REVIEW_ID
     if link in cases.columns:
         frame: pd.DataFrame = observations.select([OBSERVATION_ID, DECISION_TIME]).to_pandas()
         frame["row"] = range(len(frame))
-        named = cases.dropna(subset=[link])[[link, KNOWN_AT, TYPOLOGY]]
+        named = cases.dropna(subset=[link])[[link, c.KNOWN_AT, c.TYPOLOGY]]
         parts.append(frame.merge(named, left_on=OBSERVATION_ID, right_on=link))
     if unit == "risk":
-        joined = join_outcomes(observations, cases[[CUSTOMER_ID, KNOWN_AT, TYPOLOGY]], config)
+        joined = join_outcomes(observations, cases[[c.CUSTOMER_ID, c.KNOWN_AT, c.TYPOLOGY]], config)
         parts.append(joined[joined["within"]])
     if not parts:
         return pd.DataFrame(found)
     # stable: of cases known at one instant the first in order is kept
-    both = pd.concat(parts, ignore_index=True).sort_values(["row", KNOWN_AT], kind="stable")
+    both = pd.concat(parts, ignore_index=True).sort_values(["row", c.KNOWN_AT], kind="stable")
     first = both.drop_duplicates("row")
     return pd.DataFrame(
         {
             "row": first["row"].to_numpy(),
             "days": (
-                (first[KNOWN_AT] - first[DECISION_TIME]).dt.total_seconds() / 86_400.0
+                (first[c.KNOWN_AT] - first[DECISION_TIME]).dt.total_seconds() / 86_400.0
             ).to_numpy(),
-            "typology": first[TYPOLOGY].astype(object).where(first[TYPOLOGY].notna(), None),
+            "typology": first[c.TYPOLOGY].astype(object).where(first[c.TYPOLOGY].notna(), None),
         }
     ).reset_index(drop=True)

@@ -4,32 +4,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from kyc_ml import features as f
 from kyc_ml.config import FeatureConfig, Unit
 from kyc_ml.contract import CASE_ID, CASES, CUSTOMER_ID, OUTCOME
 from kyc_ml.decision.rating.card import Scorecard
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.errors import ConfigError, Faults, hint
-from kyc_ml.features import (
-    EVER,
-    FeatureSpec,
-    Kind,
-    Where,
-    Window,
-    all_made_of,
-    declare_features,
-)
 
 FACTS: Final = (
-    FeatureSpec(
+    f.FeatureSpec(
         name="customer_reports_filed_ever",
         family="label_history",
-        how=Window(
+        how=f.Window(
             table=CASES,
             key=(CUSTOMER_ID,),
             statistic="distinct",
             value=CASE_ID,
-            where=Where(column=OUTCOME, values=("str_filed",)),
-            period=EVER,
+            where=f.Where(column=OUTCOME, values=("str_filed",)),
+            period=f.EVER,
         ),
         unit="outcomes",
         description="suspicious-transaction reports filed on the customer, as known then",
@@ -40,19 +32,19 @@ FACTS: Final = (
 """Facts for policies only: a model that read them would learn what the bank has decided."""
 
 
-def declare_facts(config: FeatureConfig, policy: TierPolicy) -> dict[str, FeatureSpec]:
+def declare_facts(config: FeatureConfig, policy: TierPolicy) -> dict[str, f.FeatureSpec]:
     """Declare all that a policy may read.
 
     These are the configuration's features, `FACTS`, and the third-party items of the policy.
     """
     items = dict.fromkeys((*config.third_party_items, *policy.facts.third_party_items))
     wider = config.model_copy(update={"third_party_items": tuple(items)})
-    return {**declare_features(wider), **{spec.name: spec for spec in FACTS}}
+    return {**f.declare_features(wider), **{spec.name: spec for spec in FACTS}}
 
 
 def features_needed(
-    policy: TierPolicy, declared: Mapping[str, FeatureSpec], *, unit: Unit
-) -> tuple[FeatureSpec, ...]:
+    policy: TierPolicy, declared: Mapping[str, f.FeatureSpec], *, unit: Unit
+) -> tuple[f.FeatureSpec, ...]:
     """List the features a policy reads and, intermediate, those that they are made of.
 
     `declared`: mapping of name to FeatureSpec; as `declare_facts` returns it.
@@ -70,7 +62,7 @@ def features_needed(
 
 def policy_features(
     policy: TierPolicy, config: FeatureConfig, *, unit: Unit
-) -> tuple[FeatureSpec, ...]:
+) -> tuple[f.FeatureSpec, ...]:
     """List what a policy reads of a run's features, and of the facts for policies only.
 
     Raises ConfigError: see `features_needed`.
@@ -78,7 +70,9 @@ def policy_features(
     return features_needed(policy, declare_facts(config, policy), unit=unit)
 
 
-def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
+def card_features(
+    card: Scorecard, declared: Mapping[str, f.FeatureSpec]
+) -> tuple[f.FeatureSpec, ...]:
     """List the features a card reads and, intermediate, those that they are made of.
 
     The list is enough to build a table for `rate`.
@@ -92,19 +86,21 @@ def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple
     return _specs_read(card.reads, declared, unit=card.unit, subject=f"rating card {card.name!r}")
 
 
-def specs_of(names: Sequence[str], declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
+def specs_of(
+    names: Sequence[str], declared: Mapping[str, f.FeatureSpec]
+) -> tuple[f.FeatureSpec, ...]:
     """List features by name, with the intermediate features they are made of."""
     needed = {name: replace(declared[name], intermediate=False) for name in dict.fromkeys(names)}
     # a copy: the dictionary grows in the loop
     for name in tuple(needed):
-        for part in all_made_of(declared[name], declared):
+        for part in f.all_made_of(declared[name], declared):
             needed.setdefault(part, replace(declared[part], intermediate=True))
     return tuple(needed.values())
 
 
 def merge_specs(
-    own: Iterable[FeatureSpec], needed: Iterable[FeatureSpec]
-) -> tuple[FeatureSpec, ...]:
+    own: Iterable[f.FeatureSpec], needed: Iterable[f.FeatureSpec]
+) -> tuple[f.FeatureSpec, ...]:
     """Add what a policy or a card needs to a model's features.
 
     A model's own feature stays as the model knows it; it is only no longer intermediate where it
@@ -120,9 +116,9 @@ def merge_specs(
     return tuple(both.values())
 
 
-def _reads_of(policy: TierPolicy) -> dict[str, tuple[str, Kind]]:
+def _reads_of(policy: TierPolicy) -> dict[str, tuple[str, f.Kind]]:
     """List feature and kind by the place in the policy that reads it."""
-    found: dict[str, tuple[str, Kind]] = {}
+    found: dict[str, tuple[str, f.Kind]] = {}
     if policy.segments is not None:
         found["segments"] = (policy.segments.feature, "category")
     for rule in policy.overrides:
@@ -135,12 +131,12 @@ def _reads_of(policy: TierPolicy) -> dict[str, tuple[str, Kind]]:
 
 
 def _specs_read(
-    reads: Mapping[str, tuple[str, Kind]],
-    declared: Mapping[str, FeatureSpec],
+    reads: Mapping[str, tuple[str, f.Kind]],
+    declared: Mapping[str, f.FeatureSpec],
     *,
     unit: Unit,
     subject: str,
-) -> tuple[FeatureSpec, ...]:
+) -> tuple[f.FeatureSpec, ...]:
     """Compare what a file reads with what is declared; `subject` names the file."""
     faults = Faults(subject, ConfigError)
     for where, (name, kind) in reads.items():

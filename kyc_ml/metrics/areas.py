@@ -252,5 +252,4 @@ def _placements(target: Floats, score: Floats) -> tuple[Floats, Floats]:
     above, below = score[target == 1], score[target == 0]
     ranks = stats.rankdata(np.concatenate([above, below]))
     wins = (ranks[: above.size] - stats.rankdata(above)) / below.size
-    losses = 1.0 - (ranks[above.size :] - stats.rankdata(below)) / above.size
-    return wins, losses
+    return wins, 1.0 - (ranks[above.size :] - stats.rankdata(below)) / above.size

@@ -54,11 +54,7 @@ def ks_statistic(target: Floats, score: Floats) -> float:
 
     Source: Kolmogorov 1933 and Smirnov 1948.
     """
-    return ranking.ks(*_corners(target, score)) if _both(target) else np.nan
-
-
-def _both(target: Floats) -> bool:
-    return 0 < int(target.sum()) < target.size
+    return ranking.ks(*_corners(target, score)) if (0 < int(target.sum()) < target.size) else np.nan
 
 
 def _corners(target: Floats, score: Floats) -> tuple[Ints, Ints]:

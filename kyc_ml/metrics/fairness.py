@@ -172,8 +172,7 @@ def _surest(flagged: Mask, place: Ints, groups: Ints, names: AnyArray) -> dict[s
     common = dependence(residual, groups)
     effect = np.maximum(design_effect(residual, groups, part=place, parts=k), common.effect)
     # Bonferroni: every ordered pair is compared
-    pairs = max(k * (k - 1), 1)
-    confidence = common.normal_confidence(1.0 - (1.0 - CONFIDENCE) / pairs)
+    confidence = common.normal_confidence(1.0 - (1.0 - CONFIDENCE) / max(k * (k - 1), 1))
     low, high = jeffreys_interval(hits / effect, size / effect, confidence=confidence)
     upper = ratio_upper(rate[:, None], high[:, None], rate[None, :], low[None, :])
     # a group is not compared with itself

@@ -115,8 +115,7 @@ def _first(better: Floats, worse: Floats) -> tuple[Decision, int | None]:
 def _needed(both: tuple[Floats, Floats], limit: float, positives: int) -> int | None:
     """Return how many more positives would decide if evidence grows as it has until now."""
     # the bet that grows fastest decides in the end, with its share of all bets
-    grown = [float(each.sum(axis=0).max()) for each in both if len(each)]
-    most = max(grown, default=0.0)
+    most = max([float(each.sum(axis=0).max()) for each in both if len(each)], default=0.0)
     if most <= 0.0 or not positives:
         return None
     missing = limit + float(np.log(both[0].shape[1])) - most

@@ -88,7 +88,10 @@ def find_drift(
     found = list(findings_of_nights(nights))
     tables = figures_of_tables(record, since=since)
     changes = tables.changes()
-    details = _details(nights)
+    details: dict[str, list[Mapping[str, Any]]] = {}
+    for day, detail in zip(nights["day"], nights["detail"], strict=True):
+        if detail.get("tables"):
+            details.setdefault(day, []).append(detail["tables"])
     found += [_of_tables(each, tables, changes, details) for each in changes.alarms]
     for model in record.models():
         figures = figures_of_model(record, model, since=since)
@@ -187,15 +190,6 @@ def _usual_row(bundle: Bundle) -> Floats:
     return np.array(values, np.float64)
 
 
-def _details(nights: pd.DataFrame) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the tables that each day read, by day."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for day, detail in zip(nights["day"], nights["detail"], strict=True):
-        if detail.get("tables"):
-            found.setdefault(day, []).append(detail["tables"])
-    return found
-
-
 def _of_model(
     model: str, bundle: Bundle | None, change: Change, figures: Figures, changes: Changes
 ) -> Finding:
@@ -232,7 +226,7 @@ def _of_model(
     subject = "" if family in {SCORE, TIERS, SCORED} else blocks[top].subject
     ranked = tuple(blocks[place].subject for place in np.argsort([-each for each in size]))
     return _finding(
-        code, model, change, figures, changes, subject=subject, words=words, features=ranked
+        code, change, figures, changes, model=model, subject=subject, words=words, features=ranked
     )
 
 
@@ -263,7 +257,14 @@ def _of_tables(
             words["after"] = f"{0.5 * np.abs(after - before).sum():.1%}"
     ranked = tuple(figures.blocks[each].subject for each in change.features)
     return _finding(
-        code, "", change, figures, changes, subject=block.subject, words=words, features=ranked
+        code,
+        change,
+        figures,
+        changes,
+        model="",
+        subject=block.subject,
+        words=words,
+        features=ranked,
     )
 
 
@@ -299,27 +300,20 @@ def _name_volume(subject: str, times: float) -> str:
 
 def _finding(
     code: str,
-    model: str,
     change: Change,
     figures: Figures,
     changes: Changes,
-    *,
-    subject: str,
-    words: Mapping[str, Any],
-    features: tuple[str, ...],
+    **said: Any,  # noqa: ANN401  fields
 ) -> Finding:
     days = figures.days.strftime("%Y-%m-%d")
     return Finding(
         code=code,
-        model=model,
         day=days[change.night],
         since=days[change.since],
-        subject=subject,
         value=float(changes.evidence[change.night, change.family]),
         limit=ALARM,
-        words=words,
         family=figures.families[change.family],
-        features=features,
+        **said,
     )
 
 

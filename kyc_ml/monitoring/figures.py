@@ -125,8 +125,7 @@ def _counts(each_night: Sequence[Mapping[str, int]], names: Sequence[str]) -> In
 def _shares(family: str, subject: str, counts: Ints) -> Block:
     """Return the shares of a histogram; a night without a row, or with -1, has none."""
     total = counts.sum(axis=1, keepdims=True).astype(np.float64)
-    known = total >= 1
-    share = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=known)
+    share = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total >= 1)
     noise = np.broadcast_to(0.25 / np.maximum(total, 1.0), counts.shape)
     return Block(
         family=family,

@@ -8,15 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.metrics import (
-    Floats,
-    Ints,
-    Mask,
-    change_began,
-    detect_change,
-    level_evidence,
-    observed_over_expected,
-)
+from kyc_ml import metrics
 from kyc_ml.monitoring.outcomes import SENTENCES, KnownOutcomes
 from kyc_ml.monitoring.signals import Severity, Signal
 from kyc_ml.validation import name_value
@@ -98,9 +90,9 @@ class _Subject:
     family: str
     name: str
     rows: pd.DataFrame
-    day: Ints
-    log_values: Floats
-    beyond: Mask
+    day: metrics.Ints
+    log_values: metrics.Floats
+    beyond: metrics.Mask
     path: pd.DataFrame
 
     @classmethod
@@ -111,10 +103,10 @@ class _Subject:
         target, proba = rows["target"].to_numpy(), rows["proba"].to_numpy(np.float64)
         groups = rows["customer"].to_numpy(np.int64)
         both = [
-            level_evidence(target, proba, day=day, groups=groups, margin=margin)
+            metrics.level_evidence(target, proba, day=day, groups=groups, margin=margin)
             for margin in (0.0, policy.margin)
         ]
-        changed, beyond = (detect_change(each, limit=limit) for each in both)
+        changed, beyond = (metrics.detect_change(each, limit=limit) for each in both)
         path = pd.DataFrame(
             {
                 "family": family,
@@ -151,10 +143,10 @@ class _Subject:
         alarm = self.open_alarm(policy.margin)
         if alarm is None:
             return None
-        began = change_began(self.log_values, alarm=alarm)
+        began = metrics.change_began(self.log_values, alarm=alarm)
         recent = self.rows[self.day >= began]
         _, groups = np.unique(recent["customer"], return_inverse=True)
-        found = observed_over_expected(
+        found = metrics.observed_over_expected(
             recent["target"].to_numpy(), recent["proba"].to_numpy(np.float64), groups
         )
         if 1.0 / (1.0 + policy.margin) <= found.ratio <= 1.0 + policy.margin:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from kyc_ml import scoring
 from kyc_ml.config import SourceMapping, day_of, load_section
 from kyc_ml.contract import StoredTables
 from kyc_ml.display import ProgressReporter
@@ -28,14 +29,6 @@ from kyc_ml.monitoring.nights import (
     record_beside,
 )
 from kyc_ml.registry import Bundle
-from kyc_ml.scoring import (
-    Manifest,
-    ScoringRequest,
-    ScoringResult,
-    read_manifest,
-    run_score,
-    score_files,
-)
 from kyc_ml.serving import ReplayRequest, run_replay
 from kyc_ml.storage import MANIFEST
 
@@ -48,19 +41,21 @@ _LONGEST_REASON: Final = 2_000
 
 
 def run_recorded(
-    request: ScoringRequest,
+    request: scoring.ScoringRequest,
     *,
     reporter: ProgressReporter,
     tables: StoredTables | None = None,
     keep_features: Path | None = None,
-) -> ScoringResult:
+) -> scoring.ScoringResult:
     """Score as `run_score` does, and add the night to the record beside the folder, if any.
 
     `tables`, `keep_features`: as in `run_score`.
     Raises KycMlError: what `run_score` raises. A fault of the record itself is a warning only.
     """
     try:
-        result = run_score(request, reporter=reporter, tables=tables, keep_features=keep_features)
+        result = scoring.run_score(
+            request, reporter=reporter, tables=tables, keep_features=keep_features
+        )
     except (KycMlError, KeyboardInterrupt, SystemExit) as error:
         note_refused(request, error, reporter=reporter)
         raise
@@ -108,7 +103,7 @@ def replay_recorded(
 
 
 def note_refused(
-    request: ScoringRequest, error: BaseException, *, reporter: ProgressReporter
+    request: scoring.ScoringRequest, error: BaseException, *, reporter: ProgressReporter
 ) -> None:
     """Add a night that was not published, with its reason, to the record beside its folder."""
     record = record_beside(request.out)
@@ -163,7 +158,7 @@ def night_of(
     `seconds`: mapping of stage to seconds; unknown to a manifest.
     Raises ConfigError if the folder has no manifest that can be read.
     """
-    manifest = read_manifest(folder)
+    manifest = scoring.read_manifest(folder)
     goal, status = _ended(folder)
     return Night(
         model=_name(goal, manifest.identity["model"]),
@@ -198,7 +193,7 @@ def night_of(
     )
 
 
-def describe_tables(manifest: Manifest) -> dict[str, dict[str, Any]]:
+def describe_tables(manifest: scoring.Manifest) -> dict[str, dict[str, Any]]:
     """Return what the tables of a run held, shortened for the record.
 
     Returns dict of table to figures; read, quarantined, accepted, late (rows); rows and newest as
@@ -288,7 +283,7 @@ def record_scores(
     return night
 
 
-def _refused(request: ScoringRequest, error: BaseException, *, zone: str) -> Night:
+def _refused(request: scoring.ScoringRequest, error: BaseException, *, zone: str) -> Night:
     """Return the row of a run that published nothing."""
     failed = request.out.with_name(f"{request.out.name}{SUFFIX[REFUSED]}")
     if isinstance(error, GateError) and (failed / MANIFEST).is_file():
@@ -331,9 +326,9 @@ def _day(goal: Path, as_of: pd.Timestamp, zone: str | None) -> str:
     return (day_of(as_of, local) or as_of.tz_convert(local).date()).isoformat()
 
 
-def _policy(folder: Path, manifest: Manifest) -> str:
+def _policy(folder: Path, manifest: scoring.Manifest) -> str:
     """Return the label of the policy that graded the rows; the start of its digest without one."""
-    for part in score_files(folder):
+    for part in scoring.score_files(folder):
         if part.is_file() and "policy" in pq.read_schema(part).names:
             with pq.ParquetFile(part) as file:
                 for batch in file.iter_batches(batch_size=1, columns=["policy"]):
@@ -341,7 +336,7 @@ def _policy(folder: Path, manifest: Manifest) -> str:
     return manifest.identity.get("policy", "")[:12]
 
 
-def _sizes(folder: Path, manifest: Manifest) -> dict[str, int]:
+def _sizes(folder: Path, manifest: scoring.Manifest) -> dict[str, int]:
     """Return the bytes of the published files by kind, and of the manifest."""
     found = {MANIFEST: (folder / MANIFEST).stat().st_size}
     for name in manifest.files:

@@ -70,35 +70,20 @@ class InitResult:
         rows = []
         for table in self.proposal.tables.values():
             marks = [guess.certainty for guess in table.columns.values()]
-            quality = table.quality
-            rows.append(
-                {
-                    "table": table.name,
-                    "from": ", ".join(table.files),
-                    "columns": len(marks),
-                    "guesses": marks.count("guess"),
-                    "yours": marks.count("yours"),
-                    "rows": 0 if quality is None else quality.read,
-                    "refused": None if quality is None else quality.quarantined_share,
-                }
-            )
-        return pd.DataFrame(rows)
+            found, quality = (marks.count("guess"), marks.count("yours")), table.quality
+            read = (0, None) if quality is None else (quality.read, quality.quarantined_share)
+            rows.append((table.name, ", ".join(table.files), len(marks), *found, *read))
+        columns = ["table", "from", "columns", "guesses", "yours", "rows", "refused"]
+        return pd.DataFrame(rows, columns=columns)
 
     def columns_frame(self) -> pd.DataFrame:
         """Return one row per proposed column: expression, certainty and evidence."""
-        return pd.DataFrame(
-            [
-                {
-                    "table": table.name,
-                    "column": guess.column,
-                    "sql": guess.sql,
-                    "certainty": guess.certainty,
-                    "evidence": guess.evidence,
-                }
-                for table in self.proposal.tables.values()
-                for guess in table.columns.values()
-            ]
-        )
+        rows = [
+            (table.name, each.column, each.sql, each.certainty, each.evidence)
+            for table in self.proposal.tables.values()
+            for each in table.columns.values()
+        ]
+        return pd.DataFrame(rows, columns=["table", "column", "sql", "certainty", "evidence"])
 
     def unused_frame(self) -> pd.DataFrame:
         """Return one row per unused file or group of columns, with the reason."""
@@ -117,18 +102,15 @@ class InitResult:
     def families_frame(self, unit: str) -> pd.DataFrame:
         """Return one row per feature family: features available, and data that would add more."""
         families = {run.unit: run.families for run in self.runs}.get(unit, ())  # type: ignore[call-overload]
-        return pd.DataFrame(
-            [
-                {
-                    "family": each.name,
-                    "features": (
-                        f"{each.available} of {each.declared}" if each.declared else "none"
-                    ),
-                    "would be enabled by": "; ".join(each.missing) or "–",
-                }
-                for each in families
-            ]
-        )
+        rows = [
+            (
+                each.name,
+                f"{each.available} of {each.declared}" if each.declared else "none",
+                "; ".join(each.missing) or "–",
+            )
+            for each in families
+        ]
+        return pd.DataFrame(rows, columns=["family", "features", "would be enabled by"])
 
 
 def run_init(

@@ -7,14 +7,9 @@ from typing import Final
 
 import pandas as pd
 
+from kyc_ml.registry.governance import register
 from kyc_ml.registry.governance.chain import Entry
 from kyc_ml.registry.governance.log import AuditLog
-from kyc_ml.registry.governance.register import (
-    ConditionsOfUse,
-    RegisteredFinding,
-    conditions_in_force,
-    findings_register,
-)
 
 _STATUSES: Final = ("overdue", "open", "closed")
 
@@ -35,8 +30,8 @@ def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tup
 class OpenMatters:
     """Open findings and conditions of use."""
 
-    findings: tuple[RegisteredFinding, ...]
-    conditions: tuple[ConditionsOfUse, ...]
+    findings: tuple[register.RegisteredFinding, ...]
+    conditions: tuple[register.ConditionsOfUse, ...]
 
     @property
     def overdue(self) -> bool:
@@ -80,6 +75,6 @@ def run_findings(*, log: Path) -> OpenMatters:
     """
     entries = AuditLog(log).require_kept().require_sound()
     return OpenMatters(
-        findings=findings_register(entries, today=datetime.now(UTC).date()),
-        conditions=conditions_in_force(entries),
+        findings=register.findings_register(entries, today=datetime.now(UTC).date()),
+        conditions=register.conditions_in_force(entries),
     )

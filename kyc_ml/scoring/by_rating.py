@@ -10,19 +10,7 @@ from typing import ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from kyc_ml.decision import (
-    RAISED_BY_RATING,
-    OverrideBook,
-    PeerReference,
-    Rating,
-    Scorecard,
-    TierPolicy,
-    grade,
-    make_reasons,
-    points_above,
-    rate,
-    set_by_columns,
-)
+from kyc_ml import decision
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import FeatureSpec, FeatureTable
 from kyc_ml.scoring.counts import Counts
@@ -34,7 +22,7 @@ _EFFECTS: Final = {
     -1.0: ("lowers the expert rating", "使专家评级降低"),
     0.0: ("does not change the expert rating", "不改变专家评级"),
 }
-_NO_PEERS: Final = PeerReference(medians={}, modes={})
+_NO_PEERS: Final = decision.PeerReference(medians={}, modes={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +31,7 @@ class RatingScorer:
 
     who: ClassVar[str] = RATING
     own: ClassVar[frozenset[str]] = frozenset()
-    policy: TierPolicy
+    policy: decision.TierPolicy
     specs: tuple[FeatureSpec, ...]
     """The features that the policy reads."""
     name: str
@@ -54,7 +42,7 @@ class RatingScorer:
     """Cash amount from which the bank reports, base currency."""
     reasons: int
     """Number of reasons per row."""
-    book: OverrideBook
+    book: decision.OverrideBook
 
     def score(self, facts: FeatureTable) -> ScoredPart:
         """Rate rows; the rating of a row does not depend on other rows.
@@ -62,9 +50,9 @@ class RatingScorer:
         Raises ConfigError if the policy has no scorecard.
         """
         card = card_of(self.policy)
-        rating = rate(facts, card)
+        rating = decision.rate(facts, card)
         n = len(facts)
-        grades = grade(np.zeros(n), facts, policy=self.policy, book=self.book)
+        grades = decision.grade(np.zeros(n), facts, policy=self.policy, book=self.book)
         unknown = pa.nulls(n, pa.float64())
         table = pa.table(
             {
@@ -73,7 +61,7 @@ class RatingScorer:
                 "probability": unknown,
                 **grades.columns(),
                 "tier_of_model": pa.nulls(n, pa.string()),
-                **set_by_columns(grades, rated=True),
+                **decision.set_by_columns(grades, rated=True),
                 "base_value": pa.array(np.full(n, 100.0 / card.m)),
                 **self._reasons(facts, rating),
                 "model_name": pa.array([self.name] * n, pa.string()),
@@ -84,10 +72,12 @@ class RatingScorer:
         )
         counts = Counts.of(grades, None)
         # the zeros above are not scores, so the rating has raised no row above its score
-        graded = {what: rows for what, rows in counts.graded.items() if what != RAISED_BY_RATING}
+        graded = {
+            what: rows for what, rows in counts.graded.items() if what != decision.RAISED_BY_RATING
+        }
         return ScoredPart(scores=table, contributions=None, counts=replace(counts, graded=graded))
 
-    def _reasons(self, facts: FeatureTable, rating: Rating) -> dict[str, pa.Array]:
+    def _reasons(self, facts: FeatureTable, rating: decision.Rating) -> dict[str, pa.Array]:
         """List the points of each sub-item above the lowest score, as the reasons of a rating."""
         places = {name: column for column, name in enumerate(facts.names)}
         items = [
@@ -96,10 +86,10 @@ class RatingScorer:
             if item.feature in places
         ]
         read = list(dict.fromkeys(item.feature for _, item in items))
-        points, above = np.zeros((len(facts), len(read))), points_above(rating)
+        points, above = np.zeros((len(facts), len(read))), decision.points_above(rating)
         for column, item in items:
             points[:, read.index(item.feature)] += above[:, column]
-        return make_reasons(
+        return decision.make_reasons(
             facts.reorder(read),
             points,
             reference=_NO_PEERS,
@@ -109,7 +99,7 @@ class RatingScorer:
         )
 
 
-def card_of(policy: TierPolicy) -> Scorecard:
+def card_of(policy: decision.TierPolicy) -> decision.Scorecard:
     """Return the scorecard of a policy; ConfigError if the policy has no expert rating."""
     if policy.expert is None:
         raise ConfigError(

@@ -10,19 +10,9 @@ from typing import Any, Final, Self
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import decision, registry
 from kyc_ml.config import SourceMapping, Unit, load_section
 from kyc_ml.contract import ContractedTables
-from kyc_ml.decision import (
-    EARLIEST_US,
-    WEEKS,
-    Counterfactual,
-    Pattern,
-    customer_safe,
-    disclosable,
-    load_overrides,
-    save_sheet,
-    say_value,
-)
 from kyc_ml.display import ProgressReporter, say_in_html, say_moment, say_plainly
 from kyc_ml.features import DAY_US, DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
 from kyc_ml.history import (
@@ -33,14 +23,6 @@ from kyc_ml.history import (
     tables_around,
     tables_of_customer,
 )
-from kyc_ml.registry import (
-    Bundle,
-    explain_rows,
-    features_of_bundle,
-    graded_specs,
-    load_in_use,
-    reasons_of,
-)
 from kyc_ml.scoring.case import Case, make_case
 from kyc_ml.scoring.counterfactual import find_counterfactual
 from kyc_ml.scoring.earlier import read_history
@@ -49,7 +31,7 @@ from kyc_ml.scoring.request import ExplainRequest
 from kyc_ml.scoring.sheet_content import make_sheet
 from kyc_ml.storage import require_place
 
-_SHEET_US: Final = max(EARLIEST_US, WEEKS * 7 * DAY_US)
+_SHEET_US: Final = max(decision.EARLIEST_US, decision.WEEKS * 7 * DAY_US)
 """How long before a decision a sheet compares with the rows of other customers."""
 _SHOWN: Final = ("probability", "tier", "tier_zh", "margin", "base_value")
 
@@ -85,12 +67,14 @@ class Explained:
     base_value: float
     score: Mapping[str, Any]
     contributions: pd.DataFrame
-    lowering: Counterfactual
-    patterns: tuple[Pattern, ...] = ()
+    lowering: decision.Counterfactual
+    patterns: tuple[decision.Pattern, ...] = ()
     sheet: Path | None = None
 
     @classmethod
-    def of(cls, case: Case, lowering: Counterfactual, *, sheet: Path | None = None) -> Self:
+    def of(
+        cls, case: Case, lowering: decision.Counterfactual, *, sheet: Path | None = None
+    ) -> Self:
         """Return what the reader of a case asks first."""
         score = case.score
         return cls(
@@ -151,11 +135,11 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
         require_place(request.sheet)
     bundle, label = _load(request, reporter)
     form = load_section(request.source, SourceMapping).identifiers
-    book = load_overrides(request.overrides, form=form)
+    book = decision.load_overrides(request.overrides, form=form)
     bundle = replace(bundle, policy=bundle.policy.with_rules(book.rules))
     earlier = read_history(request.previous, bundle.policy)
     observation = in_form(request.observation, form)
-    specs, unit = graded_specs(bundle), bundle.config.unit
+    specs, unit = registry.graded_specs(bundle), bundle.config.unit
     with _opened(request, observation, specs, unit, reporter) as (tables, store):
         case = make_case(
             bundle,
@@ -172,7 +156,7 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
             content = make_sheet(
                 case, tables, label=label, lowering=lowering, language=request.language
             )
-            save_sheet(content, request.sheet)
+            decision.save_sheet(content, request.sheet)
     return Explained.of(case, lowering, sheet=request.sheet)
 
 
@@ -187,12 +171,12 @@ def run_customer_safe(request: ExplainRequest, *, reporter: ProgressReporter) ->
     asked = in_form(request.observation, form)
     with _opened(request, asked, bundle.specs, unit, reporter) as (tables, store):
         observations = find_observation(tables, asked, unit=unit)
-        features = features_of_bundle(bundle, tables, observations, reporter, store)
+        features = registry.features_of_bundle(bundle, tables, observations, reporter, store)
     return list_customer_facts(bundle, features)
 
 
-def _load(request: ExplainRequest, reporter: ProgressReporter) -> tuple[Bundle, str]:
-    loaded = load_in_use(
+def _load(request: ExplainRequest, reporter: ProgressReporter) -> tuple[registry.Bundle, str]:
+    loaded = registry.load_in_use(
         request.model,
         log=request.audit_log,
         allow_unpromoted=request.allow_unpromoted,
@@ -225,24 +209,24 @@ def _opened(
     with open_history(request.data, mapping, write=False) as store:
         history = History(store)
         own = find_observation(tables_of_customer(history, asked), asked, unit=unit)
-        reach_us = EARLIEST_US if request.sheet is None else _SHEET_US
+        reach_us = decision.EARLIEST_US if request.sheet is None else _SHEET_US
         yield tables_around(history, own, specs, reach_us=reach_us), history
 
 
-def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts:
+def list_customer_facts(bundle: registry.Bundle, features: FeatureTable) -> CustomerFacts:
     """List what may be disclosed of the one row of a table, considering all of its reasons."""
-    columns = reasons_of(
+    columns = registry.reasons_of(
         bundle,
         features,
-        explain_rows(bundle, features),
+        registry.explain_rows(bundle, features),
         k=len(features.specs),
         contrast=False,  # plain facts, whether or not they are usual
     )
-    allowed = disclosable(
+    allowed = decision.disclosable(
         {spec.name: spec for spec in bundle.specs}, families=bundle.policy.tellable_families
     )
     keys = {name: features.keys[name] for name in features.keys.column_names}
-    safe = customer_safe(pa.table({**keys, **columns}), allowed).to_pylist()[0]
+    safe = decision.customer_safe(pa.table({**keys, **columns}), allowed).to_pylist()[0]
     codes = [code for name, code in safe.items() if name.endswith("_code") and code is not None]
     currency = bundle.data["base_currency"]
     rows = []
@@ -254,9 +238,9 @@ def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts
         rows.append(
             {
                 "fact": safe[f"fact_{place}"],
-                "value": say_value(spec, value, currency=currency, language="en"),
+                "value": decision.say_value(spec, value, currency=currency, language="en"),
                 "fact_zh": safe[f"fact_{place}_zh"],
-                "value_zh": say_value(spec, value, currency=currency, language="zh"),
+                "value_zh": decision.say_value(spec, value, currency=currency, language="zh"),
             }
         )
     return CustomerFacts(

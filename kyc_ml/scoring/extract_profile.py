@@ -18,22 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from kyc_ml.contract import (
-    ACCOUNT_ID,
-    CONTRACT,
-    COUNTERPARTY_ID,
-    CUSTOMER_ID,
-    DEVICE_ID,
-    EVENT_TIME,
-    EVENTS,
-    KNOWN_AT,
-    QUARTER_US,
-    REVIEWS,
-    TRANSACTIONS,
-    StoredTables,
-    Whole,
-    column_of,
-)
+from kyc_ml import contract as c
 from kyc_ml.storage import connect, quote_name, quote_text
 
 DAYS: Final = 400
@@ -41,9 +26,9 @@ DAYS: Final = 400
 RECENT_DAYS: Final = 91
 """Days whose values are compared with the last: three ends of a month."""
 HOUR: Final = "hour of event_time"
-_LONG: Final = (TRANSACTIONS, EVENTS)
+_LONG: Final = (c.TRANSACTIONS, c.EVENTS)
 """Tables of which only the recent rows are described; of the others all are."""
-_FORMED: Final = (CUSTOMER_ID, ACCOUNT_ID, COUNTERPARTY_ID, DEVICE_ID)
+_FORMED: Final = (c.CUSTOMER_ID, c.ACCOUNT_ID, c.COUNTERPARTY_ID, c.DEVICE_ID)
 _EPOCH: Final = pd.Timestamp(0, tz="UTC")
 _HOUR_US: Final = 3_600_000_000
 _DAY_US: Final = 24 * _HOUR_US
@@ -113,14 +98,14 @@ class TableProfile:
 
 
 def profile_extract(
-    tables: StoredTables, as_of: pd.Timestamp, *, memory: str, scratch: Path | None
+    tables: c.StoredTables, as_of: pd.Timestamp, *, memory: str, scratch: Path | None
 ) -> dict[str, TableProfile]:
     """Describe every table as it was known before a time; planned reviews are left out.
 
     `memory`, `scratch`: what DuckDB may use.
     """
     described = {}
-    files = {name: path for name, path in tables.files.items() if name != REVIEWS}
+    files = {name: path for name, path in tables.files.items() if name != c.REVIEWS}
     with closing(
         connect(data=None, memory=memory, scratch=scratch, files=files.values())
     ) as connection:
@@ -141,22 +126,22 @@ class _Reading:
         self._as_of = as_of
         self._until = (as_of - _EPOCH) // pd.Timedelta(microseconds=1)
         rows = f"read_parquet({quote_text(str(path.resolve()))})"
-        self._before = f"{rows} WHERE epoch_us({quote_name(KNOWN_AT)}) < {self._until}"
-        self._since = f"({self._until - 1} - epoch_us({quote_name(KNOWN_AT)}))"
+        self._before = f"{rows} WHERE epoch_us({quote_name(c.KNOWN_AT)}) < {self._until}"
+        self._since = f"({self._until - 1} - epoch_us({quote_name(c.KNOWN_AT)}))"
         self._schema = pq.read_schema(path)
         self._held = int(pq.read_metadata(path).num_rows)
-        fields = [field for field in self._schema if field.name not in {EVENT_TIME, KNOWN_AT}]
-        self._key = {field.name for field in fields} & set(CONTRACT[table].key)
+        fields = [field for field in self._schema if field.name not in {c.EVENT_TIME, c.KNOWN_AT}]
+        self._key = {field.name for field in fields} & set(c.CONTRACT[table].key)
         self._columns = [field.name for field in fields]
         self._numbers = [field.name for field in fields if pt.is_floating(field.type)]
         self._texts = [
             field.name
             for field in fields
-            if pt.is_string(field.type) and not column_of(table, field).identifier
+            if pt.is_string(field.type) and not c.column_of(table, field).identifier
         ]
         self._flags = [field.name for field in fields if pt.is_boolean(field.type)]
 
-    def profile(self, whole: Whole | None) -> TableProfile:
+    def profile(self, whole: c.Whole | None) -> TableProfile:
         """Describe the table; `whole`: what its file does not hold."""
         hours = self._frame(
             f"SELECT {self._since} // {_HOUR_US} AS hour, count(*) AS rows, "
@@ -180,10 +165,10 @@ class _Reading:
             number=number,
         )
 
-    def _with_earlier(self, hours: pd.DataFrame, whole: Whole) -> pd.DataFrame:
+    def _with_earlier(self, hours: pd.DataFrame, whole: c.Whole) -> pd.DataFrame:
         """Add the hours of rows that are counted by quarters of an hour."""
         # counted from a midnight, all rows of a quarter have the hour of its end
-        since = self._until - (np.array([*whole.known], np.int64) + 1) * QUARTER_US
+        since = self._until - (np.array([*whole.known], np.int64) + 1) * c.QUARTER_US
         times = {"hour": since // _HOUR_US, "newest": since, "first": since}
         earlier = pd.DataFrame({**times, "rows": [*whole.known.values()]})
         by_hour = pd.concat([hours, earlier[since >= 0]]).groupby("hour", as_index=False)
@@ -230,7 +215,7 @@ class _Reading:
         for name in self._numbers:
             found[f"sign of {name}"] = f"sign({quote_name(name)})"
         if self._table in _LONG:
-            found[HOUR] = f"epoch_us({quote_name(EVENT_TIME)}) // {_HOUR_US} % 24"
+            found[HOUR] = f"epoch_us({quote_name(c.EVENT_TIME)}) // {_HOUR_US} % 24"
         return found
 
     def _by_value(self) -> pd.DataFrame:
@@ -262,7 +247,7 @@ class _Reading:
         """
         if self._table not in _LONG:
             return {}
-        same = [name for name in self._columns if name not in self._key] + [EVENT_TIME]
+        same = [name for name in self._columns if name not in self._key] + [c.EVENT_TIME]
         packed = ", ".join(quote_name(name) for name in same)
         recent = (
             f"(SELECT {self._since} // {_DAY_US} AS day, hash({packed}) AS content "

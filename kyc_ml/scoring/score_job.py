@@ -8,19 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from kyc_ml import errors
 from kyc_ml.config import LimitsConfig, SourceMapping, Unit, load_section, parse_wait
 from kyc_ml.contract import CONTRACT, QUARANTINE, SourceOnDisk, StoredTables, wait_for_input
 from kyc_ml.decision import require_known_customers
 from kyc_ml.display import ProgressReporter
-from kyc_ml.errors import (
-    ConfigError,
-    GateError,
-    KycMlError,
-    NotReadyError,
-    OutputError,
-    RegistryError,
-    UnreachableError,
-)
 from kyc_ml.history import store_tables
 from kyc_ml.registry import NIGHTLY, NIGHTS, reach_store
 from kyc_ml.scoring.exports import DUCKDB
@@ -107,9 +99,9 @@ def run_score(
             until=end_of_waiting(request.wait, mapping),
             reporter=reporter,
         )
-    except (KycMlError, KeyboardInterrupt, SystemExit) as error:
+    except (errors.KycMlError, KeyboardInterrupt, SystemExit) as error:
         # who gives the tables may wait for them, and try again
-        if tables is None or not isinstance(error, NotReadyError):
+        if tables is None or not isinstance(error, errors.NotReadyError):
             log_refusal(request, error, zone=mapping.timezone, began=began, reporter=reporter)
         raise
 
@@ -246,7 +238,9 @@ def _score(
     warn_of_odd_tiers(result.tiers, reporter)
     try:
         log_kept(place.goal, reporter)
-    except RegistryError as error:  # the scores are published: a scheduler must not repeat it
+    except (
+        errors.RegistryError
+    ) as error:  # the scores are published: a scheduler must not repeat it
         reporter.warning(f"published, but MLflow has no record of the run: {error}")
     return result
 
@@ -263,7 +257,7 @@ def load_limits(path: Path | None) -> LimitsConfig:
     strange = sorted(limits.tables.keys() - CONTRACT.keys())
     if strange:
         msg = f"{path}: tables: {', '.join(strange)}: not contracted: name {', '.join(CONTRACT)}"
-        raise ConfigError(msg)
+        raise errors.ConfigError(msg)
     return limits
 
 
@@ -282,7 +276,7 @@ def _published(
     manifest = read_manifest(place.goal) if (place.goal / MANIFEST).is_file() else None
     if manifest is None:
         msg = f"{place.goal} exists and is not the folder of a scoring run: name another --out"
-        raise OutputError(msg)
+        raise errors.OutputError(msg)
     before = dict(manifest.identity)
     if manifest.scored_by == MODEL:
         # other limits change no score of the model; but they may have caused a fallback
@@ -296,10 +290,10 @@ def _published(
         )
     elif differing:
         msg = f"{place.goal} holds another run: name another --out for this one\n{lines}"
-        raise OutputError(msg)
+        raise errors.OutputError(msg)
     broken = _broken(place.goal, manifest, request)
     if broken:
-        raise OutputError(
+        raise errors.OutputError(
             f"{place.goal} holds this run, but {', '.join(broken)} differs from what was "
             "published: find out who changed it; to score again, move the folder away as evidence"
         )
@@ -333,7 +327,7 @@ def _read_manifest(place: RunDirectory) -> Manifest | None:
     """Read the manifest that an interrupted run has left; None without a sound one."""
     try:
         return read_manifest(place.work)
-    except ConfigError:  # it is written again
+    except errors.ConfigError:  # it is written again
         return None
 
 
@@ -385,16 +379,16 @@ def _run(run: ScoringRun, source: SourceOnDisk, *, files: Mapping[str, str]) -> 
             reporter=run.reporter,
         )
         return run.run(tables, chosen)
-    except OutputError:
+    except errors.OutputError:
         raise  # what is done so far is sound: the next start resumes
-    except GateError as error:
+    except errors.GateError as error:
         place.keep(KEPT_OF_REFUSED)
         place.put_aside()
         left = {MANIFEST: "the counts", QUARANTINE: "the refused rows, with their reasons"}
         # tables that several runs share keep their own refused rows
         present = [text for name, text in left.items() if (place.failed / name).exists()]
-        raise GateError(f"{error}\nin {place.failed}: {' and '.join(present)}") from None
-    except KycMlError:
+        raise errors.GateError(f"{error}\nin {place.failed}: {' and '.join(present)}") from None
+    except errors.KycMlError:
         place.keep(())  # the input is faulty: with other input nothing of this can be used
         raise
 
@@ -403,7 +397,7 @@ def _warn_if_not_logged(request: ScoringRequest, reporter: ProgressReporter) -> 
     """Warn before the work if MLflow cannot record the run; the scores are published anyway."""
     try:
         reach_store(request.model, writes_to=NIGHTLY, view=NIGHTS)
-    except UnreachableError:
+    except errors.UnreachableError:
         raise
-    except RegistryError as error:
+    except errors.RegistryError as error:
         reporter.warning(f"MLflow can be read, but will not record this run: {error}")

@@ -3,18 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+from kyc_ml import decision
 from kyc_ml.config import LimitsConfig, SourceMapping, Unit
 from kyc_ml.contract import StoredTables, end_of_data, require_fresh
 from kyc_ml.dataset import ChosenObservations
-from kyc_ml.decision import (
-    OverrideBook,
-    RunFiles,
-    TierPolicy,
-    load_overrides,
-    load_run,
-    policy_features,
-    require_in_force,
-)
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import AuditError, BundleError, ConfigError, RegistryError
 from kyc_ml.registry import Standing, load_in_use
@@ -40,11 +32,11 @@ class Scorers:
     label: str
     """Name and version of the model."""
     unit: Unit
-    book: OverrideBook
+    book: decision.OverrideBook
     standing: Standing | None = None
     """What the audit log says of the model; None if it could not be loaded."""
 
-    def policy_of(self, who: str) -> TierPolicy:
+    def policy_of(self, who: str) -> decision.TierPolicy:
         """Return the tier policy of one of them; `who` is a value of `scored_by`."""
         scorer = self.rating if who == RATING else self.model
         if scorer is None:
@@ -62,7 +54,7 @@ def load_scorers(
     has no scorecard or is of another unit.
     """
     files = _fallback_files(request)
-    book = load_overrides(request.overrides, form=mapping.identifiers)
+    book = decision.load_overrides(request.overrides, form=mapping.identifiers)
     model, no_model, label, standing = None, "", request.model, None
     try:
         if request.replaced:
@@ -96,7 +88,7 @@ def load_scorers(
         files = replace(files, policy=files.policy.with_rules(book.rules))
         rating = RatingScorer(
             policy=files.policy,
-            specs=policy_features(files.policy, run.features, unit=run.unit),
+            specs=decision.policy_features(files.policy, run.features, unit=run.unit),
             name=label,
             currency=mapping.base_currency,
             cash_report=run.features.amounts.cash_report,
@@ -134,7 +126,7 @@ def choose(
     require_fresh(as_of, tables, stale_hours=stale_hours)
     for scorer in (scorers.model, scorers.rating):
         if scorer is not None:
-            require_in_force(scorer.policy, as_of)
+            decision.require_in_force(scorer.policy, as_of)
     if request.full:
         chosen = ChosenObservations(
             unit=unit, since=request.since, as_of=as_of, planned=unit == "risk"
@@ -152,7 +144,7 @@ def choose(
     return chosen
 
 
-def _fallback_files(request: ScoringRequest) -> RunFiles | None:
+def _fallback_files(request: ScoringRequest) -> decision.RunFiles | None:
     """Read the fallback's configuration; None without a fallback.
 
     Raises ConfigError if only one of fallback and configuration is given, or the policy has no
@@ -165,6 +157,6 @@ def _fallback_files(request: ScoringRequest) -> RunFiles | None:
         )
     if request.config is None:
         return None
-    files = load_run(request.config, source=request.source)
+    files = decision.load_run(request.config, source=request.source)
     card_of(files.policy)
     return files

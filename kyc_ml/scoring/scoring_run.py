@@ -22,15 +22,10 @@ from kyc_ml.features import FeatureSpec, build_features_in_buckets, find_time_bo
 from kyc_ml.metrics import effective_size
 from kyc_ml.model import PROBABILITY, DriftFound, compare_profiles
 from kyc_ml.registry import require_own, trained_until
+from kyc_ml.scoring import extract_limits
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.scoring.earlier import tables_before
 from kyc_ml.scoring.exports import CSV, DUCKDB, export_csv, export_duckdb
-from kyc_ml.scoring.extract_limits import (
-    ExtractFound,
-    check_extract,
-    find_late_files,
-    find_late_tables,
-)
 from kyc_ml.scoring.extract_profile import profile_extract
 from kyc_ml.scoring.from_history import NightHistory
 from kyc_ml.scoring.limits import RunFigures, check_limits
@@ -170,27 +165,29 @@ class ScoringRun:
         refused = Faults(f"scores of {self.scorers.label}: not published", GateError)
         refused.extend(faults).raise_if_any()
 
-    def _examine(self, tables: StoredTables, chosen: ChosenObservations) -> ExtractFound:
+    def _examine(
+        self, tables: StoredTables, chosen: ChosenObservations
+    ) -> extract_limits.ExtractFound:
         """Compare the tables with their own past and with the night before.
 
         Raises NotReadyError if a table is older than its rhythm explains, or a file than its
         control file says.
         """
         if self.request.shadow:  # the published run has examined them
-            return ExtractFound(tables={}, faults=())
+            return extract_limits.ExtractFound(tables={}, faults=())
         as_of = chosen.as_of.tz_convert(tables.timezone)  # messages have the clock of the source
         profiles = profile_extract(
             tables, chosen.as_of, memory=self.request.memory, scratch=self.place.scratch
         )
         late = Faults("tables that have not landed", NotReadyError)
-        late.extend(find_late_tables(profiles, as_of, self.limits))
-        late.extend(find_late_files(tables, as_of)).raise_if_any()
+        late.extend(extract_limits.find_late_tables(profiles, as_of, self.limits))
+        late.extend(extract_limits.find_late_files(tables, as_of)).raise_if_any()
         before = tables_before(self.request, as_of=as_of)
         if before is None:
             self.reporter.info(
                 "no night before to compare with: the tables are compared with their own past"
             )
-        faults = check_extract(
+        faults = extract_limits.check_extract(
             profiles,
             self.limits,
             as_of=as_of,
@@ -200,7 +197,7 @@ class ScoringRun:
         )
         self.stopwatch.note("examining")
         summaries = {name: each.summary for name, each in profiles.items()}
-        return ExtractFound(tables=summaries, faults=tuple(faults))
+        return extract_limits.ExtractFound(tables=summaries, faults=tuple(faults))
 
     def _observe(self, tables: StoredTables, chosen: ChosenObservations) -> dict[str, Any]:
         """Write the observations to score, and count their customers."""

@@ -9,14 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kyc_ml import features as f
 from kyc_ml.errors import ConfigError
-from kyc_ml.features import (
-    OBSERVATION_ID,
-    BucketedFeatures,
-    FeatureSpec,
-    all_made_of,
-    in_table_order,
-)
 from kyc_ml.registry import load_model
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.storage import MANIFEST, written_whole
@@ -28,7 +22,7 @@ class FeaturesAtHand:
 
     path: Path
     """Parquet file with the columns of `FeatureTable.to_arrow`."""
-    specs: tuple[FeatureSpec, ...]
+    specs: tuple[f.FeatureSpec, ...]
     """Its feature columns, intermediate ones and those that the source does not have."""
     unavailable: Mapping[str, str]
     """Mapping of name to reason; of what the source does not have."""
@@ -86,11 +80,11 @@ def as_shadow(request: ScoringRequest, uri: str, label: str) -> ScoringRequest:
 
 def extend_features(
     given: FeaturesAtHand,
-    specs: Sequence[FeatureSpec],
+    specs: Sequence[f.FeatureSpec],
     *,
-    build: Callable[..., BucketedFeatures],
+    build: Callable[..., f.BucketedFeatures],
     out: Path,
-) -> BucketedFeatures:
+) -> f.BucketedFeatures:
     """Write features to a file, those of an earlier run taken from its own; only others are built.
 
     `given`: features of the same observations.
@@ -98,7 +92,7 @@ def extend_features(
     Raises ConfigError if the observations are not the same.
     """
     had = {spec.name: spec for spec in given.specs}
-    here = {spec.name for spec in in_table_order(given.specs)} - given.unavailable.keys()
+    here = {spec.name for spec in f.in_table_order(given.specs)} - given.unavailable.keys()
     known = {spec.name: spec for spec in specs}
     lacking = [spec for spec in specs if not spec.intermediate and had.get(spec.name) != spec]
     same = {name for name, spec in known.items() if had.get(name) == spec}
@@ -107,16 +101,18 @@ def extend_features(
     notes: tuple[str, ...] = ()
     added = None
     if lacking:
-        needed = {name for spec in lacking for name in (spec.name, *all_made_of(spec, known))}
+        needed = {name for spec in lacking for name in (spec.name, *f.all_made_of(spec, known))}
         own = out.with_suffix(".own")
         built = build(specs=[spec for spec in specs if spec.name in needed], out=own)
         wanted = {spec.name for spec in lacking}
         found += [spec for spec in built.specs if spec.name in wanted]
-        added = pq.read_table(own).select([OBSERVATION_ID, *wanted & {s.name for s in built.specs}])
+        added = pq.read_table(own).select(
+            [f.OBSERVATION_ID, *wanted & {s.name for s in built.specs}]
+        )
         unavailable |= {name: why for name, why in built.unavailable.items() if name in wanted}
         notes = built.notes
         own.unlink()
-    ordered = in_table_order(found)
+    ordered = f.in_table_order(found)
     with pq.ParquetFile(given.path) as file, written_whole(out) as handle, ExitStack() as open_:
         keys = [name for name in file.schema_arrow.names if name not in here]
         writer = None
@@ -126,18 +122,18 @@ def extend_features(
             writer = writer or open_.enter_context(pq.ParquetWriter(handle, rows.schema))
             writer.write_table(rows)
         total = file.metadata.num_rows
-    return BucketedFeatures(rows=total, specs=ordered, unavailable=unavailable, notes=notes)
+    return f.BucketedFeatures(rows=total, specs=ordered, unavailable=unavailable, notes=notes)
 
 
 def _with_added(rows: pa.Table, added: pa.Table | None) -> pa.Table:
     """Return rows with the added columns of the same observations; columns of one name replaced."""
     if added is None:
         return rows
-    at = pc.index_in(rows[OBSERVATION_ID], added[OBSERVATION_ID])
+    at = pc.index_in(rows[f.OBSERVATION_ID], added[f.OBSERVATION_ID])
     if at.null_count:
         msg = "the challenger's rows are not those of the published run: score it alone"
         raise ConfigError(msg)
-    own = added.drop_columns([OBSERVATION_ID]).take(at)
+    own = added.drop_columns([f.OBSERVATION_ID]).take(at)
     rows = rows.drop_columns([name for name in own.column_names if name in rows.column_names])
     for name in own.column_names:
         rows = rows.append_column(name, own[name])

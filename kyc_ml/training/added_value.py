@@ -7,18 +7,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from kyc_ml import metrics
 from kyc_ml.display import say_number
-from kyc_ml.metrics import (
-    Floats,
-    Ints,
-    Names,
-    Predictions,
-    Ranking,
-    auc,
-    average_precision,
-    log_losses,
-    paired_differences,
-)
 
 _BETTER: Final = {"auc": "higher", "average_precision": "higher", "log_loss": "lower"}
 _OBJECTIVE: Final = "average_precision"
@@ -36,12 +26,12 @@ class AddedValue:
 
 
 def compute_added_value(
-    target: Floats,
-    model: Predictions,
-    baselines: Mapping[str, Predictions],
+    target: metrics.Floats,
+    model: metrics.Predictions,
+    baselines: Mapping[str, metrics.Predictions],
     *,
     who: str,
-    customers: Names,
+    customers: metrics.Names,
     seed: int,
 ) -> AddedValue:
     """Compare a model with each baseline on the same rows.
@@ -54,7 +44,7 @@ def compute_added_value(
     ours = _figures_of(target, model)
     theirs = {name: _figures_of(target, baseline) for name, baseline in baselines.items()}
 
-    def differences(times: Ints) -> dict[tuple[str, str], float]:
+    def differences(times: metrics.Ints) -> dict[tuple[str, str], float]:
         mine = ours(times)
         others = {name: figures(times) for name, figures in theirs.items()}
         return {
@@ -65,7 +55,7 @@ def compute_added_value(
 
     whole = np.ones(target.size, np.int64)
     values, bases = ours(whole), {name: figures(whole) for name, figures in theirs.items()}
-    found = paired_differences(differences, target=target, customers=customers, seed=seed)
+    found = metrics.paired_differences(differences, target=target, customers=customers, seed=seed)
     table = pd.DataFrame(
         [
             {
@@ -85,15 +75,17 @@ def compute_added_value(
     return AddedValue(table=table, sentence=_sentence(table, who=who))
 
 
-def _figures_of(target: Floats, predicted: Predictions) -> Callable[[Ints], dict[str, float]]:
-    ranking = Ranking.of(target, predicted.score)
-    losses = log_losses(target, predicted.probability)
+def _figures_of(
+    target: metrics.Floats, predicted: metrics.Predictions
+) -> Callable[[metrics.Ints], dict[str, float]]:
+    ranking = metrics.Ranking.of(target, predicted.score)
+    losses = metrics.log_losses(target, predicted.probability)
 
-    def figures(times: Ints) -> dict[str, float]:
+    def figures(times: metrics.Ints) -> dict[str, float]:
         hits, false = ranking.found(times)
         return {
-            "auc": auc(hits, false),
-            "average_precision": average_precision(hits, false),
+            "auc": metrics.auc(hits, false),
+            "average_precision": metrics.average_precision(hits, false),
             "log_loss": float(times @ losses) / float(times.sum()),
         }
 

@@ -8,25 +8,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import dataset
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
 from kyc_ml.contract import ContractedTables
-from kyc_ml.dataset import (
-    ALREADY_ADVERSE,
-    OPEN_CASE,
-    Fold,
-    Labels,
-    customers_of,
-    labels_of,
-    observations_of,
-    summarise_folds,
-    to_status,
-)
 from kyc_ml.decision import TierPolicy, require_peers
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, FeatureTable, choose_features, microseconds
 from kyc_ml.metrics import Floats, Mask, Predictions, number_customers
 from kyc_ml.model import choose_calibrator
+from kyc_ml.training import out_of_fold
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
@@ -37,13 +28,6 @@ from kyc_ml.training.evidence import (
     make_trained,
 )
 from kyc_ml.training.late_cases import say_late_cases
-from kyc_ml.training.out_of_fold import (
-    FOLDS,
-    OutOfFold,
-    fit_whole,
-    predict_out_of_fold,
-    segment_rows,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +47,8 @@ def list_observations(
     source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp
 ) -> FoldObservations:
     """List the observations to fit on, with outcomes as known at `as_of`."""
-    observations = observations_of(source, config, until=as_of)
-    labels = labels_of(source, observations, config, as_of=as_of)
+    observations = dataset.observations_of(source, config, until=as_of)
+    labels = dataset.labels_of(source, observations, config, as_of=as_of)
     usable = labels.usable & labels.settled
     return FoldObservations(
         used=observations.filter(pa.array(usable)),
@@ -92,8 +76,8 @@ def train_customer_folds(
     require_peers(features, config.explain.peers)
     everything = np.ones(len(features), np.bool_)
     matrix, _ = features.encode(features.learn_vocabularies(everything))
-    names = customers_of(features.keys)
-    held_out = predict_out_of_fold(
+    names = dataset.customers_of(features.keys)
+    held_out = out_of_fold.predict_out_of_fold(
         matrix, target, names, specs=features.specs, config=config, tell=tell
     )
     baseline = Predictions(
@@ -106,18 +90,18 @@ def train_customer_folds(
         segment=features.segment(config.calibration.segment),
     )
     proba = held_out.probability(
-        target, method=choice.calibrator.method, segments=segment_rows(features, config)
+        target, method=choice.calibrator.method, segments=out_of_fold.segment_rows(features, config)
     )
-    model = fit_whole(matrix, target, names, specs=features.specs, config=config)
+    model = out_of_fold.fit_whole(matrix, target, names, specs=features.specs, config=config)
     quality = evaluate_all(
-        FOLDS,
+        out_of_fold.FOLDS,
         target,
         {MODEL: Predictions(score=held_out.margin, probability=proba), BASELINE: baseline},
         customers=number_customers(names),
         seed=config.model.seed,
     )
     evidence = HoldoutPredictions(
-        part=FOLDS,
+        part=out_of_fold.FOLDS,
         target=target,
         margin=held_out.margin,
         probability=proba,
@@ -166,33 +150,35 @@ def _require_classes(
     raise DatasetError(msg if late is None else f"{msg}; {late}")
 
 
-def _summarise(held_out: OutOfFold, features: FeatureTable, target: Floats) -> pd.DataFrame:
-    table = summarise_folds(
+def _summarise(
+    held_out: out_of_fold.OutOfFold, features: FeatureTable, target: Floats
+) -> pd.DataFrame:
+    table = dataset.summarise_folds(
         [
-            Fold.of_customers(number + 1, held_out.fold == number)
+            dataset.Fold.of_customers(number + 1, held_out.fold == number)
             for number in range(len(held_out.trees))
         ],
         times=microseconds(features.keys[DECISION_TIME]).view("datetime64[us]"),
-        status=to_status(target),
-        customers=customers_of(features.keys),
+        status=dataset.to_status(target),
+        customers=dataset.customers_of(features.keys),
     )
     return table.assign(trees=np.repeat(held_out.trees, 2))
 
 
-def _count_all(observations: pa.Table, labels: Labels, usable: Mask) -> pd.DataFrame:
+def _count_all(observations: pa.Table, labels: dataset.Labels, usable: Mask) -> pd.DataFrame:
     """Count all observations as one part, in the form of `summarise_parts`."""
     decision = observations[DECISION_TIME].to_pandas()
-    barred = {name: labels.status == name for name in (OPEN_CASE, ALREADY_ADVERSE)}
+    barred = {name: labels.status == name for name in (dataset.OPEN_CASE, dataset.ALREADY_ADVERSE)}
     return pd.DataFrame(
         [
             {
-                "part": FOLDS,
+                "part": out_of_fold.FOLDS,
                 "start": decision.min(),
                 "end": decision.max(),
                 "observations": observations.num_rows,
                 "used": int(usable.sum()),
                 "positives": int(labels.target[usable].sum()),
-                "customers": int(pd.unique(customers_of(observations)[usable]).size),
+                "customers": int(pd.unique(dataset.customers_of(observations)[usable]).size),
                 # a positive that is known early is as young as its neighbours: it is left out too
                 "immature": int((~labels.settled & ~np.any(list(barred.values()), axis=0)).sum()),
                 **{name: int(rows.sum()) for name, rows in barred.items()},

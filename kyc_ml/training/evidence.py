@@ -10,31 +10,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import features as f
+from kyc_ml import metrics
 from kyc_ml.config import RunConfig
 from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import Boundaries, customers_of, store_rows
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import (
-    DECISION_TIME,
-    FeatureSpec,
-    FeatureTable,
-    all_made_of,
-    build_features,
-    build_features_in_buckets,
-    open_features,
-)
-from kyc_ml.metrics import (
-    DRAWS,
-    Floats,
-    Ints,
-    Mask,
-    ModelMetrics,
-    Names,
-    Predictions,
-    compute_metrics,
-)
 from kyc_ml.model import (
     BinnedLogistic,
     CalibrationChoice,
@@ -60,14 +43,14 @@ class HoldoutPredictions:
 
     part: str
     """'test', or 'cross_validation' where every row was held out once."""
-    target: Floats
-    margin: Floats
-    probability: Floats
+    target: metrics.Floats
+    margin: metrics.Floats
+    probability: metrics.Floats
     """`target`, `margin` and `probability`: float64 arrays of shape (n,)."""
-    baselines: Mapping[str, Predictions]
+    baselines: Mapping[str, metrics.Predictions]
     """Mapping of who to Predictions of the n rows; their probabilities were fitted on other rows,
     as the model's were."""
-    features: FeatureTable
+    features: f.FeatureTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +83,7 @@ class Trained:
 
     bundle: Bundle
     evidence: HoldoutPredictions
-    quality: dict[str, dict[str, ModelMetrics]]
+    quality: dict[str, dict[str, metrics.ModelMetrics]]
     added_value: AddedValue
     explained: ExplainedRows
     parts: pd.DataFrame
@@ -159,7 +142,7 @@ def _profile(
     )
     if not latest:
         return learn_profile(evidence.features, probability)
-    times = evidence.features.keys[DECISION_TIME].to_numpy()
+    times = evidence.features.keys[f.DECISION_TIME].to_numpy()
     rows = np.flatnonzero(times >= np.quantile(times, 1 - _LATEST, method="lower"))
     return learn_profile(evidence.features.take(rows), probability[rows])
 
@@ -169,14 +152,14 @@ def make_trained(
     config: RunConfig,
     policy: TierPolicy,
     data: dict[str, Any],
-    specs: tuple[FeatureSpec, ...],
-    features: FeatureTable,
-    learned_from: Mask,
+    specs: tuple[f.FeatureSpec, ...],
+    features: f.FeatureTable,
+    learned_from: metrics.Mask,
     model: Model,
     best_round: int,
     calibration: CalibrationChoice,
     evidence: HoldoutPredictions,
-    quality: dict[str, dict[str, ModelMetrics]],
+    quality: dict[str, dict[str, metrics.ModelMetrics]],
     parts: pd.DataFrame,
     boundaries: Boundaries | None,
     folds: pd.DataFrame | None = None,
@@ -192,7 +175,7 @@ def make_trained(
     learned, _ = features.encode(vocabularies)
     matrix, _ = evidence.features.encode(vocabularies)
 
-    def contribute(rows: Ints) -> Floats:
+    def contribute(rows: metrics.Ints) -> metrics.Floats:
         found = model.contributions(learned[rows], threads=config.model.n_jobs)
         return found.values  # noqa: PD011  no data frame
 
@@ -222,7 +205,7 @@ def make_trained(
         quality=quality,
         added_value=compute_added_value(
             evidence.target,
-            Predictions(score=evidence.margin, probability=evidence.probability),
+            metrics.Predictions(score=evidence.margin, probability=evidence.probability),
             evidence.baselines,
             who=MODEL,
             customers=customers_of(evidence.features.keys),
@@ -255,13 +238,13 @@ def _compared_refits(stability: tuple[Stability, ...]) -> dict[str, dict[str, fl
     return {}
 
 
-def _recorded(figures: ModelMetrics) -> dict[str, float]:
+def _recorded(figures: metrics.ModelMetrics) -> dict[str, float]:
     """Return the figures that a bundle keeps: none that depends on drawn samples."""
     drawn = {"average_precision_low", "average_precision_high"}
     return {name: value for name, value in figures.as_dict().items() if name not in drawn}
 
 
-def compute_importance(model: Model, specs: tuple[FeatureSpec, ...]) -> pd.DataFrame:
+def compute_importance(model: Model, specs: tuple[f.FeatureSpec, ...]) -> pd.DataFrame:
     """Share of the total gain by feature, largest first: feature, family, share."""
     gain = model.importance()
     table = pd.DataFrame(
@@ -283,13 +266,13 @@ _IN_MEMORY: Final = 1 << 28
 def build_all(
     source: ContractedTables,
     observations: pa.Table,
-    specs: tuple[FeatureSpec, ...],
+    specs: tuple[f.FeatureSpec, ...],
     *,
     config: RunConfig,
     tell: StageProgress,
-    rows: Mask | None = None,
+    rows: metrics.Mask | None = None,
     scratch: Path | None = None,
-) -> FeatureTable:
+) -> f.FeatureTable:
     """Compute the chosen features of all observations, or of the marked ones.
 
     `scratch`: folder for many features, and for those of stored tables; None keeps all in memory.
@@ -299,13 +282,13 @@ def build_all(
     how: dict[str, Any] = {"specs": specs, "threads": config.model.n_jobs}
     how["progress"] = partial(tell, "building features")
     if scratch is None or not (source.stored or rows.sum() * len(specs) > _IN_MEMORY):
-        built = build_features(source, observations.filter(pa.array(rows)), **how)
+        built = f.build_features(source, observations.filter(pa.array(rows)), **how)
     else:
         path, out = scratch / "observations.parquet", scratch / "features.parquet"
         store_rows(source, observations, rows, path, unit=config.unit)
         files = (source.stored or source.store(scratch)).files
         how |= {"timezone": source.timezone, "out": out, "scratch": scratch}
-        built = open_features(build_features_in_buckets(files, path, **how), out, path)
+        built = f.open_features(f.build_features_in_buckets(files, path, **how), out, path)
     if not built.specs:
         why = "; ".join(dict.fromkeys(built.unavailable.values()))
         raise DatasetError(
@@ -317,11 +300,11 @@ def build_all(
 
 
 def fit_baseline(
-    matrix: Floats,
-    target: Floats,
-    customers: Names,
+    matrix: metrics.Floats,
+    target: metrics.Floats,
+    customers: metrics.Names,
     *,
-    specs: tuple[FeatureSpec, ...],
+    specs: tuple[f.FeatureSpec, ...],
     config: RunConfig,
 ) -> BinnedLogistic:
     """Fit the logistic regression on the matrix of the model."""
@@ -336,21 +319,21 @@ def fit_baseline(
 
 def evaluate_all(
     part: str,
-    target: Floats,
-    predictors: Mapping[str, Predictions],
+    target: metrics.Floats,
+    predictors: Mapping[str, metrics.Predictions],
     *,
-    customers: Ints,
+    customers: metrics.Ints,
     seed: int,
-) -> dict[str, dict[str, ModelMetrics]]:
+) -> dict[str, dict[str, metrics.ModelMetrics]]:
     """Compute the metrics of the model and each baseline on the held-out part."""
     return {
         who: {
-            part: compute_metrics(
+            part: metrics.compute_metrics(
                 target,
                 one.score,
                 one.probability,
                 customers=customers,
-                draws=DRAWS,
+                draws=metrics.DRAWS,
                 seed=seed,
             )
         }
@@ -358,12 +341,14 @@ def evaluate_all(
     }
 
 
-def needed_specs(specs: tuple[FeatureSpec, ...], features: FeatureTable) -> tuple[FeatureSpec, ...]:
+def needed_specs(
+    specs: tuple[f.FeatureSpec, ...], features: f.FeatureTable
+) -> tuple[f.FeatureSpec, ...]:
     """Keep the model's columns and the intermediate features that they are computed from.
 
     An intermediate feature that only an unavailable one reads is not part of the model: its
     inputs may be absent too.
     """
     known = {spec.name: spec for spec in specs}
-    read = {name for spec in features.specs for name in all_made_of(spec, known)}
+    read = {name for spec in features.specs for name in f.all_made_of(spec, known)}
     return (*features.specs, *(spec for spec in specs if spec.intermediate and spec.name in read))

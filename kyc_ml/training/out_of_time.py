@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import metrics
 from kyc_ml.config import CALIBRATION, PARTS, TEST, TRAIN, DatasetConfig, RunConfig, SplitConfig
 from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import (
@@ -27,27 +28,8 @@ from kyc_ml.decision import Scorecard, TierPolicy, rate, require_peers
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, FeatureSpec, choose_features, microseconds
-from kyc_ml.metrics import (
-    Floats,
-    Ints,
-    ModelMetrics,
-    Names,
-    Predictions,
-    compute_metrics,
-    number_customers,
-)
 from kyc_ml.model import BinnedLogistic, calibrate_later, choose_calibrator, latest_rows
-from kyc_ml.training.evidence import (
-    BASELINE,
-    MODEL,
-    RATING,
-    HoldoutPredictions,
-    Trained,
-    build_all,
-    evaluate_all,
-    fit_baseline,
-    make_trained,
-)
+from kyc_ml.training import evidence
 from kyc_ml.training.extras import own_columns, refit, select, with_card
 from kyc_ml.training.fitting import earlier_parts, fit_in_time, learned_parts
 from kyc_ml.training.late_cases import say_late_cases
@@ -57,12 +39,12 @@ from kyc_ml.training.stability import LabelledRows
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _PartedRows:
-    part: Names
-    target: Floats
-    matrix: Floats
-    customers: Names
+    part: metrics.Names
+    target: metrics.Floats
+    matrix: metrics.Floats
+    customers: metrics.Names
 
-    def of(self, *names: str) -> Ints:
+    def of(self, *names: str) -> metrics.Ints:
         return np.flatnonzero(np.isin(self.part, names))
 
     def take(self, name: str) -> LabelledRows:
@@ -83,7 +65,7 @@ def train_out_of_time(
     data: dict[str, Any],
     tell: StageProgress,
     scratch: Path,
-) -> Trained:
+) -> evidence.Trained:
     """Train on the past, stop and calibrate on later rows, test on the latest."""
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
     observations, part, status = label_parts(source, config=config, boundaries=boundaries)
@@ -95,7 +77,7 @@ def train_out_of_time(
     usable = ~np.isnan(target) & (part != "")
     require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     chosen = choose_features(config.features, unit=config.unit)
-    built = build_all(
+    built = evidence.build_all(
         source,
         observations,
         with_card(chosen, card, config=config),
@@ -128,14 +110,16 @@ def train_out_of_time(
         config=config.calibration,
         segment=None if segment is None else segment[calibrating],
     )
-    predicted = Predictions(
+    predicted = metrics.Predictions(
         score=margin, probability=choice.calibrator.probability(margin, segment)
     )
     tell("fitting the baseline", 0, 1)
-    baselines = {BASELINE: _fit_baseline(rows, features.specs, config=config)}
+    baselines = {evidence.BASELINE: _fit_baseline(rows, features.specs, config=config)}
     if card is not None:
         score = rate(built, card).margin
-        baselines[RATING] = calibrate_later(score[calibrating], target[calibrating], score[tested])
+        baselines[evidence.RATING] = calibrate_later(
+            score[calibrating], target[calibrating], score[tested]
+        )
     tell("fitting the baseline", 1, 1)
     quality = _evaluate(rows, predicted, baselines, config=config)
     stability = refit(
@@ -146,7 +130,7 @@ def train_out_of_time(
         config=config,
         tell=tell,
     )
-    return make_trained(
+    return evidence.make_trained(
         config=config,
         policy=policy,
         data=data,
@@ -157,7 +141,7 @@ def train_out_of_time(
         model=fit.model,
         best_round=fit.best_round,
         calibration=choice,
-        evidence=HoldoutPredictions(
+        evidence=evidence.HoldoutPredictions(
             part=TEST,
             target=target[tested],
             margin=margin[tested],
@@ -174,14 +158,14 @@ def train_out_of_time(
 
 def _fit_baseline(
     rows: _PartedRows, specs: tuple[FeatureSpec, ...], *, config: RunConfig
-) -> Predictions:
+) -> metrics.Predictions:
     """Fit and calibrate the baseline on the rows that the model learns from, in the same order."""
 
     def fitted(*parts: str) -> BinnedLogistic:
         here = rows.of(*parts)
         # only the rows that are fitted are copied
         latest = here[latest_rows(rows.target[here])]
-        return fit_baseline(
+        return evidence.fit_baseline(
             rows.matrix[latest],
             rows.target[latest],
             rows.customers[latest],
@@ -202,17 +186,17 @@ def _fit_baseline(
 
 def _evaluate(
     rows: _PartedRows,
-    predicted: Predictions,
-    baselines: Mapping[str, Predictions],
+    predicted: metrics.Predictions,
+    baselines: Mapping[str, metrics.Predictions],
     *,
     config: RunConfig,
-) -> dict[str, dict[str, ModelMetrics]]:
-    numbers = number_customers(rows.customers)
+) -> dict[str, dict[str, metrics.ModelMetrics]]:
+    numbers = metrics.number_customers(rows.customers)
     tested = rows.of(TEST)
     # figures on rows of a last fit would be too good; those of train show how much too good
     seen = {TEST, *learned_parts(config.model)} - {TRAIN}
     own = {
-        name: compute_metrics(
+        name: metrics.compute_metrics(
             rows.target[here],
             predicted.score[here],
             predicted.probability[here],
@@ -222,20 +206,22 @@ def _evaluate(
         if name not in seen
         for here in [rows.of(name)]
     }
-    on_test = Predictions(score=predicted.score[tested], probability=predicted.probability[tested])
-    found = evaluate_all(
+    on_test = metrics.Predictions(
+        score=predicted.score[tested], probability=predicted.probability[tested]
+    )
+    found = evidence.evaluate_all(
         TEST,
         rows.target[tested],
-        {MODEL: on_test, **baselines},
+        {evidence.MODEL: on_test, **baselines},
         customers=numbers[tested],
         seed=config.model.seed,
     )
-    return {**found, MODEL: own | found[MODEL]}
+    return {**found, evidence.MODEL: own | found[evidence.MODEL]}
 
 
 def label_parts(
     source: ContractedTables, *, config: RunConfig, boundaries: Boundaries
-) -> tuple[pa.Table, Names, Names]:
+) -> tuple[pa.Table, metrics.Names, metrics.Names]:
     """Return each observation's part and label; labels of a part are those known at its cut-off."""
     observations = observations_of(
         source,

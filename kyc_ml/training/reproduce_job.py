@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kyc_ml import registry
 from kyc_ml.config import SourceMapping
 from kyc_ml.contract import digest_files, find_files
 from kyc_ml.decision import RunFiles
@@ -15,17 +16,6 @@ from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.features import compare_definitions
 from kyc_ml.history import read_tables
-from kyc_ml.registry import (
-    FORMAT_VERSION,
-    MANIFEST,
-    SOURCE,
-    Environment,
-    compare_manifests,
-    digest_each,
-    fetch_record,
-    load_record,
-    save_bundle,
-)
 from kyc_ml.training.train_job import train_on
 
 _FEATURES_UNKNOWN: Final = ("not known: the run was recorded by an older version",)
@@ -76,11 +66,11 @@ def run_reproduce(
     """
     clock = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        run_id, folder = fetch_record(run, Path(scratch))
-        record = load_record(folder, subject=f"run {run_id}")
+        run_id, folder = registry.fetch_record(run, Path(scratch))
+        record = registry.load_record(folder, subject=f"run {run_id}")
         require_same_files(record.mapping, data, files=record.files, subject=f"run {run_id}")
         tables, mapping = read_tables(
-            folder / SOURCE,
+            folder / registry.SOURCE,
             data,
             quarantine=quarantine,
             reporter=reporter,
@@ -96,20 +86,20 @@ def run_reproduce(
         trained = train_on(tables, mapping, files=files, as_of=record.as_of, reporter=reporter)
         bundle = Path(scratch) / "bundle"
         # in the recorded format: otherwise other key names alone would make another digest
-        written = max(record.manifest.get("format_version", FORMAT_VERSION), 2)
-        again = save_bundle(trained.bundle, bundle, format_version=written)
-        manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
+        written = max(record.manifest.get("format_version", registry.FORMAT_VERSION), 2)
+        again = registry.save_bundle(trained.bundle, bundle, format_version=written)
+        manifest = json.loads((bundle / registry.MANIFEST).read_text(encoding="utf-8"))
     return ReproductionResult(
         run_id=run_id,
         name=record.run.name,
         command=record.command,
         recorded=record.digest,
         again=again,
-        differing=compare_manifests(record.manifest, manifest),
+        differing=registry.compare_manifests(record.manifest, manifest),
         features=_FEATURES_UNKNOWN
         if record.features is None
-        else compare_definitions(record.features, digest_each(trained.bundle.specs)),
-        changes=record.environment.changes(Environment.current()),
+        else compare_definitions(record.features, registry.digest_each(trained.bundle.specs)),
+        changes=record.environment.changes(registry.Environment.current()),
         seconds={**seconds, "training": time.perf_counter() - clock},
     )
 

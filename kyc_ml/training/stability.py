@@ -10,21 +10,12 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit
 
+from kyc_ml import metrics as m
 from kyc_ml.config import ModelConfig, StabilityConfig
 from kyc_ml.decision import rank_reasons
 from kyc_ml.display import Progress
 from kyc_ml.errors import DatasetError, require_both_classes
 from kyc_ml.features import FeatureSpec
-from kyc_ml.metrics import (
-    Floats,
-    Ints,
-    Names,
-    compute_metrics,
-    draw_customers,
-    drawn_rows,
-    number_customers,
-    sample_rows,
-)
 from kyc_ml.model import Model, fit_fixed, fit_model
 
 METRICS: Final = (
@@ -39,7 +30,7 @@ OVERLAPS: Final = ("top_features", "reasons", "reasons_of_the_head", "rank_corre
 _HEAD, _MOST_OF_HEAD = 100, 2_000
 """One in 100 later rows, those of the highest margins, at most 2,000: what analysts read."""
 
-FindReasons = Callable[[Model, Ints], Ints]
+FindReasons = Callable[[Model, m.Ints], m.Ints]
 """Returns the reasons of later rows by number, of shape (n, k): groups of features, or -1."""
 
 
@@ -47,11 +38,11 @@ FindReasons = Callable[[Model, Ints], Ints]
 class LabelledRows:
     """Rows with their outcomes and customers."""
 
-    matrix: Floats
+    matrix: m.Floats
     """float64 array of shape (n, n_features)."""
-    target: Floats
+    target: m.Floats
     """Array of 0 and 1, shape (n,)."""
-    customers: Names | None = None
+    customers: m.Names | None = None
     """Array of shape (n,), or None where each row is its own customer."""
 
 
@@ -142,11 +133,11 @@ class _Refit:
     rows: int
     customers: int
     model: Model
-    margin: Floats
-    top: Ints
+    margin: m.Floats
+    top: m.Ints
 
 
-def _require_refits(name: str, later: LabelledRows, config: StabilityConfig) -> tuple[Ints, int]:
+def _require_refits(name: str, later: LabelledRows, config: StabilityConfig) -> tuple[m.Ints, int]:
     """Return the later rows that every refit explains, and how many refits there are."""
     n = getattr(config, name)
     if not n:
@@ -154,7 +145,7 @@ def _require_refits(name: str, later: LabelledRows, config: StabilityConfig) -> 
     positives, rows = int(later.target.sum()), later.target.size
     require_both_classes("stability", positives, rows, cure="widen the part of the later rows")
     every = np.arange(rows)
-    drawn = sample_rows(later.matrix, every, count=config.explained_rows, seed=config.seed)
+    drawn = m.sample_rows(later.matrix, every, count=config.explained_rows, seed=config.seed)
     return np.sort(drawn), n
 
 
@@ -162,7 +153,7 @@ def _refit(
     train: LabelledRows,
     later: LabelledRows,
     stopping: LabelledRows | None,
-    shown: Ints,
+    shown: m.Ints,
     *,
     specs: tuple[FeatureSpec, ...],
     model: ModelConfig,
@@ -205,15 +196,15 @@ def _fit(
     return fit_fixed(train.matrix, train.target, specs=specs, config=fixed)
 
 
-def _groups(rows: LabelledRows) -> Ints:
+def _groups(rows: LabelledRows) -> m.Ints:
     if rows.customers is None:
         return np.arange(rows.target.size)
-    return number_customers(rows.customers)
+    return m.number_customers(rows.customers)
 
 
 def _draw(rows: LabelledRows, rng: np.random.Generator) -> LabelledRows:
     groups = _groups(rows)
-    drawn = drawn_rows(draw_customers(groups, rng))
+    drawn = m.drawn_rows(m.draw_customers(groups, rng))
     return LabelledRows(
         matrix=rows.matrix[drawn],
         target=rows.target[drawn],
@@ -225,7 +216,7 @@ def _summarise(
     kind: Literal["seed", "bootstrap"],
     refits: list[_Refit],
     later: LabelledRows,
-    shown: Ints,
+    shown: m.Ints,
     find: FindReasons,
     *,
     fitted: Model | None,
@@ -256,7 +247,7 @@ def _summarise(
 
 
 def _run(number: int, refit: _Refit, later: LabelledRows) -> dict[str, float]:
-    quality = compute_metrics(later.target, refit.margin, expit(refit.margin)).as_dict()
+    quality = m.compute_metrics(later.target, refit.margin, expit(refit.margin)).as_dict()
     return {
         "run": number,
         "seed": refit.seed,
@@ -268,7 +259,7 @@ def _run(number: int, refit: _Refit, later: LabelledRows) -> dict[str, float]:
 
 
 def _compare(
-    one: _Refit, other: _Refit, reasons: tuple[Ints, Ints], others: tuple[Ints, Ints]
+    one: _Refit, other: _Refit, reasons: tuple[m.Ints, m.Ints], others: tuple[m.Ints, m.Ints]
 ) -> dict[str, float]:
     constant = np.ptp(one.margin) == 0.0 or np.ptp(other.margin) == 0.0
     correlation = np.nan if constant else stats.spearmanr(one.margin, other.margin).statistic
@@ -280,12 +271,12 @@ def _compare(
     }
 
 
-def _jaccard(one: Ints, other: Ints) -> Floats:
+def _jaccard(one: m.Ints, other: m.Ints) -> m.Floats:
     """Overlap of each row's set (n, k), -1 for none: common over all; two empty sets agree."""
     same = (one[:, :, None] == other[:, None, :]) & (one >= 0)[:, :, None]
     common = same.sum(axis=(1, 2))
     joint = (one >= 0).sum(axis=1) + (other >= 0).sum(axis=1) - common
-    out: Floats = np.divide(common, joint, out=np.ones(len(one)), where=joint > 0)
+    out: m.Floats = np.divide(common, joint, out=np.ones(len(one)), where=joint > 0)
     return out
 
 

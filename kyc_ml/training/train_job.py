@@ -11,6 +11,7 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import Figure
 
+from kyc_ml import registry
 from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, section_digest
 from kyc_ml.contract import ContractedTables, known_until, tell_late_reviews
 from kyc_ml.dataset import customers_of
@@ -19,34 +20,14 @@ from kyc_ml.display import PageStory, ProgressReporter, render_page
 from kyc_ml.features import declare_features, not_in_time, report_unavailable
 from kyc_ml.history import read_tables
 from kyc_ml.metrics import number_customers
-from kyc_ml.registry import (
-    BUNDLE,
-    VERSION_MARK,
-    Bundle,
-    RegisteredModel,
-    keep_training,
-    kept_unless_registered,
-    load_bundle,
-    reach_store,
-    register_kept,
-    require_new,
-    save_bundle,
-    without_marks,
-    write_record,
-)
 from kyc_ml.storage import private_folder, require_place, write_whole
+from kyc_ml.training import training_warnings
 from kyc_ml.training.api import train
 from kyc_ml.training.evidence import Trained
 from kyc_ml.training.model_card.card import ModelCard, make_model_card
 from kyc_ml.training.model_card.limitations import say_one_instant
 from kyc_ml.training.recording import make_run_record
 from kyc_ml.training.training_page import flow_table, tell_model, training_figures
-from kyc_ml.training.training_warnings import (
-    warn_of_few_positives,
-    warn_of_missed_rates,
-    warn_of_odd_tiers,
-    warn_of_sampled_level,
-)
 
 _FEW_TREES: Final = 20
 """Convention: a model that stopped before has hardly begun."""
@@ -56,8 +37,8 @@ _FEW_TREES: Final = 20
 class TrainingResult:
     """A registered model, the bundle as it was saved, and its evidence."""
 
-    registered: RegisteredModel
-    bundle: Bundle
+    registered: registry.RegisteredModel
+    bundle: registry.Bundle
     trained: Trained
     tiers: pd.DataFrame
     figures: dict[str, Figure]
@@ -104,8 +85,8 @@ def run_train(request: TrainRequest, *, reporter: ProgressReporter) -> TrainingR
         if place is not None:
             require_place(place)
     if request.keep is not None:
-        require_new(request.keep)
-    reach_store(writes_to=files.run.name)
+        registry.require_new(request.keep)
+    registry.reach_store(writes_to=files.run.name)
     start = time.perf_counter()
     with private_folder(None) as folder:
         tables, mapping = read_tables(
@@ -161,7 +142,7 @@ def train_tables(
     RegistryError
         If MLflow does not take the model; the message names the folder that keeps it.
     """
-    reach_store(writes_to=files.run.name)
+    registry.reach_store(writes_to=files.run.name)
     as_of = known_until(tables, as_of)
     seconds = dict(spent or {})
     began = time.time() - sum(seconds.values())
@@ -179,19 +160,21 @@ def train_tables(
         customers=number_customers(customers_of(trained.evidence.features.keys)),
     )
     tiers = table()
-    warn_of_odd_tiers(tiers, reporter)
+    training_warnings.warn_of_odd_tiers(tiers, reporter)
     # of five good tiers one in four times one would miss its own 95 %: all are tested together
-    warn_of_missed_rates(table(confidence=1.0 - 0.05 / len(tiers)), reporter)
-    warn_of_sampled_level(files.run.model, trained.bundle.calibrator.method, reporter)
+    training_warnings.warn_of_missed_rates(table(confidence=1.0 - 0.05 / len(tiers)), reporter)
+    training_warnings.warn_of_sampled_level(
+        files.run.model, trained.bundle.calibrator.method, reporter
+    )
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
     reporter.progress("registering", 0, 1)
-    with kept_unless_registered(files.run.name, reporter) as folder:
-        save_bundle(trained.bundle, folder / BUNDLE)
+    with registry.kept_unless_registered(files.run.name, reporter) as folder:
+        registry.save_bundle(trained.bundle, folder / registry.BUNDLE)
         # the bundle as it will be read, with its digest
-        bundle = load_bundle(folder / BUNDLE)
+        bundle = registry.load_bundle(folder / registry.BUNDLE)
         if keep is not None:
-            save_bundle(trained.bundle, keep)
+            registry.save_bundle(trained.bundle, keep)
         card = make_model_card(bundle, trained, tiers=tiers)
         record = make_run_record(
             trained,
@@ -203,7 +186,7 @@ def train_tables(
             note=card.headline,
             began=began,
         )
-        own = write_record(
+        own = registry.write_record(
             run=files.run,
             policy=files.policy,
             card=files.card,
@@ -211,14 +194,14 @@ def train_tables(
             as_of=as_of,
             command=command,
             files=tables.digests,
-            bundle=folder / BUNDLE,
+            bundle=folder / registry.BUNDLE,
             specs=bundle.specs,
         )
         page = render_page(
             _story(trained, bundle, tables, mapping, tiers=tiers, figures=figures, seconds=seconds)
         )
-        keep_training(folder, bundle, record, own=own, card=card, page=page)
-        registered = register_kept(folder, later=False)
+        registry.keep_training(folder, bundle, record, own=own, card=card, page=page)
+        registered = registry.register_kept(folder, later=False)
     reporter.progress("registering", 1, 1)
     seconds["registering"] = time.perf_counter() - start
     return TrainingResult(
@@ -229,7 +212,7 @@ def train_tables(
         figures=figures,
         card=card,
         seconds=seconds,
-        page_text=without_marks(page, run=registered.run_id, version=registered.version),
+        page_text=registry.without_marks(page, run=registered.run_id, version=registered.version),
     )
 
 
@@ -266,7 +249,7 @@ def train_on(
 
 def _story(
     trained: Trained,
-    bundle: Bundle,
+    bundle: registry.Bundle,
     tables: ContractedTables,
     mapping: SourceMapping,
     *,
@@ -280,7 +263,7 @@ def _story(
         bundle,
         trained,
         title=f"{run.name}: {run.unit} model",
-        version=f"{run.name} v{VERSION_MARK} (alias challenger)",
+        version=f"{run.name} v{registry.VERSION_MARK} (alias challenger)",
         tiers=tiers,
         figures=figures,
         scored=trained.evidence.target.size,
@@ -349,7 +332,7 @@ def _tell(trained: Trained, reporter: ProgressReporter) -> None:
     instant = say_one_instant(trained)
     if instant is not None:
         reporter.info(instant)
-    warn_of_few_positives(_positives_of_evaluation(trained), reporter)
+    training_warnings.warn_of_few_positives(_positives_of_evaluation(trained), reporter)
     reporter.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:
         reporter.show("calibration by segment", trained.calibration.segments)

@@ -7,31 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from kyc_ml import display, metrics
 from kyc_ml.contract import CUSTOMER_ID, DataQualityReport
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision import say_path
-from kyc_ml.display import (
-    Example,
-    ModelStory,
-    ReasonLine,
-    plot_beeswarm,
-    plot_importance,
-    plot_parts,
-    plot_periods,
-    plot_precision_recall,
-    plot_reliability,
-    plot_roc,
-    plot_score_distribution,
-    plot_tiers,
-)
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
-from kyc_ml.metrics import (
-    compute_precision_recall,
-    compute_reliability,
-    compute_roc,
-    compute_score_distribution,
-    number_customers,
-)
 from kyc_ml.registry import Bundle, score_features, zone_of
 from kyc_ml.training.evidence import MODEL, HoldoutPredictions, Trained
 from kyc_ml.training.verdicts import say_verdict
@@ -50,34 +30,38 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
     # people read what a feature says; its name is in the table below the plot
     described = {"feature": {spec.name: spec.description for spec in seen.features.specs}}
     figures = {
-        "roc": plot_roc({who: compute_roc(seen.target, s) for who, s in scores.items()}),
-        "precision_recall": plot_precision_recall(
-            {who: compute_precision_recall(seen.target, s) for who, s in scores.items()},
+        "roc": display.plot_roc(
+            {who: metrics.compute_roc(seen.target, s) for who, s in scores.items()}
+        ),
+        "precision_recall": display.plot_precision_recall(
+            {who: metrics.compute_precision_recall(seen.target, s) for who, s in scores.items()},
             prevalence=float(seen.target.mean()),
         ),
-        "reliability": plot_reliability(
-            compute_reliability(
+        "reliability": display.plot_reliability(
+            metrics.compute_reliability(
                 seen.target,
                 seen.probability,
-                groups=number_customers(customers_of(seen.features.keys)),
+                groups=metrics.number_customers(customers_of(seen.features.keys)),
             )
         ),
-        "score_distribution": plot_score_distribution(
-            compute_score_distribution(seen.target, seen.probability),
+        "score_distribution": display.plot_score_distribution(
+            metrics.compute_score_distribution(seen.target, seen.probability),
             cut_offs=dict(zip(tiers["tier"], tiers["from_probability"], strict=True)),
         ),
-        "tiers": plot_tiers(tiers),
-        "importance": plot_importance(trained.importance.replace(described)),
-        "beeswarm": plot_beeswarm(trained.explained.beeswarm(top=_SWARMS).replace(described)),
+        "tiers": display.plot_tiers(tiers),
+        "importance": display.plot_importance(trained.importance.replace(described)),
+        "beeswarm": display.plot_beeswarm(
+            trained.explained.beeswarm(top=_SWARMS).replace(described)
+        ),
     }
     if trained.boundaries is not None:
-        figures["parts"] = plot_parts(
+        figures["parts"] = display.plot_parts(
             trained.parts,
             development_cutoff=trained.boundaries.development_cutoff,
             as_of=trained.boundaries.as_of,
         )
     if trained.folds is not None:
-        figures["folds"] = plot_periods(trained.folds)
+        figures["folds"] = display.plot_periods(trained.folds)
     return figures
 
 
@@ -85,7 +69,7 @@ def drawn_tables(trained: Trained) -> dict[str, pd.DataFrame]:
     """Return the figures that the plots show, short enough for a table beside each."""
     seen = trained.evidence
     scores = {MODEL: seen.margin, **{who: said.score for who, said in seen.baselines.items()}}
-    curves = {"roc": compute_roc, "precision_recall": compute_precision_recall}
+    curves = {"roc": metrics.compute_roc, "precision_recall": metrics.compute_precision_recall}
     tables = {
         name: pd.concat(
             [_at_even_recall(curve(seen.target, s)).assign(who=who) for who, s in scores.items()]
@@ -96,7 +80,7 @@ def drawn_tables(trained: Trained) -> dict[str, pd.DataFrame]:
         name: table[["who", *(column for column in table if column != "who")]]
         for name, table in tables.items()
     }
-    bins = compute_reliability(seen.target, seen.probability)
+    bins = metrics.compute_reliability(seen.target, seen.probability)
     names = {"n": "rows", "mean_proba": "mean_probability", "event_rate": "observed_rate"}
     tables["reliability"] = bins.rename(columns=names)[list(names.values())]
     tables["importance"] = trained.importance.nlargest(_SWARMS, "share")[
@@ -158,7 +142,7 @@ def choose_examples(evidence: HoldoutPredictions) -> list[int]:
 
 def explain_examples(
     bundle: Bundle, evidence: HoldoutPredictions, rows: list[int]
-) -> tuple[Example, ...]:
+) -> tuple[display.Example, ...]:
     """Score the chosen rows as the batch job would, with their reasons."""
     scores = score_features(bundle, evidence.features.take(rows)).to_pylist()
     return tuple(
@@ -179,10 +163,10 @@ def tell_model(
     seconds: Mapping[str, float],
     title_zh: str = "",
     in_force: pd.DataFrame | None = None,
-) -> ModelStory:
+) -> display.ModelStory:
     """Collect the evidence of one model for the page."""
     rows = choose_examples(trained.evidence)
-    return ModelStory(
+    return display.ModelStory(
         name=bundle.config.name,
         unit=bundle.config.unit,
         title=title,
@@ -228,9 +212,9 @@ def _in_zone_of(bundle: Bundle, parts: pd.DataFrame) -> pd.DataFrame:
     return parts.assign(**local)
 
 
-def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> Example:
+def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> display.Example:
     lines = tuple(
-        ReasonLine(
+        display.ReasonLine(
             text=str(score[f"reason_{place}_text"]),
             text_zh=str(score[f"reason_{place}_text_zh"]),
             contribution=float(str(score[f"reason_{place}_contribution"] or 0.0)),
@@ -241,7 +225,7 @@ def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> Exa
     named = {name: score[name] for name in ("probability", "margin")}
     start = score["reference_margin"]
     named["base_value"] = score["base_value"] if start is None else start
-    return Example(
+    return display.Example(
         observation_id=str(score[OBSERVATION_ID]),
         customer_id=str(score[CUSTOMER_ID]),
         decision_time=pd.Timestamp(score[DECISION_TIME]).tz_convert(  # type: ignore[arg-type]

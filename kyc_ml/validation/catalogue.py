@@ -1,34 +1,18 @@
 """All checks, in the order of a report."""
 
+from importlib import import_module
 from types import MappingProxyType
 from typing import Final
 
 from kyc_ml.errors import ConfigError, hint
 from kyc_ml.validation.check import FAMILIES
-from kyc_ml.validation.families import (
-    benchmarks,
-    calibration,
-    data,
-    discrimination,
-    explanation,
-    fairness,
-    implementation,
-    robustness,
-    stability,
-    tiers,
-)
 from kyc_ml.validation.outcome import Procedure, procedures
-
-_MODULES: Final = (
-    data, discrimination, calibration, tiers, stability, robustness, explanation, fairness,
-    benchmarks, implementation,
-)  # fmt: skip
 
 PROCEDURES: Final = MappingProxyType(
     {
         each.check.id: each
-        for module in _MODULES
-        for each in procedures(module.__name__.rpartition(".")[2], vars(module))
+        for family in FAMILIES
+        for each in procedures(family, vars(import_module(f"kyc_ml.validation.families.{family}")))
     }
 )
 """Checks with the functions that run them, by id."""

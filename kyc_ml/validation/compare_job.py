@@ -14,27 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kyc_ml import display, registry
 from kyc_ml.config import Objective, check_section
 from kyc_ml.contract import ContractedTables, digest_together, known_until
-from kyc_ml.display import (
-    ProgressReporter,
-    plot_differences,
-    plot_reliabilities,
-    plot_tier_moves,
-    say_number,
-)
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.history import read_tables
-from kyc_ml.registry import (
-    Bundle,
-    RunRecord,
-    load_model,
-    log_job,
-    reach_store,
-    require_comparable,
-    require_currency,
-    require_different,
-)
 from kyc_ml.storage import require_place, write_whole, written_whole
 from kyc_ml.validation.comparison.comparing import CHALLENGER, CHAMPION, Comparison, compare_models
 from kyc_ml.validation.comparison.later_rows import first_later, rows_new_to_both
@@ -85,7 +69,7 @@ class ComparisonRequest:
     """Parquet file for rows that break the contract."""
 
 
-def run_compare(asked: ComparisonRequest, *, reporter: ProgressReporter) -> Comparison:
+def run_compare(asked: ComparisonRequest, *, reporter: display.ProgressReporter) -> Comparison:
     """Compare a challenger with a champion on rows from which neither has learned.
 
     Raises ConfigError if the models are the same, or they or the source are not of the same kind;
@@ -94,7 +78,10 @@ def run_compare(asked: ComparisonRequest, *, reporter: ProgressReporter) -> Comp
     """
     if asked.out is not None:
         require_place(asked.out / FIGURES)
-    (new, new_name), (old, old_name) = load_model(asked.challenger), load_model(asked.champion)
+    (new, new_name), (old, old_name) = (
+        registry.load_model(asked.challenger),
+        registry.load_model(asked.champion),
+    )
     settings = tuned_settings(
         old,
         objective=asked.objective,
@@ -105,7 +92,7 @@ def run_compare(asked: ComparisonRequest, *, reporter: ProgressReporter) -> Comp
     # models, options and dates are refused before any data is read
     require_comparable_bundles(new, old)
     first_later(new, old, since=asked.since)
-    reach_store(asked.challenger, asked.champion, writes_to=new.config.name)
+    registry.reach_store(asked.challenger, asked.champion, writes_to=new.config.name)
     began, start = time.time(), time.perf_counter()
     tables, _ = read_tables(
         asked.source, asked.data, quarantine=asked.quarantine, reporter=reporter
@@ -130,23 +117,23 @@ def run_compare(asked: ComparisonRequest, *, reporter: ProgressReporter) -> Comp
         _write(found, asked.out)
     _show(found, reporter)
     record = replace(_record(found, tables, new), began=began)
-    return replace(found, mlflow_run=log_job("compare", new.config.name, record))
+    return replace(found, mlflow_run=registry.log_job("compare", new.config.name, record))
 
 
 def compare_bundles(
-    challenger: Bundle,
-    champion: Bundle,
+    challenger: registry.Bundle,
+    champion: registry.Bundle,
     tables: ContractedTables,
     *,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     settings: ComparisonSettings,
-    reporter: ProgressReporter,
+    reporter: display.ProgressReporter,
 ) -> Comparison:
     """Compare two bundles on the rows that are new to both; nothing is written."""
     require_comparable_bundles(challenger, champion)
-    require_currency(challenger, tables)
-    require_currency(champion, tables)
+    registry.require_currency(challenger, tables)
+    registry.require_currency(champion, tables)
     clock = [time.perf_counter()]
     rows = rows_new_to_both(
         challenger, champion, tables, since=since, as_of=as_of, reporter=reporter
@@ -158,14 +145,14 @@ def compare_bundles(
     return replace(found, seconds=dict(zip(("features", "comparing"), spent, strict=True)))
 
 
-def require_comparable_bundles(challenger: Bundle, champion: Bundle) -> None:
+def require_comparable_bundles(challenger: registry.Bundle, champion: registry.Bundle) -> None:
     """Raise ConfigError unless these are two different models of the same outcome."""
-    require_different(challenger, champion)
-    require_comparable(challenger, champion)
+    registry.require_different(challenger, champion)
+    registry.require_comparable(challenger, champion)
 
 
 def tuned_settings(
-    champion: Bundle,
+    champion: registry.Bundle,
     *,
     objective: Objective | None = None,
     capacities: Sequence[float] | None = None,
@@ -184,7 +171,7 @@ def tuned_settings(
     return check_section(content, ComparisonSettings, subject="the options of kyc-ml compare")
 
 
-def _show(comparison: Comparison, reporter: ProgressReporter) -> None:
+def _show(comparison: Comparison, reporter: display.ProgressReporter) -> None:
     reporter.show(
         f"on the same {comparison.kind} rows (95% intervals)", _rounded(comparison.metrics)
     )
@@ -207,7 +194,7 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
     """Write numbers with four significant digits: differences may be small."""
 
     def digits(value: float) -> str:
-        return say_number(value, ",.0f" if abs(value) >= 1000 else ".4g")
+        return display.say_number(value, ",.0f" if abs(value) >= 1000 else ".4g")
 
     numbers = table.select_dtypes("number").columns
     return table.assign(**{name: [digits(value) for value in table[name]] for name in numbers})
@@ -251,7 +238,9 @@ def _write(found: Comparison, folder: Path) -> None:
         pq.write_table(moved, handle, compression="zstd")
 
 
-def _record(found: Comparison, tables: ContractedTables, challenger: Bundle) -> RunRecord:
+def _record(
+    found: Comparison, tables: ContractedTables, challenger: registry.Bundle
+) -> registry.RunRecord:
     kind = found.kind.replace("-", "_")
     figures = found.metrics.drop_duplicates("figure").to_dict("records")
     metrics = {
@@ -276,7 +265,7 @@ def _record(found: Comparison, tables: ContractedTables, challenger: Bundle) -> 
         "rows/customers": float(found.customers),
         "rows/moved": float(len(found.moved)),
     }
-    return RunRecord(
+    return registry.RunRecord(
         parameters={
             **found.names,
             "since": found.since.isoformat(),
@@ -296,8 +285,8 @@ def _record(found: Comparison, tables: ContractedTables, challenger: Bundle) -> 
         },
         tables={name: getattr(found, name) for name in _TABLES},
         figures={
-            "differences": plot_differences(found.metrics),
-            "reliability": plot_reliabilities(found.reliability),
-            "tier_moves": plot_tier_moves(found.tiers),
+            "differences": display.plot_differences(found.metrics),
+            "reliability": display.plot_reliabilities(found.reliability),
+            "tier_moves": display.plot_tier_moves(found.tiers),
         },
     )

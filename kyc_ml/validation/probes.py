@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
@@ -165,7 +164,17 @@ def single_feature_auc(features: FeatureTable, target: Floats, *, customers: Nam
     found = []
     for column, spec in enumerate(features.specs):
         if spec.kind == "category":
-            score = _share_elsewhere(features.categories[spec.name], target, folds)
+            codes = pd.factorize(features.categories[spec.name].to_pandas(), use_na_sentinel=False)[
+                0
+            ]
+            score = np.zeros(target.size)
+            for fold in range(_FOLDS):
+                here = folds == fold
+                size = codes.max() + 1
+                rows = np.bincount(codes[~here], minlength=size)
+                positives = np.bincount(codes[~here], weights=target[~here], minlength=size)
+                mean = target[~here].mean() if (~here).any() else 0.0
+                score[here] = ((positives + _PRIOR_ROWS * mean) / (rows + _PRIOR_ROWS))[codes[here]]
             auc = float(roc_auc_score(target, score))
         else:
             auc = float(roc_auc_score(target, _ranked(features.numbers[:, column])))
@@ -202,8 +211,7 @@ def shuffled_label_auc(
     matrix, _ = features.encode(features.learn_vocabularies(np.ones(len(features), np.bool_)))
     small = config.model_copy(update={"n_estimators": min(config.n_estimators, _MOST_ROUNDS)})
     model = fit_fixed(matrix[half], shuffled[half], specs=features.specs, config=small)
-    margin = model.margin(matrix[~half], threads=config.n_jobs)
-    return _interval(shuffled[~half], margin)
+    return _interval(shuffled[~half], model.margin(matrix[~half], threads=config.n_jobs))
 
 
 def _interval(target: Floats, score: Floats) -> ShuffledLabels:
@@ -229,18 +237,3 @@ def _ranked(values: Floats) -> Floats:
 def _folds_of(customers: Names) -> Ints:
     codes, names = pd.factorize(customers, sort=True)
     return np.asarray(np.random.default_rng(0).permutation(len(names))[codes] % _FOLDS)
-
-
-def _share_elsewhere(values: pa.Array, target: Floats, folds: Ints) -> Floats:
-    """Return the share of positives of the same value in the other folds, shrunk to the mean."""
-    codes = pd.factorize(values.to_pandas(), use_na_sentinel=False)[0]
-    score = np.zeros(target.size)
-    for fold in range(_FOLDS):
-        here = folds == fold
-        size = codes.max() + 1
-        rows = np.bincount(codes[~here], minlength=size)
-        positives = np.bincount(codes[~here], weights=target[~here], minlength=size)
-        mean = target[~here].mean() if (~here).any() else 0.0
-        share = (positives + _PRIOR_ROWS * mean) / (rows + _PRIOR_ROWS)
-        score[here] = share[codes[here]]
-    return score

@@ -20,12 +20,7 @@ from kyc_ml.validation.policy import load_policy
 from kyc_ml.validation.report.storage import REPORT
 from kyc_ml.validation.result import DataIdentity, Report
 from kyc_ml.validation.rows import ScoredRows
-from kyc_ml.validation.run.keeping import (
-    keep_times,
-    keep_validation,
-    read_kept,
-    require_same_request,
-)
+from kyc_ml.validation.run import keeping
 from kyc_ml.validation.run.models import ReviewedModel, load_champion, load_reviewed, train_again
 from kyc_ml.validation.run.review import Review, require_later, review_model
 from kyc_ml.validation.run.row_choice import ChosenPart, choose_rows
@@ -117,9 +112,9 @@ def run_validate(asked: ValidationRequest, *, reporter: ProgressReporter) -> Rep
         validator=asked.validator,
         command=lambda check: _command(asked, rows, as_of, check),
     )
-    kept = None if asked.force else read_kept(asked.out)
+    kept = None if asked.force else keeping.read_kept(asked.out)
     if kept is not None:
-        require_same_request(kept, review, out=asked.out)
+        keeping.require_same_request(kept, review, out=asked.out)
 
     def hand_out(found: ScoredRows) -> None:
         if asked.judged_rows is not None:
@@ -138,8 +133,8 @@ def run_validate(asked: ValidationRequest, *, reporter: ProgressReporter) -> Rep
     )
     report = replace(report, seconds={"reading": reading, **report.seconds})
     if kept is not None:
-        report = keep_times(kept, report, out=asked.out)
-    return keep_validation(
+        report = keeping.keep_times(kept, report, out=asked.out)
+    return keeping.keep_validation(
         report,
         asked.out,
         candidate=model.candidate,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 from pandas.api.typing import NaTType
@@ -112,6 +113,10 @@ def say_estimate(value: float, low: float, high: float, *, digits: int = 3) -> s
     return said[0] if math.isnan(low) else f"{said[0]} ({said[1]}–{said[2]})"
 
 
+def _estimate(row: Mapping[Any, Any], name: str, *, digits: int = 3) -> str:
+    return say_estimate(*(row[f"{name}{end}"] for end in ("", "_low", "_high")), digits=digits)
+
+
 def draw_quality(figures: pd.DataFrame, title: str) -> Sheet:
     """Draw the figures of model, baseline and prevalence, with intervals if available."""
     columns = (
@@ -121,19 +126,10 @@ def draw_quality(figures: pd.DataFrame, title: str) -> Sheet:
     rows = [
         (
             str(row["who"]),
-            say_estimate(row["auc"], row["auc_low"], row["auc_high"]),
-            say_estimate(
-                row["average_precision"],
-                row["average_precision_low"],
-                row["average_precision_high"],
-                digits=4,
-            ),
+            _estimate(row, "auc"),
+            _estimate(row, "average_precision", digits=4),
             *(_figure(row[name]) for name in _SHOWN),
-            say_estimate(
-                row["observed_over_expected"],
-                row["observed_over_expected_low"],
-                row["observed_over_expected_high"],
-            ),
+            _estimate(row, "observed_over_expected"),
         )
         for row in figures.to_dict("records")
     ]

@@ -8,16 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kyc_ml.dataset.splits import rows
 from kyc_ml.dataset.splits.folds import Fold, RowAssignment
 from kyc_ml.dataset.splits.in_time import SplitInTime
 from kyc_ml.dataset.splits.protocol import Splitter, check_counts
-from kyc_ml.dataset.splits.rows import (
-    Data,
-    count_fold_rows,
-    find_times,
-    read_customers,
-    read_target,
-)
 from kyc_ml.errors import ConfigError, DatasetError, Faults
 from kyc_ml.metrics import AnyArray, Floats, Ints, Times
 
@@ -57,11 +51,11 @@ class CustomerDisjointSplit(Splitter):
         check_counts(self, {"n_splits": 2, "seed": 0}, faults)
         faults.raise_if_any()
 
-    def _times(self, X: Data) -> Times | None:
-        return find_times(X, self.times, subject=self._subject)
+    def _times(self, X: rows.Data) -> Times | None:
+        return rows.find_times(X, self.times, subject=self._subject)
 
     def folds(
-        self, X: Data, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
+        self, X: rows.Data, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> tuple[Fold, ...]:
         """Assign each row of each fold by its customer.
 
@@ -95,7 +89,7 @@ class OutOfTimeCustomerSplit(SplitInTime):
         return {"n_splits": 2, "seed": 0}
 
     def folds(
-        self, X: Data, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
+        self, X: rows.Data, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> tuple[Fold, ...]:
         """Assign each row of each fold by its time and its customer.
 
@@ -116,14 +110,14 @@ class OutOfTimeCustomerSplit(SplitInTime):
 
 def _customer_folds(
     splitter: CustomerDisjointSplit | OutOfTimeCustomerSplit,
-    data: Data,
+    data: rows.Data,
     y: npt.ArrayLike | None,
     groups: npt.ArrayLike | None,
 ) -> Ints:
-    n_rows, subject = count_fold_rows(data), type(splitter).__name__
+    n_rows, subject = rows.count_fold_rows(data), type(splitter).__name__
     return assign_customer_folds(
-        read_customers(groups, n_rows=n_rows, subject=subject),
-        None if y is None else read_target(y, n_rows=n_rows, subject=subject),
+        rows.read_customers(groups, n_rows=n_rows, subject=subject),
+        None if y is None else rows.read_target(y, n_rows=n_rows, subject=subject),
         folds=splitter.n_splits,
         seed=splitter.seed,
         subject=repr(splitter),

@@ -6,15 +6,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.config import (
-    CALIBRATION,
-    EARLY_STOPPING,
-    PARTS,
-    TEST,
-    TRAIN,
-    DatasetConfig,
-    SplitConfig,
-)
+from kyc_ml import config
 from kyc_ml.dataset.observations import history_start
 from kyc_ml.errors import DatasetError
 from kyc_ml.metrics import Names, Times
@@ -39,7 +31,7 @@ class Boundaries:
 
 
 def plan_out_of_time(
-    *, as_of: pd.Timestamp, splits: SplitConfig, dataset: DatasetConfig
+    *, as_of: pd.Timestamp, splits: config.SplitConfig, dataset: config.DatasetConfig
 ) -> Boundaries:
     """Plan the four parts backwards from the training date.
 
@@ -68,16 +60,16 @@ def plan_out_of_time(
         development_cutoff=cutoff,
         as_of=as_of,
         parts={
-            TRAIN: (train_start, train_end),
-            EARLY_STOPPING: (stopping_start, stopping_end),
-            CALIBRATION: (calibration_start, calibration_end),
-            TEST: (test_start, test_end),
+            config.TRAIN: (train_start, train_end),
+            config.EARLY_STOPPING: (stopping_start, stopping_end),
+            config.CALIBRATION: (calibration_start, calibration_end),
+            config.TEST: (test_start, test_end),
         },
     )
 
 
 def _train_start(
-    end: pd.Timestamp, *, splits: SplitConfig, dataset: DatasetConfig
+    end: pd.Timestamp, *, splits: config.SplitConfig, dataset: config.DatasetConfig
 ) -> pd.Timestamp | None:
     starts = [history_start(dataset)]
     if splits.train_days is not None:
@@ -112,8 +104,8 @@ def name_between(part: Names, decision: Times, boundaries: Boundaries) -> Names:
 
     Their labels are known on the development cut-off like those of the parts around them.
     """
-    start, _ = boundaries.parts[TRAIN]
-    _, end = boundaries.parts[CALIBRATION]
+    start, _ = boundaries.parts[config.TRAIN]
+    _, end = boundaries.parts[config.CALIBRATION]
     inside = (part == "") & (decision < np.datetime64(end.tz_convert(None), "us"))
     if start is not None:
         inside &= decision >= np.datetime64(start.tz_convert(None), "us")
@@ -137,7 +129,7 @@ def summarise_parts(
     """
     rows = []
     between = [BETWEEN] if (part == BETWEEN).any() else []
-    for name in (*PARTS, *between, ""):
+    for name in (*config.PARTS, *between, ""):
         here = part == name
         start, end = boundaries.parts.get(name, (None, None))
         known = here & np.isin(status, ["positive", "negative"])

@@ -8,27 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract import (
-    ACCOUNT_TYPE,
-    AMOUNT,
-    CHANNEL,
-    COUNTERPARTY_ID,
-    COUNTRY,
-    CUSTOMER_ID,
-    CUSTOMERS,
-    DEVICE_ID,
-    DIRECTION,
-    EVENT_TIME,
-    EVENT_TYPE,
-    INSTRUMENT,
-    ITEM,
-    OUTCOME,
-    PROVIDER,
-    STATUS,
-    TRANSACTION_ID,
-    TYPOLOGY,
-    VALUE,
-)
+from kyc_ml import contract as c
 from kyc_ml.decision.casework.known import say_code
 from kyc_ml.decision.explain.sentences import say_value
 from kyc_ml.decision.wording import Language, write_text
@@ -47,14 +27,14 @@ MOST_OF_PATTERN: Final = 24
 """Rows that are listed of one pattern (convention): they are what the analyst examines first."""
 
 _SHOWN: Final = (
-    *(CUSTOMER_ID, DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL),
-    *(EVENT_TYPE, ACCOUNT_TYPE, STATUS, PROVIDER, ITEM, VALUE, OUTCOME, TYPOLOGY),
+    *(c.CUSTOMER_ID, c.DIRECTION, c.AMOUNT, c.COUNTERPARTY_ID, c.INSTRUMENT, c.CHANNEL),
+    *(c.EVENT_TYPE, c.ACCOUNT_TYPE, c.STATUS, c.PROVIDER, c.ITEM, c.VALUE, c.OUTCOME, c.TYPOLOGY),
     *("pattern", "role", "length"),
 )
 """Columns of any table that an analyst needs, in the order to show them."""
-_ON_DEMAND: Final = (COUNTRY, DEVICE_ID)
+_ON_DEMAND: Final = (c.COUNTRY, c.DEVICE_ID)
 """Columns that are shown where the feature reads them."""
-_NAMES: Final = frozenset({CUSTOMER_ID, COUNTERPARTY_ID, DEVICE_ID})
+_NAMES: Final = frozenset({c.CUSTOMER_ID, c.COUNTERPARTY_ID, c.DEVICE_ID})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,20 +72,20 @@ def list_rows(
     anyway.
     """
     how, frame = behind.how, behind.rows.to_pandas()
-    if how.table == CUSTOMERS or frame.empty:
+    if how.table == c.CUSTOMERS or frame.empty:
         return None
-    frame["time"] = frame[EVENT_TIME].dt.tz_convert(timezone)
+    frame["time"] = frame[c.EVENT_TIME].dt.tz_convert(timezone)
     asked, counted = {name_of(column) for _, column in how.columns(how.table)}, _counted(behind)
-    hidden = {*_ON_DEMAND, *((INSTRUMENT, CHANNEL) if counted else ())} - asked
+    hidden = {*_ON_DEMAND, *((c.INSTRUMENT, c.CHANNEL) if counted else ())} - asked
     columns = [
         name
         for name in (*_SHOWN, *_ON_DEMAND)
         if name in frame
         and name not in hidden
-        and (name != CUSTOMER_ID or (frame[name] != customer).any())
+        and (name != c.CUSTOMER_ID or (frame[name] != customer).any())
     ]
     window = how if isinstance(how, Window) else None
-    read = AMOUNT if window is not None and window.value == AMOUNT else counted
+    read = c.AMOUNT if window is not None and window.value == c.AMOUNT else counted
     return _write(
         frame,
         columns,
@@ -134,21 +114,21 @@ def payment_rows(
     `transactions`: ids of the pattern's payments.
     `bookings`: the table of transactions, for payments that are not the customer's own.
     """
-    found = payments[payments[TRANSACTION_ID].isin(transactions)]
-    columns = [DIRECTION, AMOUNT, COUNTERPARTY_ID, INSTRUMENT, CHANNEL]
-    new = set(found.loc[found["new"], TRANSACTION_ID])
+    found = payments[payments[c.TRANSACTION_ID].isin(transactions)]
+    columns = [c.DIRECTION, c.AMOUNT, c.COUNTERPARTY_ID, c.INSTRUMENT, c.CHANNEL]
+    new = set(found.loc[found["new"], c.TRANSACTION_ID])
     if bookings is not None and len(found) < len(transactions):
-        chosen = pc.is_in(bookings[TRANSACTION_ID], pa.array(sorted(transactions), pa.string()))
-        found = bookings.filter(chosen).to_pandas().sort_values(EVENT_TIME, ignore_index=True)
-        found["time"] = found[EVENT_TIME].dt.tz_convert(payments["time"].dt.tz)
-        columns = [name for name in (CUSTOMER_ID, *columns) if name in found]
+        chosen = pc.is_in(bookings[c.TRANSACTION_ID], pa.array(sorted(transactions), pa.string()))
+        found = bookings.filter(chosen).to_pandas().sort_values(c.EVENT_TIME, ignore_index=True)
+        found["time"] = found[c.EVENT_TIME].dt.tz_convert(payments["time"].dt.tz)
+        columns = [name for name in (c.CUSTOMER_ID, *columns) if name in found]
     if found.empty:
         return None
     return _write(
         found,
         columns,
         new,
-        size=AMOUNT,
+        size=c.AMOUNT,
         most=MOST_OF_PATTERN,
         currency=currency,
         language=language,
@@ -173,10 +153,10 @@ def _write(
     else:
         kept = (frame.nsmallest if smallest else frame.nlargest)(most, size).sort_index()
     columns = [name for name in columns if kept[name].notna().any()]
-    if CHANNEL in columns:  # one column says both
-        columns = [name for name in columns if name != INSTRUMENT]
+    if c.CHANNEL in columns:  # one column says both
+        columns = [name for name in columns if name != c.INSTRUMENT]
     rest = frame.drop(kept.index)
-    total = f"{rest[AMOUNT].sum():,.2f} {currency}" if AMOUNT in frame else ""
+    total = f"{rest[c.AMOUNT].sum():,.2f} {currency}" if c.AMOUNT in frame else ""
     key = "more_of" if total else "more"
     heads = ["time", *columns, *(["counted"] if counted else [])]
 
@@ -195,7 +175,7 @@ def _write(
             )
             for row in kept.to_dict("records")
         ),
-        right=tuple(name in {AMOUNT, VALUE, "length", "counted"} for name in heads),
+        right=tuple(name in {c.AMOUNT, c.VALUE, "length", "counted"} for name in heads),
         more=write_text("rows", key, language, n=f"{len(rest):,}", total=total)
         if len(rest)
         else "",
@@ -212,7 +192,7 @@ def _counted(behind: RowsBehind) -> str | None:
         return None
     numbers = column.drop_null().to_pylist()
     flags = all(each in {0.0, 1.0} for each in numbers)
-    amounts = behind.rows[AMOUNT].to_pylist() if AMOUNT in behind.rows.column_names else None
+    amounts = behind.rows[c.AMOUNT].to_pylist() if c.AMOUNT in behind.rows.column_names else None
     return None if flags or numbers == amounts else value.name
 
 
@@ -220,15 +200,15 @@ def _cell(name: str, row: Mapping[Hashable, Any], new: Collection[str], language
     value = row[name]
     if pd.isna(value):
         return "–"
-    if name == COUNTERPARTY_ID and row.get(TRANSACTION_ID) in new:
+    if name == c.COUNTERPARTY_ID and row.get(c.TRANSACTION_ID) in new:
         return write_text("rows", "new", language, party=value)
     if name in _NAMES:
         return str(value)
-    if name == AMOUNT:
+    if name == c.AMOUNT:
         return f"{value:,.2f}"
-    if name == CHANNEL and not pd.isna(row.get(INSTRUMENT)):
+    if name == c.CHANNEL and not pd.isna(row.get(c.INSTRUMENT)):
         comma = write_text("sheet", "comma", language)
-        return comma.join(say_code(str(each), language) for each in (row[INSTRUMENT], value))
+        return comma.join(say_code(str(each), language) for each in (row[c.INSTRUMENT], value))
     return _number(value) if isinstance(value, float) else say_code(str(value), language)
 
 
@@ -246,15 +226,15 @@ def timelines(
 ) -> tuple[Drawing, ...]:
     """Draw the payments of the last `DAYS` days, for each of `WIDTHS`; none without a payment."""
     start = decision - pd.Timedelta(days=DAYS)
-    recent = payments[(payments["time"] >= start) & payments[DIRECTION].notna()]
+    recent = payments[(payments["time"] >= start) & payments[c.DIRECTION].notna()]
     if recent.empty:
         return ()
     dots = [
         Dot(
             when=row["time"],
-            incoming=row[DIRECTION] == "in",
-            amount=row[AMOUNT],
-            role="sought" if row[TRANSACTION_ID] in marked else "paid",
+            incoming=row[c.DIRECTION] == "in",
+            amount=row[c.AMOUNT],
+            role="sought" if row[c.TRANSACTION_ID] in marked else "paid",
         )
         for row in recent.to_dict("records")
     ]
@@ -273,7 +253,7 @@ def flows(
     language: Language,
 ) -> tuple[Drawing, ...]:
     """Draw the money of some payments by counterparty, for each of `WIDTHS`."""
-    links = list(_links(payments[payments[DIRECTION].notna()], marked, language))
+    links = list(_links(payments[payments[c.DIRECTION].notna()], marked, language))
     if not links:
         return ()
     rest = (
@@ -284,9 +264,9 @@ def flows(
 
 
 def _links(payments: pd.DataFrame, marked: Collection[str], language: Language) -> Iterator[Link]:
-    instrument = payments[INSTRUMENT].fillna("")
-    party = payments[COUNTERPARTY_ID].fillna("")
-    keys = [payments[DIRECTION], party, instrument.where(party == "", "")]
+    instrument = payments[c.INSTRUMENT].fillna("")
+    party = payments[c.COUNTERPARTY_ID].fillna("")
+    keys = [payments[c.DIRECTION], party, instrument.where(party == "", "")]
     for (direction, name, means), rows in payments.groupby(keys, sort=True):
         unnamed = write_text("flow", "unnamed", language)
         if means:
@@ -296,7 +276,7 @@ def _links(payments: pd.DataFrame, marked: Collection[str], language: Language) 
         yield Link(
             name=str(name) or unnamed,
             incoming=direction == "in",
-            amount=float(rows[AMOUNT].sum()),
+            amount=float(rows[c.AMOUNT].sum()),
             note=" ".join(filter(None, (count, new))),
-            first=bool(rows[TRANSACTION_ID].isin(marked).any()),
+            first=bool(rows[c.TRANSACTION_ID].isin(marked).any()),
         )

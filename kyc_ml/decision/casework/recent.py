@@ -9,17 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract import (
-    AMOUNT,
-    CUSTOMER_ID,
-    CUSTOMERS,
-    DIRECTION,
-    EVENT_TIME,
-    EVENTS,
-    KNOWN_AT,
-    TRANSACTIONS,
-    ContractedTables,
-)
+from kyc_ml import contract as c
 from kyc_ml.decision.casework.known import known_rows
 from kyc_ml.decision.wording import Language, write_text
 
@@ -31,10 +21,10 @@ RECENT: Final = 4
 
 _WEEK: Final = pd.Timedelta(weeks=1)
 _MEASURES: Final = (
-    ("payments", TRANSACTIONS, None, None),
-    ("money_in", TRANSACTIONS, AMOUNT, "in"),
-    ("money_out", TRANSACTIONS, AMOUNT, "out"),
-    ("events", EVENTS, None, None),
+    ("payments", c.TRANSACTIONS, None, None),
+    ("money_in", c.TRANSACTIONS, c.AMOUNT, "in"),
+    ("money_out", c.TRANSACTIONS, c.AMOUNT, "out"),
+    ("events", c.EVENTS, None, None),
 )
 """Key of the title, table, column summed (None counts rows), direction."""
 
@@ -62,7 +52,7 @@ class RecentMeasure:
 
 
 def recent_behaviour(
-    tables: ContractedTables,
+    tables: c.ContractedTables,
     customer: str,
     *,
     decision: pd.Timestamp,
@@ -77,20 +67,20 @@ def recent_behaviour(
     `peers`: mapping of column of `customers` to value; values of the peers' latest known profile;
     without it all customers are peers.
     """
-    alike = None if not peers else _alike(tables.tables[CUSTOMERS], peers, decision=decision)
+    alike = None if not peers else _alike(tables.tables[c.CUSTOMERS], peers, decision=decision)
     found = []
     for title, name, column, direction in _MEASURES:
         table = tables.tables.get(name)
-        if table is None or (direction and DIRECTION not in table.column_names):
+        if table is None or (direction and c.DIRECTION not in table.column_names):
             continue
         mine = known_rows(table, decision=decision, customer=customer)
         rows = known_rows(table, decision=decision, since=decision - WEEKS * _WEEK)
         if direction:
-            rows = rows.filter(pc.equal(rows[DIRECTION], direction))
+            rows = rows.filter(pc.equal(rows[c.DIRECTION], direction))
         values = pa.array(np.ones(len(rows))) if column is None else rows[column]
-        late = rows[EVENT_TIME].to_pandas() >= decision - RECENT * _WEEK
+        late = rows[c.EVENT_TIME].to_pandas() >= decision - RECENT * _WEEK
         sums = pd.DataFrame({"all": values.to_pandas(), "late": values.to_pandas() * late})
-        sums = sums.groupby(rows[CUSTOMER_ID].to_pandas()).sum()
+        sums = sums.groupby(rows[c.CUSTOMER_ID].to_pandas()).sum()
         own = sums.reindex([customer], fill_value=0.0).iloc[0]
         others = sums.drop(index=customer, errors="ignore")
         others = others if alike is None else others[others.index.isin(alike)]
@@ -107,7 +97,7 @@ def recent_behaviour(
 
 def _known_weeks(own: pa.Table, decision: pd.Timestamp) -> int:
     """Count the weeks up to the decision from that of the first row; `WEEKS` at most."""
-    first = pc.min(own[EVENT_TIME]).as_py()
+    first = pc.min(own[c.EVENT_TIME]).as_py()
     return 0 if first is None else min(-((first - decision) // _WEEK), WEEKS)
 
 
@@ -128,9 +118,9 @@ def _compare(own: pd.Series, others: pd.DataFrame, *, weeks: int) -> dict[str, f
 def _alike(customers: pa.Table, wanted: Mapping[str, str], *, decision: pd.Timestamp) -> pd.Index:
     """List the customers whose latest profile known at the decision has these values."""
     known = known_rows(customers, decision=decision)
-    frame = known.select([CUSTOMER_ID, EVENT_TIME, KNOWN_AT, *wanted]).to_pandas()
+    frame = known.select([c.CUSTOMER_ID, c.EVENT_TIME, c.KNOWN_AT, *wanted]).to_pandas()
     # stable: of versions known at one instant the last in order counts
-    frame = frame.sort_values([EVENT_TIME, KNOWN_AT], kind="stable")
-    latest = frame.drop_duplicates(CUSTOMER_ID, keep="last").set_index(CUSTOMER_ID)
+    frame = frame.sort_values([c.EVENT_TIME, c.KNOWN_AT], kind="stable")
+    latest = frame.drop_duplicates(c.CUSTOMER_ID, keep="last").set_index(c.CUSTOMER_ID)
     found: pd.Index = latest.index[(latest[list(wanted)] == pd.Series(wanted)).all(axis=1)]
     return found

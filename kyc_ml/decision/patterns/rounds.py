@@ -9,15 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract import (
-    AMOUNT,
-    COUNTERPARTY_ID,
-    CUSTOMER_ID,
-    DIRECTION,
-    EVENT_TIME,
-    KNOWN_AT,
-    TRANSACTION_ID,
-)
+from kyc_ml import contract as c
 from kyc_ml.decision.patterns.rows import Rows, Seen, read_rows
 from kyc_ml.decision.patterns.rules import WINDOW_US
 from kyc_ml.features import list_cycles
@@ -49,7 +41,7 @@ class Rounds:
         payments = _between_customers(transactions, since=since, until=until, least=least)
         rows = read_rows(payments)
         if len(payments):
-            chunks = [*payments[CUSTOMER_ID].chunks, *payments[COUNTERPARTY_ID].chunks]
+            chunks = [*payments[c.CUSTOMER_ID].chunks, *payments[c.COUNTERPARTY_ID].chunks]
             parties = pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
             codes = np.asarray(parties.indices.to_numpy(), np.int32)
             payer, payee = codes[: len(payments)], codes[len(payments) :]
@@ -72,7 +64,7 @@ class Rounds:
         for path in self.of_customer.get(seen.customer, ()):
             closing = path[-1]
             time, known = self.rows.time[closing], self.rows.known[closing]
-            is_own = self.payments[TRANSACTION_ID][int(closing)].as_py() == own
+            is_own = self.payments[c.TRANSACTION_ID][int(closing)].as_py() == own
             if not (time < seen.decided and known <= seen.decided) and not is_own:
                 continue
             size = float(self.rows.amount[path[0]]), int(closing)
@@ -80,21 +72,25 @@ class Rounds:
                 best, chosen = size, path
         if best is not None:
             mine = self.payments.take(chosen)
-            way = pc.equal(mine[COUNTERPARTY_ID], seen.customer).to_numpy().astype(np.int64)
-            way -= pc.equal(mine[CUSTOMER_ID], seen.customer).to_numpy()
-            yield self.rows.take(chosen)._replace(way=way), mine[TRANSACTION_ID].to_pylist()
+            way = pc.equal(mine[c.COUNTERPARTY_ID], seen.customer).to_numpy().astype(np.int64)
+            way -= pc.equal(mine[c.CUSTOMER_ID], seen.customer).to_numpy()
+            yield self.rows.take(chosen)._replace(way=way), mine[c.TRANSACTION_ID].to_pylist()
 
 
 def _between_customers(transactions: pa.Table, *, since: int, until: int, least: float) -> pa.Table:
     """Select the payments out of one customer's account to another customer, in a fixed order."""
-    names = (TRANSACTION_ID, CUSTOMER_ID, EVENT_TIME, KNOWN_AT, AMOUNT, COUNTERPARTY_ID)
-    if not {DIRECTION, COUNTERPARTY_ID} <= set(transactions.column_names):
+    names = (c.TRANSACTION_ID, c.CUSTOMER_ID, c.EVENT_TIME, c.KNOWN_AT, c.AMOUNT, c.COUNTERPARTY_ID)
+    if not {c.DIRECTION, c.COUNTERPARTY_ID} <= set(transactions.column_names):
         return transactions.slice(0, 0)
-    time = transactions[EVENT_TIME].cast(pa.int64())
+    time = transactions[c.EVENT_TIME].cast(pa.int64())
     kept = pc.and_(pc.greater_equal(time, since), pc.less_equal(time, until))
-    kept = pc.and_(kept, pc.equal(transactions[DIRECTION], "out"))
-    kept = pc.and_(kept, pc.greater_equal(transactions[AMOUNT], least))
+    kept = pc.and_(kept, pc.equal(transactions[c.DIRECTION], "out"))
+    kept = pc.and_(kept, pc.greater_equal(transactions[c.AMOUNT], least))
     paying = transactions.filter(kept).select(names)
-    among = pc.is_in(paying[COUNTERPARTY_ID], value_set=pc.unique(paying[CUSTOMER_ID]))
-    order = [(EVENT_TIME, "ascending"), (KNOWN_AT, "ascending"), (TRANSACTION_ID, "ascending")]
+    among = pc.is_in(paying[c.COUNTERPARTY_ID], value_set=pc.unique(paying[c.CUSTOMER_ID]))
+    order = [
+        (c.EVENT_TIME, "ascending"),
+        (c.KNOWN_AT, "ascending"),
+        (c.TRANSACTION_ID, "ascending"),
+    ]
     return paying.filter(among).sort_by(order)

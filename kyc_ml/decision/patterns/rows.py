@@ -10,24 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract import (
-    AMOUNT,
-    COUNTERPARTY_ID,
-    CUSTOMER_ID,
-    DEVICE_ID,
-    DIRECTION,
-    EVENT_TIME,
-    INSTRUMENT,
-    KNOWN_AT,
-    TRANSACTION_ID,
-)
+from kyc_ml import contract as c
 from kyc_ml.decision.patterns.rules import HISTORY_US, LOOKBACK_US, NEW_US, WINDOW_US
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, microseconds
 from kyc_ml.metrics import Floats, Ints, Mask
 
 COLUMNS: Final = (
-    *(TRANSACTION_ID, CUSTOMER_ID, EVENT_TIME, KNOWN_AT, AMOUNT),
-    *(DIRECTION, COUNTERPARTY_ID, INSTRUMENT, DEVICE_ID),
+    *(c.TRANSACTION_ID, c.CUSTOMER_ID, c.EVENT_TIME, c.KNOWN_AT, c.AMOUNT),
+    *(c.DIRECTION, c.COUNTERPARTY_ID, c.INSTRUMENT, c.DEVICE_ID),
 )
 """Columns of transactions that patterns read; the second line may be absent."""
 
@@ -80,9 +70,9 @@ class Seen:
 def select_own(transactions: pa.Table, customers: pa.Array) -> pa.Table:
     """Return the rows of some customers in a fixed order: customer, time, transaction."""
     kept = transactions.select([each for each in COLUMNS if each in transactions.column_names])
-    kept = kept.filter(pc.is_in(kept[CUSTOMER_ID], value_set=customers))
+    kept = kept.filter(pc.is_in(kept[c.CUSTOMER_ID], value_set=customers))
     return kept.sort_by(
-        [(CUSTOMER_ID, "ascending"), (EVENT_TIME, "ascending"), (TRANSACTION_ID, "ascending")]
+        [(c.CUSTOMER_ID, "ascending"), (c.EVENT_TIME, "ascending"), (c.TRANSACTION_ID, "ascending")]
     )
 
 
@@ -98,13 +88,13 @@ def read_rows(table: pa.Table) -> Rows:
 
     return Rows(
         place=np.arange(n),
-        time=microseconds(table[EVENT_TIME]),
-        known=microseconds(table[KNOWN_AT]),
-        amount=np.asarray(table[AMOUNT].to_numpy(), np.float64),
-        way=equal(DIRECTION, "in").astype(np.int64) - equal(DIRECTION, "out"),
-        party=_codes(table, COUNTERPARTY_ID),
-        device=_codes(table, DEVICE_ID),
-        cash=equal(INSTRUMENT, _CASH),
+        time=microseconds(table[c.EVENT_TIME]),
+        known=microseconds(table[c.KNOWN_AT]),
+        amount=np.asarray(table[c.AMOUNT].to_numpy(), np.float64),
+        way=equal(c.DIRECTION, "in").astype(np.int64) - equal(c.DIRECTION, "out"),
+        party=_codes(table, c.COUNTERPARTY_ID),
+        device=_codes(table, c.DEVICE_ID),
+        cash=equal(c.INSTRUMENT, _CASH),
     )
 
 
@@ -118,15 +108,15 @@ def see(own: pa.Table, observations: pa.Table, *, begins: int) -> Iterator[Seen]
     `begins`: when the data begin, in microseconds: no party is known before.
     """
     rows = read_rows(own)
-    names = own[CUSTOMER_ID].combine_chunks().dictionary_encode()
+    names = own[c.CUSTOMER_ID].combine_chunks().dictionary_encode()
     known = names.dictionary.to_pylist()
     starts = np.searchsorted(names.indices.to_numpy(), np.arange(len(known) + 1))
     place_of = dict(zip(known, range(len(known)), strict=True))
     scored = pc.index_in(
-        observations[OBSERVATION_ID], value_set=own[TRANSACTION_ID].combine_chunks()
+        observations[OBSERVATION_ID], value_set=own[c.TRANSACTION_ID].combine_chunks()
     )
     decided = microseconds(observations[DECISION_TIME])
-    customers = observations[CUSTOMER_ID].to_pylist()
+    customers = observations[c.CUSTOMER_ID].to_pylist()
     for at, (name, place) in enumerate(zip(customers, scored.to_pylist(), strict=True)):
         if name not in place_of:
             continue

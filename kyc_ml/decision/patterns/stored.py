@@ -9,16 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pds
 
-from kyc_ml.contract import (
-    AMOUNT,
-    CONTRACT,
-    COUNTERPARTY_ID,
-    CUSTOMER_ID,
-    DIRECTION,
-    EVENT_TIME,
-    TRANSACTIONS,
-    StoredTables,
-)
+from kyc_ml import contract as c
 from kyc_ml.decision.patterns.finding import Pattern, find_patterns
 from kyc_ml.decision.patterns.rows import COLUMNS
 from kyc_ml.decision.patterns.rules import EARLIEST_US, LOOKBACK_US, PATTERNS
@@ -28,7 +19,7 @@ _PIECE: Final = 4_096
 """Observations whose rows are in memory at a time."""
 
 _NO_ROWS: Final = pa.schema(
-    [CONTRACT[TRANSACTIONS].column(name).arrow for name in COLUMNS]
+    [c.CONTRACT[c.TRANSACTIONS].column(name).arrow for name in COLUMNS]
 ).empty_table()
 
 
@@ -41,12 +32,12 @@ class StoredTransactions:
         See `find_patterns`.
     """
 
-    def __init__(self, tables: StoredTables, *, cash_report: float) -> None:
+    def __init__(self, tables: c.StoredTables, *, cash_report: float) -> None:
         # a source may have no transactions: an empty table shows no pattern
-        path = tables.files.get(TRANSACTIONS)
+        path = tables.files.get(c.TRANSACTIONS)
         self._data = pds.dataset(_NO_ROWS if path is None else path)
         self._columns = [name for name in COLUMNS if name in self._data.schema.names]
-        self._whole = tables.whole.get(TRANSACTIONS)
+        self._whole = tables.whole.get(c.TRANSACTIONS)
         self._history = None if self._whole is None else tables.history
         self._least = PATTERNS["cycle"]["least"] * cash_report
         self._find = partial(
@@ -66,44 +57,44 @@ class StoredTransactions:
     def _begins(self) -> int | None:
         if self._whole is not None:
             return self._whole.begins
-        first = microseconds(self._data.head(1, columns=[EVENT_TIME])[EVENT_TIME])
+        first = microseconds(self._data.head(1, columns=[c.EVENT_TIME])[c.EVENT_TIME])
         return int(first[0]) if first.size else None
 
     @cached_property
     def _customers(self) -> pa.Array:
         if self._history is not None:  # the file names only some of them
             paid = self._data.to_table(
-                columns=[COUNTERPARTY_ID],
-                filter=(pds.field(DIRECTION) == "out") & (pds.field(AMOUNT) >= self._least),
+                columns=[c.COUNTERPARTY_ID],
+                filter=(pds.field(c.DIRECTION) == "out") & (pds.field(c.AMOUNT) >= self._least),
             )
-            ids = paid[COUNTERPARTY_ID].unique().drop_null()
-            return self._history.known(TRANSACTIONS, CUSTOMER_ID, ids)
+            ids = paid[c.COUNTERPARTY_ID].unique().drop_null()
+            return self._history.known(c.TRANSACTIONS, c.CUSTOMER_ID, ids)
         found = pa.array([], pa.string())
-        for batch in self._data.to_batches(columns=[CUSTOMER_ID]):
-            found = pc.unique(pa.concat_arrays([found, pc.unique(batch[CUSTOMER_ID])]))
+        for batch in self._data.to_batches(columns=[c.CUSTOMER_ID]):
+            found = pc.unique(pa.concat_arrays([found, pc.unique(batch[c.CUSTOMER_ID])]))
         return found
 
     def _rows_for(self, observations: pa.Table) -> pa.Table:
         """Read the customers' rows of the lookback, and larger payments to other customers."""
         decided = microseconds(observations[DECISION_TIME])
         first, last = int(decided.min()), int(decided.max())
-        time = pds.field(EVENT_TIME)
-        customers = pc.unique(observations[CUSTOMER_ID]).drop_null()
-        wanted = pds.field(CUSTOMER_ID).isin(customers)
-        if {DIRECTION, COUNTERPARTY_ID} <= set(self._columns):
+        time = pds.field(c.EVENT_TIME)
+        customers = pc.unique(observations[c.CUSTOMER_ID]).drop_null()
+        wanted = pds.field(c.CUSTOMER_ID).isin(customers)
+        if {c.DIRECTION, c.COUNTERPARTY_ID} <= set(self._columns):
             wanted |= (
                 (time >= _instant(first - EARLIEST_US))
-                & (pds.field(DIRECTION) == "out")
-                & (pds.field(AMOUNT) >= self._least)
-                & pds.field(COUNTERPARTY_ID).isin(self._customers)
+                & (pds.field(c.DIRECTION) == "out")
+                & (pds.field(c.AMOUNT) >= self._least)
+                & pds.field(c.COUNTERPARTY_ID).isin(self._customers)
             )
         between = (time >= _instant(first - LOOKBACK_US)) & (time <= _instant(last))
         if self._history is None:
             return self._data.to_table(columns=self._columns, filter=between & wanted)
         own = self._history.rows(
-            TRANSACTIONS, CUSTOMER_ID, customers, self._columns, since_us=first - LOOKBACK_US
+            c.TRANSACTIONS, c.CUSTOMER_ID, customers, self._columns, since_us=first - LOOKBACK_US
         )
-        others = ~pds.field(CUSTOMER_ID).isin(customers)
+        others = ~pds.field(c.CUSTOMER_ID).isin(customers)
         rest = self._data.to_table(columns=self._columns, filter=between & wanted & others)
         return pa.concat_tables([own.filter(between).select(self._columns).cast(rest.schema), rest])
 

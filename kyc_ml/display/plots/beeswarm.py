@@ -9,16 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from kyc_ml.display.plots.style import (
-    INK,
-    MUTED,
-    SIZE,
-    SMALL,
-    finish,
-    in_two_lines,
-    label_rows,
-    new_figure,
-)
+from kyc_ml.display.plots import style
 from kyc_ml.metrics import Floats, Ints
 
 # Both ends and the middle stand out on white and on dark paper.
@@ -41,11 +32,11 @@ def plot_beeswarm(table: pd.DataFrame) -> Figure:
     feature is drawn on top.
     """
     names = list(dict.fromkeys(table["feature"]))
-    figure, axes = new_figure(size=(2 * SIZE[0], 1.0 + 0.32 * max(len(names), 3)))
+    figure, axes = style.new_figure(size=(2 * style.SIZE[0], 1.0 + 0.32 * max(len(names), 3)))
     pushes = table["contribution"].to_numpy(dtype=np.float64)
     low, high = (float(pushes.min()), float(pushes.max())) if pushes.size else (0.0, 0.0)
     width = (max(high, 0.0) - min(low, 0.0)) or 1.0
-    axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
+    axes.axvline(0, color=style.MUTED, linewidth=0.8, zorder=1)
     for place, name in enumerate(names):
         part = table[table["feature"] == name]
         _draw_feature(
@@ -55,20 +46,34 @@ def plot_beeswarm(table: pd.DataFrame) -> Figure:
             part["level"].to_numpy(dtype=np.float64),
             width=width,
         )
-    label_rows(axes, -np.arange(len(names)), [in_two_lines(str(name), 44) for name in names])
+    style.label_rows(
+        axes, -np.arange(len(names)), [style.in_two_lines(str(name), 44) for name in names]
+    )
     axes.set_ylim(-max(len(names), 1) + 0.4, 0.6)
     axes.set_xlim(min(low, 0.0) - 0.03 * width, max(high, 0.0) + 0.03 * width)
     axes.set_xlabel("contribution to the log-odds (right raises, left lowers the risk)")
-    _draw_key(figure, axes)
+    bar = figure.colorbar(
+        ScalarMappable(cmap=_LEVELS), ax=axes, aspect=30, fraction=0.03, pad=0.015
+    )
+    bar.set_ticks([0.0, 1.0], labels=["lowest", "highest"])
+    bar.set_label(
+        "value of the feature (grey: missing, or a category)", fontsize=style.SMALL, color=style.INK
+    )
+    bar.ax.tick_params(length=0, labelsize=style.SMALL, labelcolor=style.INK)
+    bar.outline.set_visible(False)
+    for band in bar.ax.collections:
+        band.set_rasterized(True)
     figure.set_dpi(_DOTS_PER_INCH)
-    return finish(figure)
+    return style.finish(figure)
 
 
 def _draw_feature(axes: Axes, place: int, pushes: Floats, levels: Floats, *, width: float) -> None:
     """Draw one feature's dots: those without a level below the others."""
     height = place + _stack(pushes, width=width)
     known = ~np.isnan(levels)
-    plain = axes.scatter(pushes[~known], height[~known], s=_DOT, color=MUTED, alpha=0.6, zorder=2)
+    plain = axes.scatter(
+        pushes[~known], height[~known], s=_DOT, color=style.MUTED, alpha=0.6, zorder=2
+    )
     coloured = axes.scatter(
         pushes[known],
         height[known],
@@ -97,15 +102,3 @@ def _stack(pushes: Floats, *, width: float) -> Floats:
     height = np.empty(pushes.size)
     height[order] = _REACH * step / most
     return height
-
-
-def _draw_key(figure: Figure, axes: Axes) -> None:
-    bar = figure.colorbar(
-        ScalarMappable(cmap=_LEVELS), ax=axes, aspect=30, fraction=0.03, pad=0.015
-    )
-    bar.set_ticks([0.0, 1.0], labels=["lowest", "highest"])
-    bar.set_label("value of the feature (grey: missing, or a category)", fontsize=SMALL, color=INK)
-    bar.ax.tick_params(length=0, labelsize=SMALL, labelcolor=INK)
-    bar.outline.set_visible(False)
-    for band in bar.ax.collections:
-        band.set_rasterized(True)

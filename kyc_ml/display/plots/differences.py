@@ -4,16 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml.display.plots.style import (
-    INK,
-    LOWERS,
-    MUTED,
-    RAISES,
-    SMALL,
-    finish,
-    label_rows,
-    new_figure,
-)
+from kyc_ml.display.plots import style
 
 
 def plot_differences(table: pd.DataFrame) -> Figure:
@@ -35,9 +26,12 @@ def plot_differences(table: pd.DataFrame) -> Figure:
     middle = sign * shown["difference"].to_numpy() / half
     ends = np.sort(np.stack([shown["low"], shown["high"]]) * sign / half, axis=0)
     places = -np.arange(len(shown))
-    figure, axes = new_figure(size=(7.6, 1.1 + 0.36 * max(len(shown), 1)))
-    axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
-    colours = [LOWERS if low > 0 else RAISES if high < 0 else MUTED for low, high in ends.T]
+    figure, axes = style.new_figure(size=(7.6, 1.1 + 0.36 * max(len(shown), 1)))
+    axes.axvline(0, color=style.INK, linewidth=0.9, zorder=1)
+    colours = [
+        style.LOWERS if low > 0 else style.RAISES if high < 0 else style.MUTED
+        for low, high in ends.T
+    ]
     axes.hlines(places, *ends, color=colours, linewidth=2.0)
     axes.scatter(middle, places, c=colours, s=34, zorder=3)
     for place, line in zip(places, shown.to_dict("records"), strict=True):
@@ -46,13 +40,13 @@ def plot_differences(table: pd.DataFrame) -> Figure:
             interval,
             (1.02, place),
             xycoords=("axes fraction", "data"),
-            fontsize=SMALL,
+            fontsize=style.SMALL,
             va="center",
             annotation_clip=False,
         )
-    label_rows(axes, places, [str(name).replace("_", " ") for name in shown["figure"]])
+    style.label_rows(axes, places, [str(name).replace("_", " ") for name in shown["figure"]])
     reach = 1.1 * float(np.abs(ends).max(initial=1.0))
     axes.set(xlim=(-reach, reach), ylim=(-len(shown) + 0.4, 0.6))
     axes.set_xticks([])
     axes.set_xlabel("worse   ◂   no difference   ▸   better      (95% intervals)")
-    return finish(figure)
+    return style.finish(figure)

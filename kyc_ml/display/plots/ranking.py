@@ -8,16 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kyc_ml.display.plots.style import (
-    MODEL,
-    MUTED,
-    OTHER,
-    SMALL,
-    finish,
-    legend_above,
-    new_figure,
-    percent_axis,
-)
+from kyc_ml.display.plots import style
 from kyc_ml.display.presentation import format_rate
 from kyc_ml.metrics import Floats
 
@@ -29,17 +20,17 @@ def plot_roc(curves: Mapping[str, pd.DataFrame]) -> Figure:
 
     `curves`: mapping of name to DataFrame[false_positive_rate, recall], in order of the curve.
     """
-    figure, axes = new_figure()
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
-    axes.text(0.5, 0.46, "no skill", color=MUTED, fontsize=SMALL, ha="left", va="top")
+    figure, axes = style.new_figure()
+    axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
+    axes.text(0.5, 0.46, "no skill", color=style.MUTED, fontsize=style.SMALL, ha="left", va="top")
     _draw_curves(axes, curves, x="false_positive_rate", y="recall")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.set_xlabel("false-positive rate (negatives flagged)")
     axes.set_ylabel("recall (positives flagged)")
-    percent_axis(axes, "x")
-    percent_axis(axes, "y")
-    legend_above(axes)
-    return finish(figure)
+    style.percent_axis(axes, "x")
+    style.percent_axis(axes, "y")
+    style.legend_above(axes)
+    return style.finish(figure)
 
 
 def plot_precision_recall(curves: Mapping[str, pd.DataFrame], *, prevalence: float) -> Figure:
@@ -52,14 +43,14 @@ def plot_precision_recall(curves: Mapping[str, pd.DataFrame], *, prevalence: flo
     prevalence : float
         Share of positives among the rows the curves come from.
     """
-    figure, axes = new_figure()
+    figure, axes = style.new_figure()
     shown = {name: curve[curve["recall"] > 0] for name, curve in curves.items()}
     _draw_curves(axes, shown, x="recall", y="precision")
     highest = max([prevalence, *(float(curve["precision"].max()) for curve in shown.values())])
     top = min(1.02, 1.12 * highest) or 1.02
     axes.axhline(
         prevalence,
-        color=MUTED,
+        color=style.MUTED,
         linewidth=1.0,
         linestyle=(0, (2, 2)),
         label=f"prevalence {format_rate(prevalence)}",
@@ -67,15 +58,19 @@ def plot_precision_recall(curves: Mapping[str, pd.DataFrame], *, prevalence: flo
     axes.set(xlim=(0, 1), ylim=(0, top))
     axes.set_xlabel("recall (positives flagged)")
     axes.set_ylabel("precision (flagged that are positive)")
-    percent_axis(axes, "x")
-    percent_axis(axes, "y")
-    legend_above(axes)
-    return finish(figure)
+    style.percent_axis(axes, "x")
+    style.percent_axis(axes, "y")
+    style.legend_above(axes)
+    return style.finish(figure)
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, pd.DataFrame], *, x: str, y: str) -> None:
     """Draw the first curve on top, solid; the others dashed or dotted."""
-    looks = ((MODEL, "-", 1.8), (OTHER, (0, (4, 1.5)), 1.4), (MUTED, (0, (1, 1)), 1.4))
+    looks = (
+        (style.MODEL, "-", 1.8),
+        (style.OTHER, (0, (4, 1.5)), 1.4),
+        (style.MUTED, (0, (1, 1)), 1.4),
+    )
     for place, (name, curve) in enumerate(curves.items()):
         colour, line, width = looks[min(place, len(looks) - 1)]
         across, up = _thin(curve[x].to_numpy(np.float64), curve[y].to_numpy(np.float64))

@@ -12,21 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from kyc_ml.config import TEST, TRAIN
-from kyc_ml.display.plots.style import (
-    INK,
-    MODEL,
-    MUTED,
-    OTHER,
-    SIZE,
-    SMALL,
-    date_axis,
-    finish,
-    label_rows,
-    legend_above,
-    new_figure,
-)
+from kyc_ml.display.plots import style
 
-_COLOURS = {TRAIN: MODEL, TEST: OTHER}
+_COLOURS = {TRAIN: style.MODEL, TEST: style.OTHER}
 
 
 def plot_parts(
@@ -43,7 +31,7 @@ def plot_parts(
         When the labels of the development parts, and of the test, are those known.
     """
     shown = parts[parts["end"].notna()].iloc[::-1]
-    figure, axes = new_figure(size=(2 * SIZE[0], 2.6))
+    figure, axes = style.new_figure(size=(2 * style.SIZE[0], 2.6))
     last = _day(as_of)
     known = [_day(day) for column in ("start", "end") for day in shown[column].dropna()]
     first = min([*known, _day(development_cutoff)])
@@ -53,29 +41,29 @@ def plot_parts(
     for y, row in enumerate(shown.to_dict("records")):
         opened = pd.isna(row["start"])
         start = first if opened else _day(row["start"])
-        colour = OTHER if row["part"] == TEST else MODEL
+        colour = style.OTHER if row["part"] == TEST else style.MODEL
         width = _day(row["end"]) - start
         axes.barh(y, width, left=start, height=0.56, color=colour, edgecolor=colour, alpha=0.85)
         name = str(row["part"]).replace("_", " ") + (", from the beginning" if opened else "")
         labels.append(f"{name}\n{row['used']:,} used, {row['positives']:,} positive")
-    label_rows(axes, np.arange(len(shown)), labels)
+    style.label_rows(axes, np.arange(len(shown)), labels)
     top = len(shown) - 0.45
     marks = (("labels of development read", development_cutoff), ("labels of test read", as_of))
     for line, (label, day) in enumerate(marks):
-        axes.axvline(_day(day), color=INK, linewidth=1.0, linestyle=(0, (4, 2)))
+        axes.axvline(_day(day), color=style.INK, linewidth=1.0, linestyle=(0, (4, 2)))
         axes.annotate(
             f"{label} {day.date().isoformat()}",
             (_day(day), top),
             xytext=(-4, 3 + 11 * line),
             textcoords="offset points",
-            fontsize=SMALL,
+            fontsize=style.SMALL,
             ha="right",
             va="bottom",
             annotation_clip=False,
         )
     axes.set(xlim=(first, last + 0.02 * (last - first)), ylim=(-0.55, top))
-    date_axis(axes)
-    return finish(figure)
+    style.date_axis(axes)
+    return style.finish(figure)
 
 
 def plot_periods(periods: pd.DataFrame) -> Figure:
@@ -98,19 +86,19 @@ def plot_periods(periods: pd.DataFrame) -> Figure:
     )
     shown = shown[shown["left"].notna() & shown["right"].notna()]
     numbers = sorted(shown["fold"].unique())
-    figure, axes = new_figure(size=(2 * SIZE[0], 1.2 + 0.56 * max(len(numbers), 1)))
+    figure, axes = style.new_figure(size=(2 * style.SIZE[0], 1.2 + 0.56 * max(len(numbers), 1)))
     labels = []
     for place, number in enumerate(numbers):
         parts = {part["part"]: part for part in _records(shown[shown["fold"] == number])}
         _draw_fold(axes, -place, parts)
         rows = " + ".join(f"{part['rows']:,}" for part in parts.values())
         labels.append(f"fold {number}\n{rows} rows")
-    label_rows(axes, -np.arange(len(numbers)), labels)
+    style.label_rows(axes, -np.arange(len(numbers)), labels)
     _draw_key(axes, with_gap=bool(shown["labels_read"].notna().any()))
     axes.set(ylim=(-max(len(numbers), 1) + 0.6, 0.5))
     axes.margins(x=0.02)
-    date_axis(axes)
-    return finish(figure)
+    style.date_axis(axes)
+    return style.finish(figure)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -124,12 +112,18 @@ def _draw_key(axes: Axes, *, with_gap: bool) -> None:
         for part, colour in _COLOURS.items()
     ]
     if with_gap:
-        gap = Line2D([], [], color=MUTED, linewidth=1.0, linestyle=":", label="left out")
+        gap = Line2D([], [], color=style.MUTED, linewidth=1.0, linestyle=":", label="left out")
         read = Line2D(
-            [], [], color=INK, marker="|", markersize=10, linestyle="", label="training labels read"
+            [],
+            [],
+            color=style.INK,
+            marker="|",
+            markersize=10,
+            linestyle="",
+            label="training labels read",
         )
         handles += [gap, read]
-    legend_above(axes, handles=handles, coloured=False)
+    style.legend_above(axes, handles=handles, coloured=False)
 
 
 def _draw_fold(axes: Axes, place: float, parts: dict[str, dict[str, Any]]) -> None:
@@ -145,21 +139,20 @@ def _draw_fold(axes: Axes, place: float, parts: dict[str, dict[str, Any]]) -> No
                 ((left + right) / 2, lane + height / 2),
                 xytext=(0, 1),
                 textcoords="offset points",
-                fontsize=SMALL,
+                fontsize=style.SMALL,
                 color=_COLOURS[name],
                 ha="center",
                 va="bottom",
             )
     if len(parts) == 2 and not overlap:
-        _draw_gap(axes, place, parts[TRAIN], parts[TEST])
-
-
-def _draw_gap(axes: Axes, place: float, train: dict[str, Any], test: dict[str, Any]) -> None:
-    ends = [_day(train["right"]), _day(test["left"])]
-    axes.plot(ends, [place, place], color=MUTED, linewidth=1.0, linestyle=":")
-    if not pd.isna(train["labels_read"]):
-        read = _day(train["labels_read"])
-        axes.plot([read], [place], color=INK, marker="|", markersize=12, markeredgewidth=1.4)
+        train = parts[TRAIN]
+        ends = [_day(train["right"]), _day(parts[TEST]["left"])]
+        axes.plot(ends, [place, place], color=style.MUTED, linewidth=1.0, linestyle=":")
+        if not pd.isna(train["labels_read"]):
+            read = _day(train["labels_read"])
+            axes.plot(
+                [read], [place], color=style.INK, marker="|", markersize=12, markeredgewidth=1.4
+            )
 
 
 def _day(when: pd.Timestamp) -> float:

@@ -16,7 +16,7 @@ from kyc_ml.monitoring.incidents.record import Incident, find_incident
 from kyc_ml.monitoring.incidents.texts import EFFECTS, name_model
 from kyc_ml.registry import AUDIT_LOG, AuditLog, champions, fetch_champion, is_among, is_named
 from kyc_ml.storage import write_whole
-from kyc_ml.validation import PromotionResult, Text, run_rollback, run_withdraw
+from kyc_ml.validation import Text, run_rollback, run_withdraw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +112,16 @@ def _plan_champion(step: Step, incident: Incident, request: StepRequest) -> _Pla
     def act() -> list[str]:
         if made is None:
             change = run_rollback if kind == "rollback" else run_withdraw
-            _require_done(
-                change(model=incident.model, approver=request.who, reason=reason, log=request.log)
+            result = change(
+                model=incident.model, approver=request.who, reason=reason, log=request.log
             )
+            if result.refusals:
+                raise GateError("refused:\n" + "\n".join(f"  - {each}" for each in result.refusals))
         return []
 
     names = name_model(incident.model)
     effect = EFFECTS[step.action].fill(model=names, before=before, after=after)
     return _Planned(effect=effect, act=act)
-
-
-def _require_done(result: PromotionResult) -> None:
-    if result.refusals:
-        raise GateError("refused:\n" + "\n".join(f"  - {each}" for each in result.refusals))
 
 
 def _plan_floor(step: Step, incident: Incident, request: StepRequest) -> _Planned:

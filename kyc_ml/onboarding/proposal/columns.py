@@ -4,93 +4,74 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kyc_ml.contract import (
-    CONTRACT,
-    COUNTRY,
-    DECLARED_INCOME,
-    DOCUMENT_NUMBER,
-    DOCUMENT_TYPE,
-    NATIONALITY,
-    OUTCOME,
-    RESIDENCE_COUNTRY,
-)
-from kyc_ml.onboarding.proposal.codes import (
-    TODO,
-    are_grades,
-    case_sql,
-    positives,
-    share_of,
-    translate,
-)
+from kyc_ml import contract as c
+from kyc_ml.onboarding.proposal import codes
+from kyc_ml.onboarding.proposal import vocabulary as v
 from kyc_ml.onboarding.proposal.guesses import Guess, certainty_of
 from kyc_ml.onboarding.proposal.numbers import read_number
 from kyc_ml.onboarding.proposal.roles import RolePart
 from kyc_ml.onboarding.proposal.samples import ColumnSample, FileSample, words_held
-from kyc_ml.onboarding.proposal.vocabulary import (
-    COUNTRY_CODES,
-    DOCUMENTS,
-    name_score,
-    note,
-    phrases,
-)
 from kyc_ml.storage import quote_text
 
 _RESIDENT_DIGITS = 18
 """Length of a Chinese resident's number."""
 _LEAST_WELL = 0.6
-_COUNTRIES = (COUNTRY, NATIONALITY, RESIDENCE_COUNTRY)
+_COUNTRIES = (c.COUNTRY, c.NATIONALITY, c.RESIDENCE_COUNTRY)
 
 
 def guess_column(  # noqa: PLR0911  one kind of column after the other
     sample: FileSample, table: str, name: str, part: RolePart
 ) -> Guess | None:
     """Write a contracted column from the column that plays its role."""
-    contracted = CONTRACT[table].column(name)
+    contracted = c.CONTRACT[table].column(name)
     column = part.column
     if part.time is not None:
         return time_guess(name, part)
     if contracted.type == "double":
         return _number(sample, name, part)
     if contracted.type == "boolean":
-        yes = positives(column)
-        return None if yes is None else _guess(name, yes, part, note("two_values"))
+        yes = codes.positives(column)
+        return None if yes is None else _guess(name, yes, part, v.note("two_values"))
     if contracted.allowed or name == "instrument":
         return code_guess(name, part)
     if name in _COUNTRIES:
         return _country(sample, name, part)
-    if name == DOCUMENT_TYPE:
+    if name == c.DOCUMENT_TYPE:
         return _document(sample, part)
     kind = "numbers" if column.whole == 1.0 else "text"
     widths = " to ".join(str(n) for n in dict.fromkeys((column.shortest, column.longest)))
-    return _guess(name, identifier_sql(column), part, note("key_shape", kind=kind, widths=widths))
+    return _guess(name, identifier_sql(column), part, v.note("key_shape", kind=kind, widths=widths))
 
 
 def _country(sample: FileSample, name: str, part: RolePart) -> Guess:
     column = part.column
     two = f"regexp_full_match({column.text}, '[A-Z]{{2}}')"
-    if share_of(sample, f"{two} OR {column.sql} IS NULL") >= 1.0:
-        return _guess(name, column.sql, part, note("two_letters"))
+    if codes.share_of(sample, f"{two} OR {column.sql} IS NULL") >= 1.0:
+        return _guess(name, column.sql, part, v.note("two_letters"))
     upper = f"nullif(upper(trim({column.text})), '')"
-    known = words_held(column, COUNTRY_CODES)
+    known = words_held(column, v.COUNTRY_CODES)
     if not known:
-        return _guess(name, upper, part, note("two_letters"))
-    return _guess(name, _case_of_words(column, known, COUNTRY_CODES, upper), part, note("country"))
+        return _guess(name, upper, part, v.note("two_letters"))
+    return _guess(
+        name, _case_of_words(column, known, v.COUNTRY_CODES, upper), part, v.note("country")
+    )
 
 
 def _document(sample: FileSample, part: RolePart) -> Guess:
     """Write the kind of an identity document in the contract's words, whose numbers are checked."""
     column = part.column
-    kinds = dict(DOCUMENTS)
+    kinds = dict(v.DOCUMENTS)
     if any(
-        name_score(DOCUMENT_NUMBER, each.normal) >= _LEAST_WELL and each.longest == _RESIDENT_DIGITS
+        v.name_score(c.DOCUMENT_NUMBER, each.normal) >= _LEAST_WELL
+        and each.longest == _RESIDENT_DIGITS
         for each in sample.columns
     ):
-        kinds |= dict.fromkeys(phrases("any_identity_cards"), "resident_id")
+        kinds |= dict.fromkeys(v.phrases("any_identity_cards"), "resident_id")
     known = words_held(column, kinds)
     if not known:
-        return _guess(DOCUMENT_TYPE, column.sql, part, note("document_as_it_is"))
-    shown = note("document", kinds=", ".join(dict.fromkeys(kinds[word] for word in known)))
-    return _guess(DOCUMENT_TYPE, _case_of_words(column, known, kinds, column.text), part, shown)
+        return _guess(c.DOCUMENT_TYPE, column.sql, part, v.note("document_as_it_is"))
+    shown = v.note("document", kinds=", ".join(dict.fromkeys(kinds[word] for word in known)))
+    return _guess(c.DOCUMENT_TYPE, _case_of_words(column, known, kinds, column.text), part, shown)
 
 
 def _case_of_words(
@@ -102,7 +83,7 @@ def _case_of_words(
 
 def todo_guess(name: str, part: RolePart) -> Guess:
     """Leave a column to the user, with the reason why it cannot be read."""
-    return Guess(name, quote_text(TODO), "yours", f"column {part.column.name} {part.todo}")
+    return Guess(name, quote_text(codes.TODO), "yours", f"column {part.column.name} {part.todo}")
 
 
 def time_guess(name: str, part: RolePart) -> Guess:
@@ -112,7 +93,7 @@ def time_guess(name: str, part: RolePart) -> Guess:
         return todo_guess(name, part)
     # the range of a person's dates is not shown: it could identify a customer
     key = "time_of_person" if name in {"birth_date", "document_expiry"} else "time"
-    shown = note(key, column=part.column.name, reading=reading) + confirm(reading.doubt)
+    shown = v.note(key, column=part.column.name, reading=reading) + confirm(reading.doubt)
     return Guess(name, reading.sql, "guess" if reading.doubt else certainty_of(part.score), shown)
 
 
@@ -124,28 +105,30 @@ def confirm(doubt: str) -> str:
 def code_guess(name: str, part: RolePart) -> Guess:  # noqa: PLR0911  one kind of codes after the other
     """Translate codes; unknown ones become a word that `check` refuses."""
     column = part.column
-    allowed = next((t.column(name).allowed for t in CONTRACT.values() if name in t.names), ())
+    allowed = next((t.column(name).allowed for t in c.CONTRACT.values() if name in t.names), ())
     if column.codes and set(column.codes) <= set(allowed):
-        return _guess(name, column.text, part, note("own_codes"))
+        return _guess(name, column.text, part, v.note("own_codes"))
     if name == "pep_status":
-        yes = positives(column)
+        yes = codes.positives(column)
         if yes is None:
-            return _guess(name, column.text, part, note("codes_as_they_are"))
+            return _guess(name, column.text, part, v.note("codes_as_they_are"))
         sql = f"CASE WHEN {yes} THEN 'domestic' ELSE 'none' END"
-        return Guess(name, sql, "guess", note("pep_flag", column=column.name))
-    meanings = translate(name, column.codes)
-    known = case_sql(column, meanings, others=column.text)
+        return Guess(name, sql, "guess", v.note("pep_flag", column=column.name))
+    meanings = codes.translate(name, column.codes)
+    known = codes.case_sql(column, meanings, others=column.text)
     counts = {"column": column.name, "all": len(column.codes)}
     if name == "instrument":
-        shown = note("codes_known", known=len(meanings), **counts) if column.codes else "as it is"
+        shown = v.note("codes_known", known=len(meanings), **counts) if column.codes else "as it is"
         return _guess(name, known if meanings else column.text, part, shown)
-    if name == OUTCOME and are_grades(column.codes):
-        return Guess(name, known, "guess", note("grades", column=column.name))
+    if name == c.OUTCOME and codes.are_grades(column.codes):
+        return Guess(name, known, "guess", v.note("grades", column=column.name))
     unknown = [code for code in column.codes if code not in meanings]
     if not unknown:
-        return _guess(name, known, part, note("all_codes_known"))
-    sql = case_sql(column, {**meanings, **dict.fromkeys(unknown, TODO)}, others=column.text)
-    shown = note("codes_unknown", unknown=len(unknown), allowed=", ".join(allowed), **counts)
+        return _guess(name, known, part, v.note("all_codes_known"))
+    sql = codes.case_sql(
+        column, {**meanings, **dict.fromkeys(unknown, codes.TODO)}, others=column.text
+    )
+    shown = v.note("codes_unknown", unknown=len(unknown), allowed=", ".join(allowed), **counts)
     return Guess(name, sql, "yours", shown)
 
 
@@ -153,13 +136,13 @@ def _number(sample: FileSample, name: str, part: RolePart) -> Guess | None:
     reading = read_number(part.column, money=name != "value")
     if reading is None:
         return None
-    if name == DECLARED_INCOME and re.search(r"month|^月|月收入|月薪", part.column.normal):
-        reading = replace(reading, sql=f"{reading.numeric} * 12", doubt=note("monthly"))
+    if name == c.DECLARED_INCOME and re.search(r"month|^月|月收入|月薪", part.column.normal):
+        reading = replace(reading, sql=f"{reading.numeric} * 12", doubt=v.note("monthly"))
     return Guess(
         name,
         reading.sql,
         "guess" if reading.doubt else certainty_of(part.score),
-        note("column", column=part.column.name, form=reading.form) + confirm(reading.doubt),
+        v.note("column", column=part.column.name, form=reading.form) + confirm(reading.doubt),
         reading.alternatives,
     )
 
@@ -180,7 +163,7 @@ def identifier_sql(column: ColumnSample) -> str:
 
 def _guess(name: str, sql: str, part: RolePart, shown: str) -> Guess:
     filled = "" if part.column.filled >= 0.995 else f", {part.column.filled:.0%} filled"
-    shown = note("column", column=part.column.name, form=shown + filled)
+    shown = v.note("column", column=part.column.name, form=shown + filled)
     return Guess(name, sql, certainty_of(part.score), shown)
 
 

@@ -8,24 +8,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from kyc_ml import contract as c
+from kyc_ml import features as f
 from kyc_ml.config import FeatureConfig, TableAttribute, Unit, attribute_column
-from kyc_ml.contract import (
-    CUSTOMER_ID,
-    EVENT_TIME,
-    KNOWN_AT,
-    REVIEWS,
-    THIRD_PARTY,
-    TRANSACTION_ID,
-    TRANSACTIONS,
-)
-from kyc_ml.features import (
-    DECISION_TIME,
-    FAMILIES,
-    OBSERVATION_ID,
-    choose_features,
-    split_available,
-    with_made,
-)
 
 _MOST_ITEMS: Final = 12
 
@@ -43,9 +28,9 @@ class ColumnFamily:
 
 def items_of(tables: Mapping[str, pa.Table]) -> tuple[str, ...]:
     """List the items of third parties, if they are few and named like columns."""
-    if THIRD_PARTY not in tables:
+    if c.THIRD_PARTY not in tables:
         return ()
-    items = sorted(set(tables[THIRD_PARTY]["item"].to_pylist()))
+    items = sorted(set(tables[c.THIRD_PARTY]["item"].to_pylist()))
     named = [item for item in items if re.fullmatch(r"[a-z][a-z0-9_]*", item)]
     return tuple(named) if len(named) <= _MOST_ITEMS else ()
 
@@ -58,21 +43,21 @@ def weigh_families(
     attributes: Sequence[TableAttribute] = (),
 ) -> tuple[ColumnFamily, ...]:
     """Count the features of each family for a source with these tables and columns."""
-    observed = [OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]
+    observed = [f.OBSERVATION_ID, c.CUSTOMER_ID, f.DECISION_TIME]
     if unit == "fraud":
-        own = set(columns.get(TRANSACTIONS, ())) - {TRANSACTION_ID, EVENT_TIME, KNOWN_AT}
+        own = set(columns.get(c.TRANSACTIONS, ())) - {c.TRANSACTION_ID, c.EVENT_TIME, c.KNOWN_AT}
         observed = list(dict.fromkeys([*observed, *sorted(own)]))
     else:
         observed += [
-            name for name in columns.get(REVIEWS, ()) if name.startswith(attribute_column(""))
+            name for name in columns.get(c.REVIEWS, ()) if name.startswith(attribute_column(""))
         ]
-    config = FeatureConfig(families=tuple(FAMILIES), third_party_items=items)
-    specs = choose_features(config, unit=unit, attributes=attributes or None)
-    available, unavailable = split_available(specs, with_made(columns), observed)
+    config = FeatureConfig(families=tuple(f.FAMILIES), third_party_items=items)
+    specs = f.choose_features(config, unit=unit, attributes=attributes or None)
+    available, unavailable = f.split_available(specs, f.with_made(columns), observed)
     shown = [spec for spec in specs if not spec.intermediate]
     given = Counter(spec.family for spec in available if not spec.intermediate)
     found = []
-    for family in FAMILIES:
+    for family in f.FAMILIES:
         members = [spec.name for spec in shown if spec.family == family]
         reasons = Counter(unavailable[name] for name in members if name in unavailable)
         found.append(

@@ -7,6 +7,7 @@ the user must give the rates.
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from kyc_ml.onboarding.proposal import vocabulary as v
 from kyc_ml.onboarding.proposal.codes import TODO, case_sql, translate
 from kyc_ml.onboarding.proposal.columns import code_guess, confirm, constant, todo_guess
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal, certainty_of
@@ -15,15 +16,6 @@ from kyc_ml.onboarding.proposal.owners import BankOwners
 from kyc_ml.onboarding.proposal.roles import LEAST, RolePart, RoleParts
 from kyc_ml.onboarding.proposal.samples import ColumnSample, Engine, FileSample, contained
 from kyc_ml.onboarding.proposal.times import read_time
-from kyc_ml.onboarding.proposal.vocabulary import (
-    CREDIT,
-    CURRENCY,
-    CURRENCY_SIGNS,
-    DEBIT,
-    name_score,
-    note,
-    words,
-)
 from kyc_ml.storage import quote_name, quote_text
 
 _SEVERAL: Final = 2
@@ -54,9 +46,19 @@ class PaymentColumns:
 def add_money(engine: Engine, made: PaymentColumns) -> None:
     """Add amount and direction, and keep to one currency."""
     parts, table = made.parts, made.table
-    debit, credit = parts.get(DEBIT), parts.get(CREDIT)
+    debit, credit = parts.get(v.DEBIT), parts.get(v.CREDIT)
     if "amount" not in parts and debit is not None and credit is not None:
-        _two_columns(made, debit, credit)
+        out = read_number(debit.column, money=True)
+        into = read_number(credit.column, money=True)
+        assert out is not None  # noqa: S101  both were cast for their numbers
+        assert into is not None  # noqa: S101
+        shown = v.note("two_columns", debit=debit.column.name, credit=credit.column.name)
+        certainty = certainty_of(min(debit.score, credit.score))
+        amount = f"abs(coalesce(nullif({out.numeric}, 0), {into.numeric}))"
+        way = f"CASE WHEN coalesce({out.numeric}, 0) <> 0 THEN 'out' ELSE 'in' END"
+        made.table.add(
+            Guess("amount", amount, certainty, shown), Guess("direction", way, certainty, shown)
+        )
         return
     part = parts.get("amount") or debit or credit
     assert part is not None  # noqa: S101  choose_payments has seen it
@@ -68,7 +70,7 @@ def add_money(engine: Engine, made: PaymentColumns) -> None:
     reading = read_number(part.column, money=True)
     assert reading is not None  # noqa: S101  the column was cast for its numbers
     in_name = {*part.column.normal.upper().split("_")}
-    named = [code for sign, code in CURRENCY_SIGNS.items() if sign.upper() in in_name]
+    named = [code for sign, code in v.CURRENCY_SIGNS.items() if sign.upper() in in_name]
     made.named_currency = next(iter((*reading.currencies, *named)), "")
     table.add(_amount(engine, made, part, reading))
     if "direction" not in table.columns:
@@ -79,10 +81,10 @@ def _amount(engine: Engine, made: PaymentColumns, part: RolePart, reading: Numbe
     signed = reading.negative > 0
     number = f"abs({reading.numeric})" if signed else reading.numeric
     shown, doubt = (
-        note("column", column=part.column.name, form=reading.form),
+        v.note("column", column=part.column.name, form=reading.form),
         confirm(reading.doubt),
     )
-    currency = made.parts.get(CURRENCY)
+    currency = made.parts.get(v.CURRENCY)
     if currency is None or currency.column.distinct < _SEVERAL:
         made.currencies = () if currency is None else currency.column.codes
         certainty = "guess" if reading.doubt else certainty_of(part.score)
@@ -96,8 +98,8 @@ def _amount(engine: Engine, made: PaymentColumns, part: RolePart, reading: Numbe
     lines = [f"CASE {currency.column.sql}", f"WHEN {quote_text(codes[0])} THEN {number}",
              *(f"WHEN {quote_text(code)} THEN {number} * NULL /* TODO rate */"
                for code in codes[1:]), "END"] if codes else []  # fmt: skip
-    cure = note("put_rates", base=codes[0]) if codes else note("one_currency", number=number)
-    unrated = note(
+    cure = v.note("put_rates", base=codes[0]) if codes else v.note("one_currency", number=number)
+    unrated = v.note(
         "unrated", column=currency.column.name, several=currency.column.distinct, cure=cure
     )
     sql = "\n".join(lines) or quote_text(TODO)
@@ -133,7 +135,7 @@ def _rated(
         f"WHEN TRY_CAST({when} AS DATE) - rate_day <= {_LASTING_DAYS}\n"
         f"THEN {number} * booking_rate END"
     )
-    shown = note("rated", several=currency.distinct, base=base, file=rates.sample.name)
+    shown = v.note("rated", several=currency.distinct, base=base, file=rates.sample.name)
     return Guess("amount", sql, "guess", shown)
 
 
@@ -150,11 +152,11 @@ def _find_rates(sample: FileSample, currency: ColumnSample) -> _Rates | None:
     for other in sample.engine.samples:
         if other.name == sample.name or len(other.columns) > _MOST_RATE_COLUMNS:
             continue
-        coded = [c for c in other.columns if name_score(CURRENCY, c.normal) >= LEAST]
+        coded = [c for c in other.columns if v.name_score(v.CURRENCY, c.normal) >= LEAST]
         rated = [
             number
             for c in other.columns
-            if any(word in c.normal for word in words("exchange_rates"))
+            if any(word in c.normal for word in v.words("exchange_rates"))
             and (number := read_number(c)) is not None
         ]
         timed = [reading for c in other.columns if (reading := read_time(c, named=0.6)) is not None]
@@ -175,20 +177,6 @@ def _base_of(rates: _Rates, currency: ColumnSample, sample: FileSample) -> str |
     return str(rows[0][0]) if len(rows) == 1 else None
 
 
-def _two_columns(made: PaymentColumns, debit: RolePart, credit: RolePart) -> None:
-    out = read_number(debit.column, money=True)
-    into = read_number(credit.column, money=True)
-    assert out is not None  # noqa: S101  both were cast for their numbers
-    assert into is not None  # noqa: S101
-    shown = note("two_columns", debit=debit.column.name, credit=credit.column.name)
-    certainty = certainty_of(min(debit.score, credit.score))
-    amount = f"abs(coalesce(nullif({out.numeric}, 0), {into.numeric}))"
-    way = f"CASE WHEN coalesce({out.numeric}, 0) <> 0 THEN 'out' ELSE 'in' END"
-    made.table.add(
-        Guess("amount", amount, certainty, shown), Guess("direction", way, certainty, shown)
-    )
-
-
 def _direction(made: PaymentColumns, reading: NumberReading) -> Guess:
     part = made.parts.get("direction")
     if part is not None:
@@ -196,12 +184,12 @@ def _direction(made: PaymentColumns, reading: NumberReading) -> Guess:
         meanings = translate("direction", codes)
         if len(meanings) == len(codes):
             sql = case_sql(part.column, meanings, others=part.column.text)
-            shown = note("directions_known", column=part.column.name, all=len(codes))
+            shown = v.note("directions_known", column=part.column.name, all=len(codes))
             return Guess("direction", sql, certainty_of(part.score + 0.1), shown)
         if not reading.negative:
             return code_guess("direction", part)
     if reading.negative > 0:
         mark = "mark beside" if reading.marked else "sign of"
         sql = f"CASE WHEN {reading.negated} THEN 'out' ELSE 'in' END"
-        return Guess("direction", sql, "guess", note("signs", mark=mark, share=reading.negative))
-    return constant("direction", "out", note("all_out"))
+        return Guess("direction", sql, "guess", v.note("signs", mark=mark, share=reading.negative))
+    return constant("direction", "out", v.note("all_out"))

@@ -6,14 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from kyc_ml.contract import CASES, CONTRACT, CUSTOMERS, REVIEWS
-from kyc_ml.onboarding.proposal.codes import (
-    TODO,
-    are_grades,
-    case_sql,
-    positives,
-    share_of,
-    translate,
-)
+from kyc_ml.onboarding.proposal import codes
 from kyc_ml.onboarding.proposal.columns import constant, guess_column, identifier_sql, time_guess
 from kyc_ml.onboarding.proposal.guesses import Guess, Kind, TableProposal, certainty_of
 from kyc_ml.onboarding.proposal.labels import outcome_of
@@ -123,17 +116,17 @@ def _key(name: str, part: RolePart) -> Guess:
 
 def _outcome(found: Portfolio) -> Guess:
     column = found.label.column
-    yes = positives(column)
+    yes = codes.positives(column)
     if yes is not None:
         word = quote_text(outcome_of(column))
         sql = f"CASE WHEN {yes} THEN {word}\nWHEN {column.sql} IS NOT NULL THEN 'cleared' END"
-        share = share_of(found.sample, yes)
+        share = codes.share_of(found.sample, yes)
         return Guess("outcome", sql, "guess", note("yes_by_name", column=column.name, share=share))
-    meanings = translate("outcome", column.codes)
+    meanings = codes.translate("outcome", column.codes)
     unknown = [code for code in column.codes if code not in meanings]
-    sql = case_sql(column, {**meanings, **dict.fromkeys(unknown, TODO)}, others="NULL")
+    sql = codes.case_sql(column, {**meanings, **dict.fromkeys(unknown, codes.TODO)}, others="NULL")
     known = note("codes_known", known=len(meanings), all=len(column.codes))
-    graded = ", as grades of loans" if are_grades(column.codes) else ""
+    graded = ", as grades of loans" if codes.are_grades(column.codes) else ""
     shown = note("column", column=column.name, form=f"{known}{graded}: confirm")
     return Guess("outcome", sql, "yours" if unknown else "guess", shown)
 
@@ -178,7 +171,7 @@ def _panel(found: Portfolio) -> PortfolioTables:
     reviews = _table(found, REVIEWS)
     reviews.add(key, whose_guess, known)
     label = found.label.column
-    cases = _table(found, CASES, where=positives(label))
+    cases = _table(found, CASES, where=codes.positives(label))
     outcome = _outcome(found)
     if cases.where is not None:
         outcome = replace(outcome, sql=quote_text(outcome_of(label)))

@@ -10,32 +10,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract import (
-    ACCOUNTS,
-    CASES,
-    CONTRACT,
-    CUSTOMERS,
-    EVENT_TIME,
-    EVENTS,
-    KNOWN_AT,
-    NO_CURRENCY,
-    REVIEWS,
-    THIRD_PARTY,
-    TRANSACTIONS,
-    note_zone_fault,
-)
+from kyc_ml import contract as c
 from kyc_ml.errors import Faults, SourceError
+from kyc_ml.onboarding.proposal import labels
+from kyc_ml.onboarding.proposal import vocabulary as v
 from kyc_ml.onboarding.proposal.attributes import TAKING, add_attributes
 from kyc_ml.onboarding.proposal.finding import find_sources
 from kyc_ml.onboarding.proposal.guesses import Kind, MappingProposal, TableProposal
-from kyc_ml.onboarding.proposal.labels import (
-    cases_of_customers,
-    cases_of_payments,
-    count_rows,
-    fits_cases,
-    label_of,
-    propose_cases,
-)
 from kyc_ml.onboarding.proposal.mixed_times import find_mixed
 from kyc_ml.onboarding.proposal.money import PaymentColumns
 from kyc_ml.onboarding.proposal.owners import BankOwners
@@ -47,22 +28,12 @@ from kyc_ml.onboarding.proposal.roles import RoleParts, cast_parts
 from kyc_ml.onboarding.proposal.samples import Engine, FileSample, open_samples
 from kyc_ml.onboarding.proposal.times import read_time
 from kyc_ml.onboarding.proposal.trying import try_table
-from kyc_ml.onboarding.proposal.vocabulary import (
-    CREDIT,
-    DEBIT,
-    LABEL,
-    LABEL_TIME,
-    PAYER,
-    currency_code,
-    file_score,
-    note,
-)
 from kyc_ml.storage import connect
 
 _BOOKING: Final = {
-    "a time": (EVENT_TIME,),
-    "an amount": ("amount", DEBIT, CREDIT),
-    "a customer or account": ("customer_id", "account_id", PAYER),
+    "a time": (c.EVENT_TIME,),
+    "an amount": ("amount", v.DEBIT, v.CREDIT),
+    "a customer or account": ("customer_id", "account_id", v.PAYER),
 }
 """What bookings need at least, and the roles that provide it."""
 
@@ -92,7 +63,7 @@ class _Draft:
         lacking = _lacks(made.name, {*made.columns})
         if lacking:
             files, missing = ", ".join(made.files), ", ".join(lacking)
-            self.decisions.append(note("no_guess", table=made.name, files=files, lacking=missing))
+            self.decisions.append(v.note("no_guess", table=made.name, files=files, lacking=missing))
             return False
         self.tables[made.name] = made
         return True
@@ -110,8 +81,8 @@ class _Draft:
 def _lacks(table: str, given: set[str]) -> list[str]:
     return [
         column.name
-        for column in CONTRACT[table].columns
-        if column.required and column.name not in {*given, KNOWN_AT}
+        for column in c.CONTRACT[table].columns
+        if column.required and column.name not in {*given, c.KNOWN_AT}
     ]
 
 
@@ -134,17 +105,18 @@ def propose_source(
     _require(data, timezone)
     with open_samples(data, find_sources(data)) as engine:
         draft = _draft(engine)
-        chinese = any(not c.normal.isascii() for sample in engine.samples for c in sample.columns)
+        columns = [each for sample in engine.samples for each in sample.columns]
+        chinese = not all(each.normal.isascii() for each in columns)
         zone, zone_evidence = _zone(timezone, draft.payments, chinese=chinese)
         _attributes(draft)
         accepted = {}
-        for name in CONTRACT:
+        for name in c.CONTRACT:
             if name in draft.tables:
                 made = draft.tables[name]
                 rows = try_table(engine, made, timezone=zone, snapshot=draft.snapshot)
                 if rows is not None:
                     accepted[name] = rows
-        draft.tables = {name: draft.tables[name] for name in CONTRACT if name in draft.tables}
+        draft.tables = {name: draft.tables[name] for name in c.CONTRACT if name in draft.tables}
         _doubt_made_names(draft)
         if not draft.tables:
             raise _nothing(data, engine, draft)
@@ -176,14 +148,14 @@ def propose_source(
 def _attributes(draft: _Draft) -> None:
     """Propose the other columns of each file as attributes of the first table made of it."""
     tables = list(draft.tables.values())
-    label = "" if draft.payments is None else label_of(draft.payments)
+    label = "" if draft.payments is None else labels.label_of(draft.payments)
     for sample in draft.engine.samples:
         own = [table for table in tables if table.files[:1] == (sample.name,)]
         made = next((table for name in TAKING for table in own if table.name == name), None)
         made = made or (own[0] if own else None)
         if made is not None:
-            over_time = _OVER_TIME if draft.kind == "panel" and made.name == CUSTOMERS else ()
-            own_label = label if made.name == TRANSACTIONS else ""
+            over_time = _OVER_TIME if draft.kind == "panel" and made.name == c.CUSTOMERS else ()
+            own_label = label if made.name == c.TRANSACTIONS else ""
             add_attributes(made, sample, tables, label=own_label, over_time=over_time)
 
 
@@ -195,7 +167,7 @@ def _doubt_made_names(draft: _Draft) -> None:
             continue
         for name, guess in table.columns.items():
             if guess.certainty in {"sure", "likely"}:
-                evidence = f"{guess.evidence}; {note('made_up_name')}"
+                evidence = f"{guess.evidence}; {v.note('made_up_name')}"
                 table.columns[name] = replace(guess, certainty="guess", evidence=evidence)
 
 
@@ -205,7 +177,7 @@ def _require(data: Path, timezone: str | None) -> None:
         faults.add(f"data folder {data} does not exist")
     if timezone is not None:
         with closing(connect(data=None, files=[])) as connection:
-            note_zone_fault(connection, timezone, faults)
+            c.note_zone_fault(connection, timezone, faults)
     faults.raise_if_any()
 
 
@@ -217,7 +189,7 @@ def _nothing(data: Path, engine: Engine, draft: _Draft) -> SourceError:
     lines = "".join(f"\n  - {fault}" for fault in faults[:20])
     more = f"\n  - and {len(faults) - 20} more" if len(faults) > 20 else ""
     held = lines + more if faults else " it holds no file"
-    return SourceError(note("no_table", data=data, held=held))
+    return SourceError(v.note("no_table", data=data, held=held))
 
 
 def _draft(engine: Engine) -> _Draft:
@@ -226,7 +198,7 @@ def _draft(engine: Engine) -> _Draft:
     if portfolio is not None and (chosen is None or chosen[0].name == portfolio.sample.name):
         return _portfolio(engine, portfolio)
     if chosen is None:
-        draft = _Draft(engine=engine, bank=BankOwners(), decisions=[note("no_bookings")])
+        draft = _Draft(engine=engine, bank=BankOwners(), decisions=[v.note("no_bookings")])
     else:
         payments = propose_payments(*chosen)
         draft = _Draft(engine=engine, bank=payments.bank, payments=payments)
@@ -236,11 +208,11 @@ def _draft(engine: Engine) -> _Draft:
         draft.span = span_of(engine, payments.table)
         if draft.bank.note:
             payments.table.notes.append(f"Customers: {draft.bank.note}.")
-    draft.propose(CUSTOMERS)
-    draft.propose(ACCOUNTS)
+    draft.propose(c.CUSTOMERS)
+    draft.propose(c.ACCOUNTS)
     _labels(draft)
-    draft.propose(THIRD_PARTY)
-    draft.propose(EVENTS)
+    draft.propose(c.THIRD_PARTY)
+    draft.propose(c.EVENTS)
     return draft
 
 
@@ -257,27 +229,27 @@ def _portfolio(engine: Engine, found: Portfolio) -> _Draft:
         decisions=[*made.confirm],
         taken={found.sample.name},
     )
-    if CUSTOMERS not in draft.tables:
-        draft.propose(CUSTOMERS)
-        draft.propose(ACCOUNTS)
-    draft.propose(THIRD_PARTY)
-    draft.propose(EVENTS)
+    if c.CUSTOMERS not in draft.tables:
+        draft.propose(c.CUSTOMERS)
+        draft.propose(c.ACCOUNTS)
+    draft.propose(c.THIRD_PARTY)
+    draft.propose(c.EVENTS)
     return draft
 
 
 def _labels(draft: _Draft) -> None:
     engine, bank = draft.engine, draft.bank
-    found = choose_file(engine, CASES, draft.taken, fits_cases)
+    found = choose_file(engine, c.CASES, draft.taken, labels.fits_cases)
     if found is not None:
         sample, parts = found
-        if draft.put(propose_cases(draft.payments, bank, sample, parts, span=draft.span)):
+        if draft.put(labels.propose_cases(draft.payments, bank, sample, parts, span=draft.span)):
             draft.taken.add(sample.name)
-    if draft.payments is not None and CASES not in draft.tables:
-        of_payments = cases_of_payments(draft.payments, draft.span)
-        marked = 0 if of_payments is None else count_rows(engine, of_payments)
+    if draft.payments is not None and c.CASES not in draft.tables:
+        of_payments = labels.cases_of_payments(draft.payments, draft.span)
+        marked = 0 if of_payments is None else labels.count_rows(engine, of_payments)
         if not (0 < marked < _FEW_MARKED and _flagged_customers(draft, more_than=marked)):
             draft.put(of_payments)
-    found = choose_file(engine, REVIEWS, draft.taken, fits_reviews)
+    found = choose_file(engine, c.REVIEWS, draft.taken, fits_reviews)
     if found is not None:
         proposals = propose_reviews(bank, *found, _end(draft, found[1]))
         if draft.payments is not None:
@@ -285,7 +257,7 @@ def _labels(draft: _Draft) -> None:
                 keep_booked(engine, made, draft.payments.table)
         if [made for made in proposals if draft.put(made)]:
             draft.taken.add(found[0].name)
-    if CASES not in draft.tables and REVIEWS not in draft.tables:
+    if c.CASES not in draft.tables and c.REVIEWS not in draft.tables:
         _flagged_customers(draft)
 
 
@@ -296,15 +268,15 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
     for sample in draft.engine.samples:
         if draft.payments is not None and sample.name == draft.payments.sample.name:
             continue
-        parts = cast_parts(sample, CUSTOMERS)
-        both = cases_of_customers(draft.bank, sample, parts, draft.span)
-        if both is None or count_rows(draft.engine, both[0]) <= more_than:
+        parts = cast_parts(sample, c.CUSTOMERS)
+        both = labels.cases_of_customers(draft.bank, sample, parts, draft.span)
+        if both is None or labels.count_rows(draft.engine, both[0]) <= more_than:
             continue
         if len([made for made in both if draft.put(made)]) == len(both):
             draft.taken.add(sample.name)
             _profile_of_flagged(draft, sample, parts)
             if more_than:
-                shown = note("flag_of_customers", file=sample.name, marked=more_than)
+                shown = v.note("flag_of_customers", file=sample.name, marked=more_than)
                 draft.decisions.append(shown)
             return True
     return False
@@ -312,10 +284,10 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
 
 def _profile_of_flagged(draft: _Draft, sample: FileSample, parts: RoleParts) -> None:
     """Take the other columns of a file of flags for profiles, where no file holds any."""
-    if CUSTOMERS in draft.tables or draft.span is None:
+    if c.CUSTOMERS in draft.tables or draft.span is None:
         return
-    rest = {role: part for role, part in parts.items() if role not in {LABEL, LABEL_TIME}}
-    draft.put(propose_plain(draft.bank, sample, rest, CUSTOMERS, start=draft.span[0]))
+    rest = {role: part for role, part in parts.items() if role not in {v.LABEL, v.LABEL_TIME}}
+    draft.put(propose_plain(draft.bank, sample, rest, c.CUSTOMERS, start=draft.span[0]))
 
 
 def _end(draft: _Draft, parts: RoleParts) -> datetime | None:
@@ -329,12 +301,12 @@ def _end(draft: _Draft, parts: RoleParts) -> datetime | None:
 def _zone(given: str | None, payments: PaymentColumns | None, *, chinese: bool) -> tuple[str, str]:
     if given is not None:
         return given, "as given"
-    when = "" if payments is None else payments.parts[EVENT_TIME].column.normal
+    when = "" if payments is None else payments.parts[c.EVENT_TIME].column.normal
     if {"utc", "gmt"} & set(when.split("_")):
-        return "UTC", note("zone_named", column=when)
+        return "UTC", v.note("zone_named", column=when)
     if chinese:
-        return "Asia/Shanghai", note("zone_chinese")
-    return "UTC", note("zone_unknown")
+        return "Asia/Shanghai", v.note("zone_chinese")
+    return "UTC", v.note("zone_unknown")
 
 
 def _currency(
@@ -345,12 +317,12 @@ def _currency(
     codes = () if payments is None else payments.currencies
     if codes:
         rest = f", with {len(codes) - 1} other(s)" if len(codes) > 1 else ""
-        return currency_code(codes[0]), note("currency_commonest", rest=rest)
+        return v.currency_code(codes[0]), v.note("currency_commonest", rest=rest)
     if payments is not None and payments.named_currency:
-        return payments.named_currency, note("currency_named")
+        return payments.named_currency, v.note("currency_named")
     if chinese:
-        return "CNY", note("currency_chinese")
-    return NO_CURRENCY, note("currency_unknown")
+        return "CNY", v.note("currency_chinese")
+    return c.NO_CURRENCY, v.note("currency_unknown")
 
 
 def _unused(engine: Engine, draft: _Draft) -> dict[str, str]:
@@ -363,12 +335,12 @@ def _unused(engine: Engine, draft: _Draft) -> dict[str, str]:
 
 
 def _why_unused(sample: FileSample, draft: _Draft) -> str:
-    parts = cast_parts(sample, TRANSACTIONS)
-    if TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
-        return note("more_bookings")
-    named = [table for table in CONTRACT if file_score(table, sample.normal)]
-    if TRANSACTIONS in draft.tables or (named and TRANSACTIONS not in named):
-        return _why_no_table(sample, named or list(CONTRACT))
+    parts = cast_parts(sample, c.TRANSACTIONS)
+    if c.TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
+        return v.note("more_bookings")
+    named = [table for table in c.CONTRACT if v.file_score(table, sample.normal)]
+    if c.TRANSACTIONS in draft.tables or (named and c.TRANSACTIONS not in named):
+        return _why_no_table(sample, named or list(c.CONTRACT))
     held = {
         part: [parts[role].column.name for role in roles if role in parts]
         for part, roles in _BOOKING.items()
@@ -377,41 +349,41 @@ def _why_unused(sample: FileSample, draft: _Draft) -> str:
     missing = ", ".join(part for part, columns in held.items() if not columns)
     has = f" has {found}" if found else ""
     lacks = f"{' and' if found else ''} lacks {missing}" if missing else ""
-    times = "" if EVENT_TIME in parts else _times_held(sample)
-    return note("for_bookings", has=has, lacks=lacks, times=times)
+    times = "" if c.EVENT_TIME in parts else _times_held(sample)
+    return v.note("for_bookings", has=has, lacks=lacks, times=times)
 
 
 def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
     lacking = {
-        table: _lacks(table, {*cast_parts(sample, table), CONTRACT[table].key[0]})
+        table: _lacks(table, {*cast_parts(sample, table), c.CONTRACT[table].key[0]})
         for table in tables
     }
     nearest = min(lacking, key=lambda table: len(lacking[table]))
     missing = ", ".join(lacking[nearest])
-    return note("lacks" if missing else "no_customers", table=nearest, missing=missing)
+    return v.note("lacks" if missing else "no_customers", table=nearest, missing=missing)
 
 
 def _times_held(sample: FileSample) -> str:
-    timed = [c.name for c in sample.columns if read_time(c, named=0.3) is not None]
+    timed = [each.name for each in sample.columns if read_time(each, named=0.3) is not None]
     if timed:
-        return note("unknown_times", columns=", ".join(timed))
-    mixed = {c.name: find_mixed(c, named=0.3) for c in sample.columns}
+        return v.note("unknown_times", columns=", ".join(timed))
+    mixed = {each.name: find_mixed(each, named=0.3) for each in sample.columns}
     shown = [
-        note("mixed_times", column=name, mixed=each)
+        v.note("mixed_times", column=name, mixed=each)
         for name, each in mixed.items()
         if each is not None
     ]
-    return f" ({'; '.join(shown)}: write them in one form)" if shown else note("no_times")
+    return f" ({'; '.join(shown)}: write them in one form)" if shown else v.note("no_times")
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
     made = [
-        note("malformed", file=sample.name, lines=sample.malformed, rows=sample.rows)
+        v.note("malformed", file=sample.name, lines=sample.malformed, rows=sample.rows)
         for sample in draft.engine.samples
         if sample.malformed
     ]
     made += draft.decisions
-    made += [note("no_outcome")] if CASES not in draft.tables else []
+    made += [v.note("no_outcome")] if c.CASES not in draft.tables else []
     made += [f"timezone: {zone}"] if zone != "as given" else []
     made += [f"base_currency: {currency}"] if currency != "as given" else []
     return made

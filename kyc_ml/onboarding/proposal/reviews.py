@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from kyc_ml.contract import CASES, REVIEWS, THIRD_PARTY
+from kyc_ml.onboarding.proposal import vocabulary as v
 from kyc_ml.onboarding.proposal.columns import guess_column, identifier_sql, time_guess
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal
 from kyc_ml.onboarding.proposal.labels import add_outcome
@@ -12,14 +13,6 @@ from kyc_ml.onboarding.proposal.owners import BankOwners, Owned, find_owner
 from kyc_ml.onboarding.proposal.profiles import customer_guess
 from kyc_ml.onboarding.proposal.roles import RolePart, RoleParts
 from kyc_ml.onboarding.proposal.samples import Engine, FileSample
-from kyc_ml.onboarding.proposal.vocabulary import (
-    DURATION,
-    LABEL,
-    file_score,
-    names_key,
-    note,
-    words,
-)
 from kyc_ml.storage import quote_name, quote_text
 
 _WELL: Final = 0.7
@@ -27,7 +20,7 @@ _WELL: Final = 0.7
 
 def fits_reviews(sample: FileSample, parts: RoleParts) -> float:
     """Score a file of decisions on customers, such as loans: time, customer, terms."""
-    named = file_score(REVIEWS, sample.normal)
+    named = v.file_score(REVIEWS, sample.normal)
     key = parts.get("review_id")
     if key is None or key.score < _WELL or "event_time" not in parts or not key.column.unique:
         return 0.0
@@ -48,7 +41,7 @@ def propose_reviews(
     if "known_at" in parts:
         asked.add(time_guess("known_at", parts["known_at"]))
     made = [asked]
-    label = parts.get(LABEL)
+    label = parts.get(v.LABEL)
     if label is not None and label.score >= 0.5 and end is not None:
         made.append(_case_of_review(sample, owned, parts, label=label, end=end))
         terms = _terms(sample, owned, parts, when)
@@ -64,35 +57,35 @@ def _case_of_review(
     made = TableProposal(name=CASES, rows=owned.rows, files=owned.files)
     identifier = identifier_sql(parts["review_id"].column)
     sql = last = f"TIMESTAMP '{end:%Y-%m-%d}'"
-    shown = note("end_unknown")
-    duration = parts.get(DURATION)
+    shown = v.note("end_unknown")
+    duration = parts.get(v.DURATION)
     if duration is not None and duration.column.whole == 1.0:
         column = duration.column
-        if words("months") & {*column.normal.split("_")}:
+        if v.words("months") & {*column.normal.split("_")}:
             begun = time_guess("event_time", parts["event_time"]).sql
             sql = f"least({begun} + to_months(TRY_CAST({column.sql} AS INTEGER)), {last})"
-            shown = note("ran_out", column=column.name)
+            shown = v.note("ran_out", column=column.name)
     made.add(
-        Guess("case_id", identifier, "likely", note("case_each")),
-        Guess("review_id", identifier, "likely", note("case_each")),
+        Guess("case_id", identifier, "likely", v.note("case_each")),
+        Guess("review_id", identifier, "likely", v.note("case_each")),
         customer_guess(owned),
         Guess("event_time", sql, "guess", shown),
-        Guess("known_at", last, "guess", note("end_known")),
+        Guess("known_at", last, "guess", v.note("end_known")),
     )
-    add_outcome(made, sample, {LABEL: label})
-    shown = note("typology_as_it_is", column=label.column.name)
+    add_outcome(made, sample, {v.LABEL: label})
+    shown = v.note("typology_as_it_is", column=label.column.name)
     made.add(Guess("typology", label.column.text, "likely", shown))
     return made
 
 
 def _terms(sample: FileSample, owned: Owned, parts: RoleParts, when: Guess) -> TableProposal | None:
     """Write the terms of the application as items known one second before the decision."""
-    used = {parts[r].column.name for r in ("review_id", "event_time", LABEL) if r in parts}
+    used = {parts[r].column.name for r in ("review_id", "event_time", v.LABEL) if r in parts}
     terms = [
         column
         for column in sample.columns
         if column.name not in used
-        and not names_key(column.normal)
+        and not v.names_key(column.normal)
         and column.number == 1.0
         and column.distinct > 2
         and read_number(column) is not None
@@ -108,7 +101,7 @@ def _terms(sample: FileSample, owned: Owned, parts: RoleParts, when: Guess) -> T
         f"ON {names} INTO NAME item VALUE value) AS terms"
     )
     made = TableProposal(name=THIRD_PARTY, rows=rows, files=owned.files)
-    shown = note("terms", columns=", ".join(column.name for column in terms))
+    shown = v.note("terms", columns=", ".join(column.name for column in terms))
     # a bare column may be text, an expression is a time already
     decided = "TRY_CAST(decided AS TIMESTAMP)" if when.sql.isidentifier() else "decided"
     report = f"{quote_text(sample.normal + '-')} || item || '-' || reviewed"
@@ -120,7 +113,7 @@ def _terms(sample: FileSample, owned: Owned, parts: RoleParts, when: Guess) -> T
         Guess("item", f"{quote_text(f'{sample.normal}_')} || item", "likely", shown),
         Guess("value", "value", "likely", shown),
     )
-    made.confirm.append(note("terms_dated"))
+    made.confirm.append(v.note("terms_dated"))
     return made
 
 
@@ -135,4 +128,4 @@ def keep_booked(engine: Engine, made: TableProposal, bookings: TableProposal) ->
     if 0 < kept < rows:
         made.where = booked
         made.files = tuple(dict.fromkeys((*made.files, *bookings.files)))
-        made.confirm.append(note("without_booking", without=rows - kept, rows=rows))
+        made.confirm.append(v.note("without_booking", without=rows - kept, rows=rows))

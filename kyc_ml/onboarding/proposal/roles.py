@@ -108,7 +108,10 @@ def _holds(column: ColumnSample, kind: str) -> bool:  # noqa: PLR0911
     codes = column.codes
     match kind:
         case "identifier":
-            return _is_identifier(column)
+            fractional = column.family in {"float", "decimal"} and column.whole < 1.0
+            timed = column.family in {"date", "naive", "instant", "boolean"}
+            distinct = column.distinct > 2 and positives(column) is None
+            return distinct and not (fractional or timed or v.KINDS.search(column.normal))
         case "number":
             key = column.unique and v.names_key(column.normal)
             return read_number(column) is not None and not key
@@ -152,13 +155,6 @@ def _only_time(sample: FileSample, taken: set[str]) -> RolePart | None:
     column, reading = found[0]
     doubt = "; ".join(filter(None, (v.note("unnamed_time"), reading.doubt)))
     return RolePart(column=column, score=LEAST, time=replace(reading, doubt=doubt))
-
-
-def _is_identifier(column: ColumnSample) -> bool:
-    fractional = column.family in {"float", "decimal"} and column.whole < 1.0
-    timed = column.family in {"date", "naive", "instant", "boolean"}
-    distinct = column.distinct > 2 and positives(column) is None
-    return distinct and not (fractional or timed or v.KINDS.search(column.normal))
 
 
 def _is_currency(column: ColumnSample) -> bool:

@@ -128,8 +128,7 @@ def _units(columns: Mapping[str, tuple[str, ...]], proposal: MappingProposal) ->
         units.append("fraud")
     sound = {c.TRANSACTIONS, c.CUSTOMERS, c.REVIEWS} & set(columns)
     if sound and cases:
-        outcome = proposal.tables[c.CASES].columns["outcome"].sql
-        fraud_only = outcome == "'confirmed_fraud'"
+        fraud_only = proposal.tables[c.CASES].columns["outcome"].sql == "'confirmed_fraud'"
         if c.REVIEWS in columns or not (c.TRANSACTION_ID in cases and fraud_only):
             units.append("risk")
     return units

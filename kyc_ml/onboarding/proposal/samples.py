@@ -15,16 +15,7 @@ from typing import Final
 
 import duckdb
 
-from kyc_ml.contract import (
-    FoundFiles,
-    RuleFamily,
-    as_utf8,
-    family_of,
-    make_plain,
-    open_files,
-    open_plain,
-    readable_paths,
-)
+from kyc_ml import contract as c
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.onboarding.proposal.finding import FoundFolder, FoundSource
 from kyc_ml.onboarding.proposal.vocabulary import normalise, note, words
@@ -78,9 +69,9 @@ class ColumnSample:
         return plain_name(self.name)
 
     @property
-    def family(self) -> RuleFamily | None:
+    def family(self) -> c.RuleFamily | None:
         """The contract's grouping of its type."""
-        return family_of(self.type)
+        return c.family_of(self.type)
 
     @property
     def text(self) -> str:
@@ -167,17 +158,17 @@ def open_samples(data: Path, folder: FoundFolder) -> Iterator[Engine]:
     """
     with tempfile.TemporaryDirectory(prefix="kyc_ml_") as scratch:
         unusable = dict(folder.unusable)
-        opened: dict[str, FoundFiles] = {}
+        opened: dict[str, c.FoundFiles] = {}
         cut: dict[str, bool] = {}
         for number, source in enumerate(folder.sources):
             faults = Faults(source.name, SourceError)
             copies = Path(scratch) / str(number)
             copies.mkdir()
             found, cut[source.name] = _to_read(data, source, copies)
-            opened |= make_plain({source.name: found}, copies=copies, faults=faults)
+            opened |= c.make_plain({source.name: found}, copies=copies, faults=faults)
             if len(faults):
                 unusable[source.source.path] = next(iter(faults))
-        with closing(connect(data=None, files=readable_paths(opened.values()))) as connection:
+        with closing(connect(data=None, files=c.readable_paths(opened.values()))) as connection:
             engine = Engine(connection, unusable=unusable)
             for source in folder.sources:
                 if source.name in opened:
@@ -185,9 +176,9 @@ def open_samples(data: Path, folder: FoundFolder) -> Iterator[Engine]:
             yield engine
 
 
-def _open(engine: Engine, source: FoundSource, found: FoundFiles, *, cut: bool) -> None:
+def _open(engine: Engine, source: FoundSource, found: c.FoundFiles, *, cut: bool) -> None:
     faults = Faults(source.name, SourceError)
-    malformed = open_files(engine.connection, {source.name: found}, faults=faults).malformed
+    malformed = c.open_files(engine.connection, {source.name: found}, faults=faults).malformed
     if len(faults):
         engine.unusable[source.source.path] = next(iter(faults))
         return
@@ -201,11 +192,11 @@ def _open(engine: Engine, source: FoundSource, found: FoundFiles, *, cut: bool) 
     )
 
 
-def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[FoundFiles, bool]:
+def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[c.FoundFiles, bool]:
     """Return the files to read, heads of long texts in UTF-8; True if they are not complete."""
     root = data.resolve()
     names = tuple(str(path.relative_to(root)) for path in source.paths)
-    found = FoundFiles(source=source.source, paths=source.paths, names=names)
+    found = c.FoundFiles(source=source.source, paths=source.paths, names=names)
     size = sum(path.stat().st_size for path in source.paths)
     if source.source.format not in {"csv", "json"} or size <= _HEAD_BYTES:
         return found, False
@@ -221,9 +212,9 @@ def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[FoundFiles,
 
 def _copy_head(path: Path, copy: Path, *, encoding: str, most: int) -> bool:
     """Copy whole lines of a text file as UTF-8, about `most` bytes; True if it has more."""
-    with open_plain(path) as handle, copy.open("wb") as out:
+    with c.open_plain(path) as handle, copy.open("wb") as out:
         left = most
-        for block in as_utf8(handle, encoding):
+        for block in c.as_utf8(handle, encoding):
             if len(block) > left:
                 # cut after a whole line
                 out.write(block[: block.rfind(b"\n", 0, left) + 1])

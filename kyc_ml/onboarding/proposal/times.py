@@ -297,11 +297,8 @@ def why_no_time(column: ColumnSample) -> str:
         form = fits[0].format if fits else "%Y-%m-%d %H:%M:%S"
         cut = f"replace({column.sql}, ' {zones[0]}', '')"
         return note("zone_letters", zones=", ".join(zones), cut=cut, form=form)
-    shown = _masked(max(digits, key=lambda s: digits[s]))
+    lower = re.sub(
+        "[a-z]", "a", re.sub("[A-Z]", "A", max(digits, key=lambda s: digits[s]).replace(ZERO, "9"))
+    )
+    shown = re.sub(r"[^\x00-\x7f年月日时分秒点上下午星期周]", "?", lower)
     return note("unknown_form", shown=shown, sql=column.sql)
-
-
-def _masked(shape: str) -> str:
-    """Mask the letters of a shape; what belongs to dates in Chinese stays."""
-    lower = re.sub("[a-z]", "a", re.sub("[A-Z]", "A", shape.replace(ZERO, "9")))
-    return re.sub(r"[^\x00-\x7f年月日时分秒点上下午星期周]", "?", lower)

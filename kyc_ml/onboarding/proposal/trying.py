@@ -5,17 +5,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from kyc_ml import contract as c
 from kyc_ml.config import FileSource, SourceMapping, TableAttribute, TableMapping, attribute_column
-from kyc_ml.contract import (
-    CONTRACT,
-    CUSTOMERS,
-    NO_CURRENCY,
-    BoundTable,
-    MemorySink,
-    RowRules,
-    bind_table,
-    contract_rows,
-)
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.onboarding.proposal.codes import TODO
 from kyc_ml.onboarding.proposal.guesses import TableProposal
@@ -44,12 +35,12 @@ def try_table(
         if bound is None:
             made.notes.extend(faults)
             return None
-        sink = MemorySink()
+        sink = c.MemorySink()
         try:
-            made.quality, _ = contract_rows(
+            made.quality, _ = c.contract_rows(
                 engine.connection,
                 bound,
-                rules=RowRules(zone=timezone),
+                rules=c.RowRules(zone=timezone),
                 horizon=None,
                 malformed=[],
                 sink=sink,
@@ -64,7 +55,7 @@ def try_table(
 
 def _bound(
     engine: Engine, made: TableProposal, faults: Faults, snapshot: date | None
-) -> BoundTable | None:
+) -> c.BoundTable | None:
     content = {
         "from": made.rows,
         "where": made.where,
@@ -77,7 +68,7 @@ def _bound(
         TableAttribute(table=made.name, name=name, **each.model_dump(exclude={"sql"}))
         for name, each in mapping.attributes.items()
     ]
-    return bind_table(
+    return c.bind_table(
         engine.connection, made.name, mapping, attributes=own, views=views, unread=(), faults=faults
     )
 
@@ -90,10 +81,10 @@ def _completed(name: str, mapping: TableMapping, snapshot: date | None) -> Table
     )
     source = SourceMapping(
         name="sample",
-        base_currency=NO_CURRENCY,
+        base_currency=c.NO_CURRENCY,
         snapshot=snapshot,
         files={"sample": FileSource(path="sample", format="parquet")},
-        tables={CUSTOMERS: customers, name: mapping},
+        tables={c.CUSTOMERS: customers, name: mapping},
     )
     return source.completed[name]
 
@@ -137,7 +128,7 @@ def _drop_refused(made: TableProposal) -> bool:
 
 
 def _optional(made: TableProposal) -> list[str]:
-    contract = CONTRACT[made.name]
+    contract = c.CONTRACT[made.name]
     return [
         name for name in made.columns if not contract.column(name).required or name == "known_at"
     ]

@@ -16,19 +16,10 @@ from numpy.random import Generator
 from scipy.special import ndtri
 
 from kyc_ml.metrics import Floats, Ints, Mask
-from kyc_ml.onboarding.synthetic import rhythm
+from kyc_ml.onboarding.synthetic import records, rhythm
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.payments import Scales, round_to
-from kyc_ml.onboarding.synthetic.records import (
-    NONE,
-    EventLog,
-    Ledger,
-    make_ledger,
-    make_log,
-    sigmoid,
-    stack,
-)
 from kyc_ml.onboarding.synthetic.settings import SECOND, BankConfig
 from kyc_ml.onboarding.synthetic.whereabouts import draw_elsewhere
 
@@ -60,7 +51,7 @@ class Bursts:
 
 def make_bursts(
     market: Market, scales: Scales, *, first_ring: int, rng: Generator
-) -> tuple[Ledger, EventLog]:
+) -> tuple[records.Ledger, records.EventLog]:
     """Draw the bursts of all kinds, with the logins and changes of device before them.
 
     Each has a ring, the look-alikes too.
@@ -73,7 +64,7 @@ def make_bursts(
         if "reset" in kind:
             logs.append(_log_logins(kind, bursts, rng=rng))
         ring += bursts.victim.size
-    return stack(ledgers), stack(logs)
+    return records.stack(ledgers), records.stack(logs)
 
 
 def _count(kind: Kind, config: BankConfig) -> int:
@@ -82,7 +73,7 @@ def _count(kind: Kind, config: BankConfig) -> int:
         alike: float = kind["per_thousand"] * config.transactions / 1000.0
         return max(2, round(alike))
     severity = ndtri(np.linspace(0.0005, 0.9995, 1000))
-    guilt = sigmoid(v.CONDUCT["guilt"] + severity)
+    guilt = records.sigmoid(v.CONDUCT["guilt"] + severity)
     rows = kind["rows"][0] + kind["rows"][1] * np.exp(_LENGTH_BY_SEVERITY * severity)
     frauds: float = kind["frauds"] * config.transactions * config.fraud_share
     return max(2, round(frauds / float((guilt * rows).mean())))
@@ -98,7 +89,7 @@ def _draw_bursts(kind: Kind, market: Market, *, rng: Generator) -> Bursts:
     # an honest unknown device is the customer's own third one
     third = 2 * market.customers + victim
     if "frauds" in kind:
-        probability = sigmoid(v.CONDUCT["guilt"] + severity)
+        probability = records.sigmoid(v.CONDUCT["guilt"] + severity)
         probability[0] = 1.0
         third = 2 * market.customers + rng.integers(0, market.customers, n)
     first = people.first_day[victim] + 1
@@ -117,25 +108,26 @@ def _draw_bursts(kind: Kind, market: Market, *, rng: Generator) -> Bursts:
         fraud=rng.random(n) < probability,
         unknown=unknown,
         device=np.where(unknown, third, market.device_at(victim, time)),
-        province=np.where(rng.random(n) < kind["elsewhere"], elsewhere, NONE),
+        province=np.where(rng.random(n) < kind["elsewhere"], elsewhere, records.NONE),
     )
 
 
 def _pay(
     kind: Kind, bursts: Bursts, first_ring: int, market: Market, scales: Scales, *, rng: Generator
-) -> Ledger:
+) -> records.Ledger:
     """Draw the payments: transfers to payees, or card payments at shops."""
     s = bursts.severity
     more = rng.poisson(kind["rows"][1] * np.exp(_LENGTH_BY_SEVERITY * s))
     count = np.minimum(kind["rows"][0] + more, _MAX_ROWS)
     of = np.repeat(np.arange(s.size), count)
     n = of.size
-    order = _position_within(count)
+    start = np.repeat(np.cumsum(count) - count, count)
+    order = np.asarray(np.arange(start.size) - start, dtype=np.int64)
     customer, fraud = bursts.victim[of], bursts.fraud[of]
     gap = rng.integers(_MINUTE, 2 * kind["gap"] * _MINUTE, n)
     size = kind["size"] + _SIZE_BY_SEVERITY * s[of] + _SIZE_SPREAD * rng.standard_normal(n)
     amount = scales.out[customer] * np.exp(size)
-    typology = v.TYPOLOGIES.index(kind["typology"]) if "frauds" in kind else NONE
+    typology = v.TYPOLOGIES.index(kind["typology"]) if "frauds" in kind else records.NONE
     if "shop" in kind:
         instrument = v.CARD
         other = _choose_shops(kind["shop"], n, market, rng)
@@ -147,7 +139,7 @@ def _pay(
         other = _choose_payees(kind["new"], customer, fraud, market, rng)
         channel = rng.choice([v.ONLINE, v.MOBILE], n)
         amount = round_to(amount, 10)
-    return make_ledger(
+    return records.make_ledger(
         time=bursts.time[of] + _running_sum(gap, order),
         customer=customer,
         amount=amount,
@@ -156,10 +148,10 @@ def _pay(
         channel=channel,
         counterparty=other,
         country=market.country[other],
-        device=np.where(channel == v.POS, NONE, bursts.device[of]),
+        device=np.where(channel == v.POS, records.NONE, bursts.device[of]),
         probability=bursts.probability[of],
         fraud=fraud,
-        typology=np.where(fraud, typology, NONE),
+        typology=np.where(fraud, typology, records.NONE),
         ring=first_ring + of,
         province=bursts.province[of],
     )
@@ -182,7 +174,7 @@ def _choose_shops(where: str, n: int, market: Market, rng: Generator) -> Ints:
     return rng.choice(np.flatnonzero(fits), n)
 
 
-def _log_logins(kind: Kind, bursts: Bursts, *, rng: Generator) -> EventLog:
+def _log_logins(kind: Kind, bursts: Bursts, *, rng: Generator) -> records.EventLog:
     """Log what comes before transfers: failed logins and a new password, a new device, a login."""
     n = bursts.victim.size
     reset = np.flatnonzero(rng.random(n) < kind["reset"])
@@ -194,9 +186,9 @@ def _log_logins(kind: Kind, bursts: Bursts, *, rng: Generator) -> EventLog:
         (v.DEVICE_CHANGE, changed, np.full(changed.size, 8)),
         (v.LOGIN, np.arange(n), np.full(n, 3)),
     )
-    return stack(
+    return records.stack(
         [
-            make_log(
+            records.make_log(
                 time=bursts.time[who] - minutes * _MINUTE,
                 customer=bursts.victim[who],
                 kind=what,
@@ -206,11 +198,6 @@ def _log_logins(kind: Kind, bursts: Bursts, *, rng: Generator) -> EventLog:
             for what, who, minutes in steps
         ]
     )
-
-
-def _position_within(count: Ints) -> Ints:
-    start = np.repeat(np.cumsum(count) - count, count)
-    return np.asarray(np.arange(start.size) - start, dtype=np.int64)
 
 
 def _running_sum(gap: Ints, order: Ints) -> Ints:

@@ -7,13 +7,9 @@ from numpy.random import Generator
 
 from kyc_ml import contract as c
 from kyc_ml.metrics import Floats, Ints, Texts, Values
+from kyc_ml.onboarding.synthetic import identifiers
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
-from kyc_ml.onboarding.synthetic.identifiers import (
-    make_company_codes,
-    make_passports,
-    make_resident_ids,
-)
 from kyc_ml.onboarding.synthetic.settings import DAY, BankConfig
 
 # Convention, not theory.
@@ -60,7 +56,7 @@ def _change(later: Columns, config: BankConfig, first_day: Ints, rng: Generator)
     passport = later[c.DOCUMENT_TYPE] == v.PASSPORT
     renewed = what == 0
     numbers = later[c.DOCUMENT_NUMBER]
-    reissued = np.array(make_passports(n, rng=rng), dtype="U18")
+    reissued = np.array(identifiers.make_passports(n, rng=rng), dtype="U18")
     changes: Columns = {
         c.EVENT_TIME: at,
         c.KNOWN_AT: at + lag,
@@ -103,11 +99,11 @@ def _facts(customers: Customers, rng: Generator) -> Columns:
 def _number_documents(kind: Ints, birth: Ints, rng: Generator) -> Texts:
     numbers = np.empty(kind.size, dtype="U18")
     residents = np.flatnonzero(kind == v.RESIDENT_ID)
-    numbers[residents] = make_resident_ids(birth[residents], rng=rng)
+    numbers[residents] = identifiers.make_resident_ids(birth[residents], rng=rng)
     companies = np.flatnonzero(kind == v.COMPANY_CODE)
-    numbers[companies] = make_company_codes(companies.size, rng=rng)
+    numbers[companies] = identifiers.make_company_codes(companies.size, rng=rng)
     foreigners = np.flatnonzero(kind == v.PASSPORT)
-    numbers[foreigners] = make_passports(foreigners.size, rng=rng)
+    numbers[foreigners] = identifiers.make_passports(foreigners.size, rng=rng)
     return numbers
 
 

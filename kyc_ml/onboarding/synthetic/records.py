@@ -4,15 +4,21 @@ Words, customers, counterparties and devices are positions; -1 stands for none. 
 microseconds of UTC since 1970.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from kyc_ml.metrics import Floats, Ints, Mask
+from kyc_ml.metrics import AnyArray, Floats, Ints, Mask
 
 NONE: Final = -1
+_HONEST: Final = {
+    **dict.fromkeys(("counterparty", "device", "typology", "ring", "province"), NONE),
+    **{"country": 0, "probability": 0.0, "fraud": False},
+}
+_TYPES: Final = {"probability": np.float64, "incoming": np.bool_, "fraud": np.bool_}
+"""Types of columns; those of all others are whole numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,62 +80,19 @@ def pick(record: RecordT, index: Ints | Mask) -> RecordT:
     return kind(**{field.name: getattr(record, field.name)[index] for field in fields(kind)})
 
 
-def make_ledger(
-    *,
-    time: Ints,
-    customer: Ints | int,
-    amount: Floats,
-    incoming: Mask | bool,
-    instrument: Ints | int,
-    channel: Ints | int,
-    counterparty: Ints | int = NONE,
-    country: Ints | int = 0,
-    device: Ints | int = NONE,
-    probability: Floats | float = 0.0,
-    fraud: Mask | bool = False,
-    typology: Ints | int = NONE,
-    ring: Ints | int = NONE,
-    province: Ints | int = NONE,
-) -> Ledger:
-    """Make payments; a single value stands for all rows. Amounts are rounded to 0.01 CNY."""
-    n = time.size
-    return Ledger(
-        time=time,
-        customer=_column(customer, n),
-        amount=np.maximum(np.round(amount, 2), 0.01),
-        incoming=np.broadcast_to(np.asarray(incoming, dtype=np.bool_), n),
-        instrument=_column(instrument, n),
-        channel=_column(channel, n),
-        counterparty=_column(counterparty, n),
-        country=_column(country, n),
-        device=_column(device, n),
-        probability=np.broadcast_to(np.asarray(probability, dtype=np.float64), n),
-        fraud=np.broadcast_to(np.asarray(fraud, dtype=np.bool_), n),
-        typology=_column(typology, n),
-        ring=_column(ring, n),
-        province=_column(province, n),
-    )
+def make_ledger(*, time: Ints, amount: Floats, **given: AnyArray | float) -> Ledger:
+    """Make payments; a single value stands for all rows. Amounts are rounded to 0.01 CNY.
+
+    `given`: the other columns; those of `_HONEST` may be left out.
+    """
+    amount = np.maximum(np.round(amount, 2), 0.01)
+    return Ledger(time=time, amount=amount, **_columns(time.size, {**_HONEST, **given}))
 
 
-def make_log(
-    *,
-    time: Ints,
-    customer: Ints,
-    kind: int,
-    device: Ints | int = NONE,
-    channel: Ints | int = NONE,
-    country: Ints | int = 0,
-) -> EventLog:
-    """Make events of one kind; a single value stands for all rows."""
-    n = time.size
-    return EventLog(
-        time=time,
-        customer=customer,
-        kind=_column(kind, n),
-        device=_column(device, n),
-        channel=_column(channel, n),
-        country=_column(country, n),
-    )
+def make_log(*, time: Ints, customer: Ints, **given: AnyArray | float) -> EventLog:
+    """Make events of one kind; a single value stands for all rows. See `make_ledger`."""
+    columns = _columns(time.size, {"device": NONE, "channel": NONE, "country": 0, **given})
+    return EventLog(time=time, customer=customer, **columns)
 
 
 def sigmoid(x: Floats) -> Floats:
@@ -137,5 +100,8 @@ def sigmoid(x: Floats) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-x)), dtype=np.float64)
 
 
-def _column(value: Ints | int, n: int) -> Ints:
-    return np.broadcast_to(np.asarray(value, dtype=np.int64), n)
+def _columns(n: int, given: Mapping[str, AnyArray | float]) -> dict[str, Any]:
+    return {
+        name: np.broadcast_to(np.asarray(each, dtype=_TYPES.get(name, np.int64)), n)
+        for name, each in given.items()
+    }

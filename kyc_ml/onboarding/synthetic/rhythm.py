@@ -37,7 +37,8 @@ def draw_days(config: BankConfig, customers: Customers, customer: Ints, *, rng: 
     days = np.empty(customer.size, dtype=np.int64)
     person = customers.person[customer]
     for kind, rows in enumerate((np.flatnonzero(person), np.flatnonzero(~person))):
-        edges = _day_edges(config, kind)
+        weekday = (config.first_day.weekday() + np.arange(config.days)) % 7
+        edges = np.concatenate([[0.0], np.cumsum(_WEEK[kind][weekday] * season(config)[kind])])
         who = customer[rows]
         first = edges[customers.first_day[who]]
         gap_from, gap_to = edges[customers.quiet_from[who]], edges[customers.quiet_to[who]]
@@ -132,9 +133,3 @@ def _factors(day: dt.date) -> Floats:
     for name, on in parts.items():
         factors *= table[name] if on and name in table else 1.0
     return factors
-
-
-def _day_edges(config: BankConfig, kind: int) -> Floats:
-    """Cumulate the weights of the days for persons (0) or entities (1); shape (days + 1,)."""
-    weekday = (config.first_day.weekday() + np.arange(config.days)) % 7
-    return np.concatenate([[0.0], np.cumsum(_WEEK[kind][weekday] * season(config)[kind])])

@@ -27,7 +27,14 @@ def save_bank(bank: SyntheticBank, folder: FilePath, *, overwrite: bool = False)
     disk refuses; no half-written file is left.
     """
     folder = read_path(folder, name="folder")
-    _check_folder(folder, overwrite=overwrite)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file: choose a folder")
+    count = sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+    if count and not overwrite:
+        raise OutputError(
+            f"folder {folder} already holds {count} file(s) or folder(s): choose an empty "
+            "folder, or allow overwriting (overwrite=True)"
+        )
     files = {f"{name}.parquet": table for name, table in bank.tables.items()}
     files |= {f"answer_key/{name}.parquet": table for name, table in bank.answer_key.items()}
     existed = folder.exists()
@@ -46,17 +53,6 @@ def save_bank(bank: SyntheticBank, folder: FilePath, *, overwrite: bool = False)
         # an existing folder may hold files of the user: only a new one is removed
         if not saved and not existed:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _check_folder(folder: Path, *, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file: choose a folder")
-    count = sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
-    if count and not overwrite:
-        raise OutputError(
-            f"folder {folder} already holds {count} file(s) or folder(s): choose an empty "
-            "folder, or allow overwriting (overwrite=True)"
-        )
 
 
 def _write_all(files: dict[str, pa.Table], folder: Path) -> None:

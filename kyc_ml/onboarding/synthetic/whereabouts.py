@@ -96,17 +96,13 @@ def locate_payments(ledger: Ledger, market: Market, whereabouts: Whereabouts) ->
     remote = np.isin(ledger.channel, (v.ONLINE, v.MOBILE))
     province[remote & ~away & (market.people.residence[orderer] != v.HOME)] = NONE
     rows = np.flatnonzero(received & ~inside)
-    province[rows] = _locate_payers(ledger, market, whereabouts, rows)
-    strange = np.flatnonzero(ledger.province >= 0)
-    province[strange] = ledger.province[strange]
-    province[(ledger.channel == v.POS) & (ledger.country != v.HOME)] = NONE
-    return province
-
-
-def _locate_payers(ledger: Ledger, market: Market, whereabouts: Whereabouts, rows: Ints) -> Ints:
     payee, payer = ledger.customer[rows], ledger.counterparty[rows]
     usual = payer == market.employer[payee]
     usual |= (market.payees[payee] == payer[:, None]).any(axis=1)
     own = whereabouts.external[payer - market.first_external]
     near = np.where(usual, whereabouts.home[payee], own)
-    return np.where(ledger.country[rows] == v.HOME, near, NONE)
+    province[rows] = np.where(ledger.country[rows] == v.HOME, near, NONE)
+    strange = np.flatnonzero(ledger.province >= 0)
+    province[strange] = ledger.province[strange]
+    province[(ledger.channel == v.POS) & (ledger.country != v.HOME)] = NONE
+    return province

@@ -27,15 +27,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from kyc_ml.errors import AuditError, OutputError
-from kyc_ml.registry.governance.chain import (
-    Entry,
-    Fault,
-    Kind,
-    LogAnchor,
-    LogReading,
-    check_anchors,
-    read_chain,
-)
+from kyc_ml.registry.governance import chain
 from kyc_ml.storage import sync_folder
 
 AUDIT_LOG: Final = Path("audit.jsonl")
@@ -49,7 +41,7 @@ class AuditLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def read(self) -> LogReading:
+    def read(self) -> chain.LogReading:
         """Read all entries and check the chain; a log that does not exist yet is empty.
 
         Raises AuditError if the file cannot be read.
@@ -57,9 +49,9 @@ class AuditLog:
         try:
             with self.path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH)  # not in the middle of another's line
-                return read_chain(file.read())
+                return chain.read_chain(file.read())
         except FileNotFoundError:
-            return read_chain(b"")
+            return chain.read_chain(b"")
         except OSError as error:
             msg = f"audit log {self.path} cannot be read: {error.strerror}; check rights"
             raise AuditError(msg) from None
@@ -73,12 +65,16 @@ class AuditLog:
             raise AuditError.absent(path=str(self.path.absolute()))
         return self
 
-    def find_faults(self, anchors: Iterable[tuple[str, LogAnchor]] = ()) -> tuple[Fault, ...]:
+    def find_faults(
+        self, anchors: Iterable[tuple[str, chain.LogAnchor]] = ()
+    ) -> tuple[chain.Fault, ...]:
         """Check the chain, and that it reaches every anchor."""
         found = self.read()
-        return (*found.faults, *check_anchors(found.entries, anchors))
+        return (*found.faults, *chain.check_anchors(found.entries, anchors))
 
-    def require_sound(self, anchors: Iterable[tuple[str, LogAnchor]] = ()) -> tuple[Entry, ...]:
+    def require_sound(
+        self, anchors: Iterable[tuple[str, chain.LogAnchor]] = ()
+    ) -> tuple[chain.Entry, ...]:
         """Return the entries of a log whose chain holds; AuditError with every fault."""
         anchors = tuple(anchors)
         if anchors:
@@ -87,14 +83,14 @@ class AuditLog:
 
     def append(
         self,
-        kind: Kind,
+        kind: chain.Kind,
         *,
         actor: str,
         model: str,
         version: str,
         facts: Mapping[str, Any],
-        anchors: Iterable[tuple[str, LogAnchor]] = (),
-    ) -> Entry:
+        anchors: Iterable[tuple[str, chain.LogAnchor]] = (),
+    ) -> chain.Entry:
         """Write one entry at the end, on disk before this returns.
 
         Writers wait for each other. Nothing is added to a log that is not sound: the new
@@ -109,8 +105,8 @@ class AuditLog:
             self.require_kept()  # before a new one is made in its place
         with self._locked() as file:
             # read under the lock: another process may have written since
-            found = self._refuse_faults(read_chain(self.path.read_bytes()), anchors)
-            entry = Entry(
+            found = self._refuse_faults(chain.read_chain(self.path.read_bytes()), anchors)
+            entry = chain.Entry(
                 sequence=len(found.entries) + 1,
                 time=datetime.now(UTC).isoformat(timespec="seconds"),
                 kind=kind,
@@ -156,9 +152,9 @@ class AuditLog:
             os.close(file)
 
     def _refuse_faults(
-        self, found: LogReading, anchors: Iterable[tuple[str, LogAnchor]]
-    ) -> LogReading:
-        faults = (*found.faults, *check_anchors(found.entries, anchors))
+        self, found: chain.LogReading, anchors: Iterable[tuple[str, chain.LogAnchor]]
+    ) -> chain.LogReading:
+        faults = (*found.faults, *chain.check_anchors(found.entries, anchors))
         if faults:
             raise AuditError.unsound(
                 path=str(self.path), faults=[f"line {each.line} {each.text}" for each in faults]

@@ -23,25 +23,10 @@ from kyc_ml.errors import RegistryError
 from kyc_ml.features import FeatureSpec
 from kyc_ml.registry.bundle import LIBRARIES, MANIFEST, Bundle
 from kyc_ml.registry.score import policy_facts
-from kyc_ml.registry.tracking.keeping import (
-    CARD,
-    FILES,
-    PAGE,
-    VERSION_MARK,
-    Kept,
-    load_kept,
-    without_marks,
-)
+from kyc_ml.registry.tracking import keeping, server
 from kyc_ml.registry.tracking.listing import list_versions
 from kyc_ml.registry.tracking.registry import DIGEST, TRAINED_BY, RegisteredModel
 from kyc_ml.registry.tracking.runs import LoggedPart, log_facts
-from kyc_ml.registry.tracking.server import (
-    connected,
-    experiment_of,
-    reach_store,
-    start_run,
-    tracking_uri,
-)
 from kyc_ml.registry.tracking.serving import Scorer
 from kyc_ml.registry.tracking.views import say_page
 from kyc_ml.storage import digest_file
@@ -71,20 +56,20 @@ def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> 
     Raises BundleError if the folder's bundle was changed; RegistryError if the tracking server
     cannot be reached or refuses, or does not give back what it took.
     """
-    kept, bundle, place = load_kept(folder, trained_by=trained_by)
+    kept, bundle, place = keeping.load_kept(folder, trained_by=trained_by)
     if later:
-        reach_store(writes_to=kept.name)
-    with connected():
+        server.reach_store(writes_to=kept.name)
+    with server.connected():
         there = _find_registered(kept) if later else None
         if there is not None:
             return there
         with (
-            start_run(experiment_of(kept.name), kept.title, began=kept.began) as run,
+            server.start_run(server.experiment_of(kept.name), kept.title, began=kept.began) as run,
             tempfile.TemporaryDirectory() as scratch,
         ):
-            files = Path(scratch) / FILES
-            if (folder / FILES).is_dir():
-                shutil.copytree(folder / FILES, files)
+            files = Path(scratch) / keeping.FILES
+            if (folder / keeping.FILES).is_dir():
+                shutil.copytree(folder / keeping.FILES, files)
             else:
                 files.mkdir()
             _rewrite(files, run=run.info.run_id)
@@ -106,15 +91,15 @@ def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> 
                     TRAINED_BY: kept.trained_by,
                 },
                 purpose=kept.purpose,
-                description=without_marks(kept.description, run=run.info.run_id),
+                description=keeping.without_marks(kept.description, run=run.info.run_id),
             )
             _rewrite(files, run=run.info.run_id, version=registered)
-            if (files / PAGE).is_file():
-                mlflow.log_artifact(str(files / PAGE))
+            if (files / keeping.PAGE).is_file():
+                mlflow.log_artifact(str(files / keeping.PAGE))
         if later:
             end = int(kept.ended * 1000)
             mlflow.MlflowClient().set_terminated(run.info.run_id, end_time=end)
-        runs = say_runs(experiment_of(kept.name), run.info.experiment_id)
+        runs = say_runs(server.experiment_of(kept.name), run.info.experiment_id)
     return RegisteredModel(
         name=kept.name,
         version=registered,
@@ -124,7 +109,7 @@ def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> 
     )
 
 
-def _find_registered(kept: Kept) -> RegisteredModel | None:
+def _find_registered(kept: keeping.Kept) -> RegisteredModel | None:
     """Find the version that this training has become already, and give it its alias."""
     client = mlflow.MlflowClient()
     versions = sorted(list_versions(client, kept.name), key=lambda each: int(each.version))
@@ -148,18 +133,18 @@ def _find_registered(kept: Kept) -> RegisteredModel | None:
         version=str(found.version),
         run_id=str(found.run_id),
         digest=kept.digest,
-        runs=say_runs(experiment_of(kept.name), runs[found.version].experiment_id),
+        runs=say_runs(server.experiment_of(kept.name), runs[found.version].experiment_id),
         was_there=True,
         is_challenger=newest,
     )
 
 
-def _rewrite(files: Path, *, run: str, version: str = VERSION_MARK) -> None:
+def _rewrite(files: Path, *, run: str, version: str = keeping.VERSION_MARK) -> None:
     """Write into the run's texts what only MLflow knows."""
-    for path in (files / CARD, files / PAGE):
+    for path in (files / keeping.CARD, files / keeping.PAGE):
         if path.is_file():
             text = path.read_text(encoding="utf-8")
-            path.write_bytes(without_marks(text, run=run, version=version).encode())
+            path.write_bytes(keeping.without_marks(text, run=run, version=version).encode())
 
 
 def _require_given_back(logged: ModelInfo, bundle: Bundle, into: Path) -> None:
@@ -169,7 +154,7 @@ def _require_given_back(logged: ModelInfo, bundle: Bundle, into: Path) -> None:
     found = sorted(Path(given).rglob(MANIFEST))
     if [digest_file(path) for path in found] != [bundle.digest]:
         raise RegistryError(
-            f"MLflow at {tracking_uri()} does not give back the bundle that it was given "
+            f"MLflow at {server.tracking_uri()} does not give back the bundle that it was given "
             f"({logged.artifact_path}): nothing was registered; check where its experiment keeps "
             "files"
         )
@@ -183,7 +168,7 @@ def say_runs(experiment: str, experiment_id: str) -> str:
             f"this one is in experiment {found!r}, apart from those of kyc-ml train: use "
             f"mlflow run --experiment-name {experiment!r}"
         )
-    return say_page(tracking_uri(), experiment_id)
+    return say_page(server.tracking_uri(), experiment_id)
 
 
 class _PartDataset(Dataset):

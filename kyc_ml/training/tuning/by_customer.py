@@ -8,7 +8,7 @@ Simon 2006, BMC Bioinformatics 7, 91.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -23,12 +23,7 @@ from kyc_ml.metrics import Floats, Ints, Names
 from kyc_ml.training.customer_folds import list_observations
 from kyc_ml.training.evidence import build_all
 from kyc_ml.training.out_of_fold import fit_whole, split_customers
-from kyc_ml.training.tuning.comparison import (
-    ParameterComparison,
-    compute_differences,
-    conclude_tuning,
-    nothing_to_compare,
-)
+from kyc_ml.training.tuning import comparison
 from kyc_ml.training.tuning.rows import (
     OuterFold,
     TuningFold,
@@ -90,7 +85,7 @@ def prepare_folds(
         customers=customers_of(features.keys),
         times=microseconds(features.keys[DECISION_TIME]),
         end=as_of,
-        config=config,
+        seed=config.tuning.seed,
         inner=config.tuning.folds.folds,
         stops=splits.early_stopping_folds is not None,
     )
@@ -130,7 +125,7 @@ def compare_out_of_fold(
     config: RunConfig,
     choose: Choose,
     tell: StageProgress,
-) -> ParameterComparison:
+) -> comparison.ParameterComparison:
     """Predict each outer fold with the own parameters and with those chosen on the other rows.
 
     No search is needed if no trial on all rows beats the own parameters. The interval is
@@ -139,7 +134,7 @@ def compare_out_of_fold(
     `chosen` is the result of the search on all rows, which the run takes.
     """
     if own == chosen:
-        return nothing_to_compare(own)
+        return comparison.nothing_to_compare(own)
     customers = customers_of(rows.features.keys)
     margins = np.zeros((2, customers.size))
     for number, fold in enumerate(rows.outer, 1):
@@ -157,28 +152,26 @@ def compare_out_of_fold(
             )
             margins[place, fold.test.rows] = found.margin(matrix[fold.test.rows], threads=1)
         tell("comparing on outer folds", number, len(rows.outer))
-    table = compute_differences(
+    table = comparison.compute_differences(
         rows.final, margins[0], margins[1], customers=customers, config=config.tuning
     )
     where = "On outer folds, of customers that the choice did not use,"
-    return conclude_tuning(table, own=own, chosen=chosen, config=config.tuning, where=where)
+    return comparison.conclude_tuning(
+        table, own=own, chosen=chosen, config=config.tuning, where=where
+    )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Splitting:
-    def __init__(
-        self,
-        *,
-        target: Floats,
-        customers: Names,
-        times: Ints,
-        end: pd.Timestamp,
-        config: RunConfig,
-        inner: int,
-        stops: bool,
-    ) -> None:
-        self.target, self.customers, self.times = target, customers, times
-        self._end, self._seed = end, config.tuning.seed
-        self._inner, self._stops = inner, stops
+    """Rows to split by customer; with `stops` a fold of the `inner` ones is for early stopping."""
+
+    target: Floats
+    customers: Names
+    times: Ints
+    end: pd.Timestamp
+    seed: int
+    inner: int
+    stops: bool
 
     def part(self, rows: Ints) -> TuningPart:
         return TuningPart(rows=rows, target=self.target[rows])
@@ -186,15 +179,15 @@ class _Splitting:
     def inner_folds(self, rows: Ints, name: str) -> tuple[TuningFold, ...]:
         """Split by customer: each inner fold tests once, and the next one is for early stopping."""
         fold = split_customers(
-            self.target[rows], self.customers[rows], folds=self._inner, seed=self._seed
+            self.target[rows], self.customers[rows], folds=self.inner, seed=self.seed
         )
         made = []
-        for number in range(self._inner):
-            stop = (number + 1) % self._inner if self._stops else -1
+        for number in range(self.inner):
+            stop = (number + 1) % self.inner if self.stops else -1
             places = {"fit": (fold != number) & (fold != stop), "test": fold == number}
-            places |= {"stop": fold == stop} if self._stops else {}
+            places |= {"stop": fold == stop} if self.stops else {}
             parts = {each: self.part(rows[here]) for each, here in places.items()}
-            made.append(fold_rows(f"{name}inner fold {number + 1}", parts, self.times, self._end))
+            made.append(fold_rows(f"{name}inner fold {number + 1}", parts, self.times, self.end))
         return tuple(made)
 
     def summarise(self, outer: tuple[OuterFold, ...]) -> pd.DataFrame:
@@ -207,7 +200,7 @@ class _Splitting:
                     "part": name,
                     "start": when[part.rows].min(),
                     "end": when[part.rows].max(),
-                    "labels_read": self._end,
+                    "labels_read": self.end,
                     "rows": part.rows.size,
                     "positives": int(part.target.sum()),
                 }

@@ -6,18 +6,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from kyc_ml import metrics
 from kyc_ml.config import ModelConfig, Objective, TuningConfig
 from kyc_ml.dataset import customers_of
 from kyc_ml.display import StageProgress
-from kyc_ml.metrics import (
-    Floats,
-    Ints,
-    Names,
-    Verdict,
-    drawn_rows,
-    judge_difference,
-    paired_differences,
-)
 from kyc_ml.training.tuning.objectives import MAXIMISED, compute_objective
 from kyc_ml.training.tuning.rows import TuningFold, TuningRows
 from kyc_ml.training.tuning.study import predict_test
@@ -41,7 +33,7 @@ class ParameterComparison:
     table: pd.DataFrame
     """One row a figure: figure, own, chosen, difference (chosen - own), low, high (its interval at
     95 %), better ('higher' or 'lower'). No row where the own are kept."""
-    verdict: Verdict
+    verdict: metrics.Verdict
     """'better', 'not shown better' or 'worse'; of the chosen parameters; see `judge_difference`."""
     sentence: str
     taken: ModelConfig
@@ -106,10 +98,10 @@ def conclude_tuning(
 
 def compute_differences(
     final: TuningFold,
-    own: Floats,
-    chosen: Floats,
+    own: metrics.Floats,
+    chosen: metrics.Floats,
     *,
-    customers: Names,
+    customers: metrics.Names,
     config: TuningConfig,
 ) -> pd.DataFrame:
     """Tabulate both models' figures and their differences; see `ParameterComparison.table`."""
@@ -117,7 +109,7 @@ def compute_differences(
     names: tuple[Objective, ...] = ("average_precision", "log_loss")
     names += () if config.objective in names else (config.objective,)
 
-    def figure(name: Objective, margin: Floats, rows: Ints) -> float:
+    def figure(name: Objective, margin: metrics.Floats, rows: metrics.Ints) -> float:
         return compute_objective(
             target[rows],
             margin[rows],
@@ -127,13 +119,15 @@ def compute_differences(
             config=config,
         )
 
-    def differences(times: Ints) -> dict[Objective, float]:
-        rows = drawn_rows(times)
+    def differences(times: metrics.Ints) -> dict[Objective, float]:
+        rows = metrics.drawn_rows(times)
         return {name: figure(name, chosen, rows) - figure(name, own, rows) for name in names}
 
     everything = np.arange(target.size)
     values = [[figure(name, margin, everything) for margin in (own, chosen)] for name in names]
-    paired = paired_differences(differences, target=target, customers=customers, seed=config.seed)
+    paired = metrics.paired_differences(
+        differences, target=target, customers=customers, seed=config.seed
+    )
     return pd.DataFrame(
         [
             {
@@ -151,9 +145,11 @@ def compute_differences(
     )
 
 
-def _conclude(table: pd.DataFrame, objective: Objective, *, where: str) -> tuple[Verdict, str]:
+def _conclude(
+    table: pd.DataFrame, objective: Objective, *, where: str
+) -> tuple[metrics.Verdict, str]:
     row = next(each for each in table.to_dict("records") if each["figure"] == objective)
     names = (f"{where} the tuned model", "the configuration's own")
-    verdict, sentence = judge_difference(row, "chosen", "own", names=names, digits=".4f")
+    verdict, sentence = metrics.judge_difference(row, "chosen", "own", names=names, digits=".4f")
     kept = " Its parameters are not taken: the configuration's own are kept."
     return verdict, sentence + (kept if verdict == "worse" else "")

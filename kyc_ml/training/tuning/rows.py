@@ -7,18 +7,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import dataset
 from kyc_ml.config import EARLY_STOPPING, TEST, TRAIN, RunConfig, SplitConfig
 from kyc_ml.contract import ContractedTables
-from kyc_ml.dataset import (
-    Boundaries,
-    Fold,
-    customers_of,
-    labels_of,
-    make_splitter,
-    plan_out_of_time,
-    summarise_parts,
-    to_target,
-)
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import ConfigError, DatasetError, Faults
 from kyc_ml.features import DAY_US, DECISION_TIME, FeatureTable, choose_features, microseconds
@@ -89,13 +80,13 @@ def prepare_rows(
     lacks rows or one of the classes.
     """
     splits = require_parts_in_time(config)
-    boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
+    boundaries = dataset.plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
     observations, part, status = label_parts(source, config=config, boundaries=boundaries)
-    parts = summarise_parts(part, status, customers_of(observations), boundaries)
+    parts = dataset.summarise_parts(part, status, dataset.customers_of(observations), boundaries)
     require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     times = microseconds(observations[DECISION_TIME])
     when = times.view("datetime64[us]")
-    splitter = make_splitter(
+    splitter = dataset.make_splitter(
         config.tuning.folds,
         dataset=config.dataset,
         seed=config.tuning.seed,
@@ -106,7 +97,7 @@ def prepare_rows(
         _label_fold(source, observations, times, fold, config=config, boundaries=boundaries)
         for fold in splitter.folds(when)
     ]
-    own = _own_parts(part, to_target(status), times, boundaries)
+    own = _own_parts(part, dataset.to_target(status), times, boundaries)
     require_classes_in([rows for rows, _ in labelled])
     used = np.unique(
         np.concatenate(
@@ -143,10 +134,10 @@ def _label_fold(
     source: ContractedTables,
     observations: pa.Table,
     times: Ints,
-    fold: Fold,
+    fold: dataset.Fold,
     *,
     config: RunConfig,
-    boundaries: Boundaries,
+    boundaries: dataset.Boundaries,
 ) -> tuple[TuningFold, list[dict[str, object]]]:
     """Label the rows at the fold's cut-offs, and separate early stopping from training."""
     period, splits = fold.period, require_parts_in_time(config)
@@ -169,7 +160,7 @@ def _label_fold(
     )
     parts, lines = {}, []
     for name, rows, known, start, end in wanted:
-        labels = labels_of(source, observations.take(pa.array(rows)), config, as_of=known)
+        labels = dataset.labels_of(source, observations.take(pa.array(rows)), config, as_of=known)
         found = TuningPart(rows=rows[labels.usable], target=labels.target[labels.usable])
         parts[name] = found
         lines.append(
@@ -183,15 +174,14 @@ def _label_fold(
                 "positives": int(found.target.sum()),
             }
         )
-    made = fold_rows(f"fold {fold.number}", parts, times, period.test_end)
-    return made, lines
+    return fold_rows(f"fold {fold.number}", parts, times, period.test_end), lines
 
 
 def _own_parts(
     part: Names,
     target: Floats,
     times: Ints,
-    boundaries: Boundaries,
+    boundaries: dataset.Boundaries,
 ) -> TuningFold:
     parts = {}
     for short, name in (("fit", TRAIN), ("stop", EARLY_STOPPING), ("test", TEST)):

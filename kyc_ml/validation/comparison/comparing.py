@@ -7,16 +7,8 @@ from typing import Final
 
 import pandas as pd
 
+from kyc_ml import metrics as m
 from kyc_ml.display import StageProgress, say_count, say_in_html, say_plainly
-from kyc_ml.metrics import (
-    Floats,
-    Verdict,
-    calibration_line,
-    compute_metrics,
-    compute_reliability,
-    judge_difference,
-    number_customers,
-)
 from kyc_ml.registry import Bundle, Scores, require_comparable
 from kyc_ml.validation.comparison.alerts import compute_alerts
 from kyc_ml.validation.comparison.figures import BOOTSTRAP, compute_differences, objective_figure
@@ -106,7 +98,7 @@ class Comparison:
     positives: int
     customers: int
     skipped: int
-    verdict: Verdict
+    verdict: m.Verdict
     sentence: str
     settings: ComparisonSettings
     names: Mapping[str, str]
@@ -216,7 +208,7 @@ def compare_models(
 
 def evaluate_difference(
     metrics: pd.DataFrame, settings: ComparisonSettings, *, same: bool, kind: str = "later"
-) -> tuple[Verdict, str]:
+) -> tuple[m.Verdict, str]:
     """Return the verdict on the challenger, from the objective and its bootstrap interval.
 
     `kind`: what the rows are; see `LaterRows.kind`.
@@ -224,26 +216,26 @@ def evaluate_difference(
     drawn = metrics[metrics["method"] == BOOTSTRAP].to_dict("records")
     row = next(each for each in drawn if each["figure"] == objective_figure(settings))
     names = (f"On {kind} rows the challenger", "the champion")
-    verdict, sentence = judge_difference(row, CHALLENGER, CHAMPION, names=names, digits=".4g")
+    verdict, sentence = m.judge_difference(row, CHALLENGER, CHAMPION, names=names, digits=".4g")
     if same:
         sentence = "The challenger is the champion: both are the same bundle."
     return verdict, sentence
 
 
 def _calibration(
-    rows: LaterRows, scores: dict[str, Scores], target: Floats
+    rows: LaterRows, scores: dict[str, Scores], target: m.Floats
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     lines, bins = [], []
     for who, found in scores.items():
         margin, proba = found.margin[rows.evaluated], found.probability[rows.evaluated]
-        quality = compute_metrics(
+        quality = m.compute_metrics(
             target,
             margin,
             proba,
-            customers=number_customers(rows.customers),
+            customers=m.number_customers(rows.customers),
         )
         figures = {**quality.as_dict(), "expected": float(proba.sum())}
-        intercept, slope = calibration_line(target, proba)
+        intercept, slope = m.calibration_line(target, proba)
         lines.append(
             {
                 "model": who,
@@ -252,7 +244,7 @@ def _calibration(
                 "slope": slope,
             }
         )
-        table = compute_reliability(target, proba, groups=number_customers(rows.customers))
+        table = m.compute_reliability(target, proba, groups=m.number_customers(rows.customers))
         table.insert(0, "model", who)
         bins.append(table)
     return pd.DataFrame(lines), pd.concat(bins, ignore_index=True)

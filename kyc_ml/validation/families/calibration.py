@@ -6,16 +6,9 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml import metrics
+from kyc_ml.validation import levels
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.levels import (
-    bound_levels,
-    compare_parts,
-    level_at,
-    level_note,
-    material_levels,
-    surest_levels,
-)
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of, few_customers, trusted
@@ -32,7 +25,7 @@ _OF_TIERS: Final = (
 def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compute O/E, what it means in positives, and the line of recalibration."""
     rows = evidence.current
-    whole = compare_parts(rows, [("", np.ones(rows.target.size, np.bool_))])
+    whole = levels.compare_parts(rows, [("", np.ones(rows.target.size, np.bool_))])
     ratio = whole.iloc[0]
     line = metrics.fit_calibration_line(
         rows.target, rows.evaluated_probability, rows.evaluated_customers
@@ -42,7 +35,7 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
             "o_e": Value(ratio["o_e"], ratio["low"], ratio["high"]),
             "o_e_low": ratio["low"],
             "o_e_high": ratio["high"],
-            **material_levels(whole),
+            **levels.material_levels(whole),
             "intercept": Value(line.intercept, line.intercept_low, line.intercept_high),
             "slope": Value(line.slope, line.slope_low, line.slope_high),
             "slope_low": trusted(line.slope_low, rows),
@@ -125,11 +118,13 @@ def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test the level of each tier, by customer and with Jeffreys' test by rows."""
     rows = evidence.current
     table, tier = _grades(evidence), rows.grades.model[rows.evaluated]
-    parts = compare_parts(rows, [(name, tier == at) for at, name in enumerate(table["grade"])])
-    whole = level_at(rows, np.ones(rows.target.size, np.bool_))
+    parts = levels.compare_parts(
+        rows, [(name, tier == at) for at, name in enumerate(table["grade"])]
+    )
+    whole = levels.level_at(rows, np.ones(rows.target.size, np.bool_))
     return Outcome(
         values={
-            **material_levels(parts),
+            **levels.material_levels(parts),
             "under_p_all": whole["under_p"],
             "over_p_all": whole["over_p"],
             "under_p_rows": smallest(table, "jeffreys_under_holm", named="grade"),
@@ -167,18 +162,20 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     found = list(segments(rows, settings.segments))
     if not found:
         return not_applicable("no_segment")
-    parts = compare_parts(rows, [(each.label, each.rows[rows.evaluated]) for each in found])
+    parts = levels.compare_parts(rows, [(each.label, each.rows[rows.evaluated]) for each in found])
     if parts.empty:
         return _NO_ROWS
     return Outcome(
         values={
-            **surest_levels(bound_levels(parts, named="part", fewest=settings.fewest)),
-            **material_levels(parts),
+            **levels.surest_levels(
+                levels.bound_levels(parts, named="part", fewest=settings.fewest)
+            ),
+            **levels.material_levels(parts),
             "judged": int(parts["low"].notna().sum()),
         },
         tables={"segments": parts.rename(columns={"part": "segment"})},
         parts=parts,
-        notes=(level_note(settings.fewest),),
+        notes=(levels.level_note(settings.fewest),),
     )
 
 

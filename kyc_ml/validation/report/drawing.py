@@ -11,31 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from kyc_ml.display import (
-    FAMILIES,
-    INK,
-    MODEL,
-    MUTED,
-    OTHER,
-    PAPER,
-    SIZE,
-    SMALL,
-    Layer,
-    draw_reliability,
-    finish,
-    format_rate,
-    is_share,
-    label_rows,
-    legend_above,
-    new_figure,
-    percent_axis,
-    shorten,
-)
+from kyc_ml import display
 from kyc_ml.metrics import Floats
 from kyc_ml.validation.report.naming import Naming
 from kyc_ml.validation.result import Plot
 
-_COLOURS: Final = (MODEL, OTHER, *FAMILIES[2:])
+_COLOURS: Final = (display.MODEL, display.OTHER, *display.FAMILIES[2:])
 _UPRIGHT: Final = 7  # more categories than this, or longer names, are drawn as rows
 _LONG: Final = 9
 _NAME: Final = {"en": 38, "zh": 19}  # characters of a name in one line; it has two at most
@@ -60,16 +41,16 @@ def draw(plot: Plot, table: pd.DataFrame, *, naming: Naming) -> Figure | None:
     if rows.empty or (_is_course(rows, plot) and rows[plot.x].nunique() < _FEWEST_PERIODS):
         return None
     if plot.kind == "heatmap":
-        figure, axes = new_figure(size=_heatmap_size(rows, plot))
+        figure, axes = display.new_figure(size=_heatmap_size(rows, plot))
         _heatmap(axes, rows, plot, naming)
         axes.set(xlabel=naming.say(plot.x_label), ylabel=naming.say(plot.y_label))
     elif _is_lying(rows, plot):
         figure, axes = _lying(rows, plot, naming)
     else:
-        figure, axes = new_figure()
+        figure, axes = display.new_figure()
         _upright(axes, rows, plot, naming)
         axes.set(xlabel=naming.say(plot.x_label), ylabel=naming.say(plot.y_label))
-    return finish(figure)
+    return display.finish(figure)
 
 
 def _is_course(rows: pd.DataFrame, plot: Plot) -> bool:
@@ -109,11 +90,11 @@ def _places(values: pd.Series, names: Sequence[str]) -> Floats:
 
 def _layers(
     rows: pd.DataFrame, plot: Plot, naming: Naming, *, names: Sequence[str] | None
-) -> list[Layer]:
+) -> list[display.Layer]:
     found = []
     for number, (name, part) in enumerate(groups_of(rows, plot)):
         found.append(
-            Layer(
+            display.Layer(
                 label=naming.value(name),
                 colour=_COLOURS[number % len(_COLOURS)],
                 at=part[plot.x].to_numpy() if names is None else _places(part[plot.x], names),
@@ -140,31 +121,32 @@ def _lying(rows: pd.DataFrame, plot: Plot, naming: Naming) -> tuple[Figure, Axes
     layers = _layers(rows, plot, naming, names=names)
     labels = _ticks(names, naming)
     long = any("\n" in label for label in labels)
-    row = _ROW + _SECOND_LINE * long
-    height = 0.9 + row * len(names) * max(1.0, 0.55 * len(layers))
-    figure, axes = new_figure(size=(SIZE[0] + _WIDER * long, max(1.8, height)))
+    height = 0.9 + (_ROW + _SECOND_LINE * long) * len(names) * max(1.0, 0.55 * len(layers))
+    figure, axes = display.new_figure(size=(display.SIZE[0] + _WIDER * long, max(1.8, height)))
     width = _DODGE / len(layers)
     for number, layer in enumerate(layers):
         at = layer.at + (number - (len(layers) - 1) / 2) * width
         _lying_marks(axes, layer, at, plot=plot, width=width)
-    label_rows(axes, np.arange(len(names)), labels)
+    display.label_rows(axes, np.arange(len(names)), labels)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set(xlabel=naming.say(plot.y_label))
-    if is_share(plot.y):
-        percent_axis(axes, "x")
+    if display.is_share(plot.y):
+        display.percent_axis(axes, "x")
     if plot.reference in ("zero", "one"):
-        axes.axvline(float(plot.reference == "one"), color=MUTED, linewidth=0.9, linestyle="--")
+        axes.axvline(
+            float(plot.reference == "one"), color=display.MUTED, linewidth=0.9, linestyle="--"
+        )
     if len(layers) > 1:
-        legend_above(axes)
+        display.legend_above(axes)
     return figure, axes
 
 
-def _lying_marks(axes: Axes, layer: Layer, at: Floats, *, plot: Plot, width: float) -> None:
+def _lying_marks(axes: Axes, layer: display.Layer, at: Floats, *, plot: Plot, width: float) -> None:
     bars = plot.kind == "bar"
     if bars:
         axes.barh(at, layer.heights, height=0.86 * width, color=layer.colour, label=layer.label)
     if layer.whiskers is not None:
-        ink, line = (INK, 0.9) if bars else (layer.colour, 1.4)
+        ink, line = (display.INK, 0.9) if bars else (layer.colour, 1.4)
         axes.hlines(at, *layer.whiskers, color=ink, linewidth=line)
     if not bars:
         axes.plot(layer.heights, at, "o", color=layer.colour, markersize=4.2, label=layer.label)
@@ -172,7 +154,7 @@ def _lying_marks(axes: Axes, layer: Layer, at: Floats, *, plot: Plot, width: flo
 
 def _ticks(names: Sequence[str], naming: Naming) -> list[str]:
     width = _NAME[naming.language]
-    shown = (shorten(naming.value(name).replace("_", " "), 2 * width - 4) for name in names)
+    shown = (display.shorten(naming.value(name).replace("_", " "), 2 * width - 4) for name in names)
     return ["\n".join(textwrap.wrap(each, width)[:2]) or each for each in shown]
 
 
@@ -181,7 +163,7 @@ def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, naming: Naming) -> None
     names = None if _is_numeric(values) or _is_time(values) else _names(values)
     layers = _layers(rows, plot, naming, names=names)
     if plot.kind == "interval" and plot.reference == "diagonal" and names is None:
-        draw_reliability(axes, layers)
+        display.draw_reliability(axes, layers)
         return
     for number, layer in enumerate(layers):
         if plot.kind == "bar":
@@ -197,8 +179,8 @@ def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, naming: Naming) -> None
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
     shown: tuple[tuple[Literal["x", "y"], str], ...] = (("x", plot.x), ("y", plot.y))
     for which, column in shown:
-        if is_share(column) and _is_numeric(rows[column]):
-            percent_axis(axes, which)
+        if display.is_share(column) and _is_numeric(rows[column]):
+            display.percent_axis(axes, which)
     if names is not None:
         axes.set_xticks(range(len(names)), labels=_ticks(names, naming))
         axes.set_xlim(-0.7, len(names) - 0.3)
@@ -207,26 +189,26 @@ def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, naming: Naming) -> None
         axes.tick_params(axis="x", rotation=30)
     _reference(axes, plot)
     if len(layers) > 1:
-        legend_above(axes)
+        display.legend_above(axes)
 
 
-def _bars(axes: Axes, layer: Layer, *, number: int, count: int) -> None:
+def _bars(axes: Axes, layer: display.Layer, *, number: int, count: int) -> None:
     places = np.unique(layer.at)
     step = np.diff(places).min() if places.size > 1 else 1.0
     width = 0.8 * step / count
     at = layer.at + (number - (count - 1) / 2) * width
     axes.bar(at, layer.heights, width=0.9 * width, color=layer.colour, label=layer.label)
     if layer.whiskers is not None:
-        axes.vlines(at, *layer.whiskers, color=INK, linewidth=0.9)
+        axes.vlines(at, *layer.whiskers, color=display.INK, linewidth=0.9)
 
 
-def _points(axes: Axes, layer: Layer) -> None:
+def _points(axes: Axes, layer: display.Layer) -> None:
     if layer.whiskers is not None:
         axes.vlines(layer.at, *layer.whiskers, color=layer.colour, linewidth=1.2)
     axes.plot(layer.at, layer.heights, "o", color=layer.colour, markersize=4.2, label=layer.label)
 
 
-def _line(axes: Axes, layer: Layer, *, steps: bool) -> None:
+def _line(axes: Axes, layer: display.Layer, *, steps: bool) -> None:
     style: dict[str, Any] = {"drawstyle": "steps-post"} if steps else {}
     axes.plot(
         layer.at, layer.heights, color=layer.colour, linewidth=1.5, label=layer.label, **style
@@ -235,7 +217,7 @@ def _line(axes: Axes, layer: Layer, *, steps: bool) -> None:
         axes.fill_between(layer.at, *layer.whiskers, color=layer.colour, alpha=0.16, linewidth=0)
 
 
-def _outline(axes: Axes, layer: Layer) -> None:
+def _outline(axes: Axes, layer: display.Layer) -> None:
     """Draw a histogram from its lower edges; the last bin is as wide as the one before it."""
     edges = np.asarray(layer.at, dtype=np.float64)
     width = edges[-1] - edges[-2] if edges.size > 1 else 1.0
@@ -246,7 +228,12 @@ def _outline(axes: Axes, layer: Layer) -> None:
 
 
 def _reference(axes: Axes, plot: Plot) -> None:
-    style: dict[str, Any] = {"color": MUTED, "linewidth": 0.9, "linestyle": "--", "zorder": 1}
+    style: dict[str, Any] = {
+        "color": display.MUTED,
+        "linewidth": 0.9,
+        "linestyle": "--",
+        "zorder": 1,
+    }
     if plot.reference == "diagonal":
         low = max(axes.get_xlim()[0], axes.get_ylim()[0])
         high = min(axes.get_xlim()[1], axes.get_ylim()[1])
@@ -270,15 +257,17 @@ def _heatmap(axes: Axes, rows: pd.DataFrame, plot: Plot, naming: Naming) -> None
         _places(rows[plot.x], across), _places(rows[plot.y], down), values, strict=True
     ):
         tint = 0.08 + 0.62 * abs(value) / largest
-        colour = MODEL if value >= 0 else OTHER
+        colour = display.MODEL if value >= 0 else display.OTHER
         axes.add_patch(
             Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, alpha=tint, linewidth=0)
         )
         axes.add_patch(
-            Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="none", edgecolor=PAPER, linewidth=1.2)
+            Rectangle(
+                (x - 0.5, y - 0.5), 1, 1, facecolor="none", edgecolor=display.PAPER, linewidth=1.2
+            )
         )
-        text = format_rate(value) if shares else f"{value:,.4g}"
-        axes.text(x, y, text, ha="center", va="center", fontsize=SMALL - 0.5)
+        text = display.format_rate(value) if shares else f"{value:,.4g}"
+        axes.text(x, y, text, ha="center", va="center", fontsize=display.SMALL - 0.5)
     axes.set_xlim(-0.5, len(across) - 0.5)
     axes.set_ylim(len(down) - 0.5, -0.5)
     axes.set_xticks(range(len(across)), labels=_ticks(across, naming))

@@ -6,15 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kyc_ml import registry
 from kyc_ml.errors import ConfigError
-from kyc_ml.registry import (
-    AuditLog,
-    Candidate,
-    Entry,
-    fetch_candidate,
-    fetch_report,
-    latest_sign_off,
-)
 from kyc_ml.storage import write_whole
 from kyc_ml.validation.report.files import read_report
 from kyc_ml.validation.report.render import render_report
@@ -45,7 +38,7 @@ def run_report(
     """
     content, facts = read_report(report)
     before = _earlier(content) if previous is None else read_report(previous)[0]
-    signed = latest_sign_off(AuditLog(log).require_sound(), report=facts.digest)
+    signed = registry.latest_sign_off(registry.AuditLog(log).require_sound(), report=facts.digest)
     path = report.with_name(PAGE) if out is None else out
     write_page(
         content,
@@ -67,14 +60,14 @@ def write_page(
     *,
     language: Language,
     previous: Report | None = None,
-    signed: Entry | None = None,
+    signed: registry.Entry | None = None,
 ) -> None:
     """Write the page of a report, under a temporary name first; OutputError if that fails."""
     page = render_report(report, language=language, previous=previous, signed=signed)
     write_whole(path, page.encode())
 
 
-def earlier_report(candidate: Candidate) -> Report | None:
+def earlier_report(candidate: registry.Candidate) -> Report | None:
     """Find the last complete validation of the champion, or of the newest version before.
 
     Return None if no other version was validated.
@@ -87,13 +80,13 @@ def earlier_report(candidate: Candidate) -> Report | None:
         if version in ("", candidate.version):
             continue
         with tempfile.TemporaryDirectory() as scratch:
-            path = fetch_report(candidate.name, version, Path(scratch))
+            path = registry.fetch_report(candidate.name, version, Path(scratch))
             if path is not None:
                 return read_report(path)[0]
     return None
 
 
-def renew_page(report: Path, signed: Entry) -> bool:
+def renew_page(report: Path, signed: registry.Entry) -> bool:
     """Write the existing page of a report again, in its language, with the sign-off.
 
     Return False if the report has no page.
@@ -114,4 +107,6 @@ def renew_page(report: Path, signed: Entry) -> bool:
 def _earlier(report: Report) -> Report | None:
     if not report.model.version:
         return None
-    return earlier_report(fetch_candidate(f"models:/{report.model.name}/{report.model.version}"))
+    return earlier_report(
+        registry.fetch_candidate(f"models:/{report.model.name}/{report.model.version}")
+    )

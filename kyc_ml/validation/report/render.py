@@ -12,24 +12,10 @@ import pandas as pd
 from kyc_ml.display import GLOSSARY, template_environment
 from kyc_ml.registry import Entry, SignOff, is_among
 from kyc_ml.validation.check import FAMILIES
-from kyc_ml.validation.report import view
+from kyc_ml.validation.report import numbers, portfolio, view
 from kyc_ml.validation.report.changes import find_changes
 from kyc_ml.validation.report.inline import source_hash
 from kyc_ml.validation.report.naming import Naming
-from kyc_ml.validation.report.numbers import (
-    write_bounds,
-    write_change,
-    write_day,
-    write_interval,
-    write_minute,
-    write_number,
-)
-from kyc_ml.validation.report.portfolio import (
-    periods_of,
-    say_finding,
-    say_level,
-    view_tiers,
-)
 from kyc_ml.validation.report.words import word
 from kyc_ml.validation.result import Report
 from kyc_ml.validation.text import Language
@@ -64,17 +50,17 @@ def render_report(
         t=lambda key: word(key, language),
         say=naming.text,
         name=naming.value,
-        day=lambda text: write_day(text, report),
-        minute=lambda text: write_minute(text, report),
+        day=lambda text: numbers.write_day(text, report),
+        minute=lambda text: numbers.write_minute(text, report),
         anchor_of=view.anchor_of,
         plain=naming.say,
-        number=write_number,
-        interval=write_interval,
-        difference=write_change,
+        number=numbers.write_number,
+        interval=numbers.write_interval,
+        difference=numbers.write_change,
         gates_of=view.gates_of,
         severity_of=view.severity_of,
         mark_of=view.mark_of,
-        bounds=write_bounds,
+        bounds=numbers.write_bounds,
         value=lambda figure: view.say_value(figure, language),
         plots_of=lambda result: list(view.view_plots(result, naming)),
         tables_of=lambda result: [
@@ -82,21 +68,21 @@ def render_report(
         ],
         absent=[each for each in report.results if each.verdict == "not_applicable"],
         report=report,
-        valid_until=write_day(until.isoformat(), report),
+        valid_until=numbers.write_day(until.isoformat(), report),
         families={key: title for key, title in FAMILIES.items() if key in ran},
         counts_of=lambda results: Counter(each.verdict for each in results),
-        level=say_level(report, naming),
+        level=portfolio.say_level(report, naming),
         shortened=_shortened,
         own_trainer=is_among(report.validator, model.trainer.split(", ")),
-        tiers=view_tiers(report, naming),
-        periods=periods_of(report),
+        tiers=portfolio.view_tiers(report, naming),
+        periods=portfolio.periods_of(report),
         titles=lambda verdict: [
             naming.say(each.check.title) for each in report.results if each.verdict == verdict
         ],
         verdicts=view.VERDICTS,
         tiles=view.view_tiles(report, previous, naming),
         findings=[
-            (each, say_finding(each, report, naming), owned.get(each.id))
+            (each, portfolio.say_finding(each, report, naming), owned.get(each.id))
             for each in sorted(report.findings, key=lambda each: each.severity != "red")
         ],
         previous=previous,

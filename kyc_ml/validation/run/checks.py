@@ -9,13 +9,8 @@ from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
 from kyc_ml.validation.policy import Settings, ValidationPolicy
 from kyc_ml.validation.ranked import missing
 from kyc_ml.validation.result import CheckResult, Finding, Table
+from kyc_ml.validation.run import out_of_fold
 from kyc_ml.validation.run.gates import apply_gates, evaluate_gate, find_findings
-from kyc_ml.validation.run.out_of_fold import (
-    NEEDS_REFERENCE,
-    NOT_APPLICABLE,
-    OF_THE_MODEL,
-    WITHOUT_REFERENCE,
-)
 
 
 def run_checks(
@@ -93,9 +88,9 @@ def _run(
     """Run a check if it applies: some need unseen earlier rows, or the scores of one model."""
     name = procedure.check.id
     if evidence.fitted is not None:
-        if name in NOT_APPLICABLE:
-            return NotApplicable(reason=NOT_APPLICABLE[name])
-        evidence = evidence.of_the_model if name in OF_THE_MODEL else evidence
-    elif evidence.reference is evidence.current and name in NEEDS_REFERENCE:
-        return NotApplicable(reason=WITHOUT_REFERENCE)
+        if name in out_of_fold.NOT_APPLICABLE:
+            return NotApplicable(reason=out_of_fold.NOT_APPLICABLE[name])
+        evidence = evidence.of_the_model if name in out_of_fold.OF_THE_MODEL else evidence
+    elif evidence.reference is evidence.current and name in out_of_fold.NEEDS_REFERENCE:
+        return NotApplicable(reason=out_of_fold.WITHOUT_REFERENCE)
     return missing(procedure.needs, evidence) or procedure.run(evidence, settings)

@@ -9,17 +9,10 @@ from typing import Final
 
 import pandas as pd
 
+from kyc_ml import registry
 from kyc_ml.contract import ContractedTables
 from kyc_ml.display import ProgressReporter, say_moment
 from kyc_ml.errors import LeakageError
-from kyc_ml.registry import (
-    Bundle,
-    Environment,
-    current_account,
-    require_currency,
-    trained_until,
-    zone_of,
-)
 from kyc_ml.validation.catalogue import choose_checks
 from kyc_ml.validation.evidence import Retrained
 from kyc_ml.validation.policy import ValidationPolicy
@@ -71,12 +64,12 @@ def review_model(
     """
     procedures = choose_checks(asked.only)
     bundle, settings = asked.model.bundle, asked.policy.settings
-    require_currency(bundle, asked.tables)
+    registry.require_currency(bundle, asked.tables)
     require_later(asked.since, bundle)
     part = choose_rows(bundle, asked.tables, asked.rows, since=asked.since, as_of=asked.as_of)
     as_of = asked.as_of
     if part == "out_of_fold":  # what was known at the training cannot become unknown later
-        as_of = max(as_of, trained_until(bundle))
+        as_of = max(as_of, registry.trained_until(bundle))
     clock = [time.perf_counter()]
     evidence = collect_rows(
         bundle,
@@ -100,13 +93,13 @@ def review_model(
     )
     clock.append(time.perf_counter())
     if part == "out_of_fold":
-        findings += (caveat(trained_until(bundle), bundle.config.dataset.label_delay),)
+        findings += (caveat(registry.trained_until(bundle), bundle.config.dataset.label_delay),)
     current, reference, train = evidence.current, evidence.reference, evidence.train
     used = (current, None if reference is current else reference, train)
     spent = [end - begin for begin, end in itertools.pairwise(clock)]
     return Report(
         model=asked.model.identity(),
-        validator=asked.validator or current_account(),
+        validator=asked.validator or registry.current_account(),
         as_of=as_of.isoformat(),
         data=asked.data,
         policy=asked.policy.identity(),
@@ -117,7 +110,7 @@ def review_model(
         results=results,
         headline=tuple(pair for pair in asked.policy.headline if _is_computed(results, pair)),
         command=asked.command(""),
-        environment=asdict(Environment.current()),
+        environment=asdict(registry.Environment.current()),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=dict(zip(_STAGES, spent, strict=True)),
         features={
@@ -128,13 +121,13 @@ def review_model(
     )
 
 
-def require_later(since: pd.Timestamp | None, bundle: Bundle) -> None:
+def require_later(since: pd.Timestamp | None, bundle: registry.Bundle) -> None:
     """Raise LeakageError if `since` is before the training date: the model may know such rows."""
-    known = trained_until(bundle)
+    known, zone = registry.trained_until(bundle), registry.zone_of(bundle)
     if since is not None and since < known:
         raise LeakageError(
-            f"--since is {say_moment(since, zone_of(bundle))}, but the model was trained with what "
-            f"was known on {say_moment(known, zone_of(bundle))}: it may have learned from the rows "
+            f"--since is {say_moment(since, zone)}, but the model was trained with what "
+            f"was known on {say_moment(known, zone)}: it may have learned from the rows "
             "between; name that date or a later one, or leave it out"
         )
 

@@ -7,27 +7,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import dataset, training
 from kyc_ml.config import CALIBRATION, TEST, TRAIN, SplitConfig
 from kyc_ml.contract import ContractedTables
-from kyc_ml.dataset import (
-    can_evaluate,
-    evaluation_rows,
-    labels_of,
-    plan_out_of_time,
-    to_status,
-    to_target,
-)
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import DECISION_TIME, microseconds
 from kyc_ml.metrics import Floats, Mask, Names
 from kyc_ml.registry import Bundle, trained_until
-from kyc_ml.training import (
-    is_cross_validated,
-    label_parts,
-    learned_parts,
-    list_fold_rows,
-    require_customer_folds,
-)
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role
 from kyc_ml.validation.text import Text, notice
@@ -73,17 +59,17 @@ def choose_rows(
         msg = f"--since applies to later rows only, not to --rows {asked}: leave one of them out"
         raise ConfigError(msg)
     if asked == "out_of_fold":
-        require_customer_folds(bundle.config)
-    if asked == "test" and is_cross_validated(bundle):
+        training.require_customer_folds(bundle.config)
+    if asked == "test" and training.is_cross_validated(bundle):
         raise ConfigError(
             "--rows test needs a model that was split in time: this one was cross-validated by "
             "customer, and learned from all its rows; leave --rows out, or name out_of_fold"
         )
     if asked is not None:
         return asked
-    if since is not None or not is_cross_validated(bundle):
+    if since is not None or not training.is_cross_validated(bundle):
         return "later"
-    later = can_evaluate(tables, bundle.config, since=trained_until(bundle), as_of=as_of)
+    later = dataset.can_evaluate(tables, bundle.config, since=trained_until(bundle), as_of=as_of)
     return "later" if later else "out_of_fold"
 
 
@@ -110,8 +96,8 @@ def plan_parts(
         return _plan_in_time(
             bundle, tables, splits, chosen=chosen, since=since, as_of=as_of, settings=settings
         )
-    known, rows = trained_until(bundle), list_fold_rows(bundle, tables)
-    labels = labels_of(tables, rows.observations, bundle.config, as_of=as_of)
+    known, rows = trained_until(bundle), training.list_fold_rows(bundle, tables)
+    labels = dataset.labels_of(tables, rows.observations, bundle.config, as_of=as_of)
     role: Role = "current" if chosen == "out_of_fold" else "reference"
     held_out = ReviewPart(
         role=role,
@@ -124,7 +110,7 @@ def plan_parts(
         end=known,
         learned=rows.target,
     )
-    then = to_status(rows.target)
+    then = dataset.to_status(rows.target)
     train = _train_part(rows.observations, then, settings, since=None, until=known)
     later = () if chosen == "out_of_fold" else (_later(bundle, tables, since=since, as_of=as_of),)
     return [*later, held_out, train], then
@@ -140,10 +126,10 @@ def _plan_in_time(
     as_of: pd.Timestamp,
     settings: Settings,
 ) -> tuple[list[ReviewPart], Names]:
-    boundaries = plan_out_of_time(
+    boundaries = dataset.plan_out_of_time(
         as_of=trained_until(bundle), splits=splits, dataset=bundle.config.dataset
     )
-    observations, part, status_then = label_parts(
+    observations, part, status_then = training.label_parts(
         tables, config=bundle.config, boundaries=boundaries
     )
 
@@ -151,7 +137,7 @@ def _plan_in_time(
         here = part == name
         rows = observations.filter(pa.array(here))
         start, end = boundaries.parts[name]
-        labels = labels_of(tables, rows, bundle.config, as_of=as_of)
+        labels = dataset.labels_of(tables, rows, bundle.config, as_of=as_of)
         return ReviewPart(
             role=role,
             origin=notice(f"origin_{name}"),
@@ -163,7 +149,7 @@ def _plan_in_time(
             end=end,
         )
 
-    learned = learned_parts(bundle.config.model)
+    learned = training.learned_parts(bundle.config.model)
     here = np.isin(part, learned)
     train = _train_part(
         observations.filter(pa.array(here)),
@@ -187,8 +173,8 @@ def _later(
 ) -> ReviewPart:
     """Take the observations after the training date; those old enough are evaluated."""
     start = trained_until(bundle) if since is None else since
-    kind = "out_of_fold" if is_cross_validated(bundle) else "test"
-    found = evaluation_rows(
+    kind = "out_of_fold" if training.is_cross_validated(bundle) else "test"
+    found = dataset.evaluation_rows(
         tables,
         bundle.config,
         since=start,
@@ -216,7 +202,7 @@ def _train_part(
     until: pd.Timestamp,
 ) -> ReviewPart:
     """Draw at most `train_rows` usable rows, not by class, so that the rate does not change."""
-    usable = np.flatnonzero(~np.isnan(to_target(status)))
+    usable = np.flatnonzero(~np.isnan(dataset.to_target(status)))
     if usable.size > settings.train_rows:
         rng = np.random.default_rng(settings.seed)
         # sorted: the sample keeps the order of the rows

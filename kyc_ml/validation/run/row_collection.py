@@ -7,17 +7,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml import decision
 from kyc_ml.config import TEST
 from kyc_ml.contract import AMOUNT, ContractedTables
 from kyc_ml.dataset import positive_cases, to_target
-from kyc_ml.decision import (
-    Scorecard,
-    card_features,
-    declare_facts,
-    features_needed,
-    merge_specs,
-    specs_of,
-)
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features import FeatureSpec, FeatureTable, build_features
@@ -38,7 +31,7 @@ def collect_rows(
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     settings: Settings,
-    card: Scorecard | None,
+    card: decision.Scorecard | None,
     reporter: ProgressReporter,
 ) -> ReviewEvidence:
     """Choose, compute, label and score the current, reference and training rows.
@@ -150,11 +143,11 @@ def _named(settings: Settings) -> tuple[str, ...]:
 
 
 def _specs(
-    bundle: Bundle, settings: Settings, card: Scorecard | None
+    bundle: Bundle, settings: Settings, card: decision.Scorecard | None
 ) -> tuple[tuple[FeatureSpec, ...], dict[str, str]]:
     """Return the features to compute: for the model, tiers, scorecard, segments and groups."""
     run = bundle.config
-    declared = declare_facts(run.features, bundle.policy)
+    declared = decision.declare_facts(run.features, bundle.policy)
     faults = Faults("settings of the validation policy", ConfigError)
     names, left_out = [], {}
     for name in dict.fromkeys(_named(settings)):
@@ -166,10 +159,12 @@ def _specs(
         else:
             names.append(name)
     faults.raise_if_any()
-    specs = merge_specs(bundle.specs, features_needed(bundle.policy, declared, unit=run.unit))
-    specs = merge_specs(specs, specs_of(names, declared))
+    specs = decision.merge_specs(
+        bundle.specs, decision.features_needed(bundle.policy, declared, unit=run.unit)
+    )
+    specs = decision.merge_specs(specs, decision.specs_of(names, declared))
     if card is not None:
-        specs = merge_specs(specs, card_features(card, declared))
+        specs = decision.merge_specs(specs, decision.card_features(card, declared))
     return specs, left_out
 
 

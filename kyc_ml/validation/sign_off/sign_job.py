@@ -7,18 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from kyc_ml import registry
 from kyc_ml.errors import ConfigError
-from kyc_ml.registry import (
-    AuditLog,
-    Decision,
-    Entry,
-    SignOff,
-    fetch_anchors,
-    fetch_candidate,
-    latest_sign_off,
-    make_sign_off,
-    record_entry,
-)
 from kyc_ml.storage import require_place, write_whole
 from kyc_ml.validation.report.files import read_report
 from kyc_ml.validation.report.page import renew_page
@@ -33,7 +23,7 @@ class SignOffResult:
     `is_champion` is true if the version is champion: a rejection alone does not withdraw it.
     """
 
-    sign_off: SignOff
+    sign_off: registry.SignOff
     path: Path
     receipt: str
     replaced: str
@@ -44,7 +34,7 @@ def run_sign_off(
     *,
     report: Path,
     validator: str,
-    conclusion: Decision,
+    conclusion: registry.Decision,
     owners: Mapping[str, tuple[str, str]],
     owner_of_others: tuple[str, str] | None = None,
     conditions: Sequence[str],
@@ -65,7 +55,7 @@ def run_sign_off(
     _, facts = read_report(report)
     path = report.with_name(SIGN_OFF)
     require_place(path)
-    entries = AuditLog(log).require_sound(fetch_anchors())
+    entries = registry.AuditLog(log).require_sound(registry.fetch_anchors())
     if not any(
         each.kind == "verdict" and each.facts["report_sha256"] == facts.digest for each in entries
     ):
@@ -73,8 +63,12 @@ def run_sign_off(
             f"report {report}: audit log {log} has no verdict of it (SHA-256 "
             f"{facts.digest[:12]}): it was changed, or made with another log; validate again"
         )
-    candidate = fetch_candidate(f"models:/{facts.model}/{facts.version}") if facts.version else None
-    sign_off = make_sign_off(
+    candidate = (
+        registry.fetch_candidate(f"models:/{facts.model}/{facts.version}")
+        if facts.version
+        else None
+    )
+    sign_off = registry.make_sign_off(
         facts,
         validator=validator,
         trainers=() if candidate is None else candidate.trainers,
@@ -87,8 +81,8 @@ def run_sign_off(
         materiality=materiality,
         today=datetime.now(UTC).date(),
     )
-    earlier = latest_sign_off(entries, report=facts.digest)
-    entry = record_entry(
+    earlier = registry.latest_sign_off(entries, report=facts.digest)
+    entry = registry.record_entry(
         "sign_off",
         actor=validator,
         model=facts.model,
@@ -107,10 +101,10 @@ def run_sign_off(
     )
 
 
-def readable_entry(entry: Entry) -> str:
+def readable_entry(entry: registry.Entry) -> str:
     """Return the content of signoff.json for an entry of the log."""
     return json.dumps(entry.to_dict(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _describe(entry: Entry, sign_off: SignOff) -> str:
+def _describe(entry: registry.Entry, sign_off: registry.SignOff) -> str:
     return f"entry {entry.sequence} by {entry.actor}: {sign_off.conclusion}; the log keeps both"
