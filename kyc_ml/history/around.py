@@ -37,7 +37,9 @@ def tables_around(
 
     These are all rows of its customer, the rows that features find by its counterparty, device or
     account, the profiles of all customers, and what the whole bank did in `reach_us` before it.
+    Raises ConfigError if the store was made for other features.
     """
+    history.require(specs)
     store = history.store
     decided = int(f.microseconds(observation[f.DECISION_TIME])[0])
     days = pa.array(range((decided - reach_us) // f.DAY_US, decided // f.DAY_US + 1))

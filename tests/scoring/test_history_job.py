@@ -11,7 +11,11 @@ import yaml
 from typer.testing import CliRunner
 
 from kyc_ml import cli
-from kyc_ml.history import HistoryStore
+from kyc_ml.config import RunConfig, load_section
+from kyc_ml.dataset import as_observations
+from kyc_ml.errors import ConfigError
+from kyc_ml.features import choose_features
+from kyc_ml.history import History, HistoryStore, tables_around
 
 TIERS = Path(__file__).parents[2] / "configs" / "tiers" / "fraud.yaml"
 COLUMNS = ("transaction_id", "customer_id", "event_time", "amount", "counterparty_id")
@@ -73,8 +77,13 @@ def test_a_store_is_appended_to_and_made_again_for_other_features(bank):
     found = json.loads(run(bank, "status", "--json").stdout)
     assert found["tables"]["transactions"]["rows"] == 400
     assert run(bank, "status").exit_code == run(bank, "verify").exit_code == 0
+    run_two = load_section(bank / "two.yaml", RunConfig)
     with HistoryStore.open(bank / "h") as store:
         before = pa.concat_tables(store.scan("transactions", COLUMNS))
+        paid = as_observations(before[-1:], "transaction_id")
+        specs = choose_features(run_two.features, unit="fraud")
+        with pytest.raises(ConfigError):  # nor is anything explained from it
+            tables_around(History(store), paid, specs, reach_us=0)
     assert run(bank, "compact", config=bank / "two.yaml").exit_code == 0
     assert run(bank, "verify").exit_code == 0
     with HistoryStore.open(bank / "h") as store:
