@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract.binding import BoundTable
-from kyc_ml.contract.checks import ContractCheck, RowRules, checks_of, mask_literal
+from kyc_ml.contract.checks import ContractCheck, RowRules, checks_of, mask_sql
 from kyc_ml.contract.quality import RuleFinding, TableQuality
 from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA
 from kyc_ml.contract.rows import (
@@ -105,11 +105,12 @@ class RowPass:
         """
         types = self.bound.types
         checks = checks_of(self.bound.contract, types, guarded=True, rules=self.rules)
+        unbroken = [replace(check, broken="false") for check in checks]
         names = ", ".join(quote_name(name) for name in self.bound.columns)
         try:
             connection.register(_GIVEN, rows)
             connection.execute(
-                f"CREATE TEMP TABLE {CHECKED} AS SELECT {names}, {mask_literal(0, checks)} AS "
+                f"CREATE TEMP TABLE {CHECKED} AS SELECT {names}, {mask_sql(unbroken)} AS "
                 f"{BROKEN}, {REMARKS} AS {NOTED}, true AS {SOUND}, CAST(NULL AS VARCHAR) AS {RAW} "
                 f"FROM {quote_name(_GIVEN)}"
             )

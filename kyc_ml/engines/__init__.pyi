@@ -1,1 +1,3 @@
-from .spark.contracting import check_table as check_table
+from .spark.landing import LandedSource as LandedSource
+from .spark.landing import land as land
+from .spark.landing import require_utc as require_utc

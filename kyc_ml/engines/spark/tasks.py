@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
+import duckdb
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from kyc_ml import errors
 from kyc_ml.errors import KycMlError
+from kyc_ml.storage import NO_MEMORY, is_out_of_memory
 
 Report: TypeAlias = dict[str, Any]
 """What a task reports: plain values, as JSON has them."""
@@ -52,6 +54,10 @@ def run_parts(
             reports = list(work(batches))
         except KycMlError as error:  # as a report: Spark would try again, and show the values
             reports = [{_FAULT: str(error), "kind": type(error).__name__}]
+        except (duckdb.Error, pa.ArrowException, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reports = [{_FAULT: f"a part of the rows {NO_MEMORY}", "kind": "CapacityError"}]
         texts = [json.dumps(report, ensure_ascii=False) for report in reports]
         yield pa.RecordBatch.from_pydict({"report": pa.array(texts, pa.string())})
 

@@ -1,0 +1,229 @@
+"""Land a source: its contracted tables in order, in files that every worker sees."""
+
+import base64
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark import TaskContext
+from pyspark.sql import DataFrame, SparkSession
+
+from kyc_ml.config import SourceMapping
+from kyc_ml.contract import (
+    CONTRACT,
+    EVENT_TIME,
+    KNOWN_AT,
+    QUARANTINE_SCHEMA,
+    REMARKS,
+    BoundTable,
+    Columns,
+    DataQualityReport,
+    FileColumns,
+    MalformedLine,
+    Queried,
+    RowPass,
+    RowRules,
+    RuleFinding,
+    TableQuality,
+    bind_by_row,
+    file_states,
+    query_files,
+    require_unchanged,
+)
+from kyc_ml.engines.spark.contracting import check_table
+from kyc_ml.engines.spark.sources import Given, arrow_schema, digest_on_workers, open_frames
+from kyc_ml.engines.spark.tasks import Report, run_each, run_parts
+from kyc_ml.errors import ConfigError, ContractError, Faults, GateError, SourceError
+from kyc_ml.storage import connect, private_folder, quote_name, require_place, written_whole
+
+_PART_ROWS: Final = 1 << 20
+"""Rows of a part, about: what a worker sorts in memory."""
+_LITTLE: Final[dict[str, Any]] = {"threads": 1, "memory": "512MB", "scratch": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandedSource:
+    """Tables that satisfy the contract, in parts; see `StoredTables`."""
+
+    parts: Mapping[str, tuple[Path, ...]]
+    """Mapping of table to Parquet files: together they are the rows of one machine's file, in the
+    same order."""
+    quarantine: Path
+    """Folder of the refused rows with their reasons."""
+    mapping: SourceMapping
+    digests: Mapping[str, str]
+    quality: DataQualityReport
+
+
+def require_utc(spark: SparkSession) -> None:
+    """Raise ConfigError unless the session's time zone is UTC: Spark shifts times otherwise."""
+    zone = spark.conf.get("spark.sql.session.timeZone")
+    if zone not in {"UTC", "Etc/UTC", "Z", "GMT", "+00:00"}:
+        raise ConfigError(
+            f"the Spark session's time zone is {zone!r}, not UTC: times would be shifted; set "
+            "spark.sql.session.timeZone=UTC"
+        )
+
+
+def land(
+    spark: SparkSession,
+    mapping: SourceMapping,
+    *,
+    folder: Path,
+    data: Path | None = None,
+    given: Given | None = None,
+) -> LandedSource:
+    """Read a source on Spark, and write what satisfies the contract.
+
+    Rows, quarantine, counts and warnings are those of `read_source`, to the last bit.
+
+    Parameters
+    ----------
+    folder : Path
+        New folder that all workers see under this path, such as one of a shared file system.
+    data : Path, optional
+        Folder of the mapping's Parquet files, which all workers see; not needed where all files
+        are given or are tables of the catalogue.
+    given : mapping of a name under `files` to a DataFrame or a table's name, optional
+        What is read instead of the file.
+
+    Raises
+    ------
+    ConfigError
+        If the session's time zone is not UTC.
+    SourceError
+        Before a row is read, with all faults together, as `read_source` does; also for files that
+        Spark cannot read with the same values, and SQL that needs other rows.
+    GateError
+        If too many rows break the contract, or too many cases are orphans; the refused rows are in
+        the folder ``quarantine``.
+    """
+    require_utc(spark)
+    require_place(folder)
+    faults = Faults(f"source {mapping.name!r}", SourceError)
+    frames, found = open_frames(spark, mapping, data=data, given=given or {}, faults=faults)
+    state = file_states(found.values())
+    schemas = {name: arrow_schema(frame) for name, frame in frames.items()}
+    with bind_by_row(mapping, schemas, digests={}, faults=faults) as bound:
+        digests, unchecked = digest_on_workers(spark, found)
+        bound.files.unchecked += unchecked
+        landing = _Landing(
+            spark=spark, frames=frames, rules=RowRules.of(mapping), folder=folder.absolute()
+        )
+        try:
+            quality = replace(bound, digests=digests).check(landing, landing.contract)
+        except ContractError as error:
+            raise GateError(
+                f"{error}\nthe refused rows, with their reasons, are in {landing.refused}"
+            ) from None
+    require_unchanged(state, file_states(found.values()), subject=f"source {mapping.name!r}")
+    return LandedSource(
+        parts={name: landing.parts[name] for name in CONTRACT if name in landing.parts},
+        quarantine=landing.refused,
+        mapping=mapping,
+        digests=digests,
+        quality=quality,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Landing:
+    """The tables that are landed so far; see `CheckedRows`."""
+
+    spark: SparkSession
+    frames: Mapping[str, DataFrame]
+    rules: RowRules
+    folder: Path
+    parts: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> Path:
+        return self.folder / "quarantine"
+
+    @property
+    def quarantine(self) -> pa.Table:
+        """No row: the folder has them, of any number."""
+        return QUARANTINE_SCHEMA.empty_table()
+
+    def columns(self) -> dict[str, Columns]:
+        return {name: FileColumns(*paths) for name, paths in self.parts.items()}
+
+    def queried(self, connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[Queried]:
+        del connection  # it may read no file
+        return query_files(self.parts, threads=2, memory="1GB", scratch=None)
+
+    def contract(
+        self, bound: BoundTable, *, horizon: datetime | None, malformed: Sequence[MalformedLine]
+    ) -> tuple[TableQuality, list[RuleFinding]]:
+        """Check a table and land its rows; as `contract_rows` does."""
+        del malformed  # only files of text have such lines
+        given = RowPass(bound=bound, rules=self.rules, horizon=horizon)
+        [file] = bound.files
+        with private_folder(self.folder) as work:
+            rows, checked = check_table(self.spark, self.frames[file], given, work)
+            for place, path in enumerate(checked.refused):
+                name = f"{bound.contract.name}-{place:05d}.parquet"
+                self.refused.mkdir(exist_ok=True)
+                Path(path).replace(self.refused / name)
+            remarked = rows.where(f"{REMARKS} <> 0").groupBy(REMARKS).count().collect()
+            noted = {row[0]: row[1] for row in remarked}
+            folder = self.folder / bound.contract.name
+            parts = _land_rows(rows, given, folder, count=1 + checked.broken[()] // _PART_ROWS)
+        self.parts[bound.contract.name] = parts
+
+        def task(path: str) -> Report:
+            with query_files({"rows": [Path(path)]}, **_LITTLE) as (connection, views):
+                found = given.statistics(connection, views["rows"])
+            return {"found": [_as_text(each) for each in found]}
+
+        reports = run_each(self.spark, task, [str(path) for path in parts])
+        statistics = [[_from_text(each) for each in report["found"]] for report in reports]
+        return given.sum_up(statistics, broken=checked.broken, noted=noted)
+
+
+def _land_rows(rows: DataFrame, given: RowPass, folder: Path, *, count: int) -> tuple[Path, ...]:
+    """Write rows in the order of one machine's file: parts in order, and rows inside each."""
+    order = list(dict.fromkeys((EVENT_TIME, KNOWN_AT, *given.bound.contract.key)))
+    columns = ", ".join(quote_name(name) for name in given.bound.columns)
+    by = ", ".join(quote_name(name) for name in order)
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[Report]:
+        batched = list(batches)  # all nullable, as Spark hands them over
+        held = pa.Table.from_batches(batched) if batched else given.schema.empty_table()
+        with closing(connect(data=None, threads=1, files=[])) as connection:
+            connection.register("held", held)
+            ordered = connection.sql(f"SELECT {columns} FROM held ORDER BY {by}").to_arrow_table()
+        context = TaskContext.get()
+        place = 0 if context is None else context.partitionId()
+        path = folder / f"part-{place:05d}-{uuid.uuid4().hex}.parquet"
+        with written_whole(path) as handle:
+            pq.write_table(ordered.cast(given.schema), handle, compression="lz4")
+        yield {"place": place, "path": str(path)}
+
+    divided = rows.select(*given.bound.columns).repartitionByRange(count, *order)
+    reports = sorted(run_parts(divided, work), key=lambda report: int(report["place"]))
+    parts = []
+    for report in reports:
+        parts.append(folder / f"part-{report['place']:05d}.parquet")
+        Path(report["path"]).replace(parts[-1])
+    for path in set(folder.iterdir()) - set(parts):  # of tasks that ran twice
+        path.unlink()
+    return tuple(parts)
+
+
+def _as_text(table: pa.Table) -> str:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return base64.b64encode(sink.getvalue()).decode("ascii")
+
+
+def _from_text(text: str) -> pa.Table:
+    return pa.ipc.open_stream(base64.b64decode(text)).read_all()
