@@ -45,6 +45,8 @@ from kyc_ml.storage import connect, private_folder, quote_name, require_place, w
 
 _PART_ROWS: Final = 1 << 20
 """Rows of a part, about: what a worker sorts in memory."""
+_GROUP_ROWS: Final = 1 << 18
+"""Rows of a row group: what a reader holds in memory."""
 _LITTLE: Final[dict[str, Any]] = {"threads": 1, "memory": "512MB", "scratch": None}
 
 
@@ -204,7 +206,9 @@ def _land_rows(rows: DataFrame, given: RowPass, folder: Path, *, count: int) -> 
         place = 0 if context is None else context.partitionId()
         path = folder / f"part-{place:05d}-{uuid.uuid4().hex}.parquet"
         with written_whole(path) as handle:
-            pq.write_table(ordered.cast(given.schema), handle, compression="lz4")
+            pq.write_table(
+                ordered.cast(given.schema), handle, compression="lz4", row_group_size=_GROUP_ROWS
+            )
         yield {"place": place, "path": str(path)}
 
     divided = rows.select(*given.bound.columns).repartitionByRange(count, *order)
