@@ -12,6 +12,7 @@ from .buckets.build import write_as_in_buckets as write_as_in_buckets
 from .buckets.counting import WholeCount as WholeCount
 from .buckets.counting import adds_up as adds_up
 from .buckets.counting import span_of as span_of
+from .buckets.populations import MonthStatistics as MonthStatistics
 from .buckets.populations import plan_everything as plan_everything
 from .buckets.stored import open_features as open_features
 from .build import build_features as build_features
@@ -19,7 +20,6 @@ from .build import in_table_order as in_table_order
 from .by_key import ByKey as ByKey
 from .by_key import MadeOnReading as MadeOnReading
 from .by_key import MonthlyPeers as MonthlyPeers
-from .by_key import MonthStatistics as MonthStatistics
 from .by_key import WholeRows as WholeRows
 from .by_key import build_features_by_key as build_features_by_key
 from .catalog import FAMILIES as FAMILIES
