@@ -1,0 +1,1 @@
+from .spark.contracting import check_table as check_table
