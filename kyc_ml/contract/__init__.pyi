@@ -72,6 +72,7 @@ from .sinks import Columns as Columns
 from .sinks import FileColumns as FileColumns
 from .sinks import MemorySink as MemorySink
 from .sinks import ParquetSink as ParquetSink
+from .sinks import TableColumns as TableColumns
 from .sinks import query_files as query_files
 from .source import look_up as look_up
 from .source import read_source as read_source
