@@ -76,6 +76,7 @@ from .sinks import FileColumns as FileColumns
 from .sinks import MemorySink as MemorySink
 from .sinks import ParquetSink as ParquetSink
 from .sinks import Queried as Queried
+from .sinks import TableColumns as TableColumns
 from .sinks import query_files as query_files
 from .source import look_up as look_up
 from .source import read_source as read_source

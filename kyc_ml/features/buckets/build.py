@@ -30,10 +30,17 @@ from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT, FileCo
 from kyc_ml.display import Progress
 from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.buckets.anchors import Pass, Plan
-from kyc_ml.features.buckets.exchange import bucket_of, scan
-from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only_new_objects
-from kyc_ml.features.buckets.populations import Populations, peer_rounds, plan_everything
+from kyc_ml.features.buckets.anchors import Pass, Place, Plan
+from kyc_ml.features.buckets.exchange import BucketWriter, bucket_of, read_bucket, scan
+from kyc_ml.features.buckets.parts import LocalParts, free_memory, only_new_objects
+from kyc_ml.features.buckets.populations import (
+    PEERS,
+    PeerRound,
+    Populations,
+    peer_rounds,
+    plan_everything,
+)
+from kyc_ml.features.buckets.work import Bucket, Work
 from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
 from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.peer_distance import month_starts
@@ -129,7 +136,7 @@ def build_features_in_buckets(
     fields = pq.read_schema(observations).names
     available, unavailable = split_available(specs, with_made(columns), fields)
     with private_folder(scratch) as folder, only_new_objects():
-        work = _Work(stored, observations, available, folder=folder, buckets=buckets)
+        work = _Build(stored, observations, available, folder=folder, buckets=buckets)
         order, notes = work.run(
             out, timezone=timezone, group_rows=group_rows, threads=threads, progress=progress
         )
@@ -162,7 +169,7 @@ def write_as_in_buckets(
     decided = pq.read_table(observations)
     available, unavailable = split_available(specs, with_made(columns), decided.column_names)
     n_months = _months(observations).size if peer_rounds(available) else 0
-    n_buckets = _default_buckets(
+    n_buckets = default_buckets(
         {**rows, OBSERVED: len(decided)}, n_features=len(available), n_months=n_months
     )
     numbers = bucket_of(decided[CUSTOMER_ID], n_buckets)
@@ -171,7 +178,7 @@ def write_as_in_buckets(
     at_once = max(_VALUES_AT_ONCE // max(len(available), 1), 1)
     notes: tuple[str, ...] = ()
     with written_whole(out) as handle, ExitStack() as files:
-        writer = _Writer(handle, files, group_rows=group_rows)
+        writer = FeatureWriter(handle, files, group_rows=group_rows)
         start = 0
         while start < len(decided):
             # whole buckets, as many as fit: each ends a group of rows
@@ -191,7 +198,7 @@ def write_as_in_buckets(
     )
 
 
-class _Work:
+class _Build:
     """One build: its plan, the files it reads, and how many buckets it makes of them."""
 
     def __init__(
@@ -208,7 +215,7 @@ class _Work:
         rounds = peer_rounds(specs)
         self._plan = plan_everything(specs)
         contracted = {name: FileColumns(path) for name, path in stored.items()}
-        needed = _made(self._plan)
+        needed = made_for(self._plan)
         made = {name: folder / f"{name}.parquet" for name in needed}
         self._notes: list[str] = []
         for name, path in made.items():  # one after the other: memory holds one of them
@@ -222,19 +229,15 @@ class _Work:
                     writer.write_table(piece, row_group_size=_GROUP_ROWS)
             self._notes += notes
         months = _months(observations) if rounds else np.empty(0, np.int64)
-        self._populations = Populations(rounds, months=months, folder=folder)
+        self._populations = Populations(rounds, months=months)
         files = {**stored, OBSERVED: observations}
-        by_default = _default_buckets(
+        by_default = default_buckets(
             {name: pq.read_metadata(path).num_rows for name, path in files.items()},
             n_features=len(specs),
             n_months=months.size,
         )
         self._n_buckets = by_default if buckets is None else buckets
-        peers = dict.fromkeys(rounds, self._populations.file)
-        self._stored = Stored(
-            files={**stored, **made, **peers, OBSERVED: observations},
-            observing=frozenset({OBSERVED, *rounds}),
-        )
+        self._files = {**files, **made, **dict.fromkeys(rounds, folder / "peers.parquet")}
 
     def run(
         self,
@@ -246,48 +249,109 @@ class _Work:
         progress: Progress | None,
     ) -> tuple[Ints, list[str]]:
         """Run the passes and write the features; return the order of the rows, and notes."""
-        n_buckets = self._n_buckets
-        parts = BucketParts(
+        work = work_of(
             self._plan,
-            self._stored,
-            folder=self._folder,
-            n_buckets=n_buckets,
-            keys={OBSERVED: KEYS, CUSTOMERS: (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)},
+            {
+                name: pq.read_schema(path)
+                for name, path in self._files.items()
+                if name not in self._populations.rounds
+            },
+            rounds=self._populations.rounds,
+            n_buckets=self._n_buckets,
             timezone=timezone,
             threads=threads,
-            tick=_ticker(self._plan, n_buckets, progress),
         )
-        # without comparisons of peers only the observations observe
-        if len(self._stored.observing) > 1:
-            self._populations.list_members(parts, n_buckets)
+        tick = _ticker(self._plan, self._n_buckets, progress)
+        parts = LocalParts(work, self._files, folder=self._folder, tick=tick)
+        if self._populations.rounds:
+            self._list_members(parts)
         order = np.empty(0, np.int64)
         for number, each in enumerate(self._plan.passes):
             if not self._plan.ends(each):
-                parts.run(number)
+                parts.carry(number)
             elif each.site.place != OBSERVED:
-                self._populations.measure(parts, each, n_buckets)
+                self._measure(parts, each)
             else:
                 order = self._write(parts, each, out, group_rows=group_rows)
         return order, self._notes
 
-    def _write(self, parts: BucketParts, last: Pass, out: Path, *, group_rows: int) -> Ints:
+    def _list_members(self, parts: LocalParts) -> None:
+        """Write the customers known at the start of each month, as observations."""
+        with pq.ParquetWriter(self._folder / "peers.parquet", PEERS) as writer:
+            for bucket in map(parts.bucket, range(self._n_buckets)):
+                writer.write_table(self._populations.members(parts.work, bucket))
+
+    def _measure(self, parts: LocalParts, last: Pass) -> None:
+        """Measure the peers of a round, and find the statistics of their groups by month."""
+        place = last.site.place
+        folder = self._folder / f"measures of {place}"
+        empty = pa.schema([])
+        with BucketWriter(folder, name="rows") as writer:
+            for bucket in map(parts.bucket, range(self._n_buckets)):
+                measures, months = self._populations.measure(parts.work, bucket, last)
+                empty = measures.schema
+                if measures.num_rows:
+                    writer.write(measures, months)
+                parts.tick()
+                free_memory()
+        found = (read_bucket(folder, m, schema=empty) for m in range(self._populations.months.size))
+        measured = [self._populations.compare(place, each) for each in found if each.num_rows]
+        nothing = [] if measured else [self._populations.compare(place, empty.empty_table())]
+        self._populations.learn(place, [*measured, *nothing])
+
+    def _write(self, parts: LocalParts, last: Pass, out: Path, *, group_rows: int) -> Ints:
         """Finish the observations of each bucket and append them to the file."""
         parts.prepare(last)
         with written_whole(out) as handle, ExitStack() as files:
-            writer = _Writer(handle, files, group_rows=group_rows)
-            order = [self._finish(parts, last, b, writer) for b in range(self._n_buckets)]
+            writer = FeatureWriter(handle, files, group_rows=group_rows)
+            order = [self._finish(parts, last, bucket, writer) for bucket in range(self._n_buckets)]
         return np.concatenate(order)
 
-    def _finish(self, parts: BucketParts, last: Pass, bucket: int, writer: _Writer) -> Ints:
-        rows, observed, computed = parts.finish(last, self._specs, bucket)
-        self._populations.combine(self._specs, observed, computed)
-        writer.append(as_table(observed.table, computed, self._specs, unavailable={}, notes=()))
-        del observed, computed
+    def _finish(self, parts: LocalParts, last: Pass, number: int, writer: FeatureWriter) -> Ints:
+        bucket = parts.bucket(number)
+        rows, features = finish_features(parts.work, bucket, last, self._specs, self._populations)
+        parts.tick()
+        writer.append(features)
+        del features
         free_memory()
         return rows
 
 
-class _Writer:
+def work_of(
+    plan: Plan,
+    schemas: Mapping[Place, pa.Schema],
+    *,
+    rounds: Mapping[Place, PeerRound],
+    n_buckets: int,
+    timezone: str,
+    threads: int,
+) -> Work:
+    """Prepare the work of a feature set's plan over tables of these columns."""
+    return Work.of(
+        plan,
+        {**schemas, **dict.fromkeys(rounds, PEERS)},
+        observing=frozenset({OBSERVED, *rounds}),
+        keys={OBSERVED: KEYS, CUSTOMERS: (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)},
+        n_buckets=n_buckets,
+        timezone=timezone,
+        threads=threads,
+    )
+
+
+def finish_features(
+    work: Work,
+    bucket: Bucket,
+    last: Pass,
+    specs: Sequence[FeatureSpec],
+    populations: Populations,
+) -> tuple[Ints, FeatureTable]:
+    """Return the numbers of a bucket's observations, and all their features."""
+    rows, observed, computed = work.finish(bucket, last, specs)
+    populations.combine(specs, observed, computed)
+    return rows, as_table(observed.table, computed, specs, unavailable={}, notes=())
+
+
+class FeatureWriter:
     """Appends feature tables to one file, some rows at a time."""
 
     def __init__(self, handle: BinaryIO, files: ExitStack, *, group_rows: int) -> None:
@@ -330,7 +394,7 @@ def _check(buckets: int | None, files: Mapping[str, Path]) -> None:
         )
 
 
-def _made(plan: Plan) -> dict[str, set[str]]:
+def made_for(plan: Plan) -> dict[str, set[str]]:
     """List the tables to make, and what features read of them."""
     found: dict[str, set[str]] = {}
     for each in plan.passes:
@@ -348,7 +412,7 @@ def _months(observations: Path) -> Ints:
     return np.array(sorted(months), np.int64)
 
 
-def _default_buckets(rows: Mapping[str, int], *, n_features: int, n_months: int) -> int:
+def default_buckets(rows: Mapping[str, int], *, n_features: int, n_months: int) -> int:
     """Return enough buckets that neither rows nor features take much over half a gigabyte."""
     longest = max(*rows.values(), rows.get(CUSTOMERS, 0) * n_months)
     needed = max(longest / BUCKET_ROWS, rows[OBSERVED] * n_features / _BUCKET_VALUES)

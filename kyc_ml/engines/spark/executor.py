@@ -1,0 +1,355 @@
+"""Carry out the passes of a plan on a cluster."""
+
+import pickle
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial, reduce
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark import StorageLevel, TaskContext
+from pyspark.sql import DataFrame, SparkSession
+
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
+from kyc_ml.engines.spark.blobs import BLOBS, BlobBucket, as_blob, stream_of, to_blobs
+from kyc_ml.engines.spark.counting import Counted, count_runs, runs_of
+from kyc_ml.engines.spark.parts import LandedTables, Part, as_parts
+from kyc_ml.engines.spark.tasks import Report, run_parts
+from kyc_ml.features import (
+    OBSERVED,
+    PEERS,
+    ROW,
+    FeatureSpec,
+    FeatureWriter,
+    Partition,
+    Pass,
+    Populations,
+    Sent,
+    Targets,
+    WholeCount,
+    Work,
+    adds_up,
+    as_pass,
+    bucket_of,
+    finish_features,
+    touched,
+)
+from kyc_ml.storage import written_whole
+
+_MEASURES: Final = "measures"
+_GROUP_ROWS: Final = 1 << 17
+"""Rows of a row group of features: what a reader holds in memory."""
+_Batches = Iterator[pa.RecordBatch]
+
+
+class SparkParts:
+    """Rows of all places by bucket, and the values that passes send; an `Executor` on Spark.
+
+    Nothing runs before a result is asked for: passes that hand values on are one job with the pass
+    that reads them, unless several read them.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that all workers see under this path.
+    """
+
+    def __init__(
+        self, spark: SparkSession, work: Work, tables: LandedTables, *, folder: Path
+    ) -> None:
+        self._spark = spark
+        self.work = work
+        self.tables = tables
+        self._folder = folder
+        self._sent: list[tuple[frozenset[str], DataFrame]] = []
+        self._kept: list[DataFrame] = []
+
+    def build(
+        self, specs: Sequence[FeatureSpec], populations: Populations, out: Path
+    ) -> list[Report]:
+        """Run all passes, and write the features; see `write`."""
+        if populations.rounds:
+            self.members(populations)
+        reports: list[Report] = []
+        try:
+            for number, each in enumerate(self.work.plan.passes):
+                if not self.work.plan.ends(each):
+                    self.carry(number)
+                elif each.site.place != OBSERVED:
+                    self.measure(each, populations)
+                else:
+                    reports = self.write(each, specs, populations, out)
+        finally:
+            for frame in self._kept:
+                frame.unpersist()
+        return reports
+
+    def carry(self, number: int) -> None:
+        """Run a pass in every bucket, and hand its values to where they are read."""
+        each = self.work.plan.passes[number]
+        if each.site.anchor is not None:
+            run = partial(_run_bucket, self.work, each)
+            self._send(each, number, self._bucketed(each, run))
+            return
+        counted = [spec for spec in each.specs if adds_up(spec)]
+        others = [spec for spec in each.specs if not adds_up(spec)]
+        place = each.site.place
+        if counted:
+            counts = count_runs(self._spark, self.tables, counted, timezone=self.work.timezone)
+            count = partial(
+                _count_part,
+                work=self.work,
+                tables=self.tables,
+                each=each,
+                specs=counted,
+                counted=counts,
+            )
+            self._send(each, number, self._by_part(place, count))
+        if others:
+            part = as_pass(each.level, each.site, others)
+            run = partial(_run_whole, self.work, self.tables, part)
+            carried = any(self.work.carried(at, columns) for (at, _), columns in touched(part))
+            if carried or part.is_of_itself:
+                # one worker holds all rows of a few columns
+                self._send(each, number, self._bucketed(part, partial(run, None), n_buckets=1))
+            else:
+                self._send(each, number, self._by_part(place, run))
+
+    def members(self, populations: Populations) -> None:
+        """Write the customers known at the start of each month, as observations of all rounds."""
+        write = partial(_write_members, self.work, populations, self._folder)
+        buckets = self._exchanged(self._divided([(CUSTOMERS, CUSTOMER_ID)]), self.work.n_buckets)
+        found = sorted(run_parts(buckets, write), key=lambda report: int(report["bucket"]))
+        parts = as_parts([(report["path"], report["rows"]) for report in found])
+        places = populations.rounds
+        self.tables = self.tables.joined(
+            LandedTables(
+                files={},
+                schemas=dict.fromkeys(places, PEERS),
+                parts=dict.fromkeys(places, parts),
+            )
+        )
+
+    def measure(self, last: Pass, populations: Populations) -> None:
+        """Measure the peers of a round, and find the statistics of their groups by month."""
+        place = last.site.place
+        measured = self._bucketed(last, partial(_measure, self.work, last, populations))
+        months = self._exchanged(measured, max(populations.months.size, 1))
+        compare = partial(_compare, populations, place)
+        found = months.mapInArrow(compare, BLOBS).collect()
+        ordered = [pickle.loads(row.data) for row in sorted(found, key=lambda row: row.bucket)]  # noqa: S301  of our own workers
+        if not ordered:
+            nothing, _ = populations.measure(self.work, BlobBucket([], {}), last)
+            ordered = [populations.compare(place, nothing)]
+        populations.learn(place, ordered)
+
+    def write(
+        self, last: Pass, specs: Sequence[FeatureSpec], populations: Populations, out: Path
+    ) -> list[Report]:
+        """Write the features of each bucket into a file of `out`; return the reports by bucket."""
+        write = partial(
+            _write_features,
+            work=self.work,
+            last=last,
+            specs=specs,
+            populations=populations,
+            out=out,
+        )
+        buckets = self._exchanged(self._gathered(last), self.work.n_buckets)
+        return sorted(run_parts(buckets, write), key=lambda report: int(report["bucket"]))
+
+    def _send(self, each: Pass, number: int, frame: DataFrame) -> None:
+        """Note what a pass sends; it is kept if several later passes read it."""
+        streams = _streams(each, self.work.targets(each, each.specs))
+        later = self.work.plan.passes[number + 1 :]
+        readers = [other for other in later if streams & self._streams_read(other)]
+        if len(readers) > 1:
+            frame = frame.persist(StorageLevel.DISK_ONLY)
+            self._kept.append(frame)
+        self._sent.append((streams, frame))
+
+    def _streams_read(self, each: Pass) -> frozenset[str]:
+        found = {stream_of("columns", partition) for partition, _ in touched(each)}
+        if self.work.plan.ends(each):
+            found.add(stream_of("features", (each.site.place, CUSTOMER_ID)))
+        return frozenset(found)
+
+    def _bucketed(
+        self, each: Pass, run: Callable[[_Batches], _Batches], n_buckets: int | None = None
+    ) -> DataFrame:
+        """Bring together what a pass reads, and run it in every bucket."""
+        buckets = self._exchanged(self._gathered(each), n_buckets or self.work.n_buckets)
+        return buckets.mapInArrow(run, BLOBS)
+
+    def _exchanged(self, blobs: DataFrame, n_buckets: int) -> DataFrame:
+        return blobs.repartitionById(n_buckets, "bucket")
+
+    def _gathered(self, each: Pass) -> DataFrame:
+        """Return the blobs of all that a pass reads."""
+        rows = self._divided(list(dict.fromkeys(partition for partition, _ in touched(each))))
+        wanted = self._streams_read(each)
+        found = [
+            frame if streams <= wanted else frame.where(frame.stream.isin(*(streams & wanted)))
+            for streams, frame in self._sent
+            if streams & wanted
+        ]
+        return reduce(DataFrame.unionAll, found, rows)
+
+    def _divided(self, partitions: Sequence[Partition]) -> DataFrame:
+        """Divide rows by columns: a task for each part of a table."""
+        places = [
+            (partition, part)
+            for partition in partitions
+            if partition[1] is not None
+            for part in self.tables.parts[partition[0]]
+        ]
+
+        work = self.work  # a task gets what it names: not the session
+
+        def divide(batches: _Batches) -> _Batches:
+            for at in _items(batches):
+                yield from _divide(work, *places[at])
+
+        return self._tasks(len(places)).mapInArrow(divide, BLOBS)
+
+    def _by_part(self, place: str, run: Callable[[int | None, _Batches], _Batches]) -> DataFrame:
+        """Run a function on each part of a place."""
+        tasks = self._tasks(len(self.tables.parts[place]))
+
+        def each(batches: _Batches) -> _Batches:
+            for at in _items(batches):
+                yield from run(at, iter(()))
+
+        return tasks.mapInArrow(each, BLOBS)
+
+    def _tasks(self, number: int) -> DataFrame:
+        return self._spark.range(0, number, 1, max(number, 1))
+
+
+def _items(batches: _Batches) -> Iterator[int]:
+    for batch in batches:
+        yield from batch.column(0).to_pylist()
+
+
+def _streams(each: Pass, targets: Targets) -> frozenset[str]:
+    """Return the streams that a pass sends."""
+    kind = "columns" if each.site.carries else "features"
+    return frozenset(stream_of(kind, (each.site.place, target)) for target in targets)
+
+
+def _divide(work: Work, partition: Partition, part: Part) -> _Batches:
+    place, column = partition
+    assert column is not None  # noqa: S101  all rows together are not divided
+    names = work.schema(partition).names
+    rows = part.read(names).append_column(ROW, pa.array(part.numbers))
+    if rows[column].null_count and not work.keyless(place, column):
+        # a row without a key matches no observation
+        rows = rows.filter(rows[column].is_valid())
+    if rows.num_rows:
+        yield from to_blobs(
+            stream_of("rows", partition), rows, bucket_of(rows[column], work.n_buckets)
+        )
+
+
+def _as_blobs(each: Pass, sent: Iterator[Sent]) -> _Batches:
+    kind = "columns" if each.site.carries else "features"
+    for target, values, numbers in sent:
+        yield from to_blobs(stream_of(kind, (each.site.place, target)), values, numbers)
+
+
+def _run_bucket(work: Work, each: Pass, batches: _Batches) -> _Batches:
+    bucket = BlobBucket(batches, {})
+    if not bucket.is_empty:
+        yield from _as_blobs(each, work.run(bucket, each, work.targets(each, each.specs)))
+
+
+def _run_whole(
+    work: Work, tables: LandedTables, each: Pass, at: int | None, batches: _Batches
+) -> _Batches:
+    """Compute readings of all rows, for a part of the rows that look back or for all of them."""
+    place = each.site.place
+    own = tables.parts[place] if at is None else tables.parts[place][at : at + 1]
+    bucket = BlobBucket(batches, {**tables.parts, place: own})
+    for spec in each.specs:  # one by one, to limit memory
+        one = as_pass(each.level, each.site, [spec])
+        yield from _as_blobs(each, work.run(bucket, one, work.targets(each, [spec])))
+
+
+def _count_part(
+    at: int | None,
+    batches: _Batches,
+    *,
+    work: Work,
+    tables: LandedTables,
+    each: Pass,
+    specs: Sequence[FeatureSpec],
+    counted: Counted,
+) -> _Batches:
+    """Count rows of whole tables for a part of the rows that look back."""
+    del batches
+    place = each.site.place
+    part = tables.parts[place][at or 0]
+    for spec in specs:
+        counts = WholeCount(
+            runs_of(tables, spec, counted), spec, timezone=work.timezone, threads=work.threads
+        )
+        targets = work.targets(each, [spec])
+        rows = part.read(work.columns_of_count(spec, place, targets))
+        rows = rows.append_column(ROW, pa.array(part.numbers))
+        yield from _as_blobs(each, work.count(counts, rows, spec, place, targets))
+
+
+def _write_members(
+    work: Work, populations: Populations, folder: Path, batches: _Batches
+) -> Iterator[Report]:
+    bucket = BlobBucket(batches, {})
+    if bucket.is_empty:
+        return
+    path = folder / f"peers-{uuid.uuid4().hex}.parquet"
+    with written_whole(path) as handle:
+        members = populations.members(work, bucket)
+        pq.write_table(members, handle, compression="lz4")
+    yield {"bucket": _place(), "path": str(path), "rows": len(members)}
+
+
+def _measure(work: Work, last: Pass, populations: Populations, batches: _Batches) -> _Batches:
+    bucket = BlobBucket(batches, {})
+    if not bucket.is_empty:
+        measures, months = populations.measure(work, bucket, last)
+        yield from to_blobs(_MEASURES, measures, months)
+
+
+def _compare(populations: Populations, place: str, batches: _Batches) -> _Batches:
+    arrived = BlobBucket(batches, {})
+    if not arrived.is_empty:
+        # the order does not matter: groups have counts and medians
+        found = populations.compare(place, pa.concat_tables(arrived.tables(_MEASURES)))
+        yield as_blob(_place(), _MEASURES, pickle.dumps(found))
+
+
+def _write_features(
+    batches: _Batches,
+    *,
+    work: Work,
+    last: Pass,
+    specs: Sequence[FeatureSpec],
+    populations: Populations,
+    out: Path,
+) -> Iterator[Report]:
+    bucket = BlobBucket(batches, {})
+    rows, features = finish_features(work, bucket, last, specs, populations)
+    # a new name each time: what a task leaves that is run again is in no report
+    path = out / f"part-{_place():05d}-{uuid.uuid4().hex}.parquet"
+    with written_whole(path) as handle, ExitStack() as files:
+        FeatureWriter(handle, files, group_rows=_GROUP_ROWS).append(features)
+    yield {"bucket": _place(), "path": str(path), "rows": int(rows.size)}
+
+
+def _place() -> int:
+    """Return the number of this task's bucket."""
+    context = TaskContext.get()
+    assert context is not None  # noqa: S101  called on workers alone
+    return context.partitionId()

@@ -1,0 +1,183 @@
+"""Features of observations on a cluster: the values of one machine, to the last bit."""
+
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from kyc_ml.engines.spark.executor import SparkParts
+from kyc_ml.engines.spark.made import make_on_workers
+from kyc_ml.engines.spark.parts import LandedTables
+from kyc_ml.errors import ConfigError, OutputError, SourceError
+from kyc_ml.features import (
+    OBSERVED,
+    FeatureSpec,
+    Populations,
+    chosen_unavailable,
+    default_buckets,
+    in_table_order,
+    made_for,
+    peer_rounds,
+    plan_everything,
+    split_available,
+    with_made,
+    work_of,
+)
+from kyc_ml.storage import require_place
+
+_MOST_BUCKETS: Final = 1 << 14
+_SETTINGS: Final = {
+    # what moves are blobs: a batch of thousands of them would not fit into memory
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
+    # a task is a bucket: its number and its size are decided by us
+    "spark.sql.adaptive.enabled": "false",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltOnSpark:
+    """What `build_features_on_spark` wrote."""
+
+    files: tuple[Path, ...]
+    """Parquet files with the columns of `FeatureTable.to_arrow`, one a bucket: together they are
+    the rows of one machine's file, in the same order."""
+    rows: int
+    specs: tuple[FeatureSpec, ...]
+    """The columns after the keys, numbers first, then categories."""
+    unavailable: Mapping[str, str]
+    """Mapping of name to reason; chosen features whose table or column the source does not have."""
+    notes: tuple[str, ...]
+    """Warnings about how the features were computed."""
+
+
+def build_features_on_spark(
+    spark: SparkSession,
+    tables: Mapping[str, Sequence[Path]],
+    observations: Sequence[Path],
+    *,
+    specs: Sequence[FeatureSpec],
+    timezone: str,
+    out: Path,
+    buckets: int | None = None,
+) -> BuiltOnSpark:
+    """Compute declared features of observations on a cluster, as `build_features_in_buckets`.
+
+    Parameters
+    ----------
+    tables : mapping of contracted table to Parquet files
+        Accepted rows, together in the order of the table, as `land` and `ContractedTables.store`
+        write them. All workers see these files, and `out`, under the same paths.
+    observations : sequence of Path
+        Parquet files of observation_id, customer_id, decision_time and own fields, in any order.
+    timezone : str
+        Zone of the hours that customers live by.
+    out : Path
+        New folder for the features; it appears when it is complete. What workers write meanwhile
+        is in a folder beside it.
+    buckets : int, optional
+        By default one for each 500,000 rows of the longest table, and more for many features: a
+        worker holds one of them.
+
+    Raises
+    ------
+    ConfigError
+        If the number of buckets is not between 1 and 16384.
+    SourceError
+        If a file does not exist, or has other columns than the first of its table.
+    OutputError
+        If `out` exists, or cannot be written.
+    """
+    given = {**tables, OBSERVED: observations}
+    _check(buckets, given, out)
+    with _private(out) as work, _set(spark) as session:
+        landed = LandedTables.survey(session, given)
+        columns = with_made({name: landed.schemas[name].names for name in tables})
+        available, unavailable = split_available(specs, columns, landed.schemas[OBSERVED].names)
+        plan = plan_everything(available)
+        made, notes = make_on_workers(session, landed, made_for(plan), work)
+        landed = landed.joined(LandedTables.survey(session, made))
+        rounds = peer_rounds(available)
+        months = {month for part in landed.parts[OBSERVED] for month in part.months}
+        populations = Populations(
+            rounds, months=np.array(sorted(months) if rounds else [], np.int64)
+        )
+        by_default = default_buckets(
+            {name: sum(part.rows for part in landed.parts[name]) for name in given},
+            n_features=len(available),
+            n_months=populations.months.size,
+        )
+        parts = SparkParts(
+            session,
+            work_of(
+                plan,
+                landed.schemas,
+                rounds=rounds,
+                n_buckets=buckets or by_default,
+                timezone=timezone,
+                threads=1,
+            ),
+            landed,
+            folder=work,
+        )
+        (work / "features").mkdir()
+        reports = parts.build(available, populations, work / "features")
+        files = [Path(report["path"]) for report in reports]
+        for left in set((work / "features").iterdir()) - set(files):  # of tasks that ran twice
+            left.unlink()
+        for bucket, path in enumerate(files):
+            path.rename(path.with_name(f"part-{bucket:05d}.parquet"))
+        (work / "features").rename(out)
+    return BuiltOnSpark(
+        files=tuple(out / f"part-{bucket:05d}.parquet" for bucket in range(len(files))),
+        rows=sum(report["rows"] for report in reports),
+        specs=in_table_order(available),
+        unavailable=chosen_unavailable(specs, unavailable),
+        notes=tuple(notes),
+    )
+
+
+def _check(buckets: int | None, files: Mapping[str, Sequence[Path]], out: Path) -> None:
+    """Check what is given before any work."""
+    if buckets is not None and not 1 <= buckets <= _MOST_BUCKETS:
+        raise ConfigError(f"buckets must be from 1 to {_MOST_BUCKETS}, got {buckets}")
+    absent = [
+        name or "observations"
+        for name, paths in files.items()
+        if not paths or not all(path.is_file() for path in paths)
+    ]
+    if absent:
+        raise SourceError(f"no file of {', '.join(sorted(absent))} exists: land the tables first")
+    require_place(out)
+    if out.exists():
+        raise OutputError(f"{out} exists: give a new folder for the features")
+
+
+@contextmanager
+def _private(out: Path) -> Iterator[Path]:
+    """Make a folder beside the result, in which it can be renamed; it is removed afterwards."""
+    folder = out.absolute().parent / f".{out.name}-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _set(spark: SparkSession) -> Iterator[SparkSession]:
+    """Return a session with the settings that exchanges need; they are restored afterwards."""
+    before = {name: spark.conf.get(name) for name in _SETTINGS}
+    for name, value in _SETTINGS.items():
+        spark.conf.set(name, value)
+    try:
+        yield spark
+    finally:
+        for name, old in before.items():
+            if old is not None:
+                spark.conf.set(name, old)
