@@ -52,6 +52,7 @@ from .packing import open_plain as open_plain
 from .packing import stranger as stranger
 from .plain import make_plain as make_plain
 from .plain import say_os_error as say_os_error
+from .portions import KEY_HASH as KEY_HASH
 from .portions import REMARKS as REMARKS
 from .portions import CheckedPortion as CheckedPortion
 from .portions import RowPass as RowPass

@@ -1,9 +1,7 @@
 """Land a source: its contracted tables in order, in files that every worker sees."""
 
-import base64
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,17 +9,12 @@ from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from kyc_ml.config import SourceMapping
 from kyc_ml.contract import (
     CONTRACT,
-    EVENT_TIME,
-    KNOWN_AT,
     QUARANTINE_SCHEMA,
-    REMARKS,
     BoundTable,
     Columns,
     DataQualityReport,
@@ -37,11 +30,10 @@ from kyc_ml.contract import (
     query_files,
     require_unchanged,
 )
-from kyc_ml.engines.spark.contracting import check_table
+from kyc_ml.engines.spark.contracting import contract_table
 from kyc_ml.engines.spark.sources import Given, arrow_schema, digest_on_workers, open_frames
-from kyc_ml.engines.spark.tasks import Report, run_each, run_parts
 from kyc_ml.errors import ConfigError, ContractError, Faults, GateError, SourceError
-from kyc_ml.storage import connect, private_folder, quote_name, require_place, written_whole
+from kyc_ml.storage import private_folder, require_place
 
 _PART_ROWS: Final = 1 << 20
 """Rows of a part, about: what a worker sorts in memory."""
@@ -166,68 +158,16 @@ class _Landing:
     ) -> tuple[TableQuality, list[RuleFinding]]:
         """Check a table and land its rows; as `contract_rows` does."""
         del malformed  # only files of text have such lines
-        given = RowPass(bound=bound, rules=self.rules, horizon=horizon)
         [file] = bound.files
+        folder = self.folder / bound.contract.name
         with private_folder(self.folder) as work:
-            rows, checked = check_table(self.spark, self.frames[file], given, work)
-            for place, path in enumerate(checked.refused):
-                name = f"{bound.contract.name}-{place:05d}.parquet"
-                self.refused.mkdir(exist_ok=True)
-                Path(path).replace(self.refused / name)
-            remarked = rows.where(f"{REMARKS} <> 0").groupBy(REMARKS).count().collect()
-            noted = {row[0]: row[1] for row in remarked}
-            folder = self.folder / bound.contract.name
-            parts = _land_rows(rows, given, folder, count=1 + checked.broken[()] // _PART_ROWS)
-        self.parts[bound.contract.name] = parts
-
-        def task(path: str) -> Report:
-            with query_files({"rows": [Path(path)]}, **_LITTLE) as (connection, views):
-                found = given.statistics(connection, views["rows"])
-            return {"found": [_as_text(each) for each in found]}
-
-        reports = run_each(self.spark, task, [str(path) for path in parts])
-        statistics = [[_from_text(each) for each in report["found"]] for report in reports]
-        return given.sum_up(statistics, broken=checked.broken, noted=noted)
-
-
-def _land_rows(rows: DataFrame, given: RowPass, folder: Path, *, count: int) -> tuple[Path, ...]:
-    """Write rows in the order of one machine's file: parts in order, and rows inside each."""
-    order = list(dict.fromkeys((EVENT_TIME, KNOWN_AT, *given.bound.contract.key)))
-    columns = ", ".join(quote_name(name) for name in given.bound.columns)
-    by = ", ".join(quote_name(name) for name in order)
-
-    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[Report]:
-        batched = list(batches)  # all nullable, as Spark hands them over
-        held = pa.Table.from_batches(batched) if batched else given.schema.empty_table()
-        with closing(connect(data=None, threads=1, files=[])) as connection:
-            connection.register("held", held)
-            ordered = connection.sql(f"SELECT {columns} FROM held ORDER BY {by}").to_arrow_table()
-        context = TaskContext.get()
-        place = 0 if context is None else context.partitionId()
-        path = folder / f"part-{place:05d}-{uuid.uuid4().hex}.parquet"
-        with written_whole(path) as handle:
-            pq.write_table(
-                ordered.cast(given.schema), handle, compression="lz4", row_group_size=_GROUP_ROWS
+            parts, quality, noted = contract_table(
+                self.spark,
+                self.frames[file],
+                RowPass(bound=bound, rules=self.rules, horizon=horizon),
+                folder=folder,
+                work=work,
+                aside=self.refused,
             )
-        yield {"place": place, "path": str(path)}
-
-    divided = rows.select(*given.bound.columns).repartitionByRange(count, *order)
-    reports = sorted(run_parts(divided, work), key=lambda report: int(report["place"]))
-    parts = []
-    for report in reports:
-        parts.append(folder / f"part-{report['place']:05d}.parquet")
-        Path(report["path"]).replace(parts[-1])
-    for path in set(folder.iterdir()) - set(parts):  # of tasks that ran twice
-        path.unlink()
-    return tuple(parts)
-
-
-def _as_text(table: pa.Table) -> str:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return base64.b64encode(sink.getvalue()).decode("ascii")
-
-
-def _from_text(text: str) -> pa.Table:
-    return pa.ipc.open_stream(base64.b64decode(text)).read_all()
+        self.parts[bound.contract.name] = parts
+        return quality, noted
