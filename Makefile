@@ -50,14 +50,14 @@ $(RUN): requirements-run.lock pyproject.toml
 	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@# over one of another Python, venv would leave a mixture of both
 	@[ "$$($(BIN)/python -c '$(WHICH)' 2>/dev/null)" = "$$($(PYTHON) -c '$(WHICH)')" ] || rm -rf .venv
-	@echo "setting up .venv: 1.1 GB, one to four minutes by network and disk"
+	@echo "setting up .venv: 0.9 GB, one to four minutes by network and disk"
 	$(PYTHON) -m venv .venv
 	$(INSTALL) --no-compile --require-hashes -r requirements-run.lock
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(READY): $(RUN) requirements.lock
-	@echo "adding what tests need to .venv: 0.9 GB more; Spark is a download of 0.46 GB"
+	@echo "adding what tests need to .venv: 1.0 GB more; Spark is a download of 0.46 GB"
 	@# Spark comes as source alone: it is built by the setuptools that the lock pins
 	$(INSTALL) --no-compile --no-build-isolation --use-pep517 --require-hashes -r requirements.lock
 	@touch $@

@@ -8,8 +8,10 @@ import typer
 from kyc_ml.cli.options import (
     AsOfOption,
     Data,
+    Engine,
     History,
     Markdown,
+    Master,
     Quiet,
     RequiredPath,
     Since,
@@ -35,6 +37,8 @@ def build(
     as_of: AsOfOption = None,
     buckets: Annotated[int | None, typer.Option(min=1, max=256)] = None,
     quarantine: Path | None = None,
+    engine: Engine = "local",
+    master: Master = None,
     quiet: Quiet = False,
 ) -> None:
     """Compute behavioural features."""

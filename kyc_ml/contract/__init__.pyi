@@ -66,10 +66,12 @@ from .quarantine import MalformedLine as MalformedLine
 from .quarantine import save_quarantine as save_quarantine
 from .reading import end_of_data as end_of_data
 from .reading import known_until as known_until
+from .reading import place_of_refused as place_of_refused
 from .reading import read_tables as read_tables
 from .reading import require_behaviour as require_behaviour
 from .reading import require_fresh as require_fresh
 from .reading import tell_late_reviews as tell_late_reviews
+from .reading import tell_quality as tell_quality
 from .rows import contract_rows as contract_rows
 from .rows import reading_error as reading_error
 from .sinks import Columns as Columns
@@ -78,6 +80,7 @@ from .sinks import MemorySink as MemorySink
 from .sinks import ParquetSink as ParquetSink
 from .sinks import Queried as Queried
 from .sinks import TableColumns as TableColumns
+from .sinks import parts_of as parts_of
 from .sinks import query_files as query_files
 from .source import look_up as look_up
 from .source import read_source as read_source

@@ -49,11 +49,16 @@ class TableColumns:
         yield from self._table.select(list(names)).to_batches()
 
 
+def parts_of(table: Path) -> tuple[Path, ...]:
+    """List the files of a stored table: its Parquet file, or the parts of a folder in order."""
+    return tuple(sorted(table.glob("part-*.parquet"))) if table.is_dir() else (table,)
+
+
 class FileColumns:
-    """Columns of a table in one or more Parquet files."""
+    """Columns of a table in one or more Parquet files, or in folders of parts."""
 
     def __init__(self, *paths: Path) -> None:
-        self._paths = paths
+        self._paths = tuple(part for path in paths for part in parts_of(path))
 
     @property
     def column_names(self) -> list[str]:
