@@ -78,10 +78,10 @@ def run_features(
         ) as (cluster, stored, work):
             decided = work / "observations.parquet"
             rows = store_observations(stored, choose(stored), decided)
-            files = {name: parts_of(path) for name, path in stored.files.items()}
+            files = {name: parts_of(path.absolute()) for name, path in stored.files.items()}
             zone = stored.timezone
             found = cluster.build(
-                files, [decided], specs=specs, timezone=zone, out=out, buckets=buckets
+                files, [decided.absolute()], specs=specs, timezone=zone, out=out, buckets=buckets
             )
         return _told(found, rows, reporter)
     if master is not None:

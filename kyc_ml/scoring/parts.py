@@ -148,9 +148,9 @@ def score_on_workers(
             scorer=scorer,
             finish=finish,
             part_rows=part_rows,
-            work=work / f"{scorer.who}-tasks",
+            work=work.absolute() / f"{scorer.who}-tasks",
         )
-        files = [str(path) for path in parts_of(features)]
+        files = [str(path) for path in parts_of(features.absolute())]
         groups = np.array_split(np.array(files), min(len(files), 2 * cluster.slots))
         items = [json.dumps(group.tolist()) for group in groups]
         reports = cluster.each(_score_files, items, shared=shared)

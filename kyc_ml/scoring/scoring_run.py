@@ -250,7 +250,9 @@ class ScoringRun:
         }
 
         finish = Finishing(
-            tables=tables,
+            tables=replace(
+                tables, files={name: path.absolute() for name, path in tables.files.items()}
+            ),
             policy=scorer.policy,
             cash_report=scorer.cash_report,
             run=run,
@@ -339,9 +341,9 @@ class ScoringRun:
         """Compute features on the cluster, into a folder of parts."""
         assert self.cluster is not None  # noqa: S101  only called with one
         self.place.remove((out.name,))  # a start that was killed may have left it unmarked
-        files = {name: parts_of(path) for name, path in tables.files.items()}
+        files = {name: parts_of(path.absolute()) for name, path in tables.files.items()}
         return self.cluster.build(
-            files, [observations], specs=specs, timezone=tables.timezone, out=out
+            files, [observations.absolute()], specs=specs, timezone=tables.timezone, out=out
         )
 
     def _drift(

@@ -32,7 +32,7 @@ class Cluster:
 
     def require_shared(self, folder: Path) -> None:
         """Raise OutputError unless all workers read and write this very folder."""
-        name = f"shared-{uuid.uuid4().hex}"
+        folder, name = folder.absolute(), f"shared-{uuid.uuid4().hex}"
         (folder / name).write_text(name)
 
         def task(number: str) -> Report:
@@ -93,7 +93,7 @@ class Cluster:
             if refused.is_dir():
                 refused.replace(quarantine)
         return StoredTables(
-            files={name: paths[0].parent for name, paths in landed.parts.items()},
+            files={name: folder / name for name in landed.parts},
             timezone=mapping.timezone,
             base_currency=mapping.base_currency,
             digests=landed.digests,

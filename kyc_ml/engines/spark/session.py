@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -67,20 +68,23 @@ def open_cluster(master: str | None = None) -> Iterator["Cluster"]:
         raise ConfigError(
             "--engine spark needs PySpark: install the extra kyc-ml[spark], here and on all workers"
         )
-    from pyspark.sql import SparkSession  # noqa: PLC0415  one machine needs no Spark
+    with warnings.catch_warnings():
+        # it means the rows that Spark itself converts to pandas: here all are Arrow's
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+        from pyspark.sql import SparkSession  # noqa: PLC0415  one machine needs no Spark
 
-    from kyc_ml.engines.spark.cluster import Cluster  # noqa: PLC0415
-    from kyc_ml.engines.spark.landing import require_utc  # noqa: PLC0415
+        from kyc_ml.engines.spark.cluster import Cluster  # noqa: PLC0415
+        from kyc_ml.engines.spark.landing import require_utc  # noqa: PLC0415
 
-    active = SparkSession.getActiveSession()
-    session = active or _start(master)
-    try:
-        require_utc(session)
-        _require_workers(session)
-        yield Cluster(session=session)
-    finally:
-        if active is None:
-            session.stop()
+        active = SparkSession.getActiveSession()
+        session = active or _start(master)
+        try:
+            require_utc(session)
+            _require_workers(session)
+            yield Cluster(session=session)
+        finally:
+            if active is None:
+                session.stop()
 
 
 @contextmanager
