@@ -27,8 +27,10 @@ from .files import open_files as open_files
 from .folder import FoundFiles as FoundFiles
 from .folder import digest_files as digest_files
 from .folder import digest_together as digest_together
+from .folder import file_states as file_states
 from .folder import find_files as find_files
 from .folder import readable_paths as readable_paths
+from .folder import require_unchanged as require_unchanged
 from .followup import DOCUMENT_CHECKS as DOCUMENT_CHECKS
 from .frames import ArrowStream as ArrowStream
 from .frames import Frame as Frame
@@ -50,6 +52,7 @@ from .packing import open_plain as open_plain
 from .packing import stranger as stranger
 from .plain import make_plain as make_plain
 from .plain import say_os_error as say_os_error
+from .portions import KEY_HASH as KEY_HASH
 from .portions import REMARKS as REMARKS
 from .portions import CheckedPortion as CheckedPortion
 from .portions import RowPass as RowPass
@@ -59,6 +62,7 @@ from .quality import TableQuality as TableQuality
 from .quality import read_quality as read_quality
 from .quality import write_quality as write_quality
 from .quarantine import QUARANTINE_SCHEMA as QUARANTINE_SCHEMA
+from .quarantine import MalformedLine as MalformedLine
 from .quarantine import save_quarantine as save_quarantine
 from .reading import end_of_data as end_of_data
 from .reading import known_until as known_until
@@ -72,6 +76,7 @@ from .sinks import Columns as Columns
 from .sinks import FileColumns as FileColumns
 from .sinks import MemorySink as MemorySink
 from .sinks import ParquetSink as ParquetSink
+from .sinks import Queried as Queried
 from .sinks import TableColumns as TableColumns
 from .sinks import query_files as query_files
 from .source import look_up as look_up

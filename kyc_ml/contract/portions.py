@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract.binding import BoundTable
-from kyc_ml.contract.checks import ContractCheck, RowRules, checks_of, mask_literal
+from kyc_ml.contract.checks import ContractCheck, RowRules, checks_of, mask_sql
 from kyc_ml.contract.quality import RuleFinding, TableQuality
 from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA
 from kyc_ml.contract.rows import (
@@ -33,6 +33,7 @@ from kyc_ml.contract.rows import (
     find_broken,
     find_noted,
     mark_duplicates,
+    order_sql,
     reading_error,
     refused_rows,
     summary_sql,
@@ -42,7 +43,9 @@ from kyc_ml.contract.syntax import columns_named_in
 from kyc_ml.storage import connect, quote_name
 
 REMARKS: Final = "remarks"
-"""Column of rows whose keys were not compared yet: what was noted of each, in bits."""
+KEY_HASH: Final = "key_hash"
+"""Columns of rows whose keys were not compared yet: what was noted of each, in bits, and an integer
+that is the same for equal keys."""
 _GIVEN: Final = "given rows"
 
 
@@ -82,8 +85,9 @@ class RowPass:
 
     @property
     def noting(self) -> pa.Schema:
-        """Columns of accepted rows whose keys were not compared yet: with their remarks."""
-        return self.schema.append(pa.field(REMARKS, pa.int64(), nullable=False))
+        """Columns of accepted rows whose keys were not compared yet."""
+        own = [pa.field(name, pa.int64(), nullable=False) for name in (REMARKS, KEY_HASH)]
+        return pa.schema([*self.schema, *own])
 
     def check(self, connection: duckdb.DuckDBPyConnection, portion: pa.Table) -> CheckedPortion:
         """Map and check some rows of the file.
@@ -105,11 +109,12 @@ class RowPass:
         """
         types = self.bound.types
         checks = checks_of(self.bound.contract, types, guarded=True, rules=self.rules)
+        unbroken = [replace(check, broken="false") for check in checks]
         names = ", ".join(quote_name(name) for name in self.bound.columns)
         try:
             connection.register(_GIVEN, rows)
             connection.execute(
-                f"CREATE TEMP TABLE {CHECKED} AS SELECT {names}, {mask_literal(0, checks)} AS "
+                f"CREATE TEMP TABLE {CHECKED} AS SELECT {names}, {mask_sql(unbroken)} AS "
                 f"{BROKEN}, {REMARKS} AS {NOTED}, true AS {SOUND}, CAST(NULL AS VARCHAR) AS {RAW} "
                 f"FROM {quote_name(_GIVEN)}"
             )
@@ -122,7 +127,9 @@ class RowPass:
         self, connection: duckdb.DuckDBPyConnection, checks: tuple[ContractCheck, ...]
     ) -> CheckedPortion:
         names = ", ".join(quote_name(name) for name in self.bound.columns)
-        rows = f"SELECT {names}, {NOTED} AS {REMARKS} FROM {CHECKED} WHERE {SOUND}"
+        key = ", ".join(quote_name(name) for name in self.bound.contract.key)
+        made = f"{NOTED} AS {REMARKS}, CAST(hash({key}) >> 1 AS BIGINT) AS {KEY_HASH}"
+        rows = f"SELECT {names}, {made} FROM {CHECKED} WHERE {SOUND}"
         refused = refused_rows(connection, self.bound, checks)
         found = CheckedPortion(
             accepted=connection.sql(rows).to_arrow_table().cast(self.noting),
@@ -131,6 +138,13 @@ class RowPass:
         )
         connection.execute(f"DROP TABLE {CHECKED}")
         return found
+
+    def sort(self, connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
+        """Return accepted rows in the order in which contracted tables are stored."""
+        connection.register(_GIVEN, rows)
+        names = ", ".join(quote_name(name) for name in self.bound.columns)
+        sql = f"SELECT {names} FROM {quote_name(_GIVEN)} ORDER BY {order_sql(self.bound)}"
+        return connection.sql(sql).to_arrow_table().cast(self.schema)
 
     def statistics(self, connection: duckdb.DuckDBPyConnection, rows: str) -> list[pa.Table]:
         """Return what `sum_up` needs to know of some accepted rows: a name or a query in SQL."""

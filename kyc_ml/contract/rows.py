@@ -234,14 +234,17 @@ def summary_sql(bound: BoundTable, rows: str) -> str:
     return f"SELECT {', '.join(counted)} FROM {rows}"
 
 
+def order_sql(bound: BoundTable) -> str:
+    """Write the order of accepted rows as SQL."""
+    names = dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))
+    return ", ".join(quote_name(name) for name in names)
+
+
 def _accepted(
     connection: duckdb.DuckDBPyConnection, bound: BoundTable, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     names = ", ".join(quote_name(name) for name in schema.names)
-    order = ", ".join(
-        quote_name(name) for name in dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))
-    )
-    rows = f"SELECT {names} FROM {CHECKED} WHERE {SOUND} ORDER BY {order}"
+    rows = f"SELECT {names} FROM {CHECKED} WHERE {SOUND} ORDER BY {order_sql(bound)}"
     for batch in read_batches(connection, rows, rows=_BATCH_ROWS):
         yield batch.cast(schema)
 

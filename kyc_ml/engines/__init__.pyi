@@ -1,3 +1,5 @@
-from .spark.contracting import check_table as check_table
 from .spark.features import BuiltOnSpark as BuiltOnSpark
 from .spark.features import build_features_on_spark as build_features_on_spark
+from .spark.landing import LandedSource as LandedSource
+from .spark.landing import land as land
+from .spark.landing import require_utc as require_utc

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark import StorageLevel, TaskContext
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
@@ -19,7 +19,7 @@ from kyc_ml.engines.spark.blobs import BLOBS, BlobBucket, as_blob, stream_of, to
 from kyc_ml.engines.spark.counting import Counted, count_runs, runs_of
 from kyc_ml.engines.spark.parts import LandedTables, Part, as_parts
 from kyc_ml.engines.spark.skew import Routes, routes_of, weigh
-from kyc_ml.engines.spark.tasks import Report, run_parts
+from kyc_ml.engines.spark.tasks import Report, items_of, place_of, run_parts, tasks_of
 from kyc_ml.features import (
     OBSERVED,
     PEERS,
@@ -217,28 +217,20 @@ class SparkParts:
         divide = partial(_divide, self.work, self.tables, routes)
 
         def run(batches: _Batches) -> _Batches:
-            for place in _items(batches):
+            for place in items_of(batches):
                 yield from divide(*places[place])
 
-        return self._tasks(len(places)).mapInArrow(run, BLOBS)
+        return tasks_of(self._spark, len(places)).mapInArrow(run, BLOBS)
 
     def _by_part(self, place: str, run: Callable[[int | None, _Batches], _Batches]) -> DataFrame:
         """Run a function on each part of a place."""
-        tasks = self._tasks(len(self.tables.parts[place]))
+        tasks = tasks_of(self._spark, len(self.tables.parts[place]))
 
         def each(batches: _Batches) -> _Batches:
-            for at in _items(batches):
+            for at in items_of(batches):
                 yield from run(at, iter(()))
 
         return tasks.mapInArrow(each, BLOBS)
-
-    def _tasks(self, number: int) -> DataFrame:
-        return self._spark.range(0, number, 1, max(number, 1))
-
-
-def _items(batches: _Batches) -> Iterator[int]:
-    for batch in batches:
-        yield from batch.column(0).to_pylist()
 
 
 def _streams(each: Pass, targets: Targets) -> frozenset[str]:
@@ -337,7 +329,7 @@ def _write_members(
     with written_whole(path) as handle:
         members = populations.members(work, bucket)
         pq.write_table(members, handle, compression="lz4")
-    yield {"bucket": _place(), "path": str(path), "rows": len(members)}
+    yield {"bucket": place_of(), "path": str(path), "rows": len(members)}
 
 
 def _measure(work: Work, last: Pass, populations: Populations, batches: _Batches) -> _Batches:
@@ -352,7 +344,7 @@ def _compare(populations: Populations, place: str, batches: _Batches) -> _Batche
     if not arrived.is_empty:
         # the order does not matter: groups have counts and medians
         found = populations.compare(place, pa.concat_tables(arrived.tables(_MEASURES)))
-        yield as_blob(_place(), _MEASURES, pickle.dumps(found))
+        yield as_blob(place_of(), _MEASURES, pickle.dumps(found))
 
 
 def _write_features(
@@ -367,14 +359,7 @@ def _write_features(
     bucket = BlobBucket(batches, {})
     rows, features = finish_features(work, bucket, last, specs, populations)
     # a new name each time: what a task leaves that is run again is in no report
-    path = out / f"part-{_place():05d}-{uuid.uuid4().hex}.parquet"
+    path = out / f"part-{place_of():05d}-{uuid.uuid4().hex}.parquet"
     with written_whole(path) as handle, ExitStack() as files:
         FeatureWriter(handle, files, group_rows=_GROUP_ROWS).append(features)
-    yield {"bucket": _place(), "path": str(path), "rows": int(rows.size)}
-
-
-def _place() -> int:
-    """Return the number of this task's bucket."""
-    context = TaskContext.get()
-    assert context is not None  # noqa: S101  called on workers alone
-    return context.partitionId()
+    yield {"bucket": place_of(), "path": str(path), "rows": int(rows.size)}

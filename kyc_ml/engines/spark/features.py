@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from kyc_ml.engines.spark.executor import SparkParts
 from kyc_ml.engines.spark.made import make_on_workers
 from kyc_ml.engines.spark.parts import LandedTables
+from kyc_ml.engines.spark.tasks import exchanging
 from kyc_ml.errors import ConfigError, OutputError, SourceError
 from kyc_ml.features import (
     OBSERVED,
@@ -32,12 +33,6 @@ from kyc_ml.features import (
 from kyc_ml.storage import require_place
 
 _MOST_BUCKETS: Final = 1 << 14
-_SETTINGS: Final = {
-    # what moves are blobs: a batch of thousands of them would not fit into memory
-    "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
-    # a task is a bucket: its number and its size are decided by us
-    "spark.sql.adaptive.enabled": "false",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +90,7 @@ def build_features_on_spark(
     """
     given = {**tables, OBSERVED: observations}
     _check(buckets, given, out)
-    with _private(out) as work, _set(spark) as session:
+    with _private(out) as work, exchanging(spark) as session:
         landed = LandedTables.survey(session, given)
         columns = with_made({name: landed.schemas[name].names for name in tables})
         available, unavailable = split_available(specs, columns, landed.schemas[OBSERVED].names)
@@ -167,17 +162,3 @@ def _private(out: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _set(spark: SparkSession) -> Iterator[SparkSession]:
-    """Return a session with the settings that exchanges need; they are restored afterwards."""
-    before = {name: spark.conf.get(name) for name in _SETTINGS}
-    for name, value in _SETTINGS.items():
-        spark.conf.set(name, value)
-    try:
-        yield spark
-    finally:
-        for name, old in before.items():
-            if old is not None:
-                spark.conf.set(name, old)
