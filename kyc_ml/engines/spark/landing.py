@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from kyc_ml.config import SourceMapping, section_digest
@@ -18,6 +19,7 @@ from kyc_ml.contract import (
     QUARANTINE_SCHEMA,
     BoundTable,
     Columns,
+    ContractedTables,
     DataQualityReport,
     FileColumns,
     MalformedLine,
@@ -53,6 +55,21 @@ class LandedSource:
     quality: DataQualityReport
     resumed: tuple[str, ...]
     """Tables that an earlier start, which was killed, had landed."""
+
+    def tables(self, *names: str) -> ContractedTables:
+        """Read some tables into memory; those that the source has."""
+        return ContractedTables(
+            tables={
+                name: pa.concat_tables(map(pq.read_table, self.parts[name]))
+                for name in names
+                if name in self.parts
+            },
+            timezone=self.mapping.timezone,
+            base_currency=self.mapping.base_currency,
+            digests=self.digests,
+            quality=self.quality,
+            attributes=self.mapping.attributes,
+        )
 
 
 def require_utc(spark: SparkSession) -> None:
