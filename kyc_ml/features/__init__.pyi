@@ -30,6 +30,7 @@ from .buckets.work import Partition as Partition
 from .buckets.work import Sent as Sent
 from .buckets.work import Targets as Targets
 from .buckets.work import Work as Work
+from .buckets.work import reaches as reaches
 from .buckets.work import touched as touched
 from .build import build_features as build_features
 from .build import chosen_unavailable as chosen_unavailable
@@ -53,6 +54,7 @@ from .how import RowColumn as RowColumn
 from .how import Where as Where
 from .how import name_of as name_of
 from .how import tables_read as tables_read
+from .kernels.timeline import FOREVER_US as FOREVER_US
 from .kernels.timeline import Span as Span
 from .keyed import KeyedRows as KeyedRows
 from .kinds.formula import Formula as Formula

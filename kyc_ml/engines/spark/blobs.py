@@ -5,7 +5,7 @@ ours. Nothing depends on the order in which blobs arrive: a bucket puts its rows
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -29,8 +29,16 @@ def stream_of(kind: str, partition: Partition) -> str:
     return f"{kind} of {place or 'observations'} by {column}"
 
 
-def to_blobs(stream: str, rows: pa.Table, numbers: Codes) -> Iterator[pa.RecordBatch]:
-    """Divide rows into blobs for the buckets of these numbers."""
+def to_blobs(
+    stream: str,
+    rows: pa.Table,
+    numbers: Codes,
+    groups_of: Callable[[int], Iterable[int]] = lambda bucket: (bucket,),
+) -> Iterator[pa.RecordBatch]:
+    """Divide rows into blobs for the buckets of these numbers.
+
+    `groups_of`: returns the groups that get the rows of a bucket.
+    """
     # all in bucket 0: their order is already right
     ordered = rows.take(pa.array(np.argsort(numbers, kind="stable"))) if numbers.any() else rows
     sizes = np.bincount(numbers)
@@ -38,8 +46,9 @@ def to_blobs(stream: str, rows: pa.Table, numbers: Codes) -> Iterator[pa.RecordB
     at_once = max(1, int(_MOST_BYTES / max(rows.nbytes / max(len(rows), 1), 1)))
     for number in np.flatnonzero(sizes):
         for start in range(int(ends[number] - sizes[number]), int(ends[number]), at_once):
-            some = ordered.slice(start, min(at_once, int(ends[number]) - start))
-            yield as_blob(int(number), stream, encode(some))
+            data = encode(ordered.slice(start, min(at_once, int(ends[number]) - start)))
+            for group in groups_of(int(number)):
+                yield as_blob(group, stream, data)
 
 
 def encode(rows: pa.Table) -> pa.Buffer:
@@ -71,7 +80,9 @@ class BlobBucket:
     ) -> None:
         self._whole = whole
         self._sent: dict[str, list[pa.Buffer]] = defaultdict(list)
+        self.number = 0
         for batch in batches:
+            self.number = batch.column(0)[0].as_py()
             for stream, data in zip(batch.column(1).to_pylist(), batch.column(2), strict=True):
                 self._sent[stream].append(data.as_buffer())
 

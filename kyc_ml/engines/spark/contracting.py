@@ -90,8 +90,8 @@ def contract_table(
 ) -> tuple[tuple[Path, ...], TableQuality, list[RuleFinding]]:
     """Map and check the rows of a table, and write what is accepted in order.
 
-    `folder`, `work`, `aside`: for the parts, for what is needed meanwhile, and for refused rows;
-    all workers see them under these paths.
+    `folder`, `work`, `aside`: folders for the parts, for what is needed meanwhile, and for refused
+    rows; all workers see them under these paths. The first and the last are new.
 
     Returns the parts, which together are the rows of one machine's file; the quality; and what was
     noted of accepted rows.
@@ -115,8 +115,8 @@ def contract_table(
         arrived = parts.repartitionById(bounds.size + 1, "bucket")
         landed = run_parts(arrived, partial(_land, given, folder))
     for place, path in enumerate(checked.refused):
-        aside.mkdir(exist_ok=True)
-        Path(path).replace(aside / f"{given.bound.contract.name}-{place:05d}.parquet")
+        aside.mkdir(parents=True, exist_ok=True)
+        Path(path).replace(aside / f"part-{place:05d}.parquet")
     reports = sorted(landed, key=lambda report: int(report["place"]))
     noted: Counter[int] = Counter()
     paths = []

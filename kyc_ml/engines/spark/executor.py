@@ -8,6 +8,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark import StorageLevel
@@ -17,6 +18,7 @@ from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.engines.spark.blobs import BLOBS, BlobBucket, as_blob, stream_of, to_blobs
 from kyc_ml.engines.spark.counting import Counted, count_runs, runs_of
 from kyc_ml.engines.spark.parts import LandedTables, Part, as_parts
+from kyc_ml.engines.spark.skew import Routes, routes_of, weigh
 from kyc_ml.engines.spark.tasks import Report, items_of, place_of, run_parts, tasks_of
 from kyc_ml.features import (
     OBSERVED,
@@ -64,6 +66,7 @@ class SparkParts:
         self.work = work
         self.tables = tables
         self._folder = folder
+        self._weights = weigh(spark, tables, work)
         self._sent: list[tuple[frozenset[str], DataFrame]] = []
         self._kept: list[DataFrame] = []
 
@@ -91,8 +94,10 @@ class SparkParts:
         """Run a pass in every bucket, and hand its values to where they are read."""
         each = self.work.plan.passes[number]
         if each.site.anchor is not None:
-            run = partial(_run_bucket, self.work, each)
-            self._send(each, number, self._bucketed(each, run))
+            routes = routes_of(each, self.tables, self.work, self._weights)
+            own = self.tables.parts[each.site.place] if each.is_of_itself else ()
+            run = partial(_run_bucket, self.work, each, routes, own)
+            self._send(each, number, self._gathered(each, routes).mapInArrow(run, BLOBS))
             return
         counted = [spec for spec in each.specs if adds_up(spec)]
         others = [spec for spec in each.specs if not adds_up(spec)]
@@ -114,14 +119,18 @@ class SparkParts:
             carried = any(self.work.carried(at, columns) for (at, _), columns in touched(part))
             if carried or part.is_of_itself:
                 # one worker holds all rows of a few columns
-                self._send(each, number, self._bucketed(part, partial(run, None), n_buckets=1))
+                alone = Routes(place=(place, None), n_groups=1)
+                gathered = self._gathered(part, alone)
+                self._send(each, number, gathered.mapInArrow(partial(run, None), BLOBS))
             else:
                 self._send(each, number, self._by_part(place, run))
 
     def members(self, populations: Populations) -> None:
         """Write the customers known at the start of each month, as observations of all rounds."""
         write = partial(_write_members, self.work, populations, self._folder)
-        buckets = self._exchanged(self._divided([(CUSTOMERS, CUSTOMER_ID)]), self.work.n_buckets)
+        by_customer = (CUSTOMERS, CUSTOMER_ID)
+        routes = Routes(place=by_customer, n_groups=self.work.n_buckets)
+        buckets = _exchanged(self._divided([by_customer], routes), routes.n_groups)
         found = sorted(run_parts(buckets, write), key=lambda report: int(report["bucket"]))
         parts = as_parts([(report["path"], report["rows"]) for report in found])
         places = populations.rounds
@@ -136,8 +145,11 @@ class SparkParts:
     def measure(self, last: Pass, populations: Populations) -> None:
         """Measure the peers of a round, and find the statistics of their groups by month."""
         place = last.site.place
-        measured = self._bucketed(last, partial(_measure, self.work, last, populations))
-        months = self._exchanged(measured, max(populations.months.size, 1))
+        # a customer at a month is one row: its buckets are not divided
+        routes = Routes(place=(place, CUSTOMER_ID), n_groups=self.work.n_buckets)
+        measure = partial(_measure, self.work, last, populations)
+        measured = self._gathered(last, routes).mapInArrow(measure, BLOBS)
+        months = _exchanged(measured, max(populations.months.size, 1))
         compare = partial(_compare, populations, place)
         found = months.mapInArrow(compare, BLOBS).collect()
         ordered = [pickle.loads(row.data) for row in sorted(found, key=lambda row: row.bucket)]  # noqa: S301  of our own workers
@@ -158,8 +170,10 @@ class SparkParts:
             populations=populations,
             out=out,
         )
-        buckets = self._exchanged(self._gathered(last), self.work.n_buckets)
-        return sorted(run_parts(buckets, write), key=lambda report: int(report["bucket"]))
+        routes = routes_of(last, self.tables, self.work, self._weights)
+        found = run_parts(self._gathered(last, routes), write)
+        reports = {report["bucket"]: report for report in found}
+        return [reports[group] for group in routes.in_order()]
 
     def _send(self, each: Pass, number: int, frame: DataFrame) -> None:
         """Note what a pass sends; it is kept if several later passes read it."""
@@ -177,43 +191,36 @@ class SparkParts:
             found.add(stream_of("features", (each.site.place, CUSTOMER_ID)))
         return frozenset(found)
 
-    def _bucketed(
-        self, each: Pass, run: Callable[[_Batches], _Batches], n_buckets: int | None = None
-    ) -> DataFrame:
-        """Bring together what a pass reads, and run it in every bucket."""
-        buckets = self._exchanged(self._gathered(each), n_buckets or self.work.n_buckets)
-        return buckets.mapInArrow(run, BLOBS)
-
-    def _exchanged(self, blobs: DataFrame, n_buckets: int) -> DataFrame:
-        return blobs.repartitionById(n_buckets, "bucket")
-
-    def _gathered(self, each: Pass) -> DataFrame:
-        """Return the blobs of all that a pass reads."""
-        rows = self._divided(list(dict.fromkeys(partition for partition, _ in touched(each))))
+    def _gathered(self, each: Pass, routes: Routes) -> DataFrame:
+        """Bring together what a pass reads, a partition for each of its groups."""
+        rows = self._divided(
+            list(dict.fromkeys(partition for partition, _ in touched(each))), routes
+        )
         wanted = self._streams_read(each)
         found = [
-            frame if streams <= wanted else frame.where(frame.stream.isin(*(streams & wanted)))
+            routes.spread(
+                frame if streams <= wanted else frame.where(frame.stream.isin(*(streams & wanted)))
+            )
             for streams, frame in self._sent
             if streams & wanted
         ]
-        return reduce(DataFrame.unionAll, found, rows)
+        return _exchanged(reduce(DataFrame.unionAll, found, rows), routes.n_groups)
 
-    def _divided(self, partitions: Sequence[Partition]) -> DataFrame:
+    def _divided(self, partitions: Sequence[Partition], routes: Routes) -> DataFrame:
         """Divide rows by columns: a task for each part of a table."""
         places = [
-            (partition, part)
+            (partition, at)
             for partition in partitions
             if partition[1] is not None
-            for part in self.tables.parts[partition[0]]
+            for at in range(len(self.tables.parts[partition[0]]))
         ]
+        divide = partial(_divide, self.work, self.tables, routes)
 
-        work = self.work  # a task gets what it names: not the session
+        def run(batches: _Batches) -> _Batches:
+            for place in items_of(batches):
+                yield from divide(*places[place])
 
-        def divide(batches: _Batches) -> _Batches:
-            for at in items_of(batches):
-                yield from _divide(work, *places[at])
-
-        return tasks_of(self._spark, len(places)).mapInArrow(divide, BLOBS)
+        return tasks_of(self._spark, len(places)).mapInArrow(run, BLOBS)
 
     def _by_part(self, place: str, run: Callable[[int | None, _Batches], _Batches]) -> DataFrame:
         """Run a function on each part of a place."""
@@ -232,30 +239,48 @@ def _streams(each: Pass, targets: Targets) -> frozenset[str]:
     return frozenset(stream_of(kind, (each.site.place, target)) for target in targets)
 
 
-def _divide(work: Work, partition: Partition, part: Part) -> _Batches:
+def _exchanged(blobs: DataFrame, n_groups: int) -> DataFrame:
+    return blobs.repartitionById(n_groups, "bucket")
+
+
+def _divide(
+    work: Work, tables: LandedTables, routes: Routes, partition: Partition, at: int
+) -> _Batches:
     place, column = partition
     assert column is not None  # noqa: S101  all rows together are not divided
+    part = tables.parts[place][at]
     names = work.schema(partition).names
     rows = part.read(names).append_column(ROW, pa.array(part.numbers))
     if rows[column].null_count and not work.keyless(place, column):
         # a row without a key matches no observation
         rows = rows.filter(rows[column].is_valid())
     if rows.num_rows:
-        yield from to_blobs(
-            stream_of("rows", partition), rows, bucket_of(rows[column], work.n_buckets)
-        )
+        numbers = bucket_of(rows[column], work.n_buckets)
+        groups = partial(routes.groups_of, partition, at, part)
+        yield from to_blobs(stream_of("rows", partition), rows, numbers, groups)
 
 
-def _as_blobs(each: Pass, sent: Iterator[Sent]) -> _Batches:
+def _as_blobs(each: Pass, sent: Iterator[Sent], own: tuple[int, int] | None = None) -> _Batches:
+    """Send values on; of a slice only those of its own rows."""
     kind = "columns" if each.site.carries else "features"
     for target, values, numbers in sent:
-        yield from to_blobs(stream_of(kind, (each.site.place, target)), values, numbers)
+        stream = stream_of(kind, (each.site.place, target))
+        if own is None:
+            yield from to_blobs(stream, values, numbers)
+            continue
+        first, end = np.searchsorted(values[ROW].to_numpy(), own)
+        if first < end:
+            yield from to_blobs(stream, values.slice(first, end - first), numbers[first:end])
 
 
-def _run_bucket(work: Work, each: Pass, batches: _Batches) -> _Batches:
+def _run_bucket(
+    work: Work, each: Pass, routes: Routes, own: Sequence[Part], batches: _Batches
+) -> _Batches:
+    """Compute a pass in a bucket; `own`: parts of the place whose rows are context too."""
     bucket = BlobBucket(batches, {})
     if not bucket.is_empty:
-        yield from _as_blobs(each, work.run(bucket, each, work.targets(each, each.specs)))
+        sent = work.run(bucket, each, work.targets(each, each.specs))
+        yield from _as_blobs(each, sent, routes.own_rows(bucket.number, own) if own else None)
 
 
 def _run_whole(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from kyc_ml.engines.spark.executor import SparkParts
@@ -19,6 +21,7 @@ from kyc_ml.errors import ConfigError, OutputError, SourceError
 from kyc_ml.features import (
     OBSERVED,
     FeatureSpec,
+    FeatureTable,
     Populations,
     chosen_unavailable,
     default_buckets,
@@ -135,6 +138,12 @@ def build_features_on_spark(
         unavailable=chosen_unavailable(specs, unavailable),
         notes=tuple(notes),
     )
+
+
+def read_features(built: BuiltOnSpark) -> FeatureTable:
+    """Read all features into memory, as of a sample for training."""
+    rows = pa.concat_tables(map(pq.read_table, built.files))
+    return FeatureTable.from_arrow(rows, built.specs, unavailable=built.unavailable)
 
 
 def _check(buckets: int | None, files: Mapping[str, Sequence[Path]], out: Path) -> None:

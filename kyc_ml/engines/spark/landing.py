@@ -1,22 +1,25 @@
 """Land a source: its contracted tables in order, in files that every worker sees."""
 
+import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
-from kyc_ml.config import SourceMapping
+from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract import (
     CONTRACT,
     QUARANTINE_SCHEMA,
     BoundTable,
     Columns,
+    ContractedTables,
     DataQualityReport,
     FileColumns,
     MalformedLine,
@@ -28,18 +31,14 @@ from kyc_ml.contract import (
     bind_by_row,
     file_states,
     query_files,
+    read_quality,
     require_unchanged,
+    write_quality,
 )
 from kyc_ml.engines.spark.contracting import contract_table
 from kyc_ml.engines.spark.sources import Given, arrow_schema, digest_on_workers, open_frames
-from kyc_ml.errors import ConfigError, ContractError, Faults, GateError, SourceError
-from kyc_ml.storage import private_folder, require_place
-
-_PART_ROWS: Final = 1 << 20
-"""Rows of a part, about: what a worker sorts in memory."""
-_GROUP_ROWS: Final = 1 << 18
-"""Rows of a row group: what a reader holds in memory."""
-_LITTLE: Final[dict[str, Any]] = {"threads": 1, "memory": "512MB", "scratch": None}
+from kyc_ml.errors import ConfigError, ContractError, Faults, GateError, OutputError, SourceError
+from kyc_ml.storage import Checkpoints, private_folder, require_place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +49,27 @@ class LandedSource:
     """Mapping of table to Parquet files: together they are the rows of one machine's file, in the
     same order."""
     quarantine: Path
-    """Folder of the refused rows with their reasons."""
+    """Folder of the refused rows with their reasons: a folder for each table that has any."""
     mapping: SourceMapping
     digests: Mapping[str, str]
     quality: DataQualityReport
+    resumed: tuple[str, ...]
+    """Tables that an earlier start, which was killed, had landed."""
+
+    def tables(self, *names: str) -> ContractedTables:
+        """Read some tables into memory; those that the source has."""
+        return ContractedTables(
+            tables={
+                name: pa.concat_tables(map(pq.read_table, self.parts[name]))
+                for name in names
+                if name in self.parts
+            },
+            timezone=self.mapping.timezone,
+            base_currency=self.mapping.base_currency,
+            digests=self.digests,
+            quality=self.quality,
+            attributes=self.mapping.attributes,
+        )
 
 
 def require_utc(spark: SparkSession) -> None:
@@ -76,12 +92,15 @@ def land(
 ) -> LandedSource:
     """Read a source on Spark, and write what satisfies the contract.
 
-    Rows, quarantine, counts and warnings are those of `read_source`, to the last bit.
+    Rows, quarantine, counts and warnings are those of `read_source`, to the last bit. Started
+    again after it was killed, with the same folder and files, it goes on after the tables that are
+    landed; with other files it begins anew.
 
     Parameters
     ----------
     folder : Path
-        New folder that all workers see under this path, such as one of a shared file system.
+        Folder that all workers see under this path, such as one of a shared file system; new, or
+        of an earlier start.
     data : Path, optional
         Folder of the mapping's Parquet files, which all workers see; not needed where all files
         are given or are tables of the catalogue.
@@ -95,6 +114,8 @@ def land(
     SourceError
         Before a row is read, with all faults together, as `read_source` does; also for files that
         Spark cannot read with the same values, and SQL that needs other rows.
+    OutputError
+        If the folder holds other files, or cannot be written.
     GateError
         If too many rows break the contract, or too many cases are orphans; the refused rows are in
         the folder ``quarantine``.
@@ -108,8 +129,13 @@ def land(
     with bind_by_row(mapping, schemas, digests={}, faults=faults) as bound:
         digests, unchecked = digest_on_workers(spark, found)
         bound.files.unchecked += unchecked
+        known = {**digests, "source mapping": section_digest(mapping)}
         landing = _Landing(
-            spark=spark, frames=frames, rules=RowRules.of(mapping), folder=folder.absolute()
+            spark=spark,
+            frames=frames,
+            rules=RowRules.of(mapping),
+            folder=folder.absolute(),
+            steps=_begin(folder.absolute(), known if set(frames) == set(found) else None),
         )
         try:
             quality = replace(bound, digests=digests).check(landing, landing.contract)
@@ -124,6 +150,7 @@ def land(
         mapping=mapping,
         digests=digests,
         quality=quality,
+        resumed=tuple(landing.resumed),
     )
 
 
@@ -135,7 +162,9 @@ class _Landing:
     frames: Mapping[str, DataFrame]
     rules: RowRules
     folder: Path
+    steps: Checkpoints
     parts: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    resumed: list[str] = field(default_factory=list)
 
     @property
     def refused(self) -> Path:
@@ -158,8 +187,17 @@ class _Landing:
     ) -> tuple[TableQuality, list[RuleFinding]]:
         """Check a table and land its rows; as `contract_rows` does."""
         del malformed  # only files of text have such lines
+        table = bound.contract.name
+        done = self.steps.done(table)
+        if done is not None:
+            self.resumed.append(table)
+            report = read_quality(done["quality"])
+            self.parts[table] = tuple(self.folder / table / name for name in done["parts"])
+            return report.tables[0], list(report.warnings)
+        folder, aside = self.folder / table, self.refused / table
+        for left in (folder, aside):  # by a start that was killed
+            shutil.rmtree(left, ignore_errors=True)
         [file] = bound.files
-        folder = self.folder / bound.contract.name
         with private_folder(self.folder) as work:
             parts, quality, noted = contract_table(
                 self.spark,
@@ -167,7 +205,28 @@ class _Landing:
                 RowPass(bound=bound, rules=self.rules, horizon=horizon),
                 folder=folder,
                 work=work,
-                aside=self.refused,
+                aside=aside,
             )
-        self.parts[bound.contract.name] = parts
+        report = DataQualityReport(tables=(quality,), warnings=tuple(noted))
+        self.steps.note(
+            table,
+            [*parts, *sorted(aside.glob("*.parquet"))],
+            {"parts": [path.name for path in parts], "quality": write_quality(report)},
+        )
+        self.parts[table] = parts
         return quality, noted
+
+
+def _begin(folder: Path, identity: Mapping[str, str] | None) -> Checkpoints:
+    """Go on with what an earlier start has landed from the same files, or begin anew."""
+    steps = Checkpoints(folder)
+    before = steps.identity()
+    if before is None and folder.exists() and any(folder.iterdir()):
+        raise OutputError(f"folder {folder} holds other files: name a new one to land tables in")
+    if before is None or before != identity:
+        shutil.rmtree(folder, ignore_errors=True)
+        # of DataFrames nothing shows that they are the same: no later start has this identity
+        steps.begin(identity or {"given": uuid.uuid4().hex})
+    for left in folder.glob("kyc_ml_*"):  # a private folder of a start that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    return steps

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from kyc_ml.contract import EVENT_TIME, KNOWN_AT, FileColumns
 from kyc_ml.engines.spark.tasks import Report, run_each
 from kyc_ml.errors import SourceError
-from kyc_ml.features import DECISION_TIME, UNTIL, Span, TimedRows, month_starts, span_of
+from kyc_ml.features import DECISION_TIME, NEVER_US, UNTIL, Span, TimedRows, month_starts, span_of
 from kyc_ml.metrics import Ints
 
 _ROWS_READ: Final = 1 << 18
@@ -30,7 +30,7 @@ class Part:
     start: int
     """Place of the first row in the table."""
     span: Span | None = None
-    """The outermost times; None for observations and without rows."""
+    """The outermost times, of events or decisions; None if no one has looked."""
     months: tuple[int, ...] = ()
     """First instants of the months of decisions, in microseconds."""
 
@@ -80,7 +80,7 @@ class LandedTables:
                     groups=tuple(groups),
                     rows=rows,
                     start=end.start + end.rows if end else 0,
-                    span=Span(**span) if span else None,
+                    span=Span(**span),
                     months=tuple(months),
                 )
                 parts[place].append(part)
@@ -118,7 +118,7 @@ def as_parts(files: Sequence[tuple[str, int]]) -> tuple[Part, ...]:
     )
 
 
-def _parts_of(path: str) -> Iterator[tuple[list[int], int, dict[str, int] | None, list[int]]]:
+def _parts_of(path: str) -> Iterator[tuple[list[int], int, dict[str, int], list[int]]]:
     """List groups of rows that are read together, their number, times, and months of decisions."""
     with pq.ParquetFile(path) as file:
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)]
@@ -131,12 +131,14 @@ def _parts_of(path: str) -> Iterator[tuple[list[int], int, dict[str, int] | None
             groups = [*groups, group]
 
 
-def _times_of(file: pq.ParquetFile, groups: list[int]) -> tuple[dict[str, int] | None, list[int]]:
-    """Return the outermost times of events, or the months of decisions."""
+def _times_of(file: pq.ParquetFile, groups: list[int]) -> tuple[dict[str, int], list[int]]:
+    """Return the outermost times of events or decisions, and the months of decisions."""
     there = file.schema_arrow.names
     if DECISION_TIME in there:
         read = file.read_row_groups(groups, columns=[DECISION_TIME])
-        months = month_starts(TimedRows(read, time=DECISION_TIME).event_time)
-        return None, np.unique(months).tolist()
+        when = TimedRows(read, time=DECISION_TIME).event_time
+        first, last = int(when.min()), int(when.max())
+        span = Span(first_event=first, last_event=last, last_known=last, first_until=NEVER_US)
+        return asdict(span), np.unique(month_starts(when)).tolist()
     names = [name for name in (EVENT_TIME, KNOWN_AT, UNTIL) if name in there]
     return asdict(span_of(TimedRows(file.read_row_groups(groups, columns=names)))), []

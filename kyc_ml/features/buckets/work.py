@@ -13,6 +13,9 @@ from kyc_ml.features.buckets.anchors import Pass, Place, Plan, own_match, replac
 from kyc_ml.features.buckets.counting import WholeCount
 from kyc_ml.features.buckets.exchange import ROW, bucket_of, read_handed
 from kyc_ml.features.build import Computed, FeatureComputation
+from kyc_ml.features.how import OBSERVED, How, RowColumn, tables_read
+from kyc_ml.features.kinds.matched import Matched
+from kyc_ml.features.kinds.rows_of_key import Latest, LatestValue, Window
 from kyc_ml.features.row_columns import Need, add_row_columns
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
@@ -259,3 +262,33 @@ def _columns_kept(
     for place, names in keys.items():
         kept[place, CUSTOMER_ID] |= set(names)
     return {partition: frozenset(names) for partition, names in kept.items()}
+
+
+def reaches(each: Pass) -> dict[str, int | None]:
+    """Return how long before a decision a pass sees rows of each table, in microseconds.
+
+    None where a reading has no beginning.
+    """
+    found: dict[str, int | None] = {}
+    for spec in each.specs:
+        reach = _reach(spec.how)
+        for table in tables_read(spec.how):
+            before = found.get(table, 0)
+            found[table] = None if reach is None or before is None else max(reach, before)
+    return found
+
+
+def _reach(how: How) -> int | None:
+    """Return how far back a reading looks, what its columns look back from there included."""
+    own: int | None = 0
+    match how:
+        case Window(period=period, lag_us=lag):
+            own = None if period.us is None else period.us + lag
+        case Latest() | Matched():
+            own = None
+        case LatestValue(how=looked_up):
+            return _reach(looked_up)
+    read = (column for _, column in how.columns(OBSERVED) if isinstance(column, RowColumn))
+    further = [_reach(column.how) for column in read]
+    known = [each for each in further if each is not None]
+    return None if own is None or len(known) < len(further) else own + max(known, default=0)

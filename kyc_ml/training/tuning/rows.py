@@ -13,6 +13,7 @@ from kyc_ml.dataset import (
     Boundaries,
     Fold,
     customers_of,
+    label_parts,
     labels_of,
     make_splitter,
     plan_out_of_time,
@@ -24,7 +25,7 @@ from kyc_ml.errors import ConfigError, DatasetError, Faults
 from kyc_ml.features import DAY_US, DECISION_TIME, FeatureTable, choose_features, microseconds
 from kyc_ml.metrics import Floats, Ints, Names
 from kyc_ml.training.evidence import build_all
-from kyc_ml.training.out_of_time import label_parts, require_rows
+from kyc_ml.training.out_of_time import require_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

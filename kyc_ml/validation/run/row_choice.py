@@ -12,6 +12,7 @@ from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import (
     can_evaluate,
     evaluation_rows,
+    label_parts,
     labels_of,
     plan_out_of_time,
     to_status,
@@ -23,7 +24,6 @@ from kyc_ml.metrics import Floats, Mask, Names
 from kyc_ml.registry import Bundle, trained_until
 from kyc_ml.training import (
     is_cross_validated,
-    label_parts,
     learned_parts,
     list_fold_rows,
     require_customer_folds,
