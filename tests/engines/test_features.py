@@ -27,7 +27,7 @@ ITEMS = ("bureau_score", "adverse_media")
 @pytest.fixture(scope="module")
 def bank():
     """A small bank, some of whose payments lack a counterparty or are known late."""
-    tables = dict(make_bank(BankConfig(transactions=3_000, days=120, seed=5)).tables)
+    tables = dict(make_bank(BankConfig(transactions=5_000, days=120, seed=5)).tables)
     source = contract_tables(tables, timezone="Asia/Shanghai", base_currency="CNY").accepted
     rng = np.random.default_rng(0)
     paid = source["transactions"]
