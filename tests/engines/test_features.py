@@ -83,7 +83,11 @@ def build_both(spark, bank, rows, specs, folder, *, buckets, parts):
     )
     built = build_features_on_spark(
         spark,
-        {name: divided(rows, folder / "landed", name, parts) for name, rows in bank.tables.items()},
+        {
+            # the others are few rows
+            name: divided(each, folder / "landed", name, parts if name == "transactions" else 1)
+            for name, each in bank.tables.items()
+        },
         divided(rows, folder / "landed", "observations", parts),
         specs=specs,
         timezone=bank.timezone,
