@@ -194,6 +194,7 @@ def main() -> None:
                 .config("spark.ui.enabled", "false")
                 .config("spark.sql.session.timeZone", "UTC")
                 .config("spark.local.dir", str(folder / "spark"))
+                .config("spark.shuffle.compress", "false")  # blobs are compressed
                 .getOrCreate()
             )
             # the workers are started, and have imported what they compute with

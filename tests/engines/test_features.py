@@ -27,7 +27,7 @@ ITEMS = ("bureau_score", "adverse_media")
 @pytest.fixture(scope="module")
 def bank():
     """A small bank, some of whose payments lack a counterparty or are known late."""
-    tables = dict(make_bank(BankConfig(transactions=3_000, days=120, seed=5)).tables)
+    tables = dict(make_bank(BankConfig(transactions=5_000, days=120, seed=5)).tables)
     source = contract_tables(tables, timezone="Asia/Shanghai", base_currency="CNY").accepted
     rng = np.random.default_rng(0)
     paid = source["transactions"]
@@ -83,7 +83,11 @@ def build_both(spark, bank, rows, specs, folder, *, buckets, parts):
     )
     built = build_features_on_spark(
         spark,
-        {name: divided(rows, folder / "landed", name, parts) for name, rows in bank.tables.items()},
+        {
+            # the others are few rows
+            name: divided(each, folder / "landed", name, parts if name == "transactions" else 1)
+            for name, each in bank.tables.items()
+        },
         divided(rows, folder / "landed", "observations", parts),
         specs=specs,
         timezone=bank.timezone,

@@ -43,8 +43,8 @@ class BuiltOnSpark:
     """What `build_features_on_spark` wrote."""
 
     files: tuple[Path, ...]
-    """Parquet files with the columns of `FeatureTable.to_arrow`, one a bucket: together they are
-    the rows of one machine's file, in the same order."""
+    """Parquet files with the columns of `FeatureTable.to_arrow`, one a bucket or more: together
+    they are the rows of one machine's file, in the same order."""
     rows: int
     specs: tuple[FeatureSpec, ...]
     """The columns after the keys, numbers first, then categories."""
@@ -123,16 +123,15 @@ def build_features_on_spark(
             landed,
             folder=work,
         )
-        (work / "features").mkdir()
-        reports = parts.build(available, populations, work / "features")
-        files = [Path(report["path"]) for report in reports]
-        for left in set((work / "features").iterdir()) - set(files):  # of tasks that ran twice
-            left.unlink()
-        for bucket, path in enumerate(files):
-            path.rename(path.with_name(f"part-{bucket:05d}.parquet"))
+        for name in ("attempts", "features"):
+            (work / name).mkdir()
+        reports = parts.build(available, populations, work / "attempts")
+        # moved out: a task that runs twice may still be writing there
+        for at, report in enumerate(reports):
+            Path(report["path"]).rename(work / "features" / _name(at))
         (work / "features").rename(out)
     return BuiltOnSpark(
-        files=tuple(out / f"part-{bucket:05d}.parquet" for bucket in range(len(files))),
+        files=tuple(out / _name(at) for at in range(len(reports))),
         rows=sum(report["rows"] for report in reports),
         specs=in_table_order(available),
         unavailable=chosen_unavailable(specs, unavailable),
@@ -144,6 +143,10 @@ def read_features(built: BuiltOnSpark) -> FeatureTable:
     """Read all features into memory, as of a sample for training."""
     rows = pa.concat_tables(map(pq.read_table, built.files))
     return FeatureTable.from_arrow(rows, built.specs, unavailable=built.unavailable)
+
+
+def _name(at: int) -> str:
+    return f"part-{at:05d}.parquet"
 
 
 def _check(buckets: int | None, files: Mapping[str, Sequence[Path]], out: Path) -> None:
