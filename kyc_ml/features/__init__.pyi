@@ -23,6 +23,7 @@ from .buckets.exchange import bucket_of as bucket_of
 from .buckets.populations import PEERS as PEERS
 from .buckets.populations import MonthStatistics as MonthStatistics
 from .buckets.populations import Populations as Populations
+from .buckets.populations import carry_out as carry_out
 from .buckets.populations import peer_rounds as peer_rounds
 from .buckets.populations import plan_everything as plan_everything
 from .buckets.stored import open_features as open_features

@@ -192,6 +192,7 @@ def main() -> None:
                 .config("spark.driver.memory", "1g")
                 .config("spark.executor.memory", "1g")
                 .config("spark.ui.enabled", "false")
+                .config("spark.ui.showConsoleProgress", "false")
                 .config("spark.sql.session.timeZone", "UTC")
                 .config("spark.local.dir", str(folder / "spark"))
                 .config("spark.shuffle.compress", "false")  # blobs are compressed

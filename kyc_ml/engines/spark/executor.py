@@ -21,7 +21,6 @@ from kyc_ml.engines.spark.parts import LandedTables, Part, as_parts
 from kyc_ml.engines.spark.skew import Routes, routes_of, weigh
 from kyc_ml.engines.spark.tasks import Report, items_of, place_of, run_parts, tasks_of
 from kyc_ml.features import (
-    OBSERVED,
     PEERS,
     ROW,
     FeatureSpec,
@@ -60,35 +59,30 @@ class SparkParts:
     """
 
     def __init__(
-        self, spark: SparkSession, work: Work, tables: LandedTables, *, folder: Path
+        self,
+        spark: SparkSession,
+        work: Work,
+        tables: LandedTables,
+        *,
+        specs: Sequence[FeatureSpec],
+        folder: Path,
     ) -> None:
         self._spark = spark
         self.work = work
         self.tables = tables
+        self._specs = specs
         self._folder = folder
+        whole = [each for each in work.plan.passes if each.site.anchor is None]
+        counted = [spec for each in whole for spec in each.specs if adds_up(spec)]
+        self._counted = count_runs(spark, tables, counted, timezone=work.timezone)
         self._weights = weigh(spark, tables, work)
         self._sent: list[tuple[frozenset[str], DataFrame]] = []
         self._kept: list[DataFrame] = []
 
-    def build(
-        self, specs: Sequence[FeatureSpec], populations: Populations, out: Path
-    ) -> list[Report]:
-        """Run all passes, and write the features; see `write`."""
-        if populations.rounds:
-            self.members(populations)
-        reports: list[Report] = []
-        try:
-            for number, each in enumerate(self.work.plan.passes):
-                if not self.work.plan.ends(each):
-                    self.carry(number)
-                elif each.site.place != OBSERVED:
-                    self.measure(each, populations)
-                else:
-                    reports = self.write(each, specs, populations, out)
-        finally:
-            for frame in self._kept:
-                frame.unpersist()
-        return reports
+    def close(self) -> None:
+        """Free what workers keep for several passes."""
+        for frame in self._kept:
+            frame.unpersist()
 
     def carry(self, number: int) -> None:
         """Run a pass in every bucket, and hand its values to where they are read."""
@@ -103,14 +97,13 @@ class SparkParts:
         others = [spec for spec in each.specs if not adds_up(spec)]
         place = each.site.place
         if counted:
-            counts = count_runs(self._spark, self.tables, counted, timezone=self.work.timezone)
             count = partial(
                 _count_part,
                 work=self.work,
                 tables=self.tables,
                 each=each,
                 specs=counted,
-                counted=counts,
+                counted=self._counted,
             )
             self._send(each, number, self._by_part(place, count))
         if others:
@@ -158,17 +151,15 @@ class SparkParts:
             ordered = [populations.compare(place, nothing)]
         populations.learn(place, ordered)
 
-    def write(
-        self, last: Pass, specs: Sequence[FeatureSpec], populations: Populations, out: Path
-    ) -> list[Report]:
-        """Write the features of each bucket into a file of `out`; return the reports by bucket."""
+    def write(self, last: Pass, populations: Populations) -> list[Report]:
+        """Write the features of each bucket into a file; return the reports by bucket."""
         write = partial(
             _write_features,
             work=self.work,
             last=last,
-            specs=specs,
+            specs=self._specs,
             populations=populations,
-            out=out,
+            folder=self._folder,
         )
         routes = routes_of(last, self.tables, self.work, self._weights)
         found = run_parts(self._gathered(last, routes), write)
@@ -354,12 +345,12 @@ def _write_features(
     last: Pass,
     specs: Sequence[FeatureSpec],
     populations: Populations,
-    out: Path,
+    folder: Path,
 ) -> Iterator[Report]:
     bucket = BlobBucket(batches, {})
     rows, features = finish_features(work, bucket, last, specs, populations)
     # a new name each time: what a task leaves that is run again is in no report
-    path = out / f"part-{place_of():05d}-{uuid.uuid4().hex}.parquet"
+    path = folder / f"part-{place_of():05d}-{uuid.uuid4().hex}.parquet"
     with written_whole(path) as handle, ExitStack() as files:
         FeatureWriter(handle, files, group_rows=_GROUP_ROWS).append(features)
     yield {"bucket": place_of(), "path": str(path), "rows": int(rows.size)}

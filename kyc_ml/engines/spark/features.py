@@ -3,7 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from kyc_ml.features import (
     FeatureSpec,
     FeatureTable,
     Populations,
+    carry_out,
     chosen_unavailable,
     default_buckets,
     in_table_order,
@@ -121,11 +122,12 @@ def build_features_on_spark(
                 threads=1,
             ),
             landed,
+            specs=available,
             folder=work,
         )
-        for name in ("attempts", "features"):
-            (work / name).mkdir()
-        reports = parts.build(available, populations, work / "attempts")
+        with closing(parts):
+            reports = carry_out(plan, parts, populations)
+        (work / "features").mkdir()
         # moved out: a task that runs twice may still be writing there
         for at, report in enumerate(reports):
             Path(report["path"]).rename(work / "features" / _name(at))

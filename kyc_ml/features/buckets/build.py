@@ -37,6 +37,7 @@ from kyc_ml.features.buckets.populations import (
     PEERS,
     PeerRound,
     Populations,
+    carry_out,
     peer_rounds,
     plan_everything,
 )
@@ -263,58 +264,61 @@ class _Build:
         )
         tick = _ticker(self._plan, self._n_buckets, progress)
         parts = LocalParts(work, self._files, folder=self._folder, tick=tick)
-        if self._populations.rounds:
-            self._list_members(parts)
-        order = np.empty(0, np.int64)
-        for number, each in enumerate(self._plan.passes):
-            if not self._plan.ends(each):
-                parts.carry(number)
-            elif each.site.place != OBSERVED:
-                self._measure(parts, each)
-            else:
-                order = self._write(parts, each, out, group_rows=group_rows)
-        return order, self._notes
+        executor = _OnDisk(parts, self._folder, self._specs, out, group_rows)
+        return carry_out(self._plan, executor, self._populations), self._notes
 
-    def _list_members(self, parts: LocalParts) -> None:
-        """Write the customers known at the start of each month, as observations."""
-        with pq.ParquetWriter(self._folder / "peers.parquet", PEERS) as writer:
-            for bucket in map(parts.bucket, range(self._n_buckets)):
-                writer.write_table(self._populations.members(parts.work, bucket))
 
-    def _measure(self, parts: LocalParts, last: Pass) -> None:
-        """Measure the peers of a round, and find the statistics of their groups by month."""
+@dataclass(frozen=True, slots=True)
+class _OnDisk:
+    """An `Executor` on one machine: bucket after bucket, from files to files."""
+
+    parts: LocalParts
+    folder: Path
+    specs: Sequence[FeatureSpec]
+    out: Path
+    group_rows: int
+
+    def members(self, populations: Populations) -> None:
+        with pq.ParquetWriter(self.folder / "peers.parquet", PEERS) as writer:
+            for bucket in self.parts.buckets():
+                writer.write_table(populations.members(self.parts.work, bucket))
+
+    def carry(self, number: int) -> None:
+        self.parts.carry(number)
+
+    def measure(self, last: Pass, populations: Populations) -> None:
         place = last.site.place
-        folder = self._folder / f"measures of {place}"
+        folder = self.folder / f"measures of {place}"
         empty = pa.schema([])
         with BucketWriter(folder, name="rows") as writer:
-            for bucket in map(parts.bucket, range(self._n_buckets)):
-                measures, months = self._populations.measure(parts.work, bucket, last)
+            for bucket in self.parts.buckets():
+                measures, months = populations.measure(self.parts.work, bucket, last)
                 empty = measures.schema
                 if measures.num_rows:
                     writer.write(measures, months)
-                parts.tick()
+                self.parts.tick()
                 free_memory()
-        found = (read_bucket(folder, m, schema=empty) for m in range(self._populations.months.size))
-        measured = [self._populations.compare(place, each) for each in found if each.num_rows]
-        nothing = [] if measured else [self._populations.compare(place, empty.empty_table())]
-        self._populations.learn(place, [*measured, *nothing])
+        found = (read_bucket(folder, m, schema=empty) for m in range(populations.months.size))
+        measured = [populations.compare(place, each) for each in found if each.num_rows]
+        nothing = [] if measured else [populations.compare(place, empty.empty_table())]
+        populations.learn(place, [*measured, *nothing])
 
-    def _write(self, parts: LocalParts, last: Pass, out: Path, *, group_rows: int) -> Ints:
-        """Finish the observations of each bucket and append them to the file."""
-        parts.prepare(last)
-        with written_whole(out) as handle, ExitStack() as files:
-            writer = FeatureWriter(handle, files, group_rows=group_rows)
-            order = [self._finish(parts, last, bucket, writer) for bucket in range(self._n_buckets)]
+    def write(self, last: Pass, populations: Populations) -> Ints:
+        """Append the features of each bucket to the file; return the numbers of the rows."""
+        self.parts.prepare(last)
+        order = []
+        with written_whole(self.out) as handle, ExitStack() as files:
+            writer = FeatureWriter(handle, files, group_rows=self.group_rows)
+            for bucket in self.parts.buckets():
+                rows, features = finish_features(
+                    self.parts.work, bucket, last, self.specs, populations
+                )
+                self.parts.tick()
+                writer.append(features)
+                order.append(rows)
+                del features
+                free_memory()
         return np.concatenate(order)
-
-    def _finish(self, parts: LocalParts, last: Pass, number: int, writer: FeatureWriter) -> Ints:
-        bucket = parts.bucket(number)
-        rows, features = finish_features(parts.work, bucket, last, self._specs, self._populations)
-        parts.tick()
-        writer.append(features)
-        del features
-        free_memory()
-        return rows
 
 
 def work_of(

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,12 @@ from kyc_ml.features.buckets.exchange import (
     read_sent,
     scan,
 )
-from kyc_ml.features.buckets.work import Partition, Sent, Work, touched
+from kyc_ml.features.buckets.work import Partition, Sent, Targets, Work, touched
 from kyc_ml.metrics import Ints
 
 
 class LocalParts:
     """The rows of all places by bucket, and the values that passes send to later ones.
-
-    An `Executor` on one machine.
 
     Parameters
     ----------
@@ -84,16 +83,14 @@ class LocalParts:
                     self.tick()
         self._forget(number)
 
-    def _parts_of(
-        self, part: Pass, targets: Mapping[str | None, tuple[str, ...]]
-    ) -> Iterator[Iterator[Sent]]:
+    def _parts_of(self, part: Pass, targets: Targets) -> Iterator[Iterator[Sent]]:
         """Compute a pass part by part: the values of each."""
         whole = part.site.anchor is None
         if whole and adds_up(part.specs[0]):
             yield self._count(part, targets)
             return
-        for bucket in range(1 if whole else self.work.n_buckets):
-            yield self.work.run(self.bucket(bucket), part, targets)
+        for bucket in islice(self.buckets(), 1) if whole else self.buckets():
+            yield self.work.run(bucket, part, targets)
             free_memory()
 
     def _count(self, part: Pass, targets: Mapping[str | None, tuple[str, ...]]) -> Iterator[Sent]:
@@ -105,9 +102,9 @@ class LocalParts:
         for batch in scan(self.files[place], columns):
             yield from work.count(counts, batch, spec, place, targets)
 
-    def bucket(self, number: int) -> "_FileBucket":
-        """Return a bucket, whose rows are read when they are asked for."""
-        return _FileBucket(self, number)
+    def buckets(self) -> "Iterator[_FileBucket]":
+        """Return the buckets, whose rows are read when they are asked for."""
+        return (_FileBucket(self, number) for number in range(self.work.n_buckets))
 
     def rows_of(self, partition: Partition) -> Path:
         """Return the folder of a place's rows by bucket."""

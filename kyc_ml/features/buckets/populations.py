@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -140,6 +140,38 @@ class Populations:
             }
 
         combine(specs, computed, compare=compare)
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Executor(Protocol[T_co]):
+    """Brings the rows of each bucket together, and runs the passes of a plan on them."""
+
+    def members(self, populations: Populations) -> None:
+        """List the customers known at the start of each month, as rows of all rounds' places."""
+
+    def carry(self, number: int) -> None:
+        """Run a pass in every bucket, and hand its values to where they are read."""
+
+    def measure(self, last: Pass, populations: Populations) -> None:
+        """Measure the peers of a round, and learn the statistics of their groups by month."""
+
+    def write(self, last: Pass, populations: Populations) -> T_co:
+        """Write the features of the observations, bucket after bucket."""
+
+
+def carry_out(plan: Plan, executor: Executor[T_co], populations: Populations) -> T_co:
+    """Carry out a plan; the last pass ends the observations."""
+    if populations.rounds:
+        executor.members(populations)
+    *before, last = plan.passes
+    for number, each in enumerate(before):
+        if plan.ends(each):
+            executor.measure(each, populations)
+        else:
+            executor.carry(number)
+    return executor.write(last, populations)
 
 
 def _as_frame(measures: pa.Table) -> pd.DataFrame:

@@ -45,13 +45,6 @@ class Bucket(Protocol):
         """Return values that were sent, each column in one of the tables."""
 
 
-class Executor(Protocol):
-    """Carries out the passes of a plan: brings the rows of a bucket together, and runs them."""
-
-    def carry(self, number: int) -> None:
-        """Run a pass in every bucket, and hand its values to where they are read."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """A plan over tables of known columns, and what computes its passes."""
