@@ -35,7 +35,7 @@ from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, bucket_of
 from kyc_ml.storage import written_whole
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from kyc_ml.engines import SparkSession
 
 _SHARES: Final = 1 << 16
 """A share of the negatives is a whole number of these."""

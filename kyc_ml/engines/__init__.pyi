@@ -1,5 +1,6 @@
 from .check_job import run_check as run_check
 from .spark.cluster import Cluster as Cluster
+from .spark.cluster import SparkSession as SparkSession
 from .spark.features import BuiltOnSpark as BuiltOnSpark
 from .spark.features import build_features_on_spark as build_features_on_spark
 from .spark.features import read_features as read_features
