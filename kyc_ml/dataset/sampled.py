@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kyc_ml.config import TRAIN, RunConfig, SplitConfig
@@ -31,7 +32,7 @@ from kyc_ml.dataset.parted import label_parts
 from kyc_ml.dataset.splits.parts import plan_out_of_time
 from kyc_ml.engines import LandedSource, Report, run_each
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, bucket_of
+from kyc_ml.features import OBSERVATION_ID, bucket_of
 from kyc_ml.storage import written_whole
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def sample_on_spark(
     boundaries = plan_out_of_time(as_of=moment, splits=splits, dataset=run.dataset)
     cases = {CASES: landed.parts[CASES]} if CASES in landed.parts else {}
     bare = replace(tables, tables={})
+    names = [identifier, CUSTOMER_ID, EVENT_TIME, KNOWN_AT]
 
     def task(path: str) -> Report:
         files = {place: (Path(path),), **cases}
@@ -121,27 +123,35 @@ def sample_on_spark(
         negative = (part == TRAIN) & (status == NEGATIVE)
         low = bucket_of(rows[OBSERVATION_ID], _SHARES) < max(1, round(share * _SHARES))
         chosen = (part != "") & np.isin(status, [POSITIVE, NEGATIVE]) & (low | ~negative)
-        out = folder / f"rows-{uuid.uuid4().hex}.parquet"
-        with written_whole(out) as handle:
-            pq.write_table(rows.filter(pa.array(chosen)), handle, compression="lz4")
+        rows = rows.filter(pa.array(chosen))
+        keys = held[place].select(names)
+        keys = keys.filter(pc.is_in(keys[identifier], rows[OBSERVATION_ID].combine_chunks()))
+        unique = uuid.uuid4().hex
+        out, of_keys = (folder / f"{kind}-{unique}.parquet" for kind in ("rows", "keys"))
+        for to, table in ((out, rows), (of_keys, keys)):
+            with written_whole(to) as handle:
+                pq.write_table(table, handle, compression="lz4")
         kept = int((negative & chosen).sum())
-        return {"path": str(out), "negatives": int(negative.sum()), "kept": kept}
+        return {
+            "path": str(out),
+            "keys": str(of_keys),
+            "negatives": int(negative.sum()),
+            "kept": kept,
+        }
 
     reports = run_each(spark, task, [str(path) for path in landed.parts[place]])
     kept = sum(report["kept"] for report in reports)
     if not kept:
         raise DatasetError("no negative is left in the train part: raise the share, or widen train")
+    found = [report for report in reports if report["path"] is not None]
+    keys = pa.concat_tables(pq.read_table(report["keys"]) for report in found)
     files: list[Path] = []
-    for report in reports:
-        if report["path"] is not None:
-            files.append(folder / f"part-{len(files):05d}.parquet")
-            Path(report["path"]).replace(files[-1])
-    for left in set(folder.iterdir()) - set(files):  # of tasks that ran twice
+    for report in found:
+        files.append(folder / f"part-{len(files):05d}.parquet")
+        Path(report["path"]).replace(files[-1])
+    for left in set(folder.iterdir()) - set(files):  # keys, and what tasks that ran twice left
         left.unlink()
-    names = {OBSERVATION_ID: identifier, CUSTOMER_ID: CUSTOMER_ID, DECISION_TIME: EVENT_TIME}
-    names[KNOWN_AT] = KNOWN_AT
-    keys = pa.concat_tables(pq.read_table(path, columns=list(names)) for path in files)
-    own = {place: keys.select(list(names)).rename_columns(names), **tables.tables}
+    own = {place: keys, **tables.tables}
     return SampledRows(
         files=tuple(files),
         source=replace(tables, tables={name: own[name] for name in CONTRACT if name in own}),
@@ -158,6 +168,6 @@ def _splits(run: RunConfig, share: float) -> SplitConfig:
         raise ConfigError(
             "only parts in order of time are sampled, not splits.method customer_folds"
         )
-    if run.model.refit != "none":
+    if run.model.refit != "none" and share < 1.0:
         raise ConfigError("model.refit mixes parts that are sampled with others: set refit: none")
     return run.splits

@@ -326,7 +326,7 @@ def find_features(
     Raises DatasetError if it lacks an observation, or a feature without saying why.
     """
     places = pc.index_in(observations[OBSERVATION_ID], given.keys[OBSERVATION_ID].combine_chunks())
-    names = {spec.name for spec in specs}
+    names = {spec.name for spec in specs if not spec.intermediate}
     absent = sorted(names - set(given.names) - set(given.unavailable))
     if places.null_count or absent:
         raise DatasetError(
