@@ -7,10 +7,8 @@ from .buckets.anchors import Pass as Pass
 from .buckets.anchors import as_pass as as_pass
 from .buckets.anchors import own_match as own_match
 from .buckets.build import BucketedFeatures as BucketedFeatures
-from .buckets.build import FeatureWriter as FeatureWriter
 from .buckets.build import build_features_in_buckets as build_features_in_buckets
 from .buckets.build import default_buckets as default_buckets
-from .buckets.build import finish_features as finish_features
 from .buckets.build import made_for as made_for
 from .buckets.build import work_of as work_of
 from .buckets.build import write_as_in_buckets as write_as_in_buckets
@@ -33,6 +31,7 @@ from .buckets.work import Targets as Targets
 from .buckets.work import Work as Work
 from .buckets.work import reaches as reaches
 from .buckets.work import touched as touched
+from .buckets.writing import FeatureWriter as FeatureWriter
 from .build import build_features as build_features
 from .build import chosen_unavailable as chosen_unavailable
 from .build import in_table_order as in_table_order

@@ -11,13 +11,15 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from kyc_ml.engines.spark.executor import SparkParts
 from kyc_ml.engines.spark.made import make_on_workers
 from kyc_ml.engines.spark.parts import LandedTables
 from kyc_ml.engines.spark.tasks import exchanging
-from kyc_ml.errors import ConfigError, OutputError, SourceError
+from kyc_ml.errors import CapacityError, ConfigError, OutputError, SourceError
 from kyc_ml.features import (
     OBSERVED,
     FeatureSpec,
@@ -91,6 +93,8 @@ def build_features_on_spark(
         If a file does not exist, or has other columns than the first of its table.
     OutputError
         If `out` exists, or cannot be written.
+    CapacityError
+        If a task fails again and again.
     """
     given = {**tables, OBSERVED: observations}
     _check(buckets, given, out)
@@ -125,7 +129,7 @@ def build_features_on_spark(
             specs=available,
             folder=work,
         )
-        with closing(parts):
+        with closing(parts), _explained():
             reports = carry_out(plan, parts, populations)
         (work / "features").mkdir()
         # moved out: a task that runs twice may still be writing there
@@ -165,6 +169,19 @@ def _check(buckets: int | None, files: Mapping[str, Sequence[Path]], out: Path) 
     require_place(out)
     if out.exists():
         raise OutputError(f"{out} exists: give a new folder for the features")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what to do where a task fails again and again; its own text may hold values."""
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise CapacityError(
+            f"Spark gave up ({type(error).__name__}): a task failed several times, most often for "
+            "want of memory of its Python worker: take more buckets, or give more memory "
+            "(spark.executor.memoryOverhead); the logs of the executors have the error"
+        ) from None
 
 
 @contextmanager
