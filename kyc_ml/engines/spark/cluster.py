@@ -16,6 +16,8 @@ from kyc_ml.engines.spark.sources import digest_on_workers
 from kyc_ml.engines.spark.tasks import Report, run_each
 from kyc_ml.errors import Faults, OutputError, SourceError
 
+__all__ = ["Cluster", "SparkSession"]
+
 _Shared = TypeVar("_Shared")
 
 

@@ -91,7 +91,7 @@ def contract_table(
     """Map and check the rows of a table, and write what is accepted in order.
 
     `folder`, `work`, `aside`: folders for the parts, for what is needed meanwhile, and for refused
-    rows; all workers see them under these paths. The first and the last are new.
+    rows; all workers see them under these paths. The first is new.
 
     Returns the parts, which together are the rows of one machine's file; the quality; and what was
     noted of accepted rows.
@@ -116,7 +116,7 @@ def contract_table(
         landed = run_parts(arrived, partial(_land, given, folder))
     for place, path in enumerate(checked.refused):
         aside.mkdir(parents=True, exist_ok=True)
-        Path(path).replace(aside / f"part-{place:05d}.parquet")
+        Path(path).replace(aside / f"{given.bound.contract.name}-{place:05d}.parquet")
     reports = sorted(landed, key=lambda report: int(report["place"]))
     noted: Counter[int] = Counter()
     paths = []

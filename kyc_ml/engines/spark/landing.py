@@ -49,7 +49,7 @@ class LandedSource:
     """Mapping of table to Parquet files: together they are the rows of one machine's file, in the
     same order."""
     quarantine: Path
-    """Folder of the refused rows with their reasons: a folder for each table that has any."""
+    """Folder of files of the refused rows with their reasons, named by table."""
     mapping: SourceMapping
     digests: Mapping[str, str]
     quality: DataQualityReport
@@ -194,9 +194,10 @@ class _Landing:
             report = read_quality(done["quality"])
             self.parts[table] = tuple(self.folder / table / name for name in done["parts"])
             return report.tables[0], list(report.warnings)
-        folder, aside = self.folder / table, self.refused / table
-        for left in (folder, aside):  # by a start that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        folder = self.folder / table
+        shutil.rmtree(folder, ignore_errors=True)  # of a start that was killed
+        for left in self.refused.glob(f"{table}-*.parquet"):
+            left.unlink()
         [file] = bound.files
         with private_folder(self.folder) as work:
             parts, quality, noted = contract_table(
@@ -205,12 +206,12 @@ class _Landing:
                 RowPass(bound=bound, rules=self.rules, horizon=horizon),
                 folder=folder,
                 work=work,
-                aside=aside,
+                aside=self.refused,
             )
         report = DataQualityReport(tables=(quality,), warnings=tuple(noted))
         self.steps.note(
             table,
-            [*parts, *sorted(aside.glob("*.parquet"))],
+            [*parts, *sorted(self.refused.glob(f"{table}-*.parquet"))],
             {"parts": [path.name for path in parts], "quality": write_quality(report)},
         )
         self.parts[table] = parts
