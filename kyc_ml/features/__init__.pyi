@@ -14,8 +14,10 @@ from .buckets.build import work_of as work_of
 from .buckets.build import write_as_in_buckets as write_as_in_buckets
 from .buckets.counting import WholeCount as WholeCount
 from .buckets.counting import adds_up as adds_up
+from .buckets.counting import key_of_count as key_of_count
 from .buckets.counting import schema_of_count as schema_of_count
 from .buckets.counting import span_of as span_of
+from .buckets.counting import values_counted as values_counted
 from .buckets.exchange import ROW as ROW
 from .buckets.exchange import bucket_of as bucket_of
 from .buckets.populations import PEERS as PEERS
