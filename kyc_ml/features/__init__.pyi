@@ -20,6 +20,7 @@ from .buckets.counting import span_of as span_of
 from .buckets.counting import values_counted as values_counted
 from .buckets.exchange import ROW as ROW
 from .buckets.exchange import bucket_of as bucket_of
+from .buckets.parts import free_memory as free_memory
 from .buckets.populations import PEERS as PEERS
 from .buckets.populations import MonthStatistics as MonthStatistics
 from .buckets.populations import Populations as Populations

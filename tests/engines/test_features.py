@@ -150,7 +150,7 @@ def test_what_cannot_be_read_or_written_is_refused_at_once(spark, tmp_path):
     given = {"specs": (), "timezone": "UTC", "out": tmp_path / "features"}
     absent, there = tmp_path / "absent.parquet", tmp_path / "there.parquet"
     pq.write_table(pa.table({"observation_id": ["a"]}), there)
-    with pytest.raises(ConfigError, match=r"\b1\b.*\b16384\b.*\b0\b"):
+    with pytest.raises(ConfigError, match=r"\b1\b.*\b32768\b.*\b0\b"):
         build_features_on_spark(spark, {}, [there], buckets=0, **given)
     with pytest.raises(SourceError, match="transactions"):
         build_features_on_spark(spark, {"transactions": [absent]}, [there], **given)

@@ -38,7 +38,7 @@ from kyc_ml.features import (
 )
 from kyc_ml.storage import require_place
 
-_MOST_BUCKETS: Final = 1 << 14
+_MOST_BUCKETS: Final = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,8 @@ def build_features_on_spark(
         Accepted rows, together in the order of the table, as `land` and `ContractedTables.store`
         write them. All workers see these files, and `out`, under the same paths.
     observations : sequence of Path
-        Parquet files of observation_id, customer_id, decision_time and own fields, in any order.
+        Parquet files of observation_id, customer_id, decision_time and own fields, in any order;
+        in order of time, a customer with very many rows is divided.
     timezone : str
         Zone of the hours that customers live by.
     out : Path
@@ -88,7 +89,7 @@ def build_features_on_spark(
     Raises
     ------
     ConfigError
-        If the number of buckets is not between 1 and 16384.
+        If the number of buckets is not between 1 and 32768.
     SourceError
         If a file does not exist, or has other columns than the first of its table.
     OutputError
@@ -96,7 +97,11 @@ def build_features_on_spark(
     CapacityError
         If a task fails again and again.
     """
-    given = {**tables, OBSERVED: observations}
+    given = {
+        # workers have other working folders
+        name: [path.absolute() for path in paths]
+        for name, paths in {**tables, OBSERVED: observations}.items()
+    }
     _check(buckets, given, out)
     with _private(out) as work, exchanging(spark) as session:
         landed = LandedTables.survey(session, given)
@@ -105,30 +110,22 @@ def build_features_on_spark(
         plan = plan_everything(available)
         made, notes = make_on_workers(session, landed, made_for(plan), work)
         landed = landed.joined(LandedTables.survey(session, made))
-        rounds = peer_rounds(available)
-        months = {month for part in landed.parts[OBSERVED] for month in part.months}
-        populations = Populations(
-            rounds, months=np.array(sorted(months) if rounds else [], np.int64)
-        )
+        populations = _populations(available, landed)
         by_default = default_buckets(
             {name: sum(part.rows for part in landed.parts[name]) for name in given},
             n_features=len(available),
             n_months=populations.months.size,
+            most=_MOST_BUCKETS,
         )
-        parts = SparkParts(
-            session,
-            work_of(
-                plan,
-                landed.schemas,
-                rounds=rounds,
-                n_buckets=buckets or by_default,
-                timezone=timezone,
-                threads=1,
-            ),
-            landed,
-            specs=available,
-            folder=work,
+        computing = work_of(
+            plan,
+            landed.schemas,
+            rounds=populations.rounds,
+            n_buckets=buckets or by_default,
+            timezone=timezone,
+            threads=1,
         )
+        parts = SparkParts(session, computing, landed, specs=available, folder=work)
         with closing(parts), _explained():
             reports = carry_out(plan, parts, populations)
         (work / "features").mkdir()
@@ -149,6 +146,13 @@ def read_features(built: BuiltOnSpark) -> FeatureTable:
     """Read all features into memory, as of a sample for training."""
     rows = pa.concat_tables(map(pq.read_table, built.files))
     return FeatureTable.from_arrow(rows, built.specs, unavailable=built.unavailable)
+
+
+def _populations(specs: Sequence[FeatureSpec], landed: LandedTables) -> Populations:
+    """Return the peers to compare with, in the months of the decisions."""
+    rounds = peer_rounds(specs)
+    months = {month for part in landed.parts[OBSERVED] for month in part.months}
+    return Populations(rounds, months=np.array(sorted(months) if rounds else [], np.int64))
 
 
 def _name(at: int) -> str:

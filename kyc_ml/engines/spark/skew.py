@@ -154,7 +154,7 @@ def routes_of(each: Pass, tables: LandedTables, work: Work, weights: Weights) ->
         if weight > 1 and parts and not whole:
             number = math.ceil(_TIMES * weight)
             found = list(_slices(parts, number, bucket, n_groups))
-            if len(found) > 1:
+            if len(found) > 1 and _are_apart(found):
                 slices[bucket] = found
                 n_groups += len(found) - 1
     by = None if anchor is None else anchor.rows
@@ -175,6 +175,12 @@ def _slices(parts: Sequence[Part], number: int, bucket: int, group: int) -> Iter
             first=min(span.first_event for span in spans),
             last=max(span.last_event for span in spans),
         )
+
+
+def _are_apart(slices: Sequence[Slice]) -> bool:
+    """Return whether slices are of different times: of observations in any order they are not."""
+    whole = max(each.last for each in slices) - min(each.first for each in slices)
+    return sum(each.last - each.first for each in slices) <= 2 * whole
 
 
 def _sees(each: Slice, part: Part, reach: int) -> bool:

@@ -327,11 +327,13 @@ def _months(observations: Path) -> Ints:
     return np.array(sorted(months), np.int64)
 
 
-def default_buckets(rows: Mapping[str, int], *, n_features: int, n_months: int) -> int:
+def default_buckets(
+    rows: Mapping[str, int], *, n_features: int, n_months: int, most: int = MOST_BUCKETS
+) -> int:
     """Return enough buckets that neither rows nor features take much over half a gigabyte."""
     longest = max(*rows.values(), rows.get(CUSTOMERS, 0) * n_months)
     needed = max(longest / BUCKET_ROWS, rows[OBSERVED] * n_features / _BUCKET_VALUES)
-    return int(min(max(1, math.ceil(needed)), MOST_BUCKETS))
+    return int(min(max(1, math.ceil(needed)), most))
 
 
 def _ticker(plan: Plan, n_buckets: int, progress: Progress | None) -> Callable[[], None]:
