@@ -63,6 +63,8 @@ class ByFixture(LoadScopeScheduling):
         stem = Path(path).stem
         if "end_to_end" in path:
             return "nights" if stem in NIGHTS else "end_to_end"
+        if "tests/engines" in path:
+            return "engines"  # they share a cluster
         return nodeid if stem in ALONE else path
 
 

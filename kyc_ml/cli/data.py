@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import Force, Markdown, Quiet, RequiredPath, fill, job
+from kyc_ml.cli.options import Engine, Force, Markdown, Master, Quiet, RequiredPath, fill, job
 from kyc_ml.cli.usage import Commands
 
 app = Commands()
@@ -68,23 +68,24 @@ def check(
     source: RequiredPath,
     data: RequiredPath,
     quarantine: Path | None = None,
+    engine: Engine = "local",
+    master: Master = None,
     quiet: Quiet = False,
 ) -> None:
     """Read a source and report its quality."""
-    with job(locals(), reads=["--source", "--data"]) as terminal:
-        from kyc_ml.contract import read_tables
+    given = locals()
+    with job(given, reads=["--source", "--data"]) as terminal:
+        from kyc_ml.engines import run_check
 
-        tables, _ = read_tables(
-            source, data, quarantine=quarantine, reporter=terminal, telling="table"
-        )
-        counts = tables.quality.tables
+        quality = fill(run_check, given, reporter=terminal)
+        counts = quality.tables
         terminal.summary(
             "source accepted",
             {
                 "read": f"{sum(table.read for table in counts):,} rows",
                 "accepted": f"{sum(table.accepted for table in counts):,} rows",
                 "quarantined": f"{sum(table.quarantined for table in counts):,} rows",
-                "warnings": len(tables.quality.warnings),
+                "warnings": len(quality.warnings),
             },
         )
 

@@ -25,6 +25,8 @@ def build(
     as_of: options.AsOfOption = None,
     buckets: Annotated[int | None, typer.Option(min=1, max=256)] = None,
     quarantine: Path | None = None,
+    engine: options.Engine = "local",
+    master: options.Master = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Compute behavioural features."""

@@ -40,6 +40,9 @@ Data = Annotated[Path | None, typer.Option()]
 History = Annotated[Path | None, typer.Option()]
 """What is read: a folder of files, or instead a history store; see `fill`."""
 Log = Annotated[Path, typer.Option(envvar="KYC_ML_AUDIT_LOG")]
+Engine = Annotated[Literal["local", "spark"], typer.Option()]
+Master = Annotated[str | None, typer.Option()]
+"""Who computes: this machine, or a cluster at an address."""
 AUDIT_LOG: Final = Path("audit.jsonl")
 AuditLogOption = Annotated[Path, typer.Option(envvar="KYC_ML_AUDIT_LOG")]
 """The same where --log is the format of messages."""

@@ -41,6 +41,8 @@ def score(
     on_failure: str | None = None,
     part_rows: Annotated[int, typer.Option(min=1)] = 32_768,
     memory: str = "512MB",
+    engine: options.Engine = "local",
+    master: options.Master = None,
     audit_log: options.AuditLogOption = options.AUDIT_LOG,
     allow_unpromoted: options.AllowUnpromoted = False,
     log_format: options.LogOption = "text",

@@ -52,6 +52,12 @@ class ModelConfig(Section):
     """Share of the negatives of the training rows that are kept, chosen by the seed and by
     what the rows hold; margins are corrected for it. Regularised trees leave the level 10 to
     20 % off: calibrate too. No other rows are ever left out."""
+    negatives_kept: float = Field(
+        default=1.0, gt=0.0, le=1.0, exclude_if=lambda share: share == 1.0
+    )
+    """Share of the negatives of the train part that the rows hold, where others were left out
+    before training, as `sample_on_spark` does; margins are corrected for it as for
+    `negative_share`."""
     positive_weight: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
     """Weight of a positive training row against a negative; margins are corrected for it.
     Regularised trees leave the level 10 to 20 % off: calibrate too."""

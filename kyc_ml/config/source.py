@@ -29,8 +29,9 @@ class FileSource(Section):
     path: str
     """Relative to the data folder; `*` matches any text, for many files of one kind, and `**`
     for folders at any depth."""
-    format: Literal["csv", "parquet", "json", "duckdb"]
-    """Format of the file."""
+    format: Literal["csv", "parquet", "json", "duckdb", "catalogue"]
+    """Format of the file; `catalogue`: `path` is a table's name in the catalogue of Spark, such as
+    bank.core.payments, which Spark alone reads."""
     encoding: str | None = None
     """Of the text of a csv or json file, such as gb18030, utf-16 or cp1252; null: UTF-8, or what a
     byte-order mark says."""

@@ -1,7 +1,8 @@
 """A source whose tables are bound; its rows are checked, and put into memory or files."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import duckdb
@@ -24,7 +25,7 @@ from kyc_ml.contract.quality import (
     word_rule,
 )
 from kyc_ml.contract.rows import contract_rows
-from kyc_ml.contract.sinks import MemorySink, TableSink
+from kyc_ml.contract.sinks import CheckedRows, MemorySink, TableSink
 from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, TRANSACTIONS
 from kyc_ml.errors import ContractError, Faults, SourceError
 from kyc_ml.storage import NO_MEMORY
@@ -88,19 +89,28 @@ class BoundSource:
         Raises SourceError if `transactions` has no row, or DuckDB has too little memory and scratch
         space; ContractError if too many rows break the contract, or too many cases are orphans.
         """
+        one = partial(contract_rows, self.connection, rules=RowRules.of(self.mapping), sink=sink)
+        return self.check(sink, one, history=history)
+
+    def check(
+        self,
+        sink: CheckedRows,
+        contract_table: Callable[..., tuple[TableQuality, list[RuleFinding]]],
+        *,
+        history: KeptHistory | None = None,
+    ) -> DataQualityReport:
+        """Do what `contract` does, with the rows of each table checked by `contract_table`.
+
+        `contract_table`: takes a BoundTable, and `horizon` and `malformed` as `contract_rows` does.
+        """
         mapping, noted = self.mapping, list[RuleFinding]()
         found: dict[str, TableQuality] = {}
         # customers last: the times of the other tables bound which of their dates are possible
         for table in sorted(self.bound, key=lambda each: each.contract.name == CUSTOMERS):
             lines = [self.files.malformed.get(name, []) for name in sorted(table.files)]
             last = [each.last_usual for each in found.values() if each.last_usual]
-            found[table.contract.name], remarks = contract_rows(
-                self.connection,
-                table,
-                rules=RowRules.of(mapping),
-                horizon=max(last, default=None),
-                malformed=list(chain(*lines)),
-                sink=sink,
+            found[table.contract.name], remarks = contract_table(
+                table, horizon=max(last, default=None), malformed=list(chain(*lines))
             )
             noted += remarks
         # back in the order of the contract

@@ -153,8 +153,8 @@ class StoredTables:
     """Tables that satisfy the contract, in files of any length."""
 
     files: Mapping[str, Path]
-    """Mapping of table name to Parquet file; the rows and columns that `ContractedTables` would
-    hold, in the same order."""
+    """Mapping of table name to Parquet file, or folder of parts; the rows and columns that
+    `ContractedTables` would hold, in the same order."""
     timezone: str
     base_currency: str
     digests: Mapping[str, str]

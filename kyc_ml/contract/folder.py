@@ -82,6 +82,9 @@ def find_files(
     found = {}
     for name, source in sources.items():
         pattern = source.path
+        if source.format == "catalogue":
+            faults.add(f"file {name!r}: a table of the catalogue is read by --engine spark alone")
+            continue
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
             faults.add(f"file {name!r}: path {pattern!r} leads outside the data folder")
             continue

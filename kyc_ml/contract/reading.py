@@ -60,7 +60,7 @@ def read_tables(
         written in any case.
     """
     mapping = load_section(source, SourceMapping)
-    aside = _place_of(mapping, data) if quarantine is None else quarantine
+    aside = place_of_refused(mapping, data) if quarantine is None else quarantine
     reporter.progress("reading", 0, 1)
     try:
         read = _read(mapping, data, folder)
@@ -91,7 +91,7 @@ def _read(mapping: SourceMapping, data: Path, folder: Path | None) -> ReadSource
     return ReadSource(accepted=stored.keys(), quarantine=kept)
 
 
-def _place_of(mapping: SourceMapping, data: Path) -> Path:
+def place_of_refused(mapping: SourceMapping, data: Path) -> Path:
     """Return a path that no other source or data folder uses."""
     source, folder = (
         re.sub(r"[^\w-]+", "_", name) or "_" for name in (mapping.name, data.resolve().name)

@@ -1,7 +1,7 @@
 """Check the rows of one bound table in one SQL pass: accepted and refused rows, and quality."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,16 +23,17 @@ from kyc_ml.contract.quality import RuleFinding, TableQuality
 from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA, MalformedLine, malformed_rows
 from kyc_ml.contract.remarks import remarks_of
 from kyc_ml.contract.sinks import TableSink
-from kyc_ml.contract.strays import Strays, find_strays
+from kyc_ml.contract.strays import find_strays
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
-from kyc_ml.errors import CapacityError, SourceError
+from kyc_ml.errors import CapacityError, KycMlError, SourceError
 from kyc_ml.storage import NO_MEMORY, is_out_of_memory, quote_name, quote_text, read_batches
 
-_CHECKED = quote_name("checked rows")
-_BROKEN = quote_name("broken rules")
-_SOUND = quote_name("sound row")
-_NOTED = quote_name("noted remarks")
-_RAW = quote_name("raw row")
+CHECKED = quote_name("checked rows")
+BROKEN = quote_name("broken rules")
+SOUND = quote_name("sound row")
+NOTED = quote_name("noted remarks")
+RAW = quote_name("raw row")
+SOUND_ROWS = f"(SELECT * FROM {CHECKED} WHERE {SOUND})"
 
 
 _DAY_US: Final = 86_400_000_000
@@ -64,39 +65,45 @@ def contract_rows(
     """
     table = bound.contract.name
     try:
-        try:
-            checks, remarks = _check_rows(connection, bound, rules, horizon, guarded=False)
-        except (duckdb.DataError, duckdb.InvalidInputException):
-            checks, remarks = _check_rows(connection, bound, rules, horizon, guarded=True)
-        copy, other = (mask_literal(1 << len(checks) - back, checks) for back in (2, 1))
-        _mark_duplicates(connection, bound, copy=copy, other=other)
-        summary = _summarise(connection, bound)
-        strays = _strays(connection)
+        checks = check_rows(connection, bound, rules, horizon)
+        mark_duplicates(connection, bound, checks)
+        [summary] = connection.sql(summary_sql(bound, SOUND_ROWS)).to_arrow_table().to_pylist()
+        days = connection.sql(days_sql(SOUND_ROWS)).to_arrow_table()
         schema = pa.schema([bound.contract.column(name).arrow for name in bound.columns])
         sink.put(table, schema, _accepted(connection, bound, schema))
-        reasons, read = _count(connection, table, checks)
-        noted = _count_noted(connection, table, remarks)
-        refused = sink.refuse(_refused(connection, bound, checks))
+        broken = count_broken(connection, checks)
+        noted = count_noted(connection)
+        refused = sink.refuse(refused_rows(connection, bound, checks))
         # only here: after an error a result may be open still, and the connection ends anyway
-        connection.execute(f"DROP TABLE IF EXISTS {_CHECKED}")
+        connection.execute(f"DROP TABLE IF EXISTS {CHECKED}")
     except (duckdb.Error, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise CapacityError(f"table {table!r} {NO_MEMORY}") from None
-        raise SourceError(
-            f"table {table!r}: its rows cannot be read ({type(error).__name__}): a file is "
-            "corrupt, holds text that is not UTF-8, or `from`, `where` or an expression fails "
-            "on some row: use TRY_CAST or try_strptime there"
-        ) from None
+        raise reading_error(table, error) from None
+    reasons, read = find_broken(bound, rules, broken), sum(broken.values())
     for key in ("malformed", "no text"):
         lines = [line for line in malformed if line.no_text == (key == "no text")]
         if lines:
             finding = RuleFinding.of(key, table, count=len(lines))
             refused += sink.refuse([malformed_rows(table, lines, reason=finding.rule)])
             reasons.append(finding)
+    read += len(malformed)
+    quality = summed_up(bound, summary, days, read=read, refused=refused, reasons=reasons)
+    return quality, find_noted(bound, rules, horizon, noted)
+
+
+def summed_up(
+    bound: BoundTable,
+    summary: Mapping[str, Any],
+    days: pa.Table,
+    *,
+    read: int,
+    refused: int,
+    reasons: Sequence[RuleFinding],
+) -> TableQuality:
+    """Return the quality of a table; `summary` and `days` as their SQL gives them."""
     rows = summary["rows"]
-    quality = TableQuality(
-        table=table,
-        read=read + len(malformed),
+    return TableQuality(
+        table=bound.contract.name,
+        read=read,
         accepted=rows,
         quarantined=refused,
         reasons=tuple(reasons),
@@ -104,23 +111,46 @@ def contract_rows(
         first_event_time=summary["first event"],
         last_event_time=summary["last event"],
         late_rows=summary["late rows"],
-        strays=strays,
+        strays=find_strays(days, today=datetime.now(UTC).date()),
     )
-    return quality, noted
 
 
-def _check_rows(
+def reading_error(table: str, error: BaseException) -> KycMlError:
+    """Return what is wrong with a table whose rows cannot be computed; no text of DuckDB."""
+    if is_out_of_memory(error):
+        return CapacityError(f"table {table!r} {NO_MEMORY}")
+    return SourceError(
+        f"table {table!r}: its rows cannot be read ({type(error).__name__}): a file is "
+        "corrupt, holds text that is not UTF-8, or `from`, `where` or an expression fails "
+        "on some row: use TRY_CAST or try_strptime there"
+    )
+
+
+def check_rows(
+    connection: duckdb.DuckDBPyConnection,
+    bound: BoundTable,
+    rules: RowRules,
+    horizon: datetime | None,
+) -> tuple[ContractCheck, ...]:
+    """Make the table of typed columns, broken rules and, for broken rows, the raw values.
+
+    Returns the rules that refuse a row; the remarks do not.
+    """
+    try:
+        return _make_checked(connection, bound, rules, horizon, guarded=False)
+    except (duckdb.DataError, duckdb.InvalidInputException):
+        return _make_checked(connection, bound, rules, horizon, guarded=True)
+
+
+def _make_checked(
     connection: duckdb.DuckDBPyConnection,
     bound: BoundTable,
     rules: RowRules,
     horizon: datetime | None,
     *,
     guarded: bool,
-) -> tuple[tuple[ContractCheck, ...], tuple[ContractCheck, ...]]:
-    """Make the table of typed columns, broken rules and, for broken rows, the raw values.
-
-    Returns the rules that refuse a row, and the remarks that do not.
-    """
+) -> tuple[ContractCheck, ...]:
+    """Do what `check_rows` does, with or without every expression guarded."""
     checks = checks_of(bound.contract, bound.types, guarded=guarded, rules=rules)
     remarks = remarks_of(bound.contract, bound.types, rules=rules, horizon=horizon)
     computed, raw, typed = [], [], []
@@ -142,60 +172,57 @@ def _check_rows(
     names = ", ".join(_used(name, remarks) for name in bound.columns)
     fields = ", ".join(f"{quote_text(name)}: {raw_name(name)}" for name in bound.expressions)
     connection.execute(
-        f"CREATE TEMP TABLE {_CHECKED} AS SELECT {names}, {_BROKEN}, {_NOTED}, "
-        f"{_BROKEN} = {mask_literal(0, checks)} AS {_SOUND}, "
-        f"CASE WHEN NOT {_SOUND} THEN CAST(to_json({{{fields}}}) AS VARCHAR) END AS {_RAW} "
-        f"FROM (SELECT *, {mask_sql(checks)} AS {_BROKEN}, {mask_sql(remarks)} AS {_NOTED} "
+        f"CREATE TEMP TABLE {CHECKED} AS SELECT {names}, {BROKEN}, {NOTED}, "
+        f"{BROKEN} = {mask_literal(0, checks)} AS {SOUND}, "
+        f"CASE WHEN NOT {SOUND} THEN CAST(to_json({{{fields}}}) AS VARCHAR) END AS {RAW} "
+        f"FROM (SELECT *, {mask_sql(checks)} AS {BROKEN}, {mask_sql(remarks)} AS {NOTED} "
         f"FROM (SELECT *, {', '.join(typed)} FROM (SELECT {', '.join(raw)} "
         f"FROM (SELECT {', '.join(computed)} {bound.rows}))))"
     )
-    return checks, remarks
+    return checks
 
 
 def _used(name: str, remarks: Sequence[ContractCheck]) -> str:
     """Write a column as SQL, without the values that a remark makes void."""
     void = sum(1 << bit for bit, each in enumerate(remarks) if each.voids and each.column == name)
     column = quote_name(name)
-    return f"CASE WHEN {_NOTED} & {void} = 0 THEN {column} END AS {column}" if void else column
+    return f"CASE WHEN {NOTED} & {void} = 0 THEN {column} END AS {column}" if void else column
 
 
-def _mark_duplicates(
-    connection: duckdb.DuckDBPyConnection, bound: BoundTable, *, copy: str, other: str
+def mark_duplicates(
+    connection: duckdb.DuckDBPyConnection, bound: BoundTable, checks: Sequence[ContractCheck]
 ) -> None:
-    """Mark all but the first of the sound rows with an equal key.
-
-    A copy of the first gets the mask `copy`, a row that differs from it the mask `other`.
-    """
+    """Mark all but the first of the sound rows with an equal key, by the last two of the checks."""
+    copy, other = (mask_literal(1 << len(checks) - back, checks) for back in (2, 1))
     key = ", ".join(quote_name(name) for name in bound.contract.key)
     names = [quote_name(name) for name in bound.columns]
-    repeated = f"SELECT {key} FROM {_CHECKED} WHERE {_SOUND} GROUP BY ALL HAVING count(*) > 1"
+    repeated = f"SELECT {key} FROM {CHECKED} WHERE {SOUND} GROUP BY ALL HAVING count(*) > 1"
     # a count, not the key itself: DuckDB needs pytz to return times with a zone to Python
     if connection.execute(f"SELECT count(*) FROM ({repeated} LIMIT 1)").fetchall() == [(0,)]:
         return
     fields = ", ".join(f"{quote_text(name)}: {quote_name(name)}" for name in bound.columns)
     connection.execute(
-        f"UPDATE {_CHECKED} SET {_BROKEN} = CASE WHEN other THEN {other} ELSE {copy} END, "
-        f"{_SOUND} = false, {_RAW} = CAST(to_json({{{fields}}}) AS VARCHAR) FROM ("
+        f"UPDATE {CHECKED} SET {BROKEN} = CASE WHEN other THEN {other} ELSE {copy} END, "
+        f"{SOUND} = false, {RAW} = CAST(to_json({{{fields}}}) AS VARCHAR) FROM ("
         f"SELECT rowid AS place, row_number() OVER first_to_last AS nth, "
-        f"rank() OVER first_to_last > 1 AS other FROM {_CHECKED} "
-        f"WHERE {_SOUND} AND ({key}) IN ({repeated}) "
+        f"rank() OVER first_to_last > 1 AS other FROM {CHECKED} "
+        f"WHERE {SOUND} AND ({key}) IN ({repeated}) "
         f"WINDOW first_to_last AS (PARTITION BY {key} ORDER BY {', '.join(names)})) AS again "
-        f"WHERE again.nth > 1 AND {_CHECKED}.rowid = again.place"
+        f"WHERE again.nth > 1 AND {CHECKED}.rowid = again.place"
     )
 
 
-def _strays(connection: duckdb.DuckDBPyConnection) -> Strays:
-    """Find the few accepted rows that happened far from all others."""
+def days_sql(rows: str) -> str:
+    """Write SQL that counts rows by the day of their event, as `find_strays` takes them."""
     event = quote_name(EVENT_TIME)
-    days = connection.sql(
+    return (
         f"SELECT epoch_us({event}) // {_DAY_US} AS day, count(*) AS rows, min({event}) AS first, "
-        f"max({event}) AS last FROM {_CHECKED} WHERE {_SOUND} GROUP BY 1 ORDER BY 1"
-    ).to_arrow_table()
-    return find_strays(days, today=datetime.now(UTC).date())
+        f"max({event}) AS last FROM {rows} GROUP BY 1 ORDER BY 1"
+    )
 
 
-def _summarise(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> dict[str, Any]:
-    """Count the accepted rows, those of them with a value in each column, and the late ones."""
+def summary_sql(bound: BoundTable, rows: str) -> str:
+    """Write SQL that counts rows, those of them with a value in each column, and the late ones."""
     event, known = quote_name(EVENT_TIME), quote_name(KNOWN_AT)
     counted = [f"count({quote_name(name)}) AS {quote_name(name)}" for name in bound.columns]
     counted += [
@@ -204,61 +231,75 @@ def _summarise(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> dict
         f"max({event}) AS {quote_name('last event')}",
         f"count(*) FILTER ({known} > {event}) AS {quote_name('late rows')}",
     ]
-    found = connection.sql(f"SELECT {', '.join(counted)} FROM {_CHECKED} WHERE {_SOUND}")
-    summary: dict[str, Any] = found.to_arrow_table().to_pylist()[0]
-    return summary
+    return f"SELECT {', '.join(counted)} FROM {rows}"
+
+
+def order_sql(bound: BoundTable) -> str:
+    """Write the order of accepted rows as SQL."""
+    names = dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))
+    return ", ".join(quote_name(name) for name in names)
 
 
 def _accepted(
     connection: duckdb.DuckDBPyConnection, bound: BoundTable, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     names = ", ".join(quote_name(name) for name in schema.names)
-    order = ", ".join(
-        quote_name(name) for name in dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))
-    )
-    rows = f"SELECT {names} FROM {_CHECKED} WHERE {_SOUND} ORDER BY {order}"
+    rows = f"SELECT {names} FROM {CHECKED} WHERE {SOUND} ORDER BY {order_sql(bound)}"
     for batch in read_batches(connection, rows, rows=_BATCH_ROWS):
         yield batch.cast(schema)
 
 
-def _count(
-    connection: duckdb.DuckDBPyConnection, table: str, checks: tuple[ContractCheck, ...]
-) -> tuple[list[RuleFinding], int]:
-    """Count how many rows broke each rule, and how many were read."""
-    by_mask = dict(
-        connection.execute(f"SELECT {_BROKEN}, count(*) FROM {_CHECKED} GROUP BY ALL").fetchall()
+def count_broken(
+    connection: duckdb.DuckDBPyConnection, checks: Sequence[ContractCheck]
+) -> Counter[tuple[str, ...]]:
+    """Count the rows that were read by the rules they break; `find_broken` takes the counts."""
+    by_mask = connection.execute(f"SELECT {BROKEN}, count(*) FROM {CHECKED} GROUP BY ALL")
+    return Counter(
+        {
+            tuple(check.reason for check in broken_checks(mask, checks)): count
+            for mask, count in by_mask.fetchall()
+        }
     )
-    counts: Counter[ContractCheck] = Counter()
-    for mask, count in by_mask.items():
-        counts.update(dict.fromkeys(broken_checks(mask, checks), count))
-    reasons = [_finding(table, check, counts[check]) for check in checks if counts[check]]
-    return reasons, sum(by_mask.values())
 
 
-def _count_noted(
-    connection: duckdb.DuckDBPyConnection, table: str, remarks: tuple[ContractCheck, ...]
+def find_broken(
+    bound: BoundTable, rules: RowRules, broken: Mapping[tuple[str, ...], int]
 ) -> list[RuleFinding]:
-    """Count the accepted rows of which each remark was noted."""
-    if not remarks:
-        return []
-    sums = ", ".join(f"count(*) FILTER ({_NOTED} & {1 << n} <> 0)" for n in range(len(remarks)))
-    rows = f"FROM {_CHECKED} WHERE {_SOUND} AND {_NOTED} <> 0"
-    counts = connection.execute(f"SELECT {sums} {rows}").fetchall()[0]
-    return [
-        _finding(table, remark, count)
-        for remark, count in zip(remarks, counts, strict=True)
-        if count
-    ]
+    """Return a finding for each rule that rows break, in the order of the contract."""
+    counts: Counter[str] = Counter()
+    for reasons, count in broken.items():
+        counts.update(dict.fromkeys(reasons, count))
+    checks = checks_of(bound.contract, bound.types, guarded=True, rules=rules)
+    table = bound.contract.name
+    return [_finding(table, each, counts[each.reason]) for each in checks if counts[each.reason]]
 
 
-def _refused(
+def count_noted(connection: duckdb.DuckDBPyConnection) -> Counter[int]:
+    """Count the accepted rows by their remarks; `find_noted` takes the counts."""
+    rows = f"FROM {CHECKED} WHERE {SOUND} AND {NOTED} <> 0"
+    return Counter(
+        dict(connection.execute(f"SELECT {NOTED}, count(*) {rows} GROUP BY 1").fetchall())
+    )
+
+
+def find_noted(
+    bound: BoundTable, rules: RowRules, horizon: datetime | None, noted: Mapping[int, int]
+) -> list[RuleFinding]:
+    """Return a finding for each remark of accepted rows."""
+    remarks = remarks_of(bound.contract, bound.types, rules=rules, horizon=horizon)
+    counts = [sum(n for mask, n in noted.items() if mask >> bit & 1) for bit in range(len(remarks))]
+    found = zip(remarks, counts, strict=True)
+    return [_finding(bound.contract.name, remark, count) for remark, count in found if count]
+
+
+def refused_rows(
     connection: duckdb.DuckDBPyConnection, bound: BoundTable, checks: tuple[ContractCheck, ...]
 ) -> Iterator[pa.Table]:
     """Return the refused rows with their reasons."""
     row_id = quote_name(bound.contract.key[0])
     rows = (
-        f"SELECT {row_id} AS row_id, {_BROKEN} AS mask, {_RAW} AS raw FROM {_CHECKED} "
-        f"WHERE NOT {_SOUND} ORDER BY ALL"
+        f"SELECT {row_id} AS row_id, {BROKEN} AS mask, {RAW} AS raw FROM {CHECKED} "
+        f"WHERE NOT {SOUND} ORDER BY ALL"
     )
     for batch in read_batches(connection, rows, rows=_BATCH_ROWS):
         reasons = [

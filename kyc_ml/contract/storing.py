@@ -1,9 +1,10 @@
 """Read a source into files once, when its tables are first needed."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from kyc_ml.config import SourceMapping, load_section, section_digest
 from kyc_ml.contract.contracted import KeptHistory, StoredTables
 from kyc_ml.contract.quality import read_quality, write_quality
 from kyc_ml.contract.reading import tell_quality, tell_refused
+from kyc_ml.contract.sinks import parts_of
 from kyc_ml.contract.source import digest_source, store_source
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ContractError, GateError, KycMlError, NotReadyError, OutputError
@@ -32,6 +34,10 @@ class SourceOnDisk:
     """Tables that are on disk already; None reads the files."""
     history: KeptHistory | None = None
     """Where the rows that came earlier are, if the files hold new ones only."""
+    digest: Callable[..., dict[str, str]] = digest_source
+    store: Callable[..., StoredTables] = store_source
+    """`digest`, `store`: who reads the files; takes the arguments of `digest_source` and
+    `store_source`."""
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of every file that a run depends on.
@@ -40,7 +46,7 @@ class SourceOnDisk:
         """
         if self.given is not None:
             return dict(self.given.digests)
-        return digest_source(self.mapping, data=self.data)
+        return self.digest(self.mapping, data=self.data)
 
     def stored(
         self,
@@ -86,7 +92,7 @@ class SourceOnDisk:
         # what a start that was killed has left is incomplete
         place.remove((TABLES, QUARANTINE))
         try:
-            tables = store_source(
+            tables = self.store(
                 self.mapping,
                 data=self.data,
                 folder=work / TABLES,
@@ -106,7 +112,7 @@ class SourceOnDisk:
         files = {name: str(path.relative_to(work)) for name, path in tables.files.items()}
         return steps.note(
             TABLES,
-            [*tables.files.values(), *sorted(quarantine.glob("*.parquet"))],
+            [*chain(*map(parts_of, tables.files.values())), *sorted(quarantine.glob("*.parquet"))],
             {
                 "files": files,
                 "digests": dict(tables.digests),

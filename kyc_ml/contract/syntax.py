@@ -30,6 +30,24 @@ _OF_ROWS: Final = {
 """Functions in FROM that give the same rows for the same arguments. Others describe the engine,
 or run SQL that is written as text, which nothing here would read."""
 
+_BEYOND: Final = {
+    "WINDOW": "a window function",
+    "SUBQUERY": "a query in brackets",
+    "JOIN": "a join",
+    "TABLE_FUNCTION": "a function in `from`",
+    "PIVOT": "PIVOT",
+    "EXPRESSION_LIST": "VALUES",
+    "SET_OPERATION_NODE": "UNION, INTERSECT or EXCEPT",
+}
+_CLAUSES: Final = {
+    "group_sets": "GROUP BY",
+    "having": "HAVING",
+    "qualify": "QUALIFY",
+    "modifiers": "ORDER BY, LIMIT or DISTINCT",
+    "sample": "a sample",
+}
+"""What a row's values may depend on other rows by: classes and types of nodes, and clauses."""
+
 
 def parse_select(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]] | None:
     """Return the nodes of DuckDB's syntax tree; None if `sql` is not one SELECT, or too deep."""
@@ -91,6 +109,37 @@ def changing_in(
         if isinstance(sample, dict) and not sample["repeatable"]:
             found.add("a sample without REPEATABLE")
     return sorted(found)
+
+
+def beyond_row(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str] | None:
+    """Name what in a SELECT looks beyond one row of one file, such as a window function.
+
+    None if `parse_select` gives none.
+    """
+    nodes = parse_select(connection, sql)
+    if nodes is None:
+        return None
+    found = set()
+    for node in nodes:
+        found |= {_BEYOND.get(str(node.get("class")), ""), _BEYOND.get(str(node.get("type")), "")}
+        found |= {name for key, name in _CLAUSES.items() if node.get(key)}
+    return sorted(found - {""})
+
+
+def columns_named_in(
+    connection: duckdb.DuckDBPyConnection, sql: str, columns: Collection[str]
+) -> list[str]:
+    """Which of the `columns` a SELECT over one file may read; all where that is not clear."""
+    known = {column.lower() for column in columns}
+    named: set[str] = set()
+    for node in parse_select(connection, sql) or [{"class": "STAR"}]:
+        parts = {str(part).lower() for part in node.get("column_names") or ()} & known
+        # `*`, a column by its number, or a name of no column, such as that of the whole row
+        unclear = node.get("class") in {"STAR", "POSITIONAL_REFERENCE"}
+        if unclear or (node.get("class") == "COLUMN_REF" and not parts):
+            return list(columns)
+        named |= parts
+    return [column for column in columns if column.lower() in named]
 
 
 @cache

@@ -23,7 +23,10 @@ from .observations import make_observations as make_observations
 from .observations import make_reviews_at as make_reviews_at
 from .observations import seen_in as seen_in
 from .observations import when_first_seen as when_first_seen
+from .parted import label_parts as label_parts
 from .positives import positive_cases as positive_cases
+from .sampled import SampledRows as SampledRows
+from .sampled import sample_on_spark as sample_on_spark
 from .splits.by_customer import CustomerDisjointSplit as CustomerDisjointSplit
 from .splits.by_customer import OutOfTimeCustomerSplit as OutOfTimeCustomerSplit
 from .splits.choice import make_splitter as make_splitter

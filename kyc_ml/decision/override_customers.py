@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from kyc_ml.contract import CONTRACT, CUSTOMER_ID, StoredTables, alike_sql
+from kyc_ml.contract import CONTRACT, CUSTOMER_ID, StoredTables, alike_sql, parts_of
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.decision.tiers.sections import OverrideBook
 from kyc_ml.display import ProgressReporter
@@ -60,11 +60,14 @@ def require_known_customers(
 def _find_unknown(asked: Mapping[int, str], files: Mapping[str, Path]) -> dict[int, str]:
     """Explain for each customer in no table whether another identifier is similar."""
     known = " UNION ALL ".join(
-        f"SELECT {CUSTOMER_ID} AS id FROM read_parquet({quote_text(str(path.resolve()))})"
+        f"SELECT {CUSTOMER_ID} AS id FROM read_parquet({quote_text(str(part.resolve()))})"
         for name, path in files.items()
+        for part in parts_of(path)
         if CUSTOMER_ID in CONTRACT[name].names
     )
-    with closing(connect(data=None, files=files.values())) as connection:
+    with closing(
+        connect(data=None, files=[part for path in files.values() for part in parts_of(path)])
+    ) as connection:
         # no identifier is null here: with one null, `NOT IN` would find nothing
         rows = connection.execute(
             f"WITH known AS (SELECT DISTINCT id FROM ({known})), "

@@ -27,8 +27,8 @@ from kyc_ml.contract import (
 )
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.buckets.anchors import Pass, Plan, Site, as_pass, plan_passes
-from kyc_ml.features.buckets.parts import match_own
-from kyc_ml.features.buckets.populations import PeerRound, peer_rounds
+from kyc_ml.features.buckets.populations import MonthStatistics, PeerRound, peer_rounds
+from kyc_ml.features.buckets.work import match_own
 from kyc_ml.features.build import (
     Computed,
     FeatureComputation,
@@ -44,7 +44,6 @@ from kyc_ml.features.notation import definitions_digest
 from kyc_ml.features.observed import read_observations
 from kyc_ml.features.outcomes import outcomes_of
 from kyc_ml.features.peer_distance import (
-    GroupStatistics,
     Measured,
     distance,
     frame,
@@ -216,10 +215,6 @@ class WholeRows:
             observed, [spec], computed
         )
         return computed.categories.get(spec.name, computed.column(spec.name))
-
-
-MonthStatistics = Mapping[str, GroupStatistics]
-"""Mapping of feature to what the groups of its peers had at the start of a month."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -319,8 +319,8 @@ def _choose_rows(
     """
     given = np.arange(target.size) if rows is None else rows
     _require_both_classes("train", target[given])
-    # `0.0 - x`, not `-x`: a weight of 1 then gives 0.0 instead of -0.0
-    shift = 0.0 - math.log(config.positive_weight)
+    # begins with 0.0 or more, and not `-x`: a weight of 1 then gives 0.0 instead of -0.0
+    shift = math.log(config.negatives_kept) - math.log(config.positive_weight)
     if config.negative_share == 1.0:
         return given, shift
     negatives = given[target[given] == 0]

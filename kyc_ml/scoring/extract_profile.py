@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from kyc_ml import contract as c
-from kyc_ml.storage import connect, quote_name, quote_text
+from kyc_ml.storage import connect, quote_list, quote_name, quote_text
 
 DAYS: Final = 400
 """Days whose arrivals are counted: a year, so that each holiday is among them."""
@@ -106,9 +106,8 @@ def profile_extract(
     """
     described = {}
     files = {name: path for name, path in tables.files.items() if name != c.REVIEWS}
-    with closing(
-        connect(data=None, memory=memory, scratch=scratch, files=files.values())
-    ) as connection:
+    parts = [part for path in files.values() for part in c.parts_of(path)]
+    with closing(connect(data=None, memory=memory, scratch=scratch, files=parts)) as connection:
         for name, path in files.items():
             reading = _Reading(connection, name, path, as_of)
             described[name] = reading.profile(tables.whole.get(name))
@@ -125,11 +124,12 @@ class _Reading:
         self._table = table
         self._as_of = as_of
         self._until = (as_of - _EPOCH) // pd.Timedelta(microseconds=1)
-        rows = f"read_parquet({quote_text(str(path.resolve()))})"
+        parts = c.parts_of(path)
+        rows = f"read_parquet({quote_list([str(part.resolve()) for part in parts])})"
         self._before = f"{rows} WHERE epoch_us({quote_name(c.KNOWN_AT)}) < {self._until}"
         self._since = f"({self._until - 1} - epoch_us({quote_name(c.KNOWN_AT)}))"
-        self._schema = pq.read_schema(path)
-        self._held = int(pq.read_metadata(path).num_rows)
+        self._schema = pq.read_schema(parts[0])
+        self._held = c.FileColumns(*parts).num_rows
         fields = [field for field in self._schema if field.name not in {c.EVENT_TIME, c.KNOWN_AT}]
         self._key = {field.name for field in fields} & set(c.CONTRACT[table].key)
         self._columns = [field.name for field in fields]

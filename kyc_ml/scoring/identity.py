@@ -47,6 +47,8 @@ def identify_run(
         named["fallback policy"] = section_digest(rating.policy)
         named["fallback reasons"] = str(rating.reasons)
         named["fallback features"] = digest_together({s.name: repr(s) for s in rating.specs})
+    if request.engine != "local":  # the same rows, in other files
+        named["engine"] = request.engine
     if request.replaced:
         named["replaced"] = request.replaced
     if model is not None:

@@ -4,20 +4,30 @@ A part is a row group of the features, so a part that is done is skipped without
 value depends on where the parts are cut.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kyc_ml.contract import parts_of
 from kyc_ml.decision import TierPolicy
 from kyc_ml.display import Progress
 from kyc_ml.features import OBSERVATION_ID, FeatureSpec, FeatureTable
 from kyc_ml.model import Contributions
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.storage import Checkpoints, written_whole
+
+if TYPE_CHECKING:
+    from kyc_ml.engines import Cluster
+
+PART_ROWS: Final = 32_768
+"""Rows of a part: with 400 features about 0.1 GB, and as much again for contributions."""
 
 SCORES: Final = "scores"
 CONTRIBUTIONS: Final = "contributions"
@@ -96,6 +106,96 @@ def score_parts(
             done += counts[-1].rows
             progress(done, total)
     return counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Workload:
+    """What every worker process needs to score its parts."""
+
+    specs: tuple[FeatureSpec, ...]
+    unavailable: Mapping[str, str]
+    scorer: PartScorer
+    finish: Callable[[pa.Table], pa.Table]
+    part_rows: int
+    work: Path
+
+
+def score_on_workers(
+    cluster: "Cluster",
+    features: Path,
+    specs: Sequence[FeatureSpec],
+    *,
+    unavailable: Mapping[str, str],
+    scorer: PartScorer,
+    finish: Callable[[pa.Table], pa.Table],
+    part_rows: int,
+    work: Path,
+    steps: Checkpoints,
+    progress: Progress,
+) -> list[Counts]:
+    """Score a folder of features on the workers of a cluster; see `score_parts`.
+
+    Files that follow each other are one task, twice as many tasks as run together: a task reads
+    the payments of its patterns once for `part_rows` rows. Files of tasks that ran twice stay in
+    a folder that is not published.
+    """
+    step = f"{scorer.who}-on-workers"
+    noted = steps.done(step)
+    if noted is None:
+        shared = _Workload(
+            specs=tuple(specs),
+            unavailable=dict(unavailable),
+            scorer=scorer,
+            finish=finish,
+            part_rows=part_rows,
+            work=work.absolute() / f"{scorer.who}-tasks",
+        )
+        files = [str(path) for path in parts_of(features.absolute())]
+        groups = np.array_split(np.array(files), min(len(files), 2 * cluster.slots))
+        items = [json.dumps(group.tolist()) for group in groups]
+        reports = cluster.each(_score_files, items, shared=shared)
+        parts = [part for report in reports for part in report["parts"]]
+        written = []
+        for number, part in enumerate(parts):
+            for path in map(Path, part["files"]):
+                written.append(work / path.parent.name / f"part-{number:05d}.parquet")
+                written[-1].parent.mkdir(exist_ok=True)
+                path.replace(written[-1])
+        noted = steps.note(step, written, {"counts": [part["counts"] for part in parts]})
+    counts = [Counts(**each) for each in noted["counts"]]
+    rows = sum(each.rows for each in counts)
+    progress(rows, rows)
+    return counts
+
+
+def _score_files(shared: _Workload, item: str) -> dict[str, Any]:
+    """Score the rows of some files, on a worker; report the files written and the counts."""
+    parts = []
+    for rows in _together([Path(path) for path in json.loads(item)], shared.part_rows):
+        table = FeatureTable.from_arrow(rows, shared.specs, unavailable=shared.unavailable)
+        part = shared.scorer.score(table)
+        files = _write(
+            shared.finish(part.scores), part.contributions, uuid.uuid4().hex, work=shared.work
+        )
+        parts.append({"files": [str(path) for path in files], "counts": asdict(part.counts)})
+    return {"parts": parts}
+
+
+def _together(files: Sequence[Path], most: int) -> Iterator[pa.Table]:
+    """Read files one after the other, and put their rows together up to a number."""
+    held, rows = [], 0
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(most):
+                while rows + batch.num_rows >= most:
+                    held.append(batch.slice(0, most - rows))
+                    yield pa.Table.from_batches(held)
+                    batch, held, rows = batch.slice(most - rows), [], 0  # noqa: PLW2901
+                if batch.num_rows:
+                    held.append(batch)
+                    rows += batch.num_rows
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def contributions_table(features: FeatureTable, contributions: Contributions) -> pa.Table:

@@ -1,14 +1,18 @@
-"""The pattern that a score row names: the first of those that the observation's rows show."""
+"""What is added to the scores of a part: patterns of payments, the run, and the meanings."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract import CUSTOMER_ID
+from kyc_ml.contract import CUSTOMER_ID, StoredTables
 from kyc_ml.decision import StoredTransactions, TierPolicy
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
+from kyc_ml.scoring.schema import with_meanings
 
 _NAMES: Final = ("pattern_code", "pattern_text", "pattern_text_zh")
 
@@ -31,3 +35,29 @@ def add_patterns(
         place += 1
         scores = scores.add_column(place, name, pa.array(values, pa.string()))
     return scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finishing:
+    """Adds the columns that are the same for the whole run, and the patterns, to a part's scores.
+
+    It can be sent to another machine before its first use.
+    """
+
+    tables: StoredTables
+    policy: TierPolicy
+    cash_report: float
+    """Cash amount from which the bank reports, base currency."""
+    run: str
+    about: Mapping[str, str]
+    """What is said of all rows in the schema of the file."""
+
+    @cached_property
+    def _transactions(self) -> StoredTransactions:
+        return StoredTransactions(self.tables, cash_report=self.cash_report)
+
+    def __call__(self, scores: pa.Table) -> pa.Table:
+        """Return the scores as they are published."""
+        shown = add_patterns(scores, self._transactions, policy=self.policy)
+        named = shown.append_column("run_id", pa.array([self.run] * len(scores), pa.string()))
+        return with_meanings(named, self.about)

@@ -69,6 +69,10 @@ class ScoringRequest:
         Audit log of the registry: ``@champion`` must be its champion; see `load_in_use`.
     allow_unpromoted : bool
         Use a champion that the audit log does not confirm; log and manifest record this.
+    engine : {'local', 'spark'}
+        Who reads, builds and scores: this machine, or a cluster, with the same values.
+    master : str or None
+        The cluster of `engine` 'spark'; see `open_cluster`.
     shadow : bool
         The scores are those of a challenger, for comparison only; see `run_shadows`.
     """
@@ -99,6 +103,8 @@ class ScoringRequest:
     memory: str = "512MB"
     audit_log: Path = AUDIT_LOG
     allow_unpromoted: bool = False
+    engine: Literal["local", "spark"] = "local"
+    master: str | None = None
     shadow: bool = False
 
     def __post_init__(self) -> None:

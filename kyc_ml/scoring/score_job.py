@@ -1,10 +1,11 @@
 """run_score: read, score, grade, explain and publish; an interrupted run is resumed."""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -32,6 +33,9 @@ from kyc_ml.scoring.shadow import (
 )
 from kyc_ml.storage import MANIFEST, Checkpoints, RunDirectory, hold
 from kyc_ml.training import warn_of_odd_tiers
+
+if TYPE_CHECKING:
+    from kyc_ml.engines import Cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,15 +186,20 @@ def _score(
     source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
     scorers = load_scorers(request, mapping=mapping, reporter=reporter)
     reporter.about(model=scorers.label)
-    files = inputs = source.digests()
     night = kept = None
     with ExitStack() as opened:
+        cluster = opened.enter_context(_cluster_of(request, keep_features))
+        if cluster is not None:
+            source = replace(source, digest=cluster.digest, store=cluster.store)
+        files = inputs = source.digests()
         store = opened.enter_context(rows_of_history(request, write=True))
         if store is not None:
             night = NightHistory(store=store, files=files)
             inputs = night.inputs(published=request.out.exists())
         identity = identify_run(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
         place = opened.enter_context(hold(request.out))
+        if cluster is not None:
+            cluster.require_shared(place.work)
         manifest = _published(place, identity, request, reporter)
         was_there = manifest is not None
         if manifest is None:
@@ -208,6 +217,7 @@ def _score(
                 stopwatch=stopwatch,
                 at_hand=at_hand,
                 night=night,
+                cluster=cluster,
             )
             manifest = _complete(run) or _run(run, source, files=files)
             kept = None if keep_features is None else run.hand_over(keep_features)
@@ -243,6 +253,29 @@ def _score(
     ) as error:  # the scores are published: a scheduler must not repeat it
         reporter.warning(f"published, but MLflow has no record of the run: {error}")
     return result
+
+
+@contextmanager
+def _cluster_of(request: ScoringRequest, kept: Path | None) -> "Iterator[Cluster | None]":
+    """Open the cluster that a request names; None for this machine.
+
+    Raises ConfigError for what a cluster does not do.
+    """
+    if request.engine == "local":
+        if request.master is not None:
+            raise ConfigError("--master is the address of a cluster: give --engine spark with it")
+        yield None
+        return
+    if request.history is not None or request.shadow or kept is not None:
+        what = "a history store" if request.history is not None else "a challenger in the shadow"
+        raise ConfigError(
+            f"--engine spark does not score with {what}, whose rows are kept on one machine: "
+            "leave it out, or score without --engine spark"
+        )
+    from kyc_ml.engines import open_cluster  # noqa: PLC0415  one machine needs no Spark
+
+    with open_cluster(request.master) as cluster:
+        yield cluster
 
 
 def load_limits(path: Path | None) -> LimitsConfig:

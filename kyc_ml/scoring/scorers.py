@@ -81,6 +81,7 @@ def load_scorers(
             book=book,
             history=read_history(request.previous, bundle.policy),
             full=request.contributions,
+            threads=1 if request.engine == "spark" else 2,  # a worker has one core a task
         )
     rating, units = None, set()
     if files is not None:

@@ -2,20 +2,19 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.config import LimitsConfig
-from kyc_ml.contract import CUSTOMER_ID, QUARANTINE, StoredTables
+from kyc_ml.contract import CUSTOMER_ID, QUARANTINE, StoredTables, parts_of
 from kyc_ml.dataset import ChosenObservations, count_not_scored, store_observations
-from kyc_ml.decision import StoredTransactions, confidentiality
+from kyc_ml.decision import confidentiality
 from kyc_ml.display import ProgressReporter, say_count
 from kyc_ml.errors import Faults, GateError, NotReadyError
 from kyc_ml.features import FeatureSpec, build_features_in_buckets, find_time_bound
@@ -30,14 +29,17 @@ from kyc_ml.scoring.extract_profile import profile_extract
 from kyc_ml.scoring.from_history import NightHistory
 from kyc_ml.scoring.limits import RunFigures, check_limits
 from kyc_ml.scoring.manifest import Manifest, digest_published, read_drift, run_id, write_drift
-from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_parts
-from kyc_ml.scoring.patterns import add_patterns
+from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_on_workers, score_parts
+from kyc_ml.scoring.patterns import Finishing
 from kyc_ml.scoring.request import ScoringRequest
-from kyc_ml.scoring.schema import MODEL, SCHEMA_VERSION, with_meanings
+from kyc_ml.scoring.schema import MODEL, SCHEMA_VERSION
 from kyc_ml.scoring.scorers import Scorers
 from kyc_ml.scoring.shadow import FeaturesAtHand, extend_features
 from kyc_ml.storage import MANIFEST, Checkpoints, RunDirectory
 from kyc_ml.training import is_cross_validated
+
+if TYPE_CHECKING:
+    from kyc_ml.engines import BuiltOnSpark, Cluster
 
 KEPT: Final = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV, DUCKDB, MANIFEST)
 """What a published folder may contain."""
@@ -105,6 +107,8 @@ class ScoringRun:
     """Features of the same rows, for a challenger."""
     night: NightHistory | None = None
     """The history store, where there is one."""
+    cluster: "Cluster | None" = None
+    """Who reads, builds and scores, if not this machine."""
 
     def hand_over(self, path: Path) -> FeaturesAtHand | None:
         """Move the features that the model has read to a file; None without any."""
@@ -242,14 +246,21 @@ class ScoringRun:
             "kyc_ml.run_id": run,
         }
 
-        transactions = StoredTransactions(tables, cash_report=scorer.cash_report)
-
-        def finish(scores: pa.Table) -> pa.Table:
-            shown = add_patterns(scores, transactions, policy=scorer.policy)
-            named = shown.append_column("run_id", pa.array([run] * len(scores), pa.string()))
-            return with_meanings(named, about)
-
-        parts = score_parts(
+        finish = Finishing(
+            tables=replace(
+                tables, files={name: path.absolute() for name, path in tables.files.items()}
+            ),
+            policy=scorer.policy,
+            cash_report=scorer.cash_report,
+            run=run,
+            about=about,
+        )
+        score = (
+            score_parts
+            if self.cluster is None
+            else partial(score_on_workers, self.cluster, part_rows=self.request.part_rows)
+        )
+        parts = score(
             features,
             specs,
             unavailable=unavailable,
@@ -280,8 +291,10 @@ class ScoringRun:
         specs = scorer.specs
         done = self.steps.done(path.stem)
         if done is None:
-            build = partial(
-                partial(
+            build: Callable[..., Any] = partial(
+                partial(self._build_on_workers, tables)
+                if self.cluster is not None
+                else partial(
                     build_features_in_buckets,
                     tables.files,
                     timezone=tables.timezone,
@@ -307,11 +320,28 @@ class ScoringRun:
                 "left_out": dict(built.unavailable),
                 "notes": list(built.notes),
             }
-            done = self.steps.note(path.stem, [path], facts)
+            done = self.steps.note(path.stem, parts_of(path), facts)
         for note in done["notes"]:
             self.reporter.info(note)
         declared = {spec.name: spec for spec in specs}
         return path, tuple(declared[name] for name in done["columns"]), done["left_out"]
+
+    def _build_on_workers(
+        self,
+        tables: StoredTables,
+        *,
+        observations: Path,
+        specs: Sequence[FeatureSpec],
+        out: Path,
+        **_: Any,  # noqa: ANN401  what a file of one machine needs
+    ) -> "BuiltOnSpark":
+        """Compute features on the cluster, into a folder of parts."""
+        assert self.cluster is not None  # noqa: S101  only called with one
+        self.place.remove((out.name,))  # a start that was killed may have left it unmarked
+        files = {name: parts_of(path.absolute()) for name, path in tables.files.items()}
+        return self.cluster.build(
+            files, [observations.absolute()], specs=specs, timezone=tables.timezone, out=out
+        )
 
     def _drift(
         self, counts: Counts, chosen: ChosenObservations, *, effective_customers: float

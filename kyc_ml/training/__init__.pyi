@@ -9,7 +9,6 @@ from .out_of_fold import FOLDS as FOLDS
 from .out_of_fold import OutOfFold as OutOfFold
 from .out_of_fold import predict_again as predict_again
 from .out_of_fold import require_customer_folds as require_customer_folds
-from .out_of_time import label_parts as label_parts
 from .reproduce_job import ReproductionResult as ReproductionResult
 from .reproduce_job import run_reproduce as run_reproduce
 from .tier_fitting import FitResult as FitResult

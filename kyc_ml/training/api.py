@@ -21,7 +21,7 @@ from kyc_ml.contract import ContractedTables, StoredTables, Tables, known_until,
 from kyc_ml.decision import Scorecard, TierPolicy
 from kyc_ml.display import ProgressReporter, StageProgress
 from kyc_ml.errors import ConfigError, Faults
-from kyc_ml.features import on_source, require_named_features
+from kyc_ml.features import FeatureTable, on_source, require_named_features
 from kyc_ml.registry import Bundle, require_currency
 from kyc_ml.storage import private_folder
 from kyc_ml.training.customer_folds import train_customer_folds
@@ -40,6 +40,7 @@ def train(
     as_of: TimeLike | None = None,
     data: Mapping[str, Any] = MappingProxyType({}),
     card: Scorecard | None = None,
+    features: FeatureTable | None = None,
     progress: StageProgress | None = None,
 ) -> Trained:
     """Train, calibrate and evaluate a model with what was known at `as_of`.
@@ -61,6 +62,9 @@ def train(
         not be here.
     card : Scorecard, optional
         Expert rating to compare the model with, on the same test rows.
+    features : FeatureTable, optional
+        Features of the observations in `source`, computed before, in any order; for parts in order
+        of time. None computes them.
 
     Raises
     ------
@@ -84,6 +88,8 @@ def train(
     tell = progress or ProgressReporter().progress
     if isinstance(config.splits, CustomerFoldsConfig):
         _require_no_extras(config, card)
+        if features is not None:
+            raise ConfigError("features are given for parts in order of time, not customer_folds")
         return train_customer_folds(
             source if source.stored is None else source.stored.keys(whole=True),
             config=config,
@@ -104,6 +110,7 @@ def train(
             data=facts,
             tell=tell,
             scratch=scratch,
+            given=features,
         )
 
 

@@ -1,6 +1,6 @@
 """The result of a training run, and the steps that both ways of training share."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kyc_ml import features as f
 from kyc_ml import metrics
@@ -17,7 +18,7 @@ from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import Boundaries, customers_of, store_rows
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
-from kyc_ml.errors import DatasetError
+from kyc_ml.errors import DatasetError, some_of
 from kyc_ml.model import (
     BinnedLogistic,
     CalibrationChoice,
@@ -297,6 +298,25 @@ def build_all(
             "families, or map the tables they need"
         )
     return built
+
+
+def find_features(
+    given: f.FeatureTable, observations: pa.Table, specs: Collection[f.FeatureSpec]
+) -> f.FeatureTable:
+    """Return the features of observations from a table that was computed before.
+
+    Raises DatasetError if it lacks an observation, or a feature without saying why.
+    """
+    places = pc.index_in(observations[f.OBSERVATION_ID], given.keys[f.OBSERVATION_ID].combine_chunks())
+    names = {spec.name for spec in specs if not spec.intermediate}
+    absent = sorted(names - set(given.names) - set(given.unavailable))
+    if places.null_count or absent:
+        raise DatasetError(
+            f"the given features lack {places.null_count:,} of {len(places):,} observations"
+            f"{' and ' + some_of(absent) if absent else ''}: compute those of this sample, with "
+            "the features of this configuration"
+        )
+    return given.take(places.to_numpy()).reorder([name for name in given.names if name in names])
 
 
 def fit_baseline(

@@ -15,11 +15,9 @@ from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import (
     BETWEEN,
     Boundaries,
-    assign_parts,
     customers_of,
-    labels_of,
+    label_parts,
     name_between,
-    observations_of,
     plan_out_of_time,
     summarise_parts,
     to_target,
@@ -27,7 +25,7 @@ from kyc_ml.dataset import (
 from kyc_ml.decision import Scorecard, TierPolicy, rate, require_peers
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import DECISION_TIME, FeatureSpec, choose_features, microseconds
+from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, choose_features, microseconds
 from kyc_ml.model import BinnedLogistic, calibrate_later, choose_calibrator, latest_rows
 from kyc_ml.training import evidence
 from kyc_ml.training.extras import own_columns, refit, select, with_card
@@ -65,6 +63,7 @@ def train_out_of_time(
     data: dict[str, Any],
     tell: StageProgress,
     scratch: Path,
+    given: FeatureTable | None = None,
 ) -> evidence.Trained:
     """Train on the past, stop and calibrate on later rows, test on the latest."""
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
@@ -77,15 +76,19 @@ def train_out_of_time(
     usable = ~np.isnan(target) & (part != "")
     require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     chosen = choose_features(config.features, unit=config.unit)
-    built = evidence.build_all(
-        source,
-        observations,
-        with_card(chosen, card, config=config),
-        config=config,
-        tell=tell,
-        rows=usable,
-        scratch=scratch,
-    )
+    wanted = with_card(chosen, card, config=config)
+    if given is None:
+        built = evidence.build_all(
+            source,
+            observations,
+            wanted,
+            config=config,
+            tell=tell,
+            rows=usable,
+            scratch=scratch,
+        )
+    else:
+        built = evidence.find_features(given, observations.filter(pa.array(usable)), wanted)
     del observations, status  # of all rows, used or not
     part, target = part[usable], target[usable]
     specs, features, selection = select(
@@ -217,35 +220,6 @@ def _evaluate(
         seed=config.model.seed,
     )
     return {**found, evidence.MODEL: own | found[evidence.MODEL]}
-
-
-def label_parts(
-    source: ContractedTables, *, config: RunConfig, boundaries: Boundaries
-) -> tuple[pa.Table, metrics.Names, metrics.Names]:
-    """Return each observation's part and label; labels of a part are those known at its cut-off."""
-    observations = observations_of(
-        source,
-        config,
-        until=boundaries.parts[TEST][1],
-        end_is=_say_end(config.dataset, boundaries.as_of),
-    )
-    decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
-    part = assign_parts(decision, boundaries)
-    status = np.empty(part.size, dtype=object)
-    for date, rows in (
-        (boundaries.development_cutoff, part != TEST),
-        (boundaries.as_of, part == TEST),
-    ):
-        known = labels_of(source, observations.filter(pa.array(rows)), config, as_of=date)
-        status[rows] = known.status
-    return observations, part, status
-
-
-def _say_end(dataset: DatasetConfig, as_of: pd.Timestamp) -> str:
-    """Return how the end of the parts follows from `as_of`: no user gave that date."""
-    horizon = f"{dataset.horizon_days} days of horizon and " if dataset.horizon_days else ""
-    delay = f"{horizon}{dataset.label_maturity_days} days of label maturity"
-    return f"as_of {as_of.date().isoformat()} less {delay}"
 
 
 def require_rows(

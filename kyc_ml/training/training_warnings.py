@@ -85,10 +85,11 @@ def warn_of_sampled_level(
 
     `calibration`: method of the calibrator; see `CalibrationConfig`.
     """
-    sampled = config.negative_share != 1.0 or config.positive_weight != 1.0
+    shares = config.negative_share * config.negatives_kept
+    sampled = shares != 1.0 or config.positive_weight != 1.0
     if sampled and calibration == "none":
         reporter.warning(
-            f"negative_share {config.negative_share:g} and positive_weight "
+            f"negative_share {shares:g} and positive_weight "
             f"{config.positive_weight:g} without calibration: the level of the probabilities is "
             "10 to 20 % off where trees are regularised; add platt to calibration.candidates, "
             "or leave both at 1"

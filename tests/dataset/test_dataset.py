@@ -16,6 +16,7 @@ from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
     ChosenObservations,
     Labels,
+    label_parts,
     make_observations,
     make_reviews_at,
     mature_labels,
@@ -24,7 +25,6 @@ from kyc_ml.dataset import (
 from kyc_ml.dataset.chosen import choose_observations
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.prepare import known_labels
-from kyc_ml.training import label_parts
 
 # each example reads tables through the contract twice
 QUICK = settings(max_examples=settings.default.max_examples // 2)

@@ -17,10 +17,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -30,16 +30,25 @@ from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT, FileCo
 from kyc_ml.display import Progress
 from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.buckets.anchors import Pass, Plan
+from kyc_ml.features.buckets.anchors import Place, Plan
 from kyc_ml.features.buckets.exchange import bucket_of, scan
-from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only_new_objects
-from kyc_ml.features.buckets.populations import Populations, peer_rounds, plan_everything
-from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
+from kyc_ml.features.buckets.parts import LocalParts, only_new_objects
+from kyc_ml.features.buckets.populations import (
+    PEERS,
+    PeerRound,
+    Populations,
+    carry_out,
+    peer_rounds,
+    plan_everything,
+)
+from kyc_ml.features.buckets.work import Work
+from kyc_ml.features.buckets.writing import FeatureWriter, some_rows
+from kyc_ml.features.build import KEYS, chosen_unavailable, in_table_order
 from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.peer_distance import month_starts
 from kyc_ml.features.prepare import MADE_FROM, make_tables, with_made
 from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Ints
 from kyc_ml.storage import private_folder, require_place, written_whole
@@ -129,7 +138,7 @@ def build_features_in_buckets(
     fields = pq.read_schema(observations).names
     available, unavailable = split_available(specs, with_made(columns), fields)
     with private_folder(scratch) as folder, only_new_objects():
-        work = _Work(stored, observations, available, folder=folder, buckets=buckets)
+        work = _Build(stored, observations, available, folder=folder, buckets=buckets)
         order, notes = work.run(
             out, timezone=timezone, group_rows=group_rows, threads=threads, progress=progress
         )
@@ -162,7 +171,7 @@ def write_as_in_buckets(
     decided = pq.read_table(observations)
     available, unavailable = split_available(specs, with_made(columns), decided.column_names)
     n_months = _months(observations).size if peer_rounds(available) else 0
-    n_buckets = _default_buckets(
+    n_buckets = default_buckets(
         {**rows, OBSERVED: len(decided)}, n_features=len(available), n_months=n_months
     )
     numbers = bucket_of(decided[CUSTOMER_ID], n_buckets)
@@ -171,7 +180,7 @@ def write_as_in_buckets(
     at_once = max(_VALUES_AT_ONCE // max(len(available), 1), 1)
     notes: tuple[str, ...] = ()
     with written_whole(out) as handle, ExitStack() as files:
-        writer = _Writer(handle, files, group_rows=group_rows)
+        writer = FeatureWriter(handle, files, group_rows=group_rows)
         start = 0
         while start < len(decided):
             # whole buckets, as many as fit: each ends a group of rows
@@ -179,7 +188,7 @@ def write_as_in_buckets(
             features = compute(decided.slice(start, stop - start))
             notes = features.notes
             for first, end in pairwise([start, *ends[(ends > start) & (ends <= stop)].tolist()]):
-                writer.append(_some_rows(features, slice(first - start, end - start)))
+                writer.append(some_rows(features, slice(first - start, end - start)))
             start = stop
             if progress is not None:
                 progress(start, len(decided))
@@ -191,7 +200,7 @@ def write_as_in_buckets(
     )
 
 
-class _Work:
+class _Build:
     """One build: its plan, the files it reads, and how many buckets it makes of them."""
 
     def __init__(
@@ -208,7 +217,7 @@ class _Work:
         rounds = peer_rounds(specs)
         self._plan = plan_everything(specs)
         contracted = {name: FileColumns(path) for name, path in stored.items()}
-        needed = _made(self._plan)
+        needed = made_for(self._plan)
         made = {name: folder / f"{name}.parquet" for name in needed}
         self._notes: list[str] = []
         for name, path in made.items():  # one after the other: memory holds one of them
@@ -222,19 +231,15 @@ class _Work:
                     writer.write_table(piece, row_group_size=_GROUP_ROWS)
             self._notes += notes
         months = _months(observations) if rounds else np.empty(0, np.int64)
-        self._populations = Populations(rounds, months=months, folder=folder)
+        self._populations = Populations(rounds, months=months)
         files = {**stored, OBSERVED: observations}
-        by_default = _default_buckets(
+        by_default = default_buckets(
             {name: pq.read_metadata(path).num_rows for name, path in files.items()},
             n_features=len(specs),
             n_months=months.size,
         )
         self._n_buckets = by_default if buckets is None else buckets
-        peers = dict.fromkeys(rounds, self._populations.file)
-        self._stored = Stored(
-            files={**stored, **made, **peers, OBSERVED: observations},
-            observing=frozenset({OBSERVED, *rounds}),
-        )
+        self._files = {**files, **made, **dict.fromkeys(rounds, folder / "peers.parquet")}
 
     def run(
         self,
@@ -246,75 +251,49 @@ class _Work:
         progress: Progress | None,
     ) -> tuple[Ints, list[str]]:
         """Run the passes and write the features; return the order of the rows, and notes."""
-        n_buckets = self._n_buckets
-        parts = BucketParts(
+        work = work_of(
             self._plan,
-            self._stored,
-            folder=self._folder,
-            n_buckets=n_buckets,
-            keys={OBSERVED: KEYS, CUSTOMERS: (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)},
+            {
+                name: pq.read_schema(path)
+                for name, path in self._files.items()
+                if name not in self._populations.rounds
+            },
+            rounds=self._populations.rounds,
+            n_buckets=self._n_buckets,
             timezone=timezone,
             threads=threads,
-            tick=_ticker(self._plan, n_buckets, progress),
         )
-        # without comparisons of peers only the observations observe
-        if len(self._stored.observing) > 1:
-            self._populations.list_members(parts, n_buckets)
-        order = np.empty(0, np.int64)
-        for number, each in enumerate(self._plan.passes):
-            if not self._plan.ends(each):
-                parts.run(number)
-            elif each.site.place != OBSERVED:
-                self._populations.measure(parts, each, n_buckets)
-            else:
-                order = self._write(parts, each, out, group_rows=group_rows)
-        return order, self._notes
-
-    def _write(self, parts: BucketParts, last: Pass, out: Path, *, group_rows: int) -> Ints:
-        """Finish the observations of each bucket and append them to the file."""
-        parts.prepare(last)
-        with written_whole(out) as handle, ExitStack() as files:
-            writer = _Writer(handle, files, group_rows=group_rows)
-            order = [self._finish(parts, last, b, writer) for b in range(self._n_buckets)]
-        return np.concatenate(order)
-
-    def _finish(self, parts: BucketParts, last: Pass, bucket: int, writer: _Writer) -> Ints:
-        rows, observed, computed = parts.finish(last, self._specs, bucket)
-        self._populations.combine(self._specs, observed, computed)
-        writer.append(as_table(observed.table, computed, self._specs, unavailable={}, notes=()))
-        del observed, computed
-        free_memory()
-        return rows
+        tick = _ticker(self._plan, self._n_buckets, progress)
+        parts = LocalParts(
+            work,
+            self._files,
+            specs=self._specs,
+            out=out,
+            group_rows=group_rows,
+            folder=self._folder,
+            tick=tick,
+        )
+        return carry_out(self._plan, parts, self._populations), self._notes
 
 
-class _Writer:
-    """Appends feature tables to one file, some rows at a time."""
-
-    def __init__(self, handle: BinaryIO, files: ExitStack, *, group_rows: int) -> None:
-        self._handle = handle
-        self._group_rows = group_rows
-        self._files = files
-        self._writer: pq.ParquetWriter | None = None
-
-    def append(self, features: FeatureTable) -> None:
-        """Write a bucket's features; the first one, even without rows, defines the columns."""
-        for start in range(0, max(len(features), 1), self._group_rows):
-            # group by group: a bucket as one Arrow table would double its memory
-            rows = _some_rows(features, slice(start, start + self._group_rows)).to_arrow()
-            if self._writer is None:
-                options = parquet_options(rows.schema)
-                made = pq.ParquetWriter(self._handle, rows.schema, **options)
-                self._writer = self._files.enter_context(made)
-            if rows.num_rows:
-                self._writer.write_table(rows)
-
-
-def _some_rows(features: FeatureTable, rows: slice) -> FeatureTable:
-    return replace(
-        features,
-        keys=features.keys[rows],
-        numbers=features.numbers[rows],
-        categories={name: values[rows] for name, values in features.categories.items()},
+def work_of(
+    plan: Plan,
+    schemas: Mapping[Place, pa.Schema],
+    *,
+    rounds: Mapping[Place, PeerRound],
+    n_buckets: int,
+    timezone: str,
+    threads: int,
+) -> Work:
+    """Prepare the work of a feature set's plan over tables of these columns."""
+    return Work(
+        plan=plan,
+        schemas={**schemas, **dict.fromkeys(rounds, PEERS)},
+        observing=frozenset({OBSERVED, *rounds}),
+        keys={OBSERVED: KEYS, CUSTOMERS: (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)},
+        n_buckets=n_buckets,
+        timezone=timezone,
+        threads=threads,
     )
 
 
@@ -330,7 +309,7 @@ def _check(buckets: int | None, files: Mapping[str, Path]) -> None:
         )
 
 
-def _made(plan: Plan) -> dict[str, set[str]]:
+def made_for(plan: Plan) -> dict[str, set[str]]:
     """List the tables to make, and what features read of them."""
     found: dict[str, set[str]] = {}
     for each in plan.passes:
@@ -348,11 +327,13 @@ def _months(observations: Path) -> Ints:
     return np.array(sorted(months), np.int64)
 
 
-def _default_buckets(rows: Mapping[str, int], *, n_features: int, n_months: int) -> int:
+def default_buckets(
+    rows: Mapping[str, int], *, n_features: int, n_months: int, most: int = MOST_BUCKETS
+) -> int:
     """Return enough buckets that neither rows nor features take much over half a gigabyte."""
     longest = max(*rows.values(), rows.get(CUSTOMERS, 0) * n_months)
     needed = max(longest / BUCKET_ROWS, rows[OBSERVED] * n_features / _BUCKET_VALUES)
-    return int(min(max(1, math.ceil(needed)), MOST_BUCKETS))
+    return int(min(max(1, math.ceil(needed)), most))
 
 
 def _ticker(plan: Plan, n_buckets: int, progress: Progress | None) -> Callable[[], None]:

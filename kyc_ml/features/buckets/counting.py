@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from kyc_ml.contract import EVENT_TIME, KNOWN_AT
 from kyc_ml.features.buckets.anchors import IDENTIFIERS
 from kyc_ml.features.build import Computed, FeatureComputation
-from kyc_ml.features.how import OBSERVED, RowColumn, name_of
+from kyc_ml.features.how import OBSERVED, How, RowColumn, name_of
 from kyc_ml.features.kernels.timeline import FOREVER_US, Span
 from kyc_ml.features.kinds.row_function import RowFunction
 from kyc_ml.features.kinds.rows_of_key import Window
@@ -51,6 +51,18 @@ def adds_up(spec: FeatureSpec) -> bool:
     )
 
 
+def key_of_count(spec: FeatureSpec) -> list[str | RowColumn]:
+    """Return the field by which `adds_up` counts rows; none where it counts all."""
+    return list(getattr(spec.how, "key", ()))
+
+
+def values_counted(rows: TimedRows, field: str | RowColumn, *, timezone: str) -> pa.Array:
+    """Return the values of a field by which rows are counted."""
+    if isinstance(field, str):
+        return rows.column(field)
+    return field.how.read(rows, tables={}, timezone=timezone)
+
+
 class Runs(Protocol):
     """Runs of a table's rows that follow each other in time."""
 
@@ -79,12 +91,10 @@ class GroupsOfFile:
         hold rows that only some of the observations at hand may see.
     """
 
-    def __init__(self, path: Path, how: Window) -> None:
+    def __init__(self, path: Path, how: How) -> None:
         self._path = path
-        read = (EVENT_TIME, KNOWN_AT, UNTIL, *map(name_of, how.key))
         stored = pq.read_metadata(path)
-        schema = pq.read_schema(path)
-        self.schema = pa.schema([schema.field(name) for name in read if name in schema.names])
+        self.schema = schema_of_count(how, pq.read_schema(path))
         # read once: groups that every or no observation sees are then not read again
         self.spans = {
             group: span_of(TimedRows(self.load(group)))
@@ -100,6 +110,14 @@ class GroupsOfFile:
 
     def counted(self, run: int) -> None:
         """Return None: a file keeps no counts."""
+
+
+def schema_of_count(how: How, schema: pa.Schema) -> pa.Schema:
+    """Return what a count reads of a table that has these columns."""
+    names = {name_of(column) for _, column in how.columns(OBSERVED)}
+    return pa.schema(
+        [field for field in schema if field.name in {EVENT_TIME, KNOWN_AT, UNTIL, *names}]
+    )
 
 
 class WholeCount:

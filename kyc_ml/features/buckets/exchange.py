@@ -119,24 +119,25 @@ class BucketWriter:
 
 def read_bucket(folder: Path, number: int, *, schema: pa.Schema) -> pa.Table:
     """Read columns of a bucket's rows, writer after writer; an empty table if it has none."""
-    found = [schema.empty_table()]
+    found = [table.select(schema.names) for table in read_sent(folder, number)]
+    return pa.concat_tables([schema.empty_table(), *found]).combine_chunks()
+
+
+def read_sent(folder: Path, number: int) -> Iterator[pa.Table]:
+    """Read what each writer has sent to a bucket."""
     # sorted: a folder lists its files in no defined order
     for path in sorted((folder / str(number)).glob("*.arrow")):
         with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
-            found.append(stream.read_all().select(schema.names))
-    return pa.concat_tables(found).combine_chunks()
+            yield stream.read_all()
 
 
-def read_handed(folder: Path, number: int, rows: Ints) -> Iterator[tuple[str, pa.Array]]:
+def read_handed(sent: Iterable[pa.Table], rows: Ints) -> Iterator[tuple[str, pa.Array]]:
     """Read values that were sent to a bucket, in the order of its rows; null where none was sent.
 
     `rows`: int64 array of shape (n,); the numbers of the bucket's rows, ascending.
     Yields `values`: Arrow array of length n.
     """
-    # sorted: a folder lists its files in no defined order
-    for path in sorted((folder / str(number)).glob("*.arrow")):
-        with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
-            table = stream.read_all()
+    for table in sent:
         handed = table[ROW].to_numpy()
         # a row after the last one would index outside: it is compared below and dropped
         place = np.minimum(np.searchsorted(rows, handed), max(rows.size - 1, 0))

@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.features.buckets.anchors import Pass, Place, Plan, plan_passes
-from kyc_ml.features.buckets.exchange import BucketWriter, read_bucket
-from kyc_ml.features.buckets.parts import BucketParts, free_memory
-from kyc_ml.features.build import Computed, combine
+from kyc_ml.features.buckets.work import Bucket, Work
+from kyc_ml.features.build import Computed, as_table, combine
 from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.kinds.peer import Peer
 from kyc_ml.features.peer_distance import (
@@ -27,11 +24,14 @@ from kyc_ml.features.peer_distance import (
     population,
 )
 from kyc_ml.features.spec import FeatureSpec, all_made_of
-from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.features.timed_rows import TimedRows
-from kyc_ml.metrics import Floats, Ints
+from kyc_ml.metrics import Codes, Floats, Ints
 
-_PEERS: Final = pa.schema(
+MonthStatistics = Mapping[str, GroupStatistics]
+"""Mapping of feature to what the groups of its peers had at the start of a month."""
+
+PEERS: Final = pa.schema(
     [pa.field(CUSTOMER_ID, pa.string()), pa.field(DECISION_TIME, pa.timestamp("us", tz="UTC"))]
 )
 
@@ -88,64 +88,54 @@ class Populations:
         The first instants of the months in question, in microseconds.
     """
 
-    def __init__(self, rounds: Mapping[Place, PeerRound], *, months: Ints, folder: Path) -> None:
-        self._rounds = rounds
-        self._months = months
-        self._folder = folder
+    def __init__(self, rounds: Mapping[Place, PeerRound], *, months: Ints) -> None:
+        self.rounds = rounds
+        self.months = months
         self._found: dict[str, GroupStatistics] = {}
 
-    @property
-    def file(self) -> Path:
-        """Every customer at every month, as observations."""
-        return self._folder / "peers.parquet"
+    def members(self, work: Work, bucket: Bucket) -> pa.Table:
+        """List the customers of a bucket that were known at the start of each month."""
+        _, customers = work.load(bucket, (CUSTOMERS, CUSTOMER_ID), frozenset())
+        if not self.months.size:
+            return PEERS.empty_table()
+        return population(customers, self.months).cast(PEERS)
 
-    def list_members(self, parts: BucketParts, n_buckets: int) -> None:
-        """Write the customers known at the start of each month."""
-        with pq.ParquetWriter(self.file, _PEERS) as writer:
-            for bucket in range(n_buckets if self._months.size else 0):
-                _, customers = parts.load(CUSTOMERS, CUSTOMER_ID, bucket, frozenset())
-                writer.write_table(population(customers, self._months).cast(_PEERS))
-
-    def measure(self, parts: BucketParts, last: Pass, n_buckets: int) -> None:
-        """Measure the peers of a round, and find the statistics of their groups."""
-        asked = self._rounds[last.site.place]
-        folder = self._folder / f"measures of {last.site.place}"
-        schema = pa.schema([pa.field(MEASURED_AT, pa.int64())])
-        with BucketWriter(folder, name="rows") as writer:
-            for bucket in range(n_buckets):
-                measures = self._measured(parts, last, asked, bucket)
-                schema = measures.schema
-                if measures.num_rows:
-                    places = np.searchsorted(self._months, measures[MEASURED_AT].to_numpy())
-                    writer.write(measures, places.astype(np.uint16))
-                free_memory()
-        self._compare_groups(asked, folder, schema)
-
-    def _measured(self, parts: BucketParts, last: Pass, asked: PeerRound, bucket: int) -> pa.Table:
-        _, observed, computed = parts.finish(last, asked.measured, bucket)
-        self.combine(asked.measured, observed, computed)
+    def measure(self, work: Work, bucket: Bucket, last: Pass) -> tuple[pa.Table, Codes]:
+        """Measure the peers of a bucket: a table, and the place of the month of each row."""
+        asked = self.rounds[last.site.place]
+        _, observed, computed = self._finish(work, bucket, last, asked.measured)
         numbers, texts = computed.named(asked.names)
-        return pa.table({MEASURED_AT: month_starts(observed.event_time), **numbers, **texts})
+        when = month_starts(observed.event_time)
+        places = np.searchsorted(self.months, when).astype(np.uint16)
+        return pa.table({MEASURED_AT: when, **numbers, **texts}), places
 
-    def _compare_groups(self, asked: PeerRound, folder: Path, schema: pa.Schema) -> None:
-        """Find the statistics of every group, month after month."""
-        hows = {spec.name: spec.how for spec in asked.compared if isinstance(spec.how, Peer)}
-        found: dict[str, list[GroupStatistics]] = {name: [] for name in hows}
-        for month in range(self._months.size):
-            measures = read_bucket(folder, month, schema=schema)
-            if measures.num_rows:
-                peers = _as_frame(measures)
-                for name, how in hows.items():
-                    found[name].append(group_statistics(how, peers))
-        empty = _as_frame(schema.empty_table())
-        for name, how in hows.items():
-            months = found[name] or [group_statistics(how, empty)]
-            self._found[name] = [pd.concat(each) for each in zip(*months, strict=True)]
+    def compare(self, place: Place, measures: pa.Table) -> MonthStatistics:
+        """Find the statistics of every group of a round in the measures of a month."""
+        peers = _as_frame(measures)
+        return {name: group_statistics(how, peers) for name, how in self._hows(place).items()}
 
-    def combine(
-        self, specs: Sequence[FeatureSpec], observed: TimedRows, computed: Computed
-    ) -> None:
-        """Compute features made of other features, and comparisons with these peers."""
+    def learn(self, place: Place, months: Sequence[MonthStatistics]) -> None:
+        """Keep the statistics of a round's months, at least one."""
+        for name in self._hows(place):
+            levels = zip(*(month[name] for month in months), strict=True)
+            self._found[name] = [pd.concat(each) for each in levels]
+
+    def _hows(self, place: Place) -> dict[str, Peer]:
+        compared = self.rounds[place].compared
+        return {spec.name: spec.how for spec in compared if isinstance(spec.how, Peer)}
+
+    def finish(
+        self, work: Work, bucket: Bucket, last: Pass, specs: Sequence[FeatureSpec]
+    ) -> tuple[Ints, FeatureTable]:
+        """Return the numbers of a bucket's observations, and all their features."""
+        rows, observed, computed = self._finish(work, bucket, last, specs)
+        return rows, as_table(observed.table, computed, specs, unavailable={}, notes=())
+
+    def _finish(
+        self, work: Work, bucket: Bucket, last: Pass, specs: Sequence[FeatureSpec]
+    ) -> tuple[Ints, TimedRows, Computed]:
+        """Compute features of a bucket, those made of others and compared with peers too."""
+        rows, observed, computed = work.finish(bucket, last, specs)
 
         def compare(peers: Sequence[FeatureSpec]) -> dict[str, Floats]:
             names = list(dict.fromkeys(name for spec in peers for name in spec.how.features_read()))
@@ -157,6 +147,39 @@ class Populations:
             }
 
         combine(specs, computed, compare=compare)
+        return rows, observed, computed
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Executor(Protocol[T_co]):
+    """Brings the rows of each bucket together, and runs the passes of a plan on them."""
+
+    def members(self, populations: Populations) -> None:
+        """List the customers known at the start of each month, as rows of all rounds' places."""
+
+    def carry(self, number: int) -> None:
+        """Run a pass in every bucket, and hand its values to where they are read."""
+
+    def measure(self, last: Pass, populations: Populations) -> None:
+        """Measure the peers of a round, and learn the statistics of their groups by month."""
+
+    def write(self, last: Pass, populations: Populations) -> T_co:
+        """Write the features of the observations, bucket after bucket."""
+
+
+def carry_out(plan: Plan, executor: Executor[T_co], populations: Populations) -> T_co:
+    """Carry out a plan; the last pass ends the observations."""
+    if populations.rounds:
+        executor.members(populations)
+    *before, last = plan.passes
+    for number, each in enumerate(before):
+        if plan.ends(each):
+            executor.measure(each, populations)
+        else:
+            executor.carry(number)
+    return executor.write(last, populations)
 
 
 def _as_frame(measures: pa.Table) -> pd.DataFrame:

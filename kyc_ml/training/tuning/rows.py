@@ -15,7 +15,7 @@ from kyc_ml.errors import ConfigError, DatasetError, Faults
 from kyc_ml.features import DAY_US, DECISION_TIME, FeatureTable, choose_features, microseconds
 from kyc_ml.metrics import Floats, Ints, Names
 from kyc_ml.training.evidence import build_all
-from kyc_ml.training.out_of_time import label_parts, require_rows
+from kyc_ml.training.out_of_time import require_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,0 +1,13 @@
+from .check_job import run_check as run_check
+from .spark.cluster import Cluster as Cluster
+from .spark.cluster import SparkSession as SparkSession
+from .spark.features import BuiltOnSpark as BuiltOnSpark
+from .spark.features import build_features_on_spark as build_features_on_spark
+from .spark.features import read_features as read_features
+from .spark.landing import LandedSource as LandedSource
+from .spark.landing import land as land
+from .spark.landing import require_utc as require_utc
+from .spark.session import landed as landed
+from .spark.session import open_cluster as open_cluster
+from .spark.tasks import Report as Report
+from .spark.tasks import run_each as run_each

@@ -1,0 +1,1 @@
+"""The plan on Apache Spark; the only package that imports pyspark."""

@@ -1,0 +1,127 @@
+"""Portions of a table, checked apart, give what the whole table gives."""
+
+from collections import Counter
+from contextlib import closing
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kyc_ml.config import SourceMapping
+from kyc_ml.contract import MemorySink, RowPass, RowRules, bind_by_row
+from kyc_ml.contract.portions import REMARKS
+from kyc_ml.contract.rows import contract_rows
+from kyc_ml.errors import Faults, SourceError
+from kyc_ml.storage import connect
+
+SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "who": pa.string(),
+        "t": pa.timestamp("us"),
+        "sum": pa.string(),
+        "unused": pa.int64(),
+    }
+)
+COLUMNS = {
+    "transaction_id": "id",
+    "customer_id": "who",
+    "event_time": "t",
+    "amount": "CAST(sum AS DOUBLE)",
+}
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": st.sampled_from(["1", "2", "3", " 4", "null", None]),
+            "who": st.sampled_from(["a", "b", None]),
+            "t": st.sampled_from([0, 10**15, 2 * 10**15, 9 * 10**15]),
+            "sum": st.sampled_from(["1", "2.5", "-1", "x", None]),
+            "unused": st.just(0),
+        }
+    ),
+    max_size=12,
+)
+
+
+def mapping(columns=COLUMNS, **of_table):
+    return SourceMapping.model_validate(
+        {
+            "name": "bank",
+            "base_currency": "EUR",
+            "timezone": "Asia/Shanghai",
+            "files": {"f": {"path": "f.parquet", "format": "parquet"}},
+            "tables": {"transactions": {"from": "f", "columns": columns, **of_table}},
+        }
+    )
+
+
+def binding(declared):
+    faults = Faults("source 'bank'", SourceError)
+    return bind_by_row(declared, {"f": SCHEMA}, digests={}, faults=faults)
+
+
+@given(rows=ROWS, cuts=st.sets(st.integers(0, 12), max_size=3))
+def test_portions_give_what_the_whole_table_gives(rows, cuts):
+    whole = pa.Table.from_pylist(rows, schema=SCHEMA)
+    with binding(mapping()) as source:
+        [bound] = source.bound
+        rules, sink = RowRules.of(source.mapping), MemorySink()
+        source.connection.register("f", whole)
+        wanted = contract_rows(
+            source.connection, bound, rules=rules, horizon=None, malformed=[], sink=sink
+        )
+    given_ = RowPass(bound=bound, rules=rules, horizon=None)
+    assert given_.columns_read(SCHEMA.names) == ["id", "who", "t", "sum"]
+    with closing(connect(data=None, files=[])) as connection:
+        ends = [*sorted(cuts), len(rows)]
+        parts = [whole.slice(a, max(b - a, 0)) for a, b in zip([0, *ends], ends, strict=False)]
+        found = [given_.check(connection, part) for part in parts]
+        rows_of = pa.concat_tables([each.accepted for each in found])
+        first = given_.keep_first(connection, rows_of)
+        broken = sum((each.broken for each in found), Counter())
+        broken[()] -= rows_of.num_rows
+        broken.update(first.broken)
+        connection.register("kept", first.accepted)
+        noted = Counter(first.accepted[REMARKS].to_pylist())
+        halves = [
+            f"(FROM kept WHERE event_time {way})" for way in ("< '2001-01-01'", ">= '2001-01-01'")
+        ]
+        statistics = [given_.statistics(connection, half) for half in halves]
+        assert given_.sum_up(statistics, broken=broken, noted=noted) == wanted
+    order = [(name, "ascending") for name in ("event_time", "known_at", "transaction_id")]
+    accepted = first.accepted.drop_columns([REMARKS]).sort_by(order)
+    assert accepted.equals(sink.tables["transactions"])
+    refused = pa.concat_tables([*(each.refused for each in found), first.refused])
+    assert sorted(map(str, refused.to_pylist())) == sorted(map(str, sink.quarantine.to_pylist()))
+
+
+@pytest.mark.parametrize(
+    ("sql", "name"),
+    [
+        ("row_number() OVER (ORDER BY t)", "window"),
+        ("(SELECT max(sum) FROM f)", "query"),
+        ("CASE WHEN id IN (SELECT who FROM f) THEN 1 END", "query"),
+    ],
+)
+def test_an_expression_that_needs_other_rows_is_refused(sql, name):
+    with pytest.raises(SourceError, match=name), binding(mapping({**COLUMNS, "amount": sql})):
+        pass
+
+
+@pytest.mark.parametrize(
+    "rows", ["f JOIN f AS g USING (id)", "f QUALIFY true", "f LIMIT 3", "(SELECT * FROM f)"]
+)
+def test_rows_of_several_files_or_of_an_order_are_refused(rows):
+    with pytest.raises(SourceError, match="catalogue"), binding(mapping(**{"from": rows})):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("sql", "read"),
+    [("1.0", ["id", "who", "t"]), ("len(CAST(f AS VARCHAR))", SCHEMA.names), ("f.SUM", None)],
+)
+def test_the_columns_that_the_mapping_names_are_read(sql, read):
+    with binding(mapping({**COLUMNS, "amount": sql})) as source:
+        passed = RowPass(bound=source.bound[0], rules=RowRules(), horizon=None)
+        assert passed.columns_read(SCHEMA.names) == (read or ["id", "who", "t", "sum"])
