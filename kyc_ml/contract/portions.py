@@ -77,7 +77,7 @@ class RowPass:
         return pa.schema([self.bound.contract.column(name).arrow for name in self.bound.columns])
 
     def columns_read(self, present: Collection[str]) -> list[str]:
-        """Which of the file's columns its SQL reads; at least one, as rows without are none."""
+        """Which of the file's columns its SQL reads; at least one, to count the rows."""
         expressions = ", ".join(f"(\n{sql}\n)" for sql in self.bound.expressions.values())
         with closing(connect(data=None, threads=1, files=[])) as connection:
             sql = f"SELECT {expressions} {self.bound.rows}"

@@ -41,7 +41,7 @@ _Batches: TypeAlias = Iterator[pa.RecordBatch]
 _Step: TypeAlias = Callable[[RowPass, duckdb.DuckDBPyConnection, pa.Table], CheckedPortion]
 
 _ROWS, _BYTES = 1 << 17, 64 << 20
-"""What a worker checks at once, whichever comes first."""
+"""Rows and bytes that a worker checks together, whichever comes first."""
 _PART_ROWS: Final = 1 << 20
 """Rows of a part of a landed table, about: what a worker sorts in memory."""
 _GROUP_ROWS: Final = 1 << 18
@@ -142,7 +142,7 @@ def _check(given: RowPass, folder: Path, batches: _Batches) -> Iterator[Report]:
 
 
 def _portions(batches: _Batches) -> Iterator[pa.Table]:
-    """Put the batches of Spark together, to what a worker checks at once."""
+    """Collect the batches of Spark to what a worker checks together."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
