@@ -156,15 +156,10 @@ def _keep(
         for table, names in f.as_pass(0, each.site, [spec]).rows.items():
             if table in c.CONTRACT and f.adds_up(spec):
                 kept[table, DAY] |= names
-                counted[table].update(dict.fromkeys(key_of_count(spec)))
+                counted[table].update(dict.fromkeys(f.key_of_count(spec)))
             else:
                 for stored, key, read in _stored(table, c.CUSTOMER_ID, {*names}, columns):
                     kept[stored, key] |= read
-
-
-def key_of_count(spec: f.FeatureSpec) -> list[str | f.RowColumn]:
-    """Return the field by which `adds_up` counts rows; none where it counts all."""
-    return list(getattr(spec.how, "key", ()))
 
 
 def _stored(

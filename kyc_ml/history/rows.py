@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from kyc_ml import features as f
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, EVENT_TIME
-from kyc_ml.history.layout import KEYS, TIMES, Layout, key_of_count
+from kyc_ml.history.layout import KEYS, TIMES, Layout
 from kyc_ml.history.partitions import DAY
 from kyc_ml.history.store import HistoryStore
 from kyc_ml.metrics import Floats, Ints
@@ -91,7 +91,7 @@ class WholeDays(f.WholeRows):
         table = spec.how.tables()[0]
         if table not in CONTRACT or not f.adds_up(spec):
             return super()._read(spec, observed)
-        runs = _Days(self._rows, table, key_of_count(spec))
+        runs = _Days(self._rows, table, f.key_of_count(spec))
         count = f.WholeCount(runs, spec, timezone=self._timezone, threads=self._threads)
         found = np.full(len(observed), np.nan)
         names = [observed.time, *(n for n in observed.table.column_names if n != observed.time)]
@@ -210,10 +210,8 @@ class ArrivingRows(StoredRows):
             }
             self.recounted.add((table, each))
         for field in ("", *self.layout.counted[table]):
-            if isinstance(field, f.RowColumn):
-                values = field.how.read(rows, tables={}, timezone=timezone)
-            else:
-                values = rows.table[field] if field else pa.repeat("", len(rows))
+            counted = f.values_counted(rows, field, timezone=timezone) if field else None
+            values = pa.repeat("", len(rows)) if counted is None else counted
             found = pa.table({"day": day, "value": values}).group_by(["day", "value"])
             for each in found.aggregate([([], "count_all")]).to_pylist():
                 if each["value"] is not None:

@@ -3,11 +3,11 @@
     python tests/benchmarks/spark.py DATA --buckets 1 7 64 --master "local[2]"
 
 DATA has the Handbook's transactions (configs/sources/handbook.yaml); with `--source
-configs/sources/synthetic.yaml` it is a synthetic bank, with the features of all families for both
-units. Observations are shuffled. `--hot 0.3` gives that share of the payments to one customer and
-one counterparty; `--times 10` repeats the payments as other customers' (memory). Processor time
-and peak memory are read from /proc: of the driver, its Java process and all Python workers, without
-the start of the session.
+configs/sources/synthetic.yaml` it is a synthetic bank, with the features of all families.
+`--shuffled` puts observations in any order. `--hot 0.3` gives that share of the payments to one
+customer and one counterparty; `--times 10` repeats the payments as other customers' (memory).
+Processor time and peak memory are read from /proc: of the driver, its Java process and all Python
+workers, without the start of the session.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ HANDBOOK = Path("configs/sources/handbook.yaml")
 ITEMS = ("bureau_score", "adverse_media", "due_diligence_report")
 
 
-def observe(tables: ContractedTables, unit: str) -> pa.Table:
-    """Observe every payment, or all customers on five days, in any order."""
+def observe(tables: ContractedTables, unit: str, *, shuffled: bool) -> pa.Table:
+    """Observe every payment, or all customers on five days, in order of time or shuffled."""
     when = tables["transactions"]["event_time"]
     first, last = (pd.Timestamp(when[at].as_py()).normalize() for at in (0, -1))
     if unit == "fraud":
@@ -47,7 +47,8 @@ def observe(tables: ContractedTables, unit: str) -> pa.Table:
     else:
         days = [last - pd.Timedelta(days=30 * n) for n in range(5)]
         found = pa.concat_tables([make_reviews_at(tables, at=day) for day in days])
-    return found.take(pa.array(np.random.default_rng(0).permutation(len(found))))
+    order = np.random.default_rng(0).permutation(len(found)) if shuffled else range(len(found))
+    return found.take(pa.array(order))
 
 
 def changed(tables: dict[str, pa.Table], *, hot: float, times: int) -> dict[str, pa.Table]:
@@ -165,6 +166,7 @@ def main() -> None:
     asked.add_argument("--buckets", type=int, nargs="+", default=[7])
     asked.add_argument("--master", nargs="+", default=["local[2]"])
     asked.add_argument("--units", nargs="+", default=["fraud"])
+    asked.add_argument("--shuffled", action="store_true", help="observations in any order")
     asked.add_argument("--hot", type=float, default=0.0)
     asked.add_argument("--times", type=int, default=1)
     asked.add_argument("--scratch", type=Path)
@@ -183,7 +185,9 @@ def main() -> None:
             )  # fmt: skip
         stored = dict(tables.store(folder / "stored").files)
         for unit in given.units:
-            pq.write_table(observe(tables, unit), folder / f"{unit}.parquet")
+            pq.write_table(
+                observe(tables, unit, shuffled=given.shuffled), folder / f"{unit}.parquet"
+            )
         timezone = tables.timezone
         del tables
         for master in given.master:

@@ -53,10 +53,8 @@ def observed(bank):
     return {unit: rows.take(pa.array(rng.permutation(len(rows)))) for unit, rows in units.items()}
 
 
-def specs_of(unit):
-    return choose_features(
-        FeatureConfig(families=tuple(FAMILIES), third_party_items=ITEMS), unit=unit
-    )
+def specs_of(unit, families=tuple(FAMILIES)):
+    return choose_features(FeatureConfig(families=families, third_party_items=ITEMS), unit=unit)
 
 
 def divided(rows, folder, name, parts):
@@ -133,18 +131,26 @@ def test_a_key_with_most_rows_is_divided_by_time(spark, bank, tmp_path, monkeypa
         config=DatasetConfig(),
     )
     monkeypatch.setattr(skew, "HEAVY_ROWS", 400)
+    families = ("velocity", "amounts", "novelty", "devices", "flow_through", "label_history")
     got, expected, built, _ = build_both(
-        spark, tables, rows, specs_of("fraud"), tmp_path, buckets=5, parts=6
+        spark, tables, rows, specs_of("fraud", families), tmp_path, buckets=5, parts=6
     )
     assert len(built.files) > 5
     assert [name for name in got.column_names if not got[name].equals(expected[name])] == []
+
+
+def test_no_observations_give_empty_files_of_the_same_columns(spark, bank, observed, tmp_path):
+    nobody, specs = observed["risk"].slice(0, 0), specs_of("risk", ("velocity", "timing"))
+    got, expected, built, _ = build_both(spark, bank, nobody, specs, tmp_path, buckets=2, parts=1)
+    assert (built.rows, len(got), len(expected)) == (0, 0, 0)
+    assert got.schema == expected.schema
 
 
 def test_what_cannot_be_read_or_written_is_refused_at_once(spark, tmp_path):
     given = {"specs": (), "timezone": "UTC", "out": tmp_path / "features"}
     absent, there = tmp_path / "absent.parquet", tmp_path / "there.parquet"
     pq.write_table(pa.table({"observation_id": ["a"]}), there)
-    with pytest.raises(ConfigError, match=r"\b1\b.*\b16384\b.*\b0\b"):
+    with pytest.raises(ConfigError, match=r"\b1\b.*\b32768\b.*\b0\b"):
         build_features_on_spark(spark, {}, [there], buckets=0, **given)
     with pytest.raises(SourceError, match="transactions"):
         build_features_on_spark(spark, {"transactions": [absent]}, [there], **given)

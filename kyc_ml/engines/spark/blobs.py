@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from kyc_ml.engines.spark.parts import Part
-from kyc_ml.features import ROW, Partition
+from kyc_ml.features import ROW, Partition, free_memory
 from kyc_ml.metrics import Codes, Ints
 
 BLOBS: Final = "bucket int, stream string, data binary"
@@ -78,6 +78,7 @@ class BlobBucket:
     def __init__(
         self, batches: Iterable[pa.RecordBatch], whole: Mapping[str, Sequence[Part]]
     ) -> None:
+        free_memory()  # of the last bucket of this worker
         self._whole = whole
         self._sent: dict[str, list[pa.Buffer]] = defaultdict(list)
         self.number = 0

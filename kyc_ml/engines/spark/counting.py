@@ -1,6 +1,6 @@
 """Counts of the whole bank: each run of rows is counted once, and read again only at its edges."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -9,13 +9,13 @@ from pyspark.sql import SparkSession
 from kyc_ml.engines.spark.parts import LandedTables, Part
 from kyc_ml.engines.spark.tasks import Report, run_each
 from kyc_ml.features import (
-    OBSERVED,
     FeatureSpec,
-    RowColumn,
     Span,
     TimedRows,
+    key_of_count,
     name_of,
     schema_of_count,
+    values_counted,
 )
 
 Counted = Mapping[tuple[str, str], Sequence[Mapping[str | None, float]]]
@@ -24,7 +24,7 @@ Counted = Mapping[tuple[str, str], Sequence[Mapping[str | None, float]]]
 
 @dataclass(frozen=True, slots=True)
 class LandedRuns:
-    """Parts of a table as `Runs`."""
+    """Runs of a table in landed parts; implements `Runs`."""
 
     parts: Sequence[Part]
     schema: pa.Schema
@@ -65,8 +65,12 @@ def count_runs(
         key, part = places[int(place)]
         spec = asked[key]
         names = schema_of_count(spec.how, tables.schemas[key[0]]).names
-        counts = _count(TimedRows(part.read(names)), spec, timezone=timezone)
-        return {"counts": [[value, float(rows)] for value, rows in counts]}
+        rows = TimedRows(part.read(names))
+        counts: list[tuple[str | None, float]] = [(None, float(len(rows)))]
+        for field in key_of_count(spec):
+            values = pa.array(values_counted(rows, field, timezone=timezone)).drop_null()
+            counts += [tuple(each.values()) for each in values.value_counts().to_pylist()]
+        return {"counts": counts}
 
     reports = run_each(spark, task, [str(place) for place in range(len(places))])
     found: dict[tuple[str, str], list[Mapping[str | None, float]]] = {key: [] for key in asked}
@@ -76,28 +80,4 @@ def count_runs(
 
 
 def _field_of(spec: FeatureSpec) -> str:
-    return next((name_of(column) for place, column in _key_of(spec)), "")
-
-
-def _key_of(spec: FeatureSpec) -> list[tuple[str, str | RowColumn]]:
-    # what adds up reads its key alone
-    return [(place, column) for place, column in spec.how.columns(OBSERVED) if place != OBSERVED]
-
-
-def _count(
-    rows: TimedRows, spec: FeatureSpec, *, timezone: str
-) -> Iterator[tuple[str | None, int]]:
-    """Count rows by the value of a field, or all of them."""
-    key = _key_of(spec)
-    if not key:
-        yield None, len(rows)
-        return
-    column = key[0][1]
-    values = (
-        rows.column(column)
-        if isinstance(column, str)
-        else column.how.read(rows, tables={}, timezone=timezone)
-    )
-    for each in pa.array(values).value_counts().to_pylist():
-        if each["values"] is not None:
-            yield each["values"], each["counts"]
+    return next(map(name_of, key_of_count(spec)), "")

@@ -35,7 +35,6 @@ from kyc_ml.features import (
     adds_up,
     as_pass,
     bucket_of,
-    finish_features,
     touched,
 )
 from kyc_ml.storage import written_whole
@@ -252,7 +251,7 @@ def _divide(
 
 
 def _as_blobs(each: Pass, sent: Iterator[Sent], own: tuple[int, int] | None = None) -> _Batches:
-    """Send values on; of a slice only those of its own rows."""
+    """Send values to later passes; from a slice, those of its observations alone."""
     kind = "columns" if each.site.carries else "features"
     for target, values, numbers in sent:
         stream = stream_of(kind, (each.site.place, target))
@@ -348,7 +347,7 @@ def _write_features(
     folder: Path,
 ) -> Iterator[Report]:
     bucket = BlobBucket(batches, {})
-    rows, features = finish_features(work, bucket, last, specs, populations)
+    rows, features = populations.finish(work, bucket, last, specs)
     # a new name each time: what a task leaves that is run again is in no report
     path = folder / f"part-{place_of():05d}-{uuid.uuid4().hex}.parquet"
     with written_whole(path) as handle, ExitStack() as files:

@@ -11,13 +11,15 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from kyc_ml.engines.spark.executor import SparkParts
 from kyc_ml.engines.spark.made import make_on_workers
 from kyc_ml.engines.spark.parts import LandedTables
 from kyc_ml.engines.spark.tasks import exchanging
-from kyc_ml.errors import ConfigError, OutputError, SourceError
+from kyc_ml.errors import CapacityError, ConfigError, OutputError, SourceError
 from kyc_ml.features import (
     OBSERVED,
     FeatureSpec,
@@ -36,7 +38,7 @@ from kyc_ml.features import (
 )
 from kyc_ml.storage import require_place
 
-_MOST_BUCKETS: Final = 1 << 14
+_MOST_BUCKETS: Final = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,8 @@ def build_features_on_spark(
         Accepted rows, together in the order of the table, as `land` and `ContractedTables.store`
         write them. All workers see these files, and `out`, under the same paths.
     observations : sequence of Path
-        Parquet files of observation_id, customer_id, decision_time and own fields, in any order.
+        Parquet files of observation_id, customer_id, decision_time and own fields, in any order;
+        in order of time, a customer with very many rows is divided.
     timezone : str
         Zone of the hours that customers live by.
     out : Path
@@ -86,13 +89,19 @@ def build_features_on_spark(
     Raises
     ------
     ConfigError
-        If the number of buckets is not between 1 and 16384.
+        If the number of buckets is not between 1 and 32768.
     SourceError
         If a file does not exist, or has other columns than the first of its table.
     OutputError
         If `out` exists, or cannot be written.
+    CapacityError
+        If a task fails again and again.
     """
-    given = {**tables, OBSERVED: observations}
+    given = {
+        # workers have other working folders
+        name: [path.absolute() for path in paths]
+        for name, paths in {**tables, OBSERVED: observations}.items()
+    }
     _check(buckets, given, out)
     with _private(out) as work, exchanging(spark) as session:
         landed = LandedTables.survey(session, given)
@@ -101,31 +110,23 @@ def build_features_on_spark(
         plan = plan_everything(available)
         made, notes = make_on_workers(session, landed, made_for(plan), work)
         landed = landed.joined(LandedTables.survey(session, made))
-        rounds = peer_rounds(available)
-        months = {month for part in landed.parts[OBSERVED] for month in part.months}
-        populations = Populations(
-            rounds, months=np.array(sorted(months) if rounds else [], np.int64)
-        )
+        populations = _populations(available, landed)
         by_default = default_buckets(
             {name: sum(part.rows for part in landed.parts[name]) for name in given},
             n_features=len(available),
             n_months=populations.months.size,
+            most=_MOST_BUCKETS,
         )
-        parts = SparkParts(
-            session,
-            work_of(
-                plan,
-                landed.schemas,
-                rounds=rounds,
-                n_buckets=buckets or by_default,
-                timezone=timezone,
-                threads=1,
-            ),
-            landed,
-            specs=available,
-            folder=work,
+        computing = work_of(
+            plan,
+            landed.schemas,
+            rounds=populations.rounds,
+            n_buckets=buckets or by_default,
+            timezone=timezone,
+            threads=1,
         )
-        with closing(parts):
+        parts = SparkParts(session, computing, landed, specs=available, folder=work)
+        with closing(parts), _explained():
             reports = carry_out(plan, parts, populations)
         (work / "features").mkdir()
         # moved out: a task that runs twice may still be writing there
@@ -147,6 +148,13 @@ def read_features(built: BuiltOnSpark) -> FeatureTable:
     return FeatureTable.from_arrow(rows, built.specs, unavailable=built.unavailable)
 
 
+def _populations(specs: Sequence[FeatureSpec], landed: LandedTables) -> Populations:
+    """Return the peers to compare with, in the months of the decisions."""
+    rounds = peer_rounds(specs)
+    months = {month for part in landed.parts[OBSERVED] for month in part.months}
+    return Populations(rounds, months=np.array(sorted(months) if rounds else [], np.int64))
+
+
 def _name(at: int) -> str:
     return f"part-{at:05d}.parquet"
 
@@ -165,6 +173,19 @@ def _check(buckets: int | None, files: Mapping[str, Sequence[Path]], out: Path) 
     require_place(out)
     if out.exists():
         raise OutputError(f"{out} exists: give a new folder for the features")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise what says the cure where a task fails again and again; its own text may hold values."""
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise CapacityError(
+            f"Spark gave up ({type(error).__name__}): a task failed several times, most often "
+            "because its Python worker lacks memory: take more buckets, or give more memory "
+            "(spark.executor.memoryOverhead); the logs of the executors have the error"
+        ) from None
 
 
 @contextmanager

@@ -42,6 +42,7 @@ _ANSWER_SECONDS: Final = 120
 _SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
     "spark.executorEnv.OMP_NUM_THREADS": "1",  # a worker has one core for each of its tasks
+    "spark.shuffle.compress": "false",  # what moves is compressed already
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
 }

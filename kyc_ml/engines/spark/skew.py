@@ -27,14 +27,14 @@ from kyc_ml.features import (
     touched,
 )
 
-HEAVY_ROWS: Final = 1_000_000
-"""Rows of a bucket from which it is divided, twice those of a bucket by default."""
+HEAVY_ROWS: Final = 250_000
+"""Rows below which a bucket is never divided: each slice has its price."""
 
-_REPORTED: Final = 2
-"""Buckets of a part are reported that have so many times the mean; the others weigh nothing."""
+_TIMES: Final = 2
+"""A bucket is divided if its rows are more than the mean, times this."""
 
-Weights = Mapping[Partition, Mapping[int, int]]
-"""Mapping of division to the rows of its large buckets."""
+Weights = Mapping[Partition, Mapping[int, float]]
+"""Mapping of division to its large buckets: their rows over those from which one is divided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class Routes:
         return blobs.select(explode(groups).alias("bucket"), "stream", "data")
 
     def own_rows(self, group: int, parts: Sequence[Part]) -> tuple[int, int] | None:
-        """Return the first row of a group's observations and the end; None if it is no slice."""
+        """Return the first row of a group's observations and the end; None without slices."""
         for found in self.slices.values():
             for each in found:
                 if each.group == group:
@@ -104,7 +104,7 @@ class Routes:
 
 
 def weigh(spark: SparkSession, tables: LandedTables, work: Work) -> Weights:
-    """Count the rows of the large buckets of every division, on the workers."""
+    """Weigh the large buckets of every division, on the workers."""
     partitions = dict.fromkeys(at for each in work.plan.passes for at, _ in touched(each))
     asked = [
         (partition, part)
@@ -119,32 +119,42 @@ def weigh(spark: SparkSession, tables: LandedTables, work: Work) -> Weights:
         keys = part.read([str(column)])[column]
         keys = keys.filter(keys.is_valid())
         sizes = np.bincount(bucket_of(keys, work.n_buckets), minlength=work.n_buckets)
-        large = np.flatnonzero(sizes * work.n_buckets >= _REPORTED * len(keys))
+        large = np.flatnonzero(sizes * work.n_buckets >= _TIMES * len(keys))
         return {"rows": [[int(each), int(sizes[each])] for each in large if sizes[each]]}
 
     found: dict[Partition, Counter[int]] = {}
     reports = run_each(spark, task, [str(place) for place in range(len(asked))])
     for (partition, _), report in zip(asked, reports, strict=True):
         found.setdefault(partition, Counter()).update(dict(report["rows"]))
-    return found
+    return {
+        partition: {bucket: size / _bound(tables, partition, work) for bucket, size in each.items()}
+        for partition, each in found.items()
+    }
+
+
+def _bound(tables: LandedTables, partition: Partition, work: Work) -> float:
+    rows = sum(part.rows for part in tables.parts[partition[0]])
+    return max(HEAVY_ROWS, _TIMES * rows / work.n_buckets)
 
 
 def routes_of(each: Pass, tables: LandedTables, work: Work, weights: Weights) -> Routes:
     """Decide which buckets of a pass are divided, and how."""
     anchor = each.site.anchor
     place = each.site.place, None if anchor is None else anchor.observed
-    rows: Counter[int] = Counter()
+    heavy: dict[int, float] = {}
     for partition, _ in touched(each):
-        for bucket, size in weights.get(partition, {}).items():
-            rows[bucket] = max(rows[bucket], size)
-    whole = any(own_match(spec.how) for spec in each.specs)
+        for bucket, weight in weights.get(partition, {}).items():
+            heavy[bucket] = max(heavy.get(bucket, 0.0), weight)
+    parts = tables.parts[place[0]]
+    # money out is matched with all money in before it: its rows stay together
+    whole = any(own_match(spec.how) for spec in each.specs) or not all(p.span for p in parts)
     slices: dict[int, list[Slice]] = {}
     n_groups = work.n_buckets
-    for bucket in sorted(rows):
-        if rows[bucket] > HEAVY_ROWS and not whole:
-            number = math.ceil(2 * rows[bucket] / HEAVY_ROWS)
-            found = list(_slices(tables.parts[place[0]], number, bucket, n_groups))
-            if len(found) > 1:
+    for bucket, weight in sorted(heavy.items()):
+        if weight > 1 and parts and not whole:
+            number = math.ceil(_TIMES * weight)
+            found = list(_slices(parts, number, bucket, n_groups))
+            if len(found) > 1 and _are_apart(found):
                 slices[bucket] = found
                 n_groups += len(found) - 1
     by = None if anchor is None else anchor.rows
@@ -165,6 +175,12 @@ def _slices(parts: Sequence[Part], number: int, bucket: int, group: int) -> Iter
             first=min(span.first_event for span in spans),
             last=max(span.last_event for span in spans),
         )
+
+
+def _are_apart(slices: Sequence[Slice]) -> bool:
+    """Return whether slices are of different times: of observations in any order they are not."""
+    whole = max(each.last for each in slices) - min(each.first for each in slices)
+    return sum(each.last - each.first for each in slices) <= 2 * whole
 
 
 def _sees(each: Slice, part: Part, reach: int) -> bool:

@@ -17,10 +17,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +30,9 @@ from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT, FileCo
 from kyc_ml.display import Progress
 from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.buckets.anchors import Pass, Place, Plan
-from kyc_ml.features.buckets.exchange import BucketWriter, bucket_of, read_bucket, scan
-from kyc_ml.features.buckets.parts import LocalParts, free_memory, only_new_objects
+from kyc_ml.features.buckets.anchors import Place, Plan
+from kyc_ml.features.buckets.exchange import bucket_of, scan
+from kyc_ml.features.buckets.parts import LocalParts, only_new_objects
 from kyc_ml.features.buckets.populations import (
     PEERS,
     PeerRound,
@@ -41,13 +41,14 @@ from kyc_ml.features.buckets.populations import (
     peer_rounds,
     plan_everything,
 )
-from kyc_ml.features.buckets.work import Bucket, Work
-from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
+from kyc_ml.features.buckets.work import Work
+from kyc_ml.features.buckets.writing import FeatureWriter, some_rows
+from kyc_ml.features.build import KEYS, chosen_unavailable, in_table_order
 from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.peer_distance import month_starts
 from kyc_ml.features.prepare import MADE_FROM, make_tables, with_made
 from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Ints
 from kyc_ml.storage import private_folder, require_place, written_whole
@@ -187,7 +188,7 @@ def write_as_in_buckets(
             features = compute(decided.slice(start, stop - start))
             notes = features.notes
             for first, end in pairwise([start, *ends[(ends > start) & (ends <= stop)].tolist()]):
-                writer.append(_some_rows(features, slice(first - start, end - start)))
+                writer.append(some_rows(features, slice(first - start, end - start)))
             start = stop
             if progress is not None:
                 progress(start, len(decided))
@@ -263,62 +264,16 @@ class _Build:
             threads=threads,
         )
         tick = _ticker(self._plan, self._n_buckets, progress)
-        parts = LocalParts(work, self._files, folder=self._folder, tick=tick)
-        executor = _OnDisk(parts, self._folder, self._specs, out, group_rows)
-        return carry_out(self._plan, executor, self._populations), self._notes
-
-
-@dataclass(frozen=True, slots=True)
-class _OnDisk:
-    """An `Executor` on one machine: bucket after bucket, from files to files."""
-
-    parts: LocalParts
-    folder: Path
-    specs: Sequence[FeatureSpec]
-    out: Path
-    group_rows: int
-
-    def members(self, populations: Populations) -> None:
-        with pq.ParquetWriter(self.folder / "peers.parquet", PEERS) as writer:
-            for bucket in self.parts.buckets():
-                writer.write_table(populations.members(self.parts.work, bucket))
-
-    def carry(self, number: int) -> None:
-        self.parts.carry(number)
-
-    def measure(self, last: Pass, populations: Populations) -> None:
-        place = last.site.place
-        folder = self.folder / f"measures of {place}"
-        empty = pa.schema([])
-        with BucketWriter(folder, name="rows") as writer:
-            for bucket in self.parts.buckets():
-                measures, months = populations.measure(self.parts.work, bucket, last)
-                empty = measures.schema
-                if measures.num_rows:
-                    writer.write(measures, months)
-                self.parts.tick()
-                free_memory()
-        found = (read_bucket(folder, m, schema=empty) for m in range(populations.months.size))
-        measured = [populations.compare(place, each) for each in found if each.num_rows]
-        nothing = [] if measured else [populations.compare(place, empty.empty_table())]
-        populations.learn(place, [*measured, *nothing])
-
-    def write(self, last: Pass, populations: Populations) -> Ints:
-        """Append the features of each bucket to the file; return the numbers of the rows."""
-        self.parts.prepare(last)
-        order = []
-        with written_whole(self.out) as handle, ExitStack() as files:
-            writer = FeatureWriter(handle, files, group_rows=self.group_rows)
-            for bucket in self.parts.buckets():
-                rows, features = finish_features(
-                    self.parts.work, bucket, last, self.specs, populations
-                )
-                self.parts.tick()
-                writer.append(features)
-                order.append(rows)
-                del features
-                free_memory()
-        return np.concatenate(order)
+        parts = LocalParts(
+            work,
+            self._files,
+            specs=self._specs,
+            out=out,
+            group_rows=group_rows,
+            folder=self._folder,
+            tick=tick,
+        )
+        return carry_out(self._plan, parts, self._populations), self._notes
 
 
 def work_of(
@@ -331,58 +286,14 @@ def work_of(
     threads: int,
 ) -> Work:
     """Prepare the work of a feature set's plan over tables of these columns."""
-    return Work.of(
-        plan,
-        {**schemas, **dict.fromkeys(rounds, PEERS)},
+    return Work(
+        plan=plan,
+        schemas={**schemas, **dict.fromkeys(rounds, PEERS)},
         observing=frozenset({OBSERVED, *rounds}),
         keys={OBSERVED: KEYS, CUSTOMERS: (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)},
         n_buckets=n_buckets,
         timezone=timezone,
         threads=threads,
-    )
-
-
-def finish_features(
-    work: Work,
-    bucket: Bucket,
-    last: Pass,
-    specs: Sequence[FeatureSpec],
-    populations: Populations,
-) -> tuple[Ints, FeatureTable]:
-    """Return the numbers of a bucket's observations, and all their features."""
-    rows, observed, computed = work.finish(bucket, last, specs)
-    populations.combine(specs, observed, computed)
-    return rows, as_table(observed.table, computed, specs, unavailable={}, notes=())
-
-
-class FeatureWriter:
-    """Appends feature tables to one file, some rows at a time."""
-
-    def __init__(self, handle: BinaryIO, files: ExitStack, *, group_rows: int) -> None:
-        self._handle = handle
-        self._group_rows = group_rows
-        self._files = files
-        self._writer: pq.ParquetWriter | None = None
-
-    def append(self, features: FeatureTable) -> None:
-        """Write a bucket's features; the first one, even without rows, defines the columns."""
-        for start in range(0, max(len(features), 1), self._group_rows):
-            # group by group: a bucket as one Arrow table would double its memory
-            rows = _some_rows(features, slice(start, start + self._group_rows)).to_arrow()
-            if self._writer is None:
-                options = parquet_options(rows.schema)
-                made = pq.ParquetWriter(self._handle, rows.schema, **options)
-                self._writer = self._files.enter_context(made)
-            if rows.num_rows:
-                self._writer.write_table(rows)
-
-
-def _some_rows(features: FeatureTable, rows: slice) -> FeatureTable:
-    return replace(
-        features,
-        keys=features.keys[rows],
-        numbers=features.numbers[rows],
-        categories={name: values[rows] for name, values in features.categories.items()},
     )
 
 
@@ -416,11 +327,13 @@ def _months(observations: Path) -> Ints:
     return np.array(sorted(months), np.int64)
 
 
-def default_buckets(rows: Mapping[str, int], *, n_features: int, n_months: int) -> int:
+def default_buckets(
+    rows: Mapping[str, int], *, n_features: int, n_months: int, most: int = MOST_BUCKETS
+) -> int:
     """Return enough buckets that neither rows nor features take much over half a gigabyte."""
     longest = max(*rows.values(), rows.get(CUSTOMERS, 0) * n_months)
     needed = max(longest / BUCKET_ROWS, rows[OBSERVED] * n_features / _BUCKET_VALUES)
-    return int(min(max(1, math.ceil(needed)), MOST_BUCKETS))
+    return int(min(max(1, math.ceil(needed)), most))
 
 
 def _ticker(plan: Plan, n_buckets: int, progress: Progress | None) -> Callable[[], None]:

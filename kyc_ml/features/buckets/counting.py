@@ -51,6 +51,18 @@ def adds_up(spec: FeatureSpec) -> bool:
     )
 
 
+def key_of_count(spec: FeatureSpec) -> list[str | RowColumn]:
+    """Return the field by which `adds_up` counts rows; none where it counts all."""
+    return list(getattr(spec.how, "key", ()))
+
+
+def values_counted(rows: TimedRows, field: str | RowColumn, *, timezone: str) -> pa.Array:
+    """Return the values of a field by which rows are counted."""
+    if isinstance(field, str):
+        return rows.column(field)
+    return field.how.read(rows, tables={}, timezone=timezone)
+
+
 class Runs(Protocol):
     """Runs of a table's rows that follow each other in time."""
 

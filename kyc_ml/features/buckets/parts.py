@@ -6,7 +6,7 @@ values to the buckets where they are needed.
 
 import gc
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -26,16 +26,22 @@ from kyc_ml.features.buckets.exchange import (
     read_sent,
     scan,
 )
+from kyc_ml.features.buckets.populations import PEERS, Populations
 from kyc_ml.features.buckets.work import Partition, Sent, Targets, Work, touched
+from kyc_ml.features.buckets.writing import FeatureWriter
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import Ints
+from kyc_ml.storage import written_whole
 
 
 class LocalParts:
-    """The rows of all places by bucket, and the values that passes send to later ones.
+    """The rows of all places by bucket, and the values that passes send: an `Executor`.
 
     Parameters
     ----------
     files : mapping of place to Parquet file
+    specs, out, group_rows
+        Features to write, the file, and the most rows of a row group.
     folder : Path
         Private folder for the buckets.
     tick : callable
@@ -47,14 +53,60 @@ class LocalParts:
         work: Work,
         files: Mapping[Place, Path],
         *,
+        specs: Sequence[FeatureSpec],
+        out: Path,
+        group_rows: int,
         folder: Path,
         tick: Callable[[], None],
     ) -> None:
         self.work = work
         self.files = files
+        self._specs = specs
+        self._out = out
+        self._group_rows = group_rows
         self._folder = folder
-        self.tick = tick
+        self._tick = tick
         self._exchanged: set[Partition] = set()
+
+    def members(self, populations: Populations) -> None:
+        """Write the customers known at the start of each month, as rows of all rounds' places."""
+        with pq.ParquetWriter(self._folder / "peers.parquet", PEERS) as writer:
+            for bucket in self.buckets():
+                writer.write_table(populations.members(self.work, bucket))
+
+    def measure(self, last: Pass, populations: Populations) -> None:
+        """Measure the peers of a round, and learn the statistics of their groups by month."""
+        place = last.site.place
+        folder = self._folder / f"measures of {place}"
+        empty = pa.schema([])
+        with BucketWriter(folder, name="rows") as writer:
+            for bucket in self.buckets():
+                measures, months = populations.measure(self.work, bucket, last)
+                empty = measures.schema
+                if measures.num_rows:
+                    writer.write(measures, months)
+                self._tick()
+                free_memory()
+        found = (read_bucket(folder, m, schema=empty) for m in range(populations.months.size))
+        measured = [populations.compare(place, each) for each in found if each.num_rows]
+        nothing = [] if measured else [populations.compare(place, empty.empty_table())]
+        populations.learn(place, [*measured, *nothing])
+
+    def write(self, last: Pass, populations: Populations) -> Ints:
+        """Append the features of each bucket to the file; return the numbers of the rows."""
+        for partition, _ in touched(last):
+            self.exchange_once(partition)
+        order = []
+        with written_whole(self._out) as handle, ExitStack() as files:
+            writer = FeatureWriter(handle, files, group_rows=self._group_rows)
+            for bucket in self.buckets():
+                rows, features = populations.finish(self.work, bucket, last, self._specs)
+                self._tick()
+                writer.append(features)
+                order.append(rows)
+                del features
+                free_memory()
+        return np.concatenate(order)
 
     def carry(self, number: int) -> None:
         """Run a pass in every bucket, and hand its values to where they are read."""
@@ -80,7 +132,7 @@ class LocalParts:
                 for sent in self._parts_of(part, targets):
                     for target, values, numbers in sent:
                         writers[target].write(values, numbers)
-                    self.tick()
+                    self._tick()
         self._forget(number)
 
     def _parts_of(self, part: Pass, targets: Targets) -> Iterator[Iterator[Sent]]:
@@ -116,11 +168,6 @@ class LocalParts:
         place, column = partition
         what = "columns" if carried else "features"
         return self._folder / f"{what} of {place or 'observations'} by {column}"
-
-    def prepare(self, each: Pass) -> None:
-        """Divide the rows that a pass reads, if that is not done."""
-        for partition, _ in touched(each):
-            self.exchange_once(partition)
 
     def exchange_once(self, partition: Partition) -> None:
         """Divide the rows of a place by a column, if that is not done."""

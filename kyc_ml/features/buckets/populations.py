@@ -11,7 +11,7 @@ import pyarrow as pa
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.features.buckets.anchors import Pass, Place, Plan, plan_passes
 from kyc_ml.features.buckets.work import Bucket, Work
-from kyc_ml.features.build import Computed, combine
+from kyc_ml.features.build import Computed, as_table, combine
 from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.kinds.peer import Peer
 from kyc_ml.features.peer_distance import (
@@ -24,7 +24,7 @@ from kyc_ml.features.peer_distance import (
     population,
 )
 from kyc_ml.features.spec import FeatureSpec, all_made_of
-from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Codes, Floats, Ints
 
@@ -103,8 +103,7 @@ class Populations:
     def measure(self, work: Work, bucket: Bucket, last: Pass) -> tuple[pa.Table, Codes]:
         """Measure the peers of a bucket: a table, and the place of the month of each row."""
         asked = self.rounds[last.site.place]
-        _, observed, computed = work.finish(bucket, last, asked.measured)
-        self.combine(asked.measured, observed, computed)
+        _, observed, computed = self._finish(work, bucket, last, asked.measured)
         numbers, texts = computed.named(asked.names)
         when = month_starts(observed.event_time)
         places = np.searchsorted(self.months, when).astype(np.uint16)
@@ -125,10 +124,18 @@ class Populations:
         compared = self.rounds[place].compared
         return {spec.name: spec.how for spec in compared if isinstance(spec.how, Peer)}
 
-    def combine(
-        self, specs: Sequence[FeatureSpec], observed: TimedRows, computed: Computed
-    ) -> None:
-        """Compute features made of other features, and comparisons with these peers."""
+    def finish(
+        self, work: Work, bucket: Bucket, last: Pass, specs: Sequence[FeatureSpec]
+    ) -> tuple[Ints, FeatureTable]:
+        """Return the numbers of a bucket's observations, and all their features."""
+        rows, observed, computed = self._finish(work, bucket, last, specs)
+        return rows, as_table(observed.table, computed, specs, unavailable={}, notes=())
+
+    def _finish(
+        self, work: Work, bucket: Bucket, last: Pass, specs: Sequence[FeatureSpec]
+    ) -> tuple[Ints, TimedRows, Computed]:
+        """Compute features of a bucket, those made of others and compared with peers too."""
+        rows, observed, computed = work.finish(bucket, last, specs)
 
         def compare(peers: Sequence[FeatureSpec]) -> dict[str, Floats]:
             names = list(dict.fromkeys(name for spec in peers for name in spec.how.features_read()))
@@ -140,6 +147,7 @@ class Populations:
             }
 
         combine(specs, computed, compare=compare)
+        return rows, observed, computed
 
 
 T_co = TypeVar("T_co", covariant=True)

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, Self
+from functools import cached_property
+from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -45,47 +46,35 @@ class Bucket(Protocol):
         """Return values that were sent, each column in one of the tables."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """A plan over tables of known columns, and what computes its passes."""
 
     plan: Plan
     schemas: Mapping[Place, pa.Schema]
-    """Mapping of place to Arrow schema; all columns that are there."""
+    """Mapping of place to Arrow schema; all columns of its rows."""
     observing: frozenset[Place]
     """Places whose rows have a decision time instead of times of an event."""
-    kept: Mapping[Partition, frozenset[str]]
-    """Columns that a division of a place keeps."""
+    keys: Mapping[Place, Sequence[str]]
+    """Columns of places to keep, by customer, in addition to those that features read."""
     n_buckets: int
     timezone: str
     threads: int
 
-    @classmethod
-    def of(
-        cls,
-        plan: Plan,
-        schemas: Mapping[Place, pa.Schema],
-        *,
-        observing: frozenset[Place],
-        keys: Mapping[Place, Sequence[str]],
-        n_buckets: int,
-        timezone: str,
-        threads: int,
-    ) -> Self:
-        """Prepare the work of a plan.
-
-        `keys`: columns of places to keep, by customer, in addition to those that features read.
-        """
-        work = cls(
-            plan=plan,
-            schemas=schemas,
-            observing=observing,
-            kept={},
-            n_buckets=n_buckets,
-            timezone=timezone,
-            threads=threads,
-        )
-        return replace(work, kept=_columns_kept(work, keys))
+    @cached_property
+    def kept(self) -> Mapping[Partition, frozenset[str]]:
+        """Columns that a division keeps: those read, times, and keys of other buckets."""
+        kept: dict[Partition, set[str]] = defaultdict(set)
+        for each in self.plan.passes:
+            for (place, column), columns in touched(each):
+                times = (self.time_of(place), KNOWN_AT, UNTIL)
+                kept[place, column] |= {*columns, *times, *([column] if column else [])}
+            anchor = each.site.anchor
+            targets = [target for target in self.targets(each, each.specs) if target is not None]
+            kept[each.site.place, None if anchor is None else anchor.observed] |= set(targets)
+        for place, names in self.keys.items():
+            kept[place, CUSTOMER_ID] |= set(names)
+        return {partition: frozenset(names) for partition, names in kept.items()}
 
     def time_of(self, place: Place) -> str:
         """Return the column of the time at which a place's rows happen or are decided."""
@@ -237,24 +226,6 @@ def touched(each: Pass) -> Iterator[tuple[Partition, frozenset[str]]]:
     yield (each.site.place, None if anchor is None else anchor.observed), each.observed
     for table, columns in each.rows.items():
         yield (table, None if anchor is None else anchor.rows), columns
-
-
-def _columns_kept(
-    work: Work, keys: Mapping[Place, Sequence[str]]
-) -> Mapping[Partition, frozenset[str]]:
-    """List the columns to keep of each division: those read, times, and keys of other buckets."""
-    kept: dict[Partition, set[str]] = defaultdict(set)
-    for each in work.plan.passes:
-        for (place, column), columns in touched(each):
-            times = (work.time_of(place), KNOWN_AT, UNTIL)
-            kept[place, column] |= {*columns, *times, *([column] if column else [])}
-        place = each.site.place
-        anchor = each.site.anchor
-        targets = [target for target in work.targets(each, each.specs) if target is not None]
-        kept[place, None if anchor is None else anchor.observed] |= set(targets)
-    for place, names in keys.items():
-        kept[place, CUSTOMER_ID] |= set(names)
-    return {partition: frozenset(names) for partition, names in kept.items()}
 
 
 def reaches(each: Pass) -> dict[str, int | None]:

@@ -1,0 +1,41 @@
+"""Feature tables appended to a file."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import BinaryIO
+
+import pyarrow.parquet as pq
+
+from kyc_ml.features.table import FeatureTable, parquet_options
+
+
+class FeatureWriter:
+    """Appends feature tables to one file, some rows at a time."""
+
+    def __init__(self, handle: BinaryIO, files: ExitStack, *, group_rows: int) -> None:
+        self._handle = handle
+        self._group_rows = group_rows
+        self._files = files
+        self._writer: pq.ParquetWriter | None = None
+
+    def append(self, features: FeatureTable) -> None:
+        """Write a bucket's features; the first one, even without rows, defines the columns."""
+        for start in range(0, max(len(features), 1), self._group_rows):
+            # group by group: a bucket as one Arrow table would double its memory
+            rows = some_rows(features, slice(start, start + self._group_rows)).to_arrow()
+            if self._writer is None:
+                options = parquet_options(rows.schema)
+                made = pq.ParquetWriter(self._handle, rows.schema, **options)
+                self._writer = self._files.enter_context(made)
+            if rows.num_rows:
+                self._writer.write_table(rows)
+
+
+def some_rows(features: FeatureTable, rows: slice) -> FeatureTable:
+    """Return a run of rows, without a copy."""
+    return replace(
+        features,
+        keys=features.keys[rows],
+        numbers=features.numbers[rows],
+        categories={name: values[rows] for name, values in features.categories.items()},
+    )
