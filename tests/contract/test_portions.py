@@ -110,7 +110,7 @@ def test_an_expression_that_needs_other_rows_is_refused(sql, name):
 
 
 @pytest.mark.parametrize(
-    "rows", ["f JOIN f AS g USING (id)", "f QUALIFY true", "f LIMIT 3", "(SELECT * FROM f)"]
+    "rows", ["f JOIN f AS g USING (id)", "f QUALIFY true", "f LIMIT 3", "f GROUP BY ALL"]
 )
 def test_rows_of_several_files_or_of_an_order_are_refused(rows):
     with pytest.raises(SourceError, match="catalogue"), binding(mapping(**{"from": rows})):
