@@ -33,6 +33,7 @@ from kyc_ml.contract.rows import (
     find_broken,
     find_noted,
     mark_duplicates,
+    order_of,
     order_sql,
     reading_error,
     refused_rows,
@@ -76,8 +77,13 @@ class RowPass:
         """Columns of the accepted rows."""
         return pa.schema([self.bound.contract.column(name).arrow for name in self.bound.columns])
 
+    @property
+    def order(self) -> list[str]:
+        """Columns by which accepted rows are in order."""
+        return order_of(self.bound)
+
     def columns_read(self, present: Collection[str]) -> list[str]:
-        """Which of the file's columns its SQL reads; at least one, as rows without are none."""
+        """Which of the file's columns its SQL reads; at least one, to count the rows."""
         expressions = ", ".join(f"(\n{sql}\n)" for sql in self.bound.expressions.values())
         with closing(connect(data=None, threads=1, files=[])) as connection:
             sql = f"SELECT {expressions} {self.bound.rows}"

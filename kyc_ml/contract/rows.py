@@ -234,10 +234,14 @@ def summary_sql(bound: BoundTable, rows: str) -> str:
     return f"SELECT {', '.join(counted)} FROM {rows}"
 
 
+def order_of(bound: BoundTable) -> list[str]:
+    """Return the columns by which accepted rows are in order."""
+    return list(dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key)))
+
+
 def order_sql(bound: BoundTable) -> str:
     """Write the order of accepted rows as SQL."""
-    names = dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))
-    return ", ".join(quote_name(name) for name in names)
+    return ", ".join(quote_name(name) for name in order_of(bound))
 
 
 def _accepted(

@@ -40,7 +40,7 @@ _BEYOND: Final = {
     "SET_OPERATION_NODE": "UNION, INTERSECT or EXCEPT",
 }
 _CLAUSES: Final = {
-    "group_sets": "GROUP BY",
+    "group_expressions": "GROUP BY",
     "having": "HAVING",
     "qualify": "QUALIFY",
     "modifiers": "ORDER BY, LIMIT or DISTINCT",
@@ -123,6 +123,8 @@ def beyond_row(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str] | N
     for node in nodes:
         found |= {_BEYOND.get(str(node.get("class")), ""), _BEYOND.get(str(node.get("type")), "")}
         found |= {name for key, name in _CLAUSES.items() if node.get(key)}
+        if node.get("aggregate_handling") == "FORCE_AGGREGATES":
+            found.add("GROUP BY")  # ALL
     return sorted(found - {""})
 
 

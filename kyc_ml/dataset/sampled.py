@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,6 +110,7 @@ def sample_on_spark(
     boundaries = plan_out_of_time(as_of=moment, splits=splits, dataset=run.dataset)
     cases = {CASES: landed.parts[CASES]} if CASES in landed.parts else {}
     bare = replace(tables, tables={})
+    tasks = folder / "tasks"  # apart: a task that runs twice may write late
     names = [identifier, CUSTOMER_ID, EVENT_TIME, KNOWN_AT]
 
     def task(path: str) -> Report:
@@ -127,7 +129,7 @@ def sample_on_spark(
         keys = held[place].select(names)
         keys = keys.filter(pc.is_in(keys[identifier], rows[OBSERVATION_ID].combine_chunks()))
         unique = uuid.uuid4().hex
-        out, of_keys = (folder / f"{kind}-{unique}.parquet" for kind in ("rows", "keys"))
+        out, of_keys = (tasks / f"{kind}-{unique}.parquet" for kind in ("rows", "keys"))
         for to, table in ((out, rows), (of_keys, keys)):
             with written_whole(to) as handle:
                 pq.write_table(table, handle, compression="lz4")
@@ -149,8 +151,7 @@ def sample_on_spark(
     for report in found:
         files.append(folder / f"part-{len(files):05d}.parquet")
         Path(report["path"]).replace(files[-1])
-    for left in set(folder.iterdir()) - set(files):  # keys, and what tasks that ran twice left
-        left.unlink()
+    shutil.rmtree(tasks)
     own = {place: keys, **tables.tables}
     return SampledRows(
         files=tuple(files),

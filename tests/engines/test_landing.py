@@ -1,15 +1,17 @@
 """A source that is landed on Spark is what one machine reads."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kyc_ml.config import SourceMapping
-from kyc_ml.contract import read_source
+from kyc_ml.contract import CONTRACT, BoundTable, RowPass, RowRules, read_source
 from kyc_ml.engines import land
 from kyc_ml.engines.spark import contracting, landing
 from kyc_ml.errors import ConfigError, GateError, OutputError, SourceError
@@ -245,3 +247,29 @@ def test_a_session_in_another_zone_is_refused(spark, bank, tmp_path):
 def test_one_machine_does_not_read_a_catalogue(bank):
     with pytest.raises(SourceError, match="--engine"):
         read_source(mapping("bank.core.cases"), data=bank)
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.text(max_size=2)), min_size=1),
+    chosen=st.sets(st.integers(0, 50), max_size=4),
+)
+def test_parts_are_in_the_order_of_one_machine(rows, chosen):
+    day = datetime(1969, 12, 31, tzinfo=UTC)
+    columns = {
+        "event_time": [day + timedelta(days=n) for n, _, _ in rows],
+        "known_at": [day + timedelta(days=n) for _, n, _ in rows],
+        "transaction_id": [text.replace("\0", "") for _, _, text in rows],
+    }
+    table = pa.table(
+        columns, pa.schema([(n, CONTRACT["transactions"].column(n).arrow.type) for n in columns])
+    )
+    bound = BoundTable(
+        contract=CONTRACT["transactions"], rows="", expressions={}, types={}, files=frozenset()
+    )
+    passed = RowPass(bound=bound, rules=RowRules(), horizon=None)
+    ordered = table.sort_by([(name, "ascending") for name in columns])
+    places = contracting._places(passed, ordered)
+    assert places == sorted(places)
+    bounds = sorted({places[n] for n in chosen if n < len(rows)})
+    numbers = contracting._part_of(passed, bounds, ordered)
+    assert numbers.tolist() == [sum(bound <= place for bound in bounds) for place in places]

@@ -325,7 +325,7 @@ def test_sampled_or_weighted_fits_give_the_probabilities_of_a_full_fit(make_spec
     assert np.sqrt(np.mean((uncorrected - proba) ** 2)) > 0.1
 
 
-@pytest.mark.parametrize("how", SAMPLED, ids=str)
+@pytest.mark.parametrize("how", [*SAMPLED, {"negatives_kept": 0.5}], ids=str)
 def test_the_correction_is_a_shift_of_the_margin_and_of_the_base_only(two, small, how):
     matrix, target = drawn(0, n=2000)
     rare = (target == 1) & (np.arange(2000) % 4 > 0)
@@ -336,7 +336,8 @@ def test_the_correction_is_a_shift_of_the_margin_and_of_the_base_only(two, small
     negatives = int((target == 0).sum())
     kept = max(1, round(config.negative_share * negatives))
     assert fit.fitted_rows == int(target.sum()) + kept
-    assert fit.margin_shift == np.log(kept / negatives) - np.log(config.positive_weight)
+    before = np.log(config.negatives_kept) - np.log(config.positive_weight)
+    assert fit.margin_shift == np.log(kept / negatives) + before
     got = fit.model.contributions(matrix)
     margin = fit.model.margin(matrix)
     np.testing.assert_allclose(got.base + got.values.sum(axis=1), margin, atol=1e-12)
@@ -344,7 +345,8 @@ def test_the_correction_is_a_shift_of_the_margin_and_of_the_base_only(two, small
     assert plain.predict(matrix, raw_score=True).tobytes() == margin.tobytes()
     assert Model(fit.model.text).margin(matrix).tobytes() == margin.tobytes()
     root = plain.dump_model()["tree_info"][0]["tree_structure"]["internal_value"]
-    assert root == pytest.approx(np.log(target.sum() / negatives), abs=0.1)
+    real = negatives / config.negatives_kept
+    assert root == pytest.approx(np.log(target.sum() / real), abs=0.1)
     moved = np.random.default_rng(0).permutation(target.size)
     again = fit_model(matrix[moved], target[moved], **stopping, specs=two, config=config)
     if config.negative_share < 1:

@@ -118,13 +118,14 @@ class BlobBucket:
     def handed(self, partition: Partition, *, carried: bool) -> Iterator[pa.Table]:
         """Return values that were sent, each column in one of the tables."""
         alike: dict[tuple[str, ...], list[pa.Table]] = defaultdict(list)
-        for table in self.tables(stream_of("columns" if carried else "features", partition)):
+        stream = stream_of("columns" if carried else "features", partition)
+        for table in self.tables(stream, keep=carried):
             alike[tuple(table.column_names)].append(table)
         for tables in alike.values():
             yield pa.concat_tables(tables)
 
-    def tables(self, stream: str) -> Iterator[pa.Table]:
-        """Return the rows of a stream blob by blob, in any order."""
-        for data in self._sent.get(stream, ()):
+    def tables(self, stream: str, *, keep: bool = False) -> Iterator[pa.Table]:
+        """Return the rows of a stream blob by blob, in any order, once unless asked to keep it."""
+        for data in self._sent.get(stream, ()) if keep else self._sent.pop(stream, ()):
             with pa.ipc.open_stream(data) as reader:
                 yield reader.read_all()

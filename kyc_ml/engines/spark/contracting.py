@@ -7,6 +7,7 @@ alone are compared. Then all rows move once, as blobs, to the part of time that 
 """
 
 import uuid
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -41,14 +42,15 @@ _Batches: TypeAlias = Iterator[pa.RecordBatch]
 _Step: TypeAlias = Callable[[RowPass, duckdb.DuckDBPyConnection, pa.Table], CheckedPortion]
 
 _ROWS, _BYTES = 1 << 17, 64 << 20
-"""What a worker checks at once, whichever comes first."""
+"""Rows and bytes that a worker checks together, whichever comes first."""
 _PART_ROWS: Final = 1 << 20
 """Rows of a part of a landed table, about: what a worker sorts in memory."""
 _GROUP_ROWS: Final = 1 << 18
 """Rows of a row group: what a reader holds in memory."""
 _MEMORY: Final = "512MB"
 """What DuckDB of a worker may use; it spills above it."""
-_QUANTILES: Final = np.linspace(0.0, 1.0, 65)[1:]
+_SAMPLED: Final = 64
+"""Rows of a portion by which the parts of a table are planned."""
 _ACCEPTED: Final = "accepted rows"
 
 
@@ -62,9 +64,8 @@ class Checked:
     """Files of refused rows, as the quarantine has them."""
     broken: Counter[tuple[str, ...]] = field(default_factory=Counter)
     """See `CheckedPortion`."""
-    times: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
-    """`times` and `weights`: event times, in microseconds, and how many rows each stands for."""
+    sample: list[tuple[bytes, float]] = field(default_factory=list)
+    """Places of some accepted rows, see `_places`, and how many rows each stands for."""
 
     def add(self, report: Report) -> None:
         """Add what a task reports."""
@@ -72,17 +73,17 @@ class Checked:
         self.refused += report["refused"]
         for reasons, count in report["broken"]:
             self.broken[tuple(reasons)] += count
-        self.times += report["times"]
-        self.weights += [report["rows"] / len(_QUANTILES)] * len(report["times"])
+        self.sample += [(bytes.fromhex(place), rows) for place, rows in report["sample"]]
 
-    def bounds(self) -> list[int]:
-        """Return the event times at which parts of about `_PART_ROWS` rows begin, but the first."""
-        order = np.argsort(self.times, kind="stable")
-        before = np.cumsum(np.array(self.weights)[order])
+    def bounds(self) -> list[bytes]:
+        """Return the places at which parts of about `_PART_ROWS` rows begin, but the first."""
         count = 1 + self.broken[()] // _PART_ROWS
-        wanted = before[-1] / count * np.arange(1, count) if count > 1 else np.empty(0)
-        places = np.searchsorted(before, wanted)
-        return sorted({self.times[order[place]] for place in places})
+        if count == 1:
+            return []
+        places, weights = zip(*sorted(self.sample), strict=True)
+        before = np.cumsum(weights)
+        wanted = np.searchsorted(before, before[-1] / count * np.arange(1, count))
+        return sorted({places[number] for number in wanted})
 
 
 def contract_table(
@@ -110,22 +111,21 @@ def contract_table(
             checked.broken.update(first.broken)
             checked.refused += first.refused
             files += [(path, None) for path in first.accepted]
-        bounds = np.array(checked.bounds() if checked.times else [], np.int64)
+        bounds = checked.bounds()
         parts = _blobs(spark, partial(_divide, given, bounds), files)
-        arrived = parts.repartitionById(bounds.size + 1, "bucket")
-        landed = run_parts(arrived, partial(_land, given, folder))
+        arrived = parts.repartitionById(len(bounds) + 1, "bucket")
+        landed = run_parts(arrived, partial(_land, given, work))
     for place, path in enumerate(checked.refused):
         aside.mkdir(parents=True, exist_ok=True)
         Path(path).replace(aside / f"{given.bound.contract.name}-{place:05d}.parquet")
     reports = sorted(landed, key=lambda report: int(report["place"]))
     noted: Counter[int] = Counter()
     paths = []
+    folder.mkdir(parents=True)
     for report in reports:
         noted.update({int(mask): count for mask, count in report["noted"].items()})
         paths.append(folder / f"part-{report['place']:05d}.parquet")
         Path(report["path"]).replace(paths[-1])
-    for left in set(folder.iterdir()) - set(paths):  # of tasks that ran twice
-        left.unlink()
     statistics = [[_decode(text) for text in report["found"]] for report in reports]
     return tuple(paths), *given.sum_up(statistics, broken=checked.broken, noted=noted)
 
@@ -142,7 +142,7 @@ def _check(given: RowPass, folder: Path, batches: _Batches) -> Iterator[Report]:
 
 
 def _portions(batches: _Batches) -> Iterator[pa.Table]:
-    """Put the batches of Spark together, to what a worker checks at once."""
+    """Collect the batches of Spark to what a worker checks together."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
@@ -158,7 +158,7 @@ def _portions(batches: _Batches) -> Iterator[pa.Table]:
 def _write(given: RowPass, folder: Path, step: _Step, portions: Iterator[pa.Table]) -> Report:
     """Run one step of a table's check, and write its rows."""
     broken: Counter[tuple[str, ...]] = Counter()
-    refused, times = [], [np.empty(0, np.int64)]
+    refused, sample = [], list[tuple[str, float]]()
     # names are new each time: what a task leaves that is run again is in no report
     path = folder / f"accepted-{uuid.uuid4().hex}.parquet"
     with (
@@ -169,25 +169,56 @@ def _write(given: RowPass, folder: Path, step: _Step, portions: Iterator[pa.Tabl
         for portion in portions:
             found = step(given, connection, portion)
             writer.write_table(found.accepted, row_group_size=_GROUP_ROWS)
-            times.append(_times(found.accepted))
+            some = _places(given, _some(found.accepted))
+            sample += [(place.hex(), found.accepted.num_rows / len(some)) for place in some]
             broken.update(found.broken)
             if found.refused.num_rows:
                 refused.append(str(folder / f"refused-{uuid.uuid4().hex}.parquet"))
                 save_quarantine(found.refused, Path(refused[-1]))
-    all_ = np.concatenate(times)
-    quantiles = np.quantile(all_, _QUANTILES, method="higher").tolist() if all_.size else []
     counts = [[list(reasons), count] for reasons, count in broken.items()]
     return {
         "accepted": str(path),
         "refused": refused,
         "broken": counts,
-        "times": quantiles,
-        "rows": int(all_.size),
+        "sample": sample,
     }
+
+
+def _some(rows: pa.Table) -> pa.Table:
+    """Return rows at equal distances, to see where parts of equal size begin."""
+    return rows.take(
+        np.unique(np.linspace(0, max(len(rows) - 1, 0), _SAMPLED, dtype=int)[: len(rows)])
+    )
 
 
 def _times(rows: pa.Table) -> Ints:
     return np.asarray(rows[EVENT_TIME].cast(pa.int64()).to_numpy())
+
+
+def _places(given: RowPass, rows: pa.Table) -> list[bytes]:
+    """Return bytes that are in the order of landed rows: the event time, and what follows it."""
+    columns = []
+    for name in given.order:
+        values = rows[name]
+        if pa.types.is_timestamp(values.type):
+            moved = values.cast(pa.int64()).to_numpy().astype(np.uint64) ^ np.uint64(1 << 63)
+            flat = moved.astype(">u8").tobytes()
+            columns.append([flat[at : at + 8] for at in range(0, len(flat), 8)])
+        else:
+            columns.append([f"{value}\0".encode() for value in values.to_pylist()])
+    return [b"".join(each) for each in zip(*columns, strict=True)]
+
+
+def _part_of(given: RowPass, bounds: Sequence[bytes], rows: pa.Table) -> Codes:
+    """Return the number of the part that each row belongs to."""
+    first = np.array([int.from_bytes(bound[:8]) - (1 << 63) for bound in bounds], np.int64)
+    times = _times(rows)
+    numbers = np.searchsorted(first, times, side="left").astype(np.uint16)
+    # where a part begins at the very time of a row, what follows the time decides
+    tied = np.flatnonzero(np.isin(times, first))
+    places = _places(given, rows.take(tied))
+    numbers[tied] = [bisect_right(bounds, place) for place in places]
+    return numbers
 
 
 def _find_repeated(spark: SparkSession, checked: Checked, given: RowPass, work: Path) -> str | None:
@@ -245,18 +276,17 @@ def _keep_first(given: RowPass, folder: Path, batches: _Batches) -> Iterator[Rep
     yield _write(given, folder, RowPass.keep_first, iter([rows]))
 
 
-def _divide(given: RowPass, bounds: Ints, path: str, repeated: str | None) -> _Batches:
+def _divide(given: RowPass, bounds: Sequence[bytes], path: str, repeated: str | None) -> _Batches:
     for rows in _read(path, repeated, wanted=False):
-        numbers: Codes = np.searchsorted(bounds, _times(rows), side="right").astype(np.int32)
-        yield from to_blobs(_ACCEPTED, rows, numbers)
+        yield from to_blobs(_ACCEPTED, rows, _part_of(given, bounds, rows))
 
 
-def _land(given: RowPass, folder: Path, batches: _Batches) -> Iterator[Report]:
+def _land(given: RowPass, work: Path, batches: _Batches) -> Iterator[Report]:
     """Write a part, and report what is needed to sum up the table."""
     rows = pa.concat_tables(
         [given.noting.empty_table(), *BlobBucket(batches, {}).tables(_ACCEPTED)]
     )
-    path = folder / f"part-{uuid.uuid4().hex}.parquet"
+    path = work / f"part-{uuid.uuid4().hex}.parquet"
     with closing(connect(data=None, threads=1, memory="1GB", files=[])) as connection:
         ordered = given.sort(connection, rows)
         connection.register("landed", ordered)

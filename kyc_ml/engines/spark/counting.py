@@ -24,7 +24,7 @@ Counted = Mapping[tuple[str, str], Sequence[Mapping[str | None, float]]]
 
 @dataclass(frozen=True, slots=True)
 class LandedRuns:
-    """Parts of a table as `Runs`."""
+    """Runs of a table in landed parts; implements `Runs`."""
 
     parts: Sequence[Part]
     schema: pa.Schema

@@ -251,7 +251,7 @@ def _divide(
 
 
 def _as_blobs(each: Pass, sent: Iterator[Sent], own: tuple[int, int] | None = None) -> _Batches:
-    """Send values on; of a slice only those of its own rows."""
+    """Send values to later passes; from a slice, those of its observations alone."""
     kind = "columns" if each.site.carries else "features"
     for target, values, numbers in sent:
         stream = stream_of(kind, (each.site.place, target))

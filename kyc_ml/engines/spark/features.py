@@ -177,13 +177,13 @@ def _check(buckets: int | None, files: Mapping[str, Sequence[Path]], out: Path) 
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say what to do where a task fails again and again; its own text may hold values."""
+    """Raise what says the cure where a task fails again and again; its own text may hold values."""
     try:
         yield
     except (PySparkException, Py4JError) as error:
         raise CapacityError(
-            f"Spark gave up ({type(error).__name__}): a task failed several times, most often for "
-            "want of memory of its Python worker: take more buckets, or give more memory "
+            f"Spark gave up ({type(error).__name__}): a task failed several times, most often "
+            "because its Python worker lacks memory: take more buckets, or give more memory "
             "(spark.executor.memoryOverhead); the logs of the executors have the error"
         ) from None
 

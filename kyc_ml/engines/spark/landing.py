@@ -93,8 +93,8 @@ def land(
     """Read a source on Spark, and write what satisfies the contract.
 
     Rows, quarantine, counts and warnings are those of `read_source`, to the last bit. Started
-    again after it was killed, with the same folder and files, it goes on after the tables that are
-    landed; with other files it begins anew.
+    again after it was killed, with the same folder and files, it resumes after the tables that are
+    landed; with other files it starts from the beginning.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ class _Landing:
 
 
 def _begin(folder: Path, identity: Mapping[str, str] | None) -> Checkpoints:
-    """Go on with what an earlier start has landed from the same files, or begin anew."""
+    """Resume what an earlier start has landed from the same files, or remove it."""
     steps = Checkpoints(folder)
     before = steps.identity()
     if before is None and folder.exists() and any(folder.iterdir()):

@@ -31,7 +31,7 @@ HEAVY_ROWS: Final = 250_000
 """Rows below which a bucket is never divided: each slice has its price."""
 
 _TIMES: Final = 2
-"""A bucket is divided that has so many times the rows of the mean."""
+"""A bucket is divided if its rows are more than the mean, times this."""
 
 Weights = Mapping[Partition, Mapping[int, float]]
 """Mapping of division to its large buckets: their rows over those from which one is divided."""
@@ -86,7 +86,7 @@ class Routes:
         return blobs.select(explode(groups).alias("bucket"), "stream", "data")
 
     def own_rows(self, group: int, parts: Sequence[Part]) -> tuple[int, int] | None:
-        """Return the first row of a group's observations and the end; None if it is no slice."""
+        """Return the first row of a group's observations and the end; None without slices."""
         for found in self.slices.values():
             for each in found:
                 if each.group == group:

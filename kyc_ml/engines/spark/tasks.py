@@ -66,8 +66,8 @@ def run_parts(
 ) -> list[Report]:
     """Run a function on each partition of some rows; return all reports, each of them once.
 
-    A task that is run again, or twice at the same time, reports once; what else its other runs
-    have left, such as files, is not in any report.
+    A task that is run again, or twice at the same time, reports once; what its other runs
+    have left as well, such as files, is not in any report.
 
     Raises the function's KycMlError, whose text holds no value.
     """

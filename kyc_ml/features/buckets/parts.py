@@ -41,7 +41,7 @@ class LocalParts:
     ----------
     files : mapping of place to Parquet file
     specs, out, group_rows
-        What `write` writes where, in groups of at most so many rows.
+        Features to write, the file, and the most rows of a row group.
     folder : Path
         Private folder for the buckets.
     tick : callable

@@ -52,7 +52,7 @@ class Work:
 
     plan: Plan
     schemas: Mapping[Place, pa.Schema]
-    """Mapping of place to Arrow schema; all columns that are there."""
+    """Mapping of place to Arrow schema; all columns of its rows."""
     observing: frozenset[Place]
     """Places whose rows have a decision time instead of times of an event."""
     keys: Mapping[Place, Sequence[str]]
