@@ -263,12 +263,14 @@ def _cluster_of(request: ScoringRequest, kept: Path | None) -> "Iterator[Cluster
     """
     if request.engine == "local":
         if request.master is not None:
-            raise ConfigError("--master is the address of a cluster: give --engine spark with it")
+            raise errors.ConfigError(
+                "--master is the address of a cluster: give --engine spark with it"
+            )
         yield None
         return
     if request.history is not None or request.shadow or kept is not None:
         what = "a history store" if request.history is not None else "a challenger in the shadow"
-        raise ConfigError(
+        raise errors.ConfigError(
             f"--engine spark does not score with {what}, whose rows are kept on one machine: "
             "leave it out, or score without --engine spark"
         )

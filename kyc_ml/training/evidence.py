@@ -307,7 +307,8 @@ def find_features(
 
     Raises DatasetError if it lacks an observation, or a feature without saying why.
     """
-    places = pc.index_in(observations[f.OBSERVATION_ID], given.keys[f.OBSERVATION_ID].combine_chunks())
+    known = given.keys[f.OBSERVATION_ID].combine_chunks()
+    places = pc.index_in(observations[f.OBSERVATION_ID], known)
     names = {spec.name for spec in specs if not spec.intermediate}
     absent = sorted(names - set(given.names) - set(given.unavailable))
     if places.null_count or absent:

@@ -81,7 +81,7 @@ def prepare_rows(
     """
     splits = require_parts_in_time(config)
     boundaries = dataset.plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
-    observations, part, status = label_parts(source, config=config, boundaries=boundaries)
+    observations, part, status = dataset.label_parts(source, config=config, boundaries=boundaries)
     parts = dataset.summarise_parts(part, status, dataset.customers_of(observations), boundaries)
     require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     times = microseconds(observations[DECISION_TIME])

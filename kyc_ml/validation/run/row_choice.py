@@ -129,7 +129,7 @@ def _plan_in_time(
     boundaries = dataset.plan_out_of_time(
         as_of=trained_until(bundle), splits=splits, dataset=bundle.config.dataset
     )
-    observations, part, status_then = training.label_parts(
+    observations, part, status_then = dataset.label_parts(
         tables, config=bundle.config, boundaries=boundaries
     )
 
