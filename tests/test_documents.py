@@ -19,6 +19,7 @@ TRANSLATED = {
     "README.md",
     "configs/sources/README.md",
     "configs/tiers/README.md",
+    "kyc_ml/engines/README.md",
     "kyc_ml/features/README.md",
     "kyc_ml/history/README.md",
     "kyc_ml/serving/README.md",

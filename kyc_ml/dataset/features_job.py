@@ -76,7 +76,7 @@ def run_features(
             found = cluster.build(
                 files, [decided.absolute()], specs=specs, timezone=zone, out=out, buckets=buckets
             )
-        return _told(found, rows, reporter)
+        return _report(found, rows, reporter)
     if master is not None:
         raise ConfigError("--master is the address of a cluster: give --engine spark with it")
     tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
@@ -103,15 +103,15 @@ def run_features(
                 threads=threads,
                 progress=tell,
             )
-    return _told(built, observations.num_rows, reporter)
+    return _report(built, observations.num_rows, reporter)
 
 
-def _told(
+def _report(
     built: "f.FeatureTable | f.BucketedFeatures | BuiltOnSpark",
     rows: int,
     reporter: ProgressReporter,
 ) -> FeaturesBuilt:
-    """Say what was left out, and return the counts."""
+    """Log what was left out, and return the counts."""
     f.report_unavailable(built.unavailable, reporter)
     for note in built.notes:
         reporter.info(note)

@@ -284,7 +284,7 @@ def _say_unanswered(error: str) -> str:
         return (
             f"no worker took a task within {_ANSWER_SECONDS} seconds: look at the cluster's own "
             "page for free cores and memory, and whether executors end when they start, such as "
-            "for want of a place for shuffle files (spark.local.dir)"
+            "because there is no place for shuffle files (spark.local.dir)"
         )
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", error)
     if missing:
