@@ -283,8 +283,8 @@ def _say_unanswered(error: str) -> str:
     if "cancel" in error.lower():
         return (
             f"no worker took a task within {_ANSWER_SECONDS} seconds: look at the cluster's own "
-            "page for free cores and memory, and whether executors end when they start, such as "
-            "because there is no place for shuffle files (spark.local.dir)"
+            "page for free cores and memory, and whether executors end when they start, for "
+            "example without space for shuffle files (spark.local.dir)"
         )
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", error)
     if missing:
