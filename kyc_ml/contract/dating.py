@@ -249,7 +249,7 @@ def find_fixed_lag(
     others[max(0, place - _STEPS + 1) : place + _STEPS] = 0
     others[: first - _STEPS] = 0
     expected = 2.0 * max(int(others.max()), 1)
-    # the chance of so many or more; the same as `scipy.stats.poisson.sf`
+    # the probability of this number or more; the same as `scipy.stats.poisson.sf`
     if pdtrc(met[place] - 1.0, expected) * bins > _ALARMS:
         return None
     return int(_distinct(units[0], bin_, bins)[place]), place

@@ -60,7 +60,7 @@ def make_app(
         loop, answered = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
-            with suppress(RuntimeError):  # the loop has ended: what is scored is kept all the same
+            with suppress(RuntimeError):  # the loop has ended: what is scored is kept
                 loop.call_soon_threadsafe(answered.set)
 
         if not turns.put(asked, wake):

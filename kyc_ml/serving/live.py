@@ -88,7 +88,7 @@ class LiveHistory:
         self.catch_up()
 
     def close(self) -> None:
-        """Close the store, and free the memory bit by bit: other threads go on meanwhile."""
+        """Close the store, and free the memory bit by bit: other threads run between them."""
         self._store.close()
         self._features.forget()
         self.__dict__.clear()  # what is left refers to itself

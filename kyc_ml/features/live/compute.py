@@ -159,7 +159,7 @@ class LiveFeatures:
 
     def forget(self) -> None:
         """Drop all rows from memory: they are read again."""
-        while self._keys:  # one by one: other threads go on meanwhile
+        while self._keys:  # one by one: other threads run between them
             self._keys.popitem()
         self._weights.clear()
         self._bytes = 0

@@ -71,7 +71,7 @@ class Looking(TimedRows):
         return as_column(self._made[name] if made else self._table[name].combine_chunks())
 
     def append(self, name: str, values: Floats | pa.Array) -> None:
-        """Add a column, unless it is there."""
+        """Add a column that is absent."""
         if name not in self.names:
             self._made[name] = values
             self.names.add(name)
