@@ -317,6 +317,7 @@ def test_a_command_told_to_be_quiet_hands_it_on(monkeypatch, name):
         raise typer.Exit
 
     function = COMMANDS[name].callback.__wrapped__
+    monkeypatch.setattr("kyc_ml.cli.options.job", asked)
     monkeypatch.setitem(function.__globals__, "job", asked)
     with pytest.raises(typer.Exit):
         function(**dict.fromkeys((each.name for each in COMMANDS[name].params), True))

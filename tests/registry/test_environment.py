@@ -17,7 +17,8 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 
 
 def names(requirements):
-    return {canonicalize_name(Requirement(text).name) for text in requirements}
+    asked = map(Requirement, requirements)
+    return {canonicalize_name(each.name) for each in asked if each.marker is None}
 
 
 @pytest.fixture

@@ -84,8 +84,8 @@ def assign_parts(decision: Times, boundaries: Boundaries) -> Names:
     --------
     >>> plan = plan_out_of_time(
     ...     as_of=pd.Timestamp("2024-07-01", tz="UTC"),
-    ...     splits=SplitConfig(),
-    ...     dataset=DatasetConfig(label_maturity_days=10),
+    ...     splits=config.SplitConfig(),
+    ...     dataset=config.DatasetConfig(label_maturity_days=10),
     ... )
     >>> assign_parts(np.array(["2024-06-01", "2024-06-25"], "datetime64[us]"), plan).tolist()
     ['test', '']
