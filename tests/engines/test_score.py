@@ -31,7 +31,7 @@ N = 4_000
 
 def draw_tables():
     rng = np.random.default_rng(5)
-    booked = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(np.arange(N) * 36, unit="min")
+    booked = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(N) * 36, unit="min")
     late = pd.to_timedelta(np.where(rng.random(N) < 0.1, 30, 0), unit="h")
     amounts = rng.lognormal(4, 1, N).round(2)
     amounts[[7, 388]] = -1
@@ -46,12 +46,12 @@ def draw_tables():
         "counterparty_id": rng.choice(who, N),
         "channel": rng.choice(["app", "branch", "web", "a new one", None], N),
     }
-    start = pd.Timestamp("2023-01-01", tz="UTC")
+    start = pd.Timestamp("2023-01-01")
     customers = {"customer_id": who, "event_time": start, "customer_type": "person"}
     reports = {
         "report_id": [f"r{n}" for n in range(60)],
         "customer_id": who,
-        "event_time": pd.Timestamp("2024-01-02", tz="UTC"),
+        "event_time": pd.Timestamp("2024-01-02"),
         "provider": "bureau",
         "item": "score",
         "value": 1.5,
@@ -66,11 +66,15 @@ def night(tmp_path_factory, make_store, bundle, small):
     tables = draw_tables()
     for name, columns in tables.items():
         rows = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+        for at, field in enumerate(rows.schema):
+            if pa.types.is_timestamp(field.type):
+                utc = rows[field.name].cast(pa.timestamp("us", "UTC"))
+                rows = rows.set_column(at, field.name, utc)
         pq.write_table(rows, home / f"{name}.parquet", write_page_checksum=True)
     mapping = {
         "name": "night",
         "base_currency": "CNY",
-        "files": {name: {"path": f"{name}.parquet"} for name in tables},
+        "files": {name: {"path": f"{name}.parquet", "format": "parquet"} for name in tables},
         "tables": {
             name: {"from": name, "columns": {column: column for column in columns}}
             for name, columns in tables.items()
@@ -98,7 +102,10 @@ def night(tmp_path_factory, make_store, bundle, small):
 
 
 def score(asked, out, **changed):
-    return run_score(ScoringRequest(**{**asked, **changed}, out=out), reporter=ProgressReporter())
+    request = ScoringRequest(**{**asked, **changed}, out=out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow's own packages, on import
+        return run_score(request, reporter=ProgressReporter())
 
 
 @pytest.fixture(scope="module")
