@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 
 import pytest
 from pyspark.sql import SparkSession
@@ -13,6 +14,7 @@ def spark():
         if os.environ.get("KYC_ML_REQUIRE_JAVA") == "1":
             pytest.fail("KYC_ML_REQUIRE_JAVA=1, and there is no Java")
         pytest.skip("no Java")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # not any python3 of the PATH
     session = (
         SparkSession.builder.master("local-cluster[2,1,1024]")
         .config("spark.driver.memory", "1g")

@@ -54,7 +54,8 @@ def observed(bank):
 
 
 def specs_of(unit, families=tuple(FAMILIES)):
-    return choose_features(FeatureConfig(families=families, third_party_items=ITEMS), unit=unit)
+    items = ITEMS if "third_party" in families else ()
+    return choose_features(FeatureConfig(families=families, third_party_items=items), unit=unit)
 
 
 def divided(rows, folder, name, parts):

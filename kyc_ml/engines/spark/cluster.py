@@ -35,13 +35,13 @@ class Cluster:
     def require_shared(self, folder: Path) -> None:
         """Raise OutputError unless all workers read and write this very folder."""
         folder, name = folder.absolute(), f"shared-{uuid.uuid4().hex}"
-        (folder / name).write_text(name)
+        (folder / name).write_text(name, encoding="utf-8")
 
         def task(number: str) -> Report:
             there = folder / name
-            seen = there.is_file() and there.read_text() == name
+            seen = there.is_file() and there.read_text(encoding="utf-8") == name
             if seen:
-                (folder / f"{name}-{number}").write_text(name)
+                (folder / f"{name}-{number}").write_text(name, encoding="utf-8")
             return {"seen": seen}
 
         try:

@@ -1,7 +1,7 @@
 """Carry out the passes of a plan on a cluster."""
 
-import pickle
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial, reduce
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
-from kyc_ml.engines.spark.blobs import BLOBS, BlobBucket, as_blob, stream_of, to_blobs
+from kyc_ml.engines.spark.blobs import BLOBS, BlobBucket, as_blob, encode, stream_of, to_blobs
 from kyc_ml.engines.spark.counting import Counted, count_runs, runs_of
 from kyc_ml.engines.spark.parts import LandedTables, Part, as_parts
 from kyc_ml.engines.spark.skew import Routes, routes_of, weigh
@@ -25,6 +26,7 @@ from kyc_ml.features import (
     ROW,
     FeatureSpec,
     FeatureWriter,
+    MonthStatistics,
     Partition,
     Pass,
     Populations,
@@ -40,6 +42,8 @@ from kyc_ml.features import (
 from kyc_ml.storage import written_whole
 
 _MEASURES: Final = "measures"
+_LEVEL: Final = 2
+"""Digits, before the name of a feature, of how few columns groups of its peers agree in."""
 _GROUP_ROWS: Final = 1 << 17
 """Rows of a row group of features: what a reader holds in memory."""
 _Batches = Iterator[pa.RecordBatch]
@@ -144,7 +148,11 @@ class SparkParts:
         months = _exchanged(measured, max(populations.months.size, 1))
         compare = partial(_compare, populations, place)
         found = months.mapInArrow(compare, BLOBS).collect()
-        ordered = [pickle.loads(row.data) for row in sorted(found, key=lambda row: row.bucket)]  # noqa: S301  of our own workers
+        months_of: dict[int, dict[str, list[pd.DataFrame]]] = defaultdict(lambda: defaultdict(list))
+        for row in sorted(found, key=lambda row: (row.bucket, row.stream)):
+            with pa.ipc.open_stream(row.data) as reader:
+                months_of[row.bucket][row.stream[_LEVEL:]].append(reader.read_pandas())
+        ordered: list[MonthStatistics] = [*months_of.values()]
         if not ordered:
             nothing, _ = populations.measure(self.work, BlobBucket([], {}), last)
             ordered = [populations.compare(place, nothing)]
@@ -334,7 +342,10 @@ def _compare(populations: Populations, place: str, batches: _Batches) -> _Batche
     if not arrived.is_empty:
         # the order does not matter: groups have counts and medians
         found = populations.compare(place, pa.concat_tables(arrived.tables(_MEASURES)))
-        yield as_blob(place_of(), _MEASURES, pickle.dumps(found))
+        for name, levels in found.items():
+            for level, groups in enumerate(levels):
+                stream = f"{level:0{_LEVEL}}{name}"
+                yield as_blob(place_of(), stream, encode(pa.Table.from_pandas(groups)))
 
 
 def _write_features(
