@@ -14,8 +14,7 @@ from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract import Tables, end_of_data, parts_of, require_fresh
 from kyc_ml.dataset.chosen import ChosenObservations, choose_observations, store_observations
 from kyc_ml.display import ProgressReporter
-from kyc_ml.engines import landed
-from kyc_ml.errors import ConfigError
+from kyc_ml.engines import landed, require_no_master
 from kyc_ml.history import read_tables
 from kyc_ml.storage import private_folder, require_place, written_whole
 
@@ -77,8 +76,7 @@ def run_features(
                 files, [decided.absolute()], specs=specs, timezone=zone, out=out, buckets=buckets
             )
         return _report(found, rows, reporter)
-    if master is not None:
-        raise ConfigError("--master is the address of a cluster: give --engine spark with it")
+    require_no_master(master)
     tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     observations = choose_observations(tables, choose(tables))
     tell = partial(reporter.progress, "building features")

@@ -9,5 +9,6 @@ from .spark.landing import land as land
 from .spark.landing import require_utc as require_utc
 from .spark.session import landed as landed
 from .spark.session import open_cluster as open_cluster
+from .spark.session import require_no_master as require_no_master
 from .spark.tasks import Report as Report
 from .spark.tasks import run_each as run_each

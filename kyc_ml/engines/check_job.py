@@ -5,8 +5,7 @@ from typing import Literal
 
 from kyc_ml.contract import DataQualityReport, read_tables
 from kyc_ml.display import ProgressReporter
-from kyc_ml.engines.spark.session import landed
-from kyc_ml.errors import ConfigError
+from kyc_ml.engines.spark.session import landed, require_no_master
 
 
 def run_check(
@@ -30,7 +29,6 @@ def run_check(
             source, data, work=work, quarantine=quarantine, master=master, reporter=reporter
         ) as (_, stored, _):
             return stored.quality
-    if master is not None:
-        raise ConfigError("--master is the address of a cluster: give --engine spark with it")
+    require_no_master(master)
     tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter, telling="table")
     return tables.quality

@@ -20,6 +20,7 @@ from .buckets.counting import span_of as span_of
 from .buckets.counting import values_counted as values_counted
 from .buckets.exchange import ROW as ROW
 from .buckets.exchange import bucket_of as bucket_of
+from .buckets.exchange import keyed_rows as keyed_rows
 from .buckets.parts import free_memory as free_memory
 from .buckets.populations import PEERS as PEERS
 from .buckets.populations import MonthStatistics as MonthStatistics
@@ -33,8 +34,11 @@ from .buckets.work import Sent as Sent
 from .buckets.work import Targets as Targets
 from .buckets.work import Work as Work
 from .buckets.work import reaches as reaches
+from .buckets.work import rows_stream as rows_stream
+from .buckets.work import sent_stream as sent_stream
 from .buckets.work import touched as touched
 from .buckets.writing import FeatureWriter as FeatureWriter
+from .buckets.writing import write_pieces as write_pieces
 from .build import build_features as build_features
 from .build import chosen_unavailable as chosen_unavailable
 from .build import in_table_order as in_table_order

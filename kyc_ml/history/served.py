@@ -69,8 +69,7 @@ class ServedLog:
     def add(self, entries: Sequence[Served], *, after: int) -> int:
         """Add entries in one commit; see `HistoryStore.log`. All numbers are above `after`."""
         with self._lock, translated(self._path), transaction(self._connection):
-            (last,) = self._connection.execute("SELECT max(number) FROM served").fetchone()
-            start: int = 1 + max(after, last or 0)
+            start = 1 + max(after, self._last())
             sql = f"INSERT INTO served ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
             rows = [
                 (*_values_of(each), number, _seal_of(number, each))
@@ -123,9 +122,11 @@ class ServedLog:
     def last(self) -> int:
         """Return the number of the last entry; 0 for none."""
         with self._lock, translated(self._path):
-            return int(
-                self._connection.execute("SELECT max(number) FROM served").fetchone()[0] or 0
-            )
+            return self._last()
+
+    def _last(self) -> int:
+        (number,) = self._connection.execute("SELECT max(number) FROM served").fetchone()
+        return int(number or 0)
 
     def count(self, *, after: int) -> int:
         """Count the entries above a number."""

@@ -4,10 +4,10 @@ A part is a row group of the features, so a part that is done is skipped without
 value depends on where the parts are cut.
 """
 
-import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
@@ -25,9 +25,6 @@ from kyc_ml.storage import Checkpoints, written_whole
 
 if TYPE_CHECKING:
     from kyc_ml.engines import Cluster
-
-PART_ROWS: Final = 32_768
-"""Rows of a part: with 400 features about 0.1 GB, and as much again for contributions."""
 
 SCORES: Final = "scores"
 CONTRIBUTIONS: Final = "contributions"
@@ -69,6 +66,24 @@ class PartScorer(Protocol):
         """Score rows of these features."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scoring:
+    """How the rows of a part are scored and written, on this machine or another."""
+
+    specs: tuple[FeatureSpec, ...]
+    unavailable: Mapping[str, str]
+    scorer: PartScorer
+    finish: Callable[[pa.Table], pa.Table]
+    work: Path
+
+    def score(self, rows: pa.Table, name: str) -> tuple[list[Path], dict[str, Any]]:
+        """Score rows of features; return the files written, and the counts."""
+        table = FeatureTable.from_arrow(rows, self.specs, unavailable=self.unavailable)
+        part = self.scorer.score(table)
+        files = _write(self.finish(part.scores), part.contributions, name, work=self.work)
+        return files, asdict(part.counts)
+
+
 def score_parts(
     features: Path,
     specs: Sequence[FeatureSpec],
@@ -90,34 +105,20 @@ def score_parts(
     Raises OutputError if a part cannot be written.
     """
     counts = []
+    scoring = _Scoring(
+        specs=tuple(specs), unavailable=unavailable, scorer=scorer, finish=finish, work=work
+    )
     with pq.ParquetFile(features) as file:
         total, done = file.metadata.num_rows, 0
         for number in range(file.num_row_groups):
             step, name = f"{scorer.who}-{number:05d}", f"part-{number:05d}"
             noted = steps.done(step)
             if noted is None:
-                rows = FeatureTable.from_arrow(
-                    file.read_row_group(number), specs, unavailable=unavailable
-                )
-                part = scorer.score(rows)
-                files = _write(finish(part.scores), part.contributions, name, work=work)
-                noted = steps.note(step, files, asdict(part.counts))
+                noted = steps.note(step, *scoring.score(file.read_row_group(number), name))
             counts.append(Counts(**noted))
             done += counts[-1].rows
             progress(done, total)
     return counts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Workload:
-    """What every worker process needs to score its parts."""
-
-    specs: tuple[FeatureSpec, ...]
-    unavailable: Mapping[str, str]
-    scorer: PartScorer
-    finish: Callable[[pa.Table], pa.Table]
-    part_rows: int
-    work: Path
 
 
 def score_on_workers(
@@ -142,18 +143,17 @@ def score_on_workers(
     step = f"{scorer.who}-on-workers"
     noted = steps.done(step)
     if noted is None:
-        shared = _Workload(
+        shared = _Scoring(
             specs=tuple(specs),
             unavailable=dict(unavailable),
             scorer=scorer,
             finish=finish,
-            part_rows=part_rows,
             work=work.absolute() / f"{scorer.who}-tasks",
         )
         files = [str(path) for path in parts_of(features.absolute())]
         groups = np.array_split(np.array(files), min(len(files), 2 * cluster.slots))
-        items = [json.dumps(group.tolist()) for group in groups]
-        reports = cluster.each(_score_files, items, shared=shared)
+        items = [group.tolist() for group in groups]
+        reports = cluster.each(partial(_score_files, part_rows), items, shared=shared)
         parts = [part for report in reports for part in report["parts"]]
         written = []
         for number, part in enumerate(parts):
@@ -168,16 +168,12 @@ def score_on_workers(
     return counts
 
 
-def _score_files(shared: _Workload, item: str) -> dict[str, Any]:
+def _score_files(part_rows: int, scoring: _Scoring, files: Sequence[str]) -> dict[str, Any]:
     """Score the rows of some files, on a worker; report the files written and the counts."""
     parts = []
-    for rows in _together([Path(path) for path in json.loads(item)], shared.part_rows):
-        table = FeatureTable.from_arrow(rows, shared.specs, unavailable=shared.unavailable)
-        part = shared.scorer.score(table)
-        files = _write(
-            shared.finish(part.scores), part.contributions, uuid.uuid4().hex, work=shared.work
-        )
-        parts.append({"files": [str(path) for path in files], "counts": asdict(part.counts)})
+    for rows in _together([Path(path) for path in files], part_rows):
+        written, counts = scoring.score(rows, uuid.uuid4().hex)
+        parts.append({"files": [str(path) for path in written], "counts": counts})
     return {"parts": parts}
 
 

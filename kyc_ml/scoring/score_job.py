@@ -14,6 +14,7 @@ from kyc_ml.config import LimitsConfig, SourceMapping, Unit, load_section, parse
 from kyc_ml.contract import CONTRACT, QUARANTINE, SourceOnDisk, StoredTables, wait_for_input
 from kyc_ml.decision import require_known_customers
 from kyc_ml.display import ProgressReporter
+from kyc_ml.engines import open_cluster, require_no_master
 from kyc_ml.history import store_tables
 from kyc_ml.registry import NIGHTLY, NIGHTS, reach_store
 from kyc_ml.scoring.exports import DUCKDB
@@ -248,9 +249,8 @@ def _score(
     warn_of_odd_tiers(result.tiers, reporter)
     try:
         log_kept(place.goal, reporter)
-    except (
-        errors.RegistryError
-    ) as error:  # the scores are published: a scheduler must not repeat it
+    except errors.RegistryError as error:
+        # the scores are published: a scheduler must not repeat it
         reporter.warning(f"published, but MLflow has no record of the run: {error}")
     return result
 
@@ -262,10 +262,7 @@ def _cluster_of(request: ScoringRequest, kept: Path | None) -> "Iterator[Cluster
     Raises ConfigError for what a cluster does not do.
     """
     if request.engine == "local":
-        if request.master is not None:
-            raise errors.ConfigError(
-                "--master is the address of a cluster: give --engine spark with it"
-            )
+        require_no_master(request.master)
         yield None
         return
     if request.history is not None or request.shadow or kept is not None:
@@ -274,8 +271,6 @@ def _cluster_of(request: ScoringRequest, kept: Path | None) -> "Iterator[Cluster
             f"--engine spark does not score with {what}, whose rows are kept on one machine: "
             "leave it out, or score without --engine spark"
         )
-    from kyc_ml.engines import open_cluster  # noqa: PLC0415  one machine needs no Spark
-
     with open_cluster(request.master) as cluster:
         yield cluster
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from kyc_ml.engines.spark.parts import Part
-from kyc_ml.features import ROW, Partition, free_memory
+from kyc_ml.features import ROW, Partition, free_memory, rows_stream, sent_stream
 from kyc_ml.metrics import Codes, Ints
 
 BLOBS: Final = "bucket int, stream string, data binary"
@@ -21,12 +21,6 @@ BLOBS: Final = "bucket int, stream string, data binary"
 _OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _MOST_BYTES: Final = 32 << 20
 """Of the rows of a blob before they are compressed, about."""
-
-
-def stream_of(kind: str, partition: Partition) -> str:
-    """Return the name of a stream: what is sent of a place, by a column."""
-    place, column = partition
-    return f"{kind} of {place or 'observations'} by {column}"
 
 
 def to_blobs(
@@ -57,6 +51,12 @@ def encode(rows: pa.Table) -> pa.Buffer:
     with pa.ipc.new_stream(sink, rows.schema, options=_OPTIONS) as writer:
         writer.write_table(rows)
     return sink.getvalue()
+
+
+def decode(data: pa.Buffer | bytes) -> pa.Table:
+    """Read the rows of an Arrow stream."""
+    with pa.ipc.open_stream(data) as reader:
+        return reader.read_all()
 
 
 def as_blob(bucket: int, stream: str, data: pa.Buffer | bytes) -> pa.RecordBatch:
@@ -101,7 +101,7 @@ class BlobBucket:
             read = [schema.empty_table(), *(part.read(schema.names) for part in parts)]
             return numbers, pa.concat_tables(read).combine_chunks()
         kept = pa.schema([pa.field(ROW, pa.int64()), *schema])
-        table = self.all_of(stream_of("rows", partition), kept)
+        table = self.all_of(rows_stream(partition), kept)
         return table[ROW].to_numpy(), table.drop_columns([ROW])
 
     def all_of(self, stream: str, schema: pa.Schema) -> pa.Table:
@@ -118,8 +118,7 @@ class BlobBucket:
     def handed(self, partition: Partition, *, carried: bool) -> Iterator[pa.Table]:
         """Return values that were sent, each column in one of the tables."""
         alike: dict[tuple[str, ...], list[pa.Table]] = defaultdict(list)
-        stream = stream_of("columns" if carried else "features", partition)
-        for table in self.tables(stream, keep=carried):
+        for table in self.tables(sent_stream(partition, carried=carried), keep=carried):
             alike[tuple(table.column_names)].append(table)
         for tables in alike.values():
             yield pa.concat_tables(tables)
@@ -127,5 +126,4 @@ class BlobBucket:
     def tables(self, stream: str, *, keep: bool = False) -> Iterator[pa.Table]:
         """Return the rows of a stream blob by blob, in any order, once unless asked to keep it."""
         for data in self._sent.get(stream, ()) if keep else self._sent.pop(stream, ()):
-            with pa.ipc.open_stream(data) as reader:
-                yield reader.read_all()
+            yield decode(data)

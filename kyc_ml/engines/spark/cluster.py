@@ -13,7 +13,7 @@ from kyc_ml.contract import StoredTables, find_files
 from kyc_ml.engines.spark.features import BuiltOnSpark, build_features_on_spark
 from kyc_ml.engines.spark.landing import land
 from kyc_ml.engines.spark.sources import digest_on_workers
-from kyc_ml.engines.spark.tasks import Report, run_each
+from kyc_ml.engines.spark.tasks import Item, Report, run_each
 from kyc_ml.errors import Faults, OutputError, SourceError
 
 __all__ = ["Cluster", "SparkSession"]
@@ -37,7 +37,7 @@ class Cluster:
         folder, name = folder.absolute(), f"shared-{uuid.uuid4().hex}"
         (folder / name).write_text(name, encoding="utf-8")
 
-        def task(number: str) -> Report:
+        def task(number: int) -> Report:
             there = folder / name
             seen = there.is_file() and there.read_text(encoding="utf-8") == name
             if seen:
@@ -45,7 +45,7 @@ class Cluster:
             return {"seen": seen}
 
         try:
-            items = [str(number) for number in range(2 * self.slots)]
+            items = range(2 * self.slots)
             seen = [report["seen"] for report in run_each(self.session, task, items)]
             back = all((folder / f"{name}-{number}").is_file() for number in items)
         finally:
@@ -108,7 +108,7 @@ class Cluster:
         return build_features_on_spark(self.session, *args, **kwargs)
 
     def each(
-        self, task: Callable[[_Shared, str], Report], items: Sequence[str], *, shared: _Shared
+        self, task: Callable[[_Shared, Item], Report], items: Sequence[Item], *, shared: _Shared
     ) -> list[Report]:
         """Run a task for each item; `shared` goes to every worker process once."""
         held = self.session.sparkContext.broadcast(shared)

@@ -33,7 +33,7 @@ from kyc_ml.contract import (
     TableQuality,
     save_quarantine,
 )
-from kyc_ml.engines.spark.blobs import BLOBS, BlobBucket, encode, to_blobs
+from kyc_ml.engines.spark.blobs import BLOBS, BlobBucket, decode, encode, to_blobs
 from kyc_ml.engines.spark.tasks import Report, exchanging, items_of, place_of, run_parts, tasks_of
 from kyc_ml.metrics import Codes, Ints
 from kyc_ml.storage import connect, written_whole
@@ -126,7 +126,7 @@ def contract_table(
         noted.update({int(mask): count for mask, count in report["noted"].items()})
         paths.append(folder / f"part-{report['place']:05d}.parquet")
         Path(report["path"]).replace(paths[-1])
-    statistics = [[_decode(text) for text in report["found"]] for report in reports]
+    statistics = [[decode(bytes.fromhex(text)) for text in report["found"]] for report in reports]
     return tuple(paths), *given.sum_up(statistics, broken=checked.broken, noted=noted)
 
 
@@ -269,11 +269,14 @@ def _suspects(given: RowPass, path: str, repeated: str | None) -> _Batches:
         yield from to_blobs(_ACCEPTED, rows, (rows[KEY_HASH].to_numpy() % 4096).astype(np.int32))
 
 
+def _arrived(given: RowPass, batches: _Batches) -> pa.Table:
+    """Return the rows that were sent to a part."""
+    arrived = BlobBucket(batches, {}).tables(_ACCEPTED)
+    return pa.concat_tables([given.noting.empty_table(), *arrived])
+
+
 def _keep_first(given: RowPass, folder: Path, batches: _Batches) -> Iterator[Report]:
-    rows = pa.concat_tables(
-        [given.noting.empty_table(), *BlobBucket(batches, {}).tables(_ACCEPTED)]
-    )
-    yield _write(given, folder, RowPass.keep_first, iter([rows]))
+    yield _write(given, folder, RowPass.keep_first, iter([_arrived(given, batches)]))
 
 
 def _divide(given: RowPass, bounds: Sequence[bytes], path: str, repeated: str | None) -> _Batches:
@@ -283,14 +286,12 @@ def _divide(given: RowPass, bounds: Sequence[bytes], path: str, repeated: str | 
 
 def _land(given: RowPass, work: Path, batches: _Batches) -> Iterator[Report]:
     """Write a part, and report what is needed to sum up the table."""
-    rows = pa.concat_tables(
-        [given.noting.empty_table(), *BlobBucket(batches, {}).tables(_ACCEPTED)]
-    )
+    rows = _arrived(given, batches)
     path = work / f"part-{uuid.uuid4().hex}.parquet"
     with closing(connect(data=None, threads=1, memory="1GB", files=[])) as connection:
         ordered = given.sort(connection, rows)
         connection.register("landed", ordered)
-        found = [_encode(each) for each in given.statistics(connection, "landed")]
+        found = [bytes(encode(each)).hex() for each in given.statistics(connection, "landed")]
     with written_whole(path) as handle:
         pq.write_table(ordered, handle, compression="lz4", row_group_size=_GROUP_ROWS)
     noted = pc.value_counts(rows[REMARKS]).to_pylist()
@@ -300,11 +301,3 @@ def _land(given: RowPass, work: Path, batches: _Batches) -> Iterator[Report]:
         "noted": {each["values"]: each["counts"] for each in noted},
         "found": found,
     }
-
-
-def _encode(table: pa.Table) -> str:
-    return bytes(encode(table)).hex()
-
-
-def _decode(text: str) -> pa.Table:
-    return pa.ipc.open_stream(bytes.fromhex(text)).read_all()

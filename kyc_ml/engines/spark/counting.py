@@ -61,8 +61,8 @@ def count_runs(
     asked = {(spec.how.tables()[0], _field_of(spec)): spec for spec in specs}
     places = [(key, part) for key in asked for part in tables.parts[key[0]]]
 
-    def task(place: str) -> Report:
-        key, part = places[int(place)]
+    def task(place: tuple[tuple[str, str], Part]) -> Report:
+        key, part = place
         spec = asked[key]
         names = schema_of_count(spec.how, tables.schemas[key[0]]).names
         rows = TimedRows(part.read(names))
@@ -72,7 +72,7 @@ def count_runs(
             counts += [tuple(each.values()) for each in values.value_counts().to_pylist()]
         return {"counts": counts}
 
-    reports = run_each(spark, task, [str(place) for place in range(len(places))])
+    reports = run_each(spark, task, places)
     found: dict[tuple[str, str], list[Mapping[str | None, float]]] = {key: [] for key in asked}
     for (key, _), report in zip(places, reports, strict=True):
         found[key].append(dict(report["counts"]))

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial, reduce
 from pathlib import Path
@@ -16,7 +16,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
-from kyc_ml.engines.spark.blobs import BLOBS, BlobBucket, as_blob, encode, stream_of, to_blobs
+from kyc_ml.engines.spark.blobs import BLOBS, BlobBucket, as_blob, decode, encode, to_blobs
 from kyc_ml.engines.spark.counting import Counted, count_runs, runs_of
 from kyc_ml.engines.spark.parts import LandedTables, Part, as_parts
 from kyc_ml.engines.spark.skew import Routes, routes_of, weigh
@@ -37,6 +37,9 @@ from kyc_ml.features import (
     adds_up,
     as_pass,
     bucket_of,
+    keyed_rows,
+    rows_stream,
+    sent_stream,
     touched,
 )
 from kyc_ml.storage import written_whole
@@ -150,8 +153,7 @@ class SparkParts:
         found = months.mapInArrow(compare, BLOBS).collect()
         months_of: dict[int, dict[str, list[pd.DataFrame]]] = defaultdict(lambda: defaultdict(list))
         for row in sorted(found, key=lambda row: (row.bucket, row.stream)):
-            with pa.ipc.open_stream(row.data) as reader:
-                months_of[row.bucket][row.stream[_LEVEL:]].append(reader.read_pandas())
+            months_of[row.bucket][row.stream[_LEVEL:]].append(decode(row.data).to_pandas())
         ordered: list[MonthStatistics] = [*months_of.values()]
         if not ordered:
             nothing, _ = populations.measure(self.work, BlobBucket([], {}), last)
@@ -184,9 +186,9 @@ class SparkParts:
         self._sent.append((streams, frame))
 
     def _streams_read(self, each: Pass) -> frozenset[str]:
-        found = {stream_of("columns", partition) for partition, _ in touched(each)}
+        found = {sent_stream(partition, carried=True) for partition, _ in touched(each)}
         if self.work.plan.ends(each):
-            found.add(stream_of("features", (each.site.place, CUSTOMER_ID)))
+            found.add(sent_stream((each.site.place, CUSTOMER_ID), carried=False))
         return frozenset(found)
 
     def _gathered(self, each: Pass, routes: Routes) -> DataFrame:
@@ -220,21 +222,24 @@ class SparkParts:
 
         return tasks_of(self._spark, len(places)).mapInArrow(run, BLOBS)
 
-    def _by_part(self, place: str, run: Callable[[int | None, _Batches], _Batches]) -> DataFrame:
+    def _by_part(self, place: str, run: Callable[[int], _Batches]) -> DataFrame:
         """Run a function on each part of a place."""
         tasks = tasks_of(self._spark, len(self.tables.parts[place]))
 
         def each(batches: _Batches) -> _Batches:
             for at in items_of(batches):
-                yield from run(at, iter(()))
+                yield from run(at)
 
         return tasks.mapInArrow(each, BLOBS)
 
 
 def _streams(each: Pass, targets: Targets) -> frozenset[str]:
     """Return the streams that a pass sends."""
-    kind = "columns" if each.site.carries else "features"
-    return frozenset(stream_of(kind, (each.site.place, target)) for target in targets)
+    return frozenset(_stream_to(each, target) for target in targets)
+
+
+def _stream_to(each: Pass, target: str | None) -> str:
+    return sent_stream((each.site.place, target), carried=each.site.carries)
 
 
 def _exchanged(blobs: DataFrame, n_groups: int) -> DataFrame:
@@ -249,20 +254,17 @@ def _divide(
     part = tables.parts[place][at]
     names = work.schema(partition).names
     rows = part.read(names).append_column(ROW, pa.array(part.numbers))
-    if rows[column].null_count and not work.keyless(place, column):
-        # a row without a key matches no observation
-        rows = rows.filter(rows[column].is_valid())
+    rows = keyed_rows(rows, column, keyless=work.keyless(place, column))
     if rows.num_rows:
         numbers = bucket_of(rows[column], work.n_buckets)
         groups = partial(routes.groups_of, partition, at, part)
-        yield from to_blobs(stream_of("rows", partition), rows, numbers, groups)
+        yield from to_blobs(rows_stream(partition), rows, numbers, groups)
 
 
 def _as_blobs(each: Pass, sent: Iterator[Sent], own: tuple[int, int] | None = None) -> _Batches:
     """Send values to later passes; from a slice, those of its observations alone."""
-    kind = "columns" if each.site.carries else "features"
     for target, values, numbers in sent:
-        stream = stream_of(kind, (each.site.place, target))
+        stream = _stream_to(each, target)
         if own is None:
             yield from to_blobs(stream, values, numbers)
             continue
@@ -282,7 +284,11 @@ def _run_bucket(
 
 
 def _run_whole(
-    work: Work, tables: LandedTables, each: Pass, at: int | None, batches: _Batches
+    work: Work,
+    tables: LandedTables,
+    each: Pass,
+    at: int | None,
+    batches: Iterable[pa.RecordBatch] = (),
 ) -> _Batches:
     """Compute readings of all rows, for a part of the rows that look back or for all of them."""
     place = each.site.place
@@ -294,8 +300,7 @@ def _run_whole(
 
 
 def _count_part(
-    at: int | None,
-    batches: _Batches,
+    at: int,
     *,
     work: Work,
     tables: LandedTables,
@@ -304,9 +309,8 @@ def _count_part(
     counted: Counted,
 ) -> _Batches:
     """Count rows of whole tables for a part of the rows that look back."""
-    del batches
     place = each.site.place
-    part = tables.parts[place][at or 0]
+    part = tables.parts[place][at]
     for spec in specs:
         counts = WholeCount(
             runs_of(tables, spec, counted), spec, timezone=work.timezone, threads=work.threads

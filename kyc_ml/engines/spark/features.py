@@ -1,7 +1,5 @@
 """Features of observations on a cluster: the values of one machine, to the last bit."""
 
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -36,7 +34,7 @@ from kyc_ml.features import (
     with_made,
     work_of,
 )
-from kyc_ml.storage import require_place
+from kyc_ml.storage import private_folder, require_place
 
 _MOST_BUCKETS: Final = 1 << 15
 
@@ -103,7 +101,8 @@ def build_features_on_spark(
         for name, paths in {**tables, OBSERVED: observations}.items()
     }
     _check(buckets, given, out)
-    with _private(out) as work, exchanging(spark) as session:
+    # beside the result, in which it can be renamed
+    with private_folder(out.absolute().parent) as work, exchanging(spark) as session:
         landed = LandedTables.survey(session, given)
         columns = with_made({name: landed.schemas[name].names for name in tables})
         available, unavailable = split_available(specs, columns, landed.schemas[OBSERVED].names)
@@ -186,14 +185,3 @@ def _explained() -> Iterator[None]:
             "because its Python worker lacks memory: take more buckets, or give more memory "
             "(spark.executor.memoryOverhead); the logs of the executors have the error"
         ) from None
-
-
-@contextmanager
-def _private(out: Path) -> Iterator[Path]:
-    """Make a folder beside the result, in which it can be renamed; it is removed afterwards."""
-    folder = out.absolute().parent / f".{out.name}-{uuid.uuid4().hex}"
-    folder.mkdir(parents=True, mode=0o700)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

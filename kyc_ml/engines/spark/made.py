@@ -3,11 +3,9 @@
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from kyc_ml.contract import (
@@ -23,11 +21,7 @@ from kyc_ml.contract import (
 )
 from kyc_ml.engines.spark.parts import LandedTables, Part
 from kyc_ml.engines.spark.tasks import Report, run_each
-from kyc_ml.features import LABELS, MADE_FROM, OUTCOMES, make_tables
-from kyc_ml.storage import written_whole
-
-_GROUP_ROWS: Final = 1 << 17
-"""Rows of a row group of a made table."""
+from kyc_ml.features import LABELS, MADE_FROM, OUTCOMES, make_tables, write_pieces
 
 
 def make_on_workers(
@@ -67,8 +61,7 @@ def _made(
 
 def _each(spark: SparkSession, tables: LandedTables, task: Callable[[int], Report]) -> list[Report]:
     """Run a task for each part of the transactions."""
-    places = [str(place) for place in range(len(tables.parts[TRANSACTIONS]))]
-    return run_each(spark, lambda place: task(int(place)), places)
+    return run_each(spark, task, range(len(tables.parts[TRANSACTIONS])))
 
 
 def _make(
@@ -82,14 +75,7 @@ def _make(
 def _write(pieces: Iterator[pa.Table], name: str, folder: Path) -> str:
     # a new name each time: what a task leaves that is run again is in no report
     path = folder / f"{name}-{uuid.uuid4().hex}.parquet"
-    first = next(pieces)
-    with (
-        written_whole(path) as handle,
-        pq.ParquetWriter(handle, first.schema, compression="lz4") as writer,
-    ):
-        writer.write_table(first, row_group_size=_GROUP_ROWS)
-        for piece in pieces:
-            writer.write_table(piece, row_group_size=_GROUP_ROWS)
+    write_pieces(pieces, path)
     return str(path)
 
 

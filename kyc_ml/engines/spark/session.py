@@ -88,6 +88,12 @@ def open_cluster(master: str | None = None) -> Iterator["Cluster"]:
                 session.stop()
 
 
+def require_no_master(master: str | None) -> None:
+    """Raise ConfigError for the address of a cluster where this machine computes."""
+    if master is not None:
+        raise ConfigError("--master is the address of a cluster: give --engine spark with it")
+
+
 @contextmanager
 def landed(
     source: Path,

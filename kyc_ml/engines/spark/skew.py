@@ -114,8 +114,8 @@ def weigh(spark: SparkSession, tables: LandedTables, work: Work) -> Weights:
         for part in tables.parts[partition[0]]
     ]
 
-    def task(place: str) -> Report:
-        (_, column), part = asked[int(place)]
+    def task(place: tuple[Partition, Part]) -> Report:
+        (_, column), part = place
         keys = part.read([str(column)])[column]
         keys = keys.filter(keys.is_valid())
         sizes = np.bincount(bucket_of(keys, work.n_buckets), minlength=work.n_buckets)
@@ -123,7 +123,7 @@ def weigh(spark: SparkSession, tables: LandedTables, work: Work) -> Weights:
         return {"rows": [[int(each), int(sizes[each])] for each in large if sizes[each]]}
 
     found: dict[Partition, Counter[int]] = {}
-    reports = run_each(spark, task, [str(place) for place in range(len(asked))])
+    reports = run_each(spark, task, asked)
     for (partition, _), report in zip(asked, reports, strict=True):
         found.setdefault(partition, Counter()).update(dict(report["rows"]))
     return {

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -14,6 +14,7 @@ from kyc_ml import errors
 from kyc_ml.errors import KycMlError
 from kyc_ml.storage import NO_MEMORY, is_out_of_memory
 
+Item = TypeVar("Item")
 Report: TypeAlias = dict[str, Any]
 """What a task reports: plain values, as JSON has them."""
 
@@ -27,9 +28,9 @@ _SETTINGS: Final = {
 
 
 def run_each(
-    spark: SparkSession, task: Callable[[str], Report], items: Sequence[str]
+    spark: SparkSession, task: Callable[[Item], Report], items: Sequence[Item]
 ) -> list[Report]:
-    """Run a task for each of some texts, such as paths; return the reports in their order.
+    """Run a task for each of some items, such as paths; return the reports in their order.
 
     Raises the task's KycMlError, whose text holds no value.
     """

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +42,7 @@ from kyc_ml.features.buckets.populations import (
     plan_everything,
 )
 from kyc_ml.features.buckets.work import Work
-from kyc_ml.features.buckets.writing import FeatureWriter, some_rows
+from kyc_ml.features.buckets.writing import GROUP_ROWS, FeatureWriter, some_rows, write_pieces
 from kyc_ml.features.build import KEYS, chosen_unavailable, in_table_order
 from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.peer_distance import month_starts
@@ -61,9 +61,6 @@ _BUCKET_VALUES: Final = 1 << 26
 
 _VALUES_AT_ONCE: Final = 1 << 26
 """Features of all observations that are computed together without buckets."""
-
-_GROUP_ROWS: Final = 1 << 17
-"""Rows of a row group: what a reader holds in memory."""
 
 MOST_BUCKETS: Final = 256
 """Each bucket has an open file while rows are exchanged."""
@@ -93,7 +90,7 @@ def build_features_in_buckets(
     out: Path,
     scratch: Path,
     buckets: int | None = None,
-    group_rows: int = _GROUP_ROWS,
+    group_rows: int = GROUP_ROWS,
     threads: int = 2,
     progress: Progress | None = None,
 ) -> BucketedFeatures:
@@ -159,7 +156,7 @@ def write_as_in_buckets(
     columns: Mapping[str, Sequence[str]],
     specs: Sequence[FeatureSpec],
     out: Path,
-    group_rows: int = _GROUP_ROWS,
+    group_rows: int = GROUP_ROWS,
     progress: Progress | None = None,
 ) -> BucketedFeatures:
     """Write features that are computed in another way as `build_features_in_buckets` writes them.
@@ -222,13 +219,7 @@ class _Build:
         self._notes: list[str] = []
         for name, path in made.items():  # one after the other: memory holds one of them
             tables, notes = make_tables(contracted, {name: needed[name]})
-            first = next(tables[name])
-            with (
-                written_whole(path) as handle,
-                pq.ParquetWriter(handle, first.schema, compression="lz4") as writer,
-            ):
-                for piece in chain([first], tables.pop(name)):
-                    writer.write_table(piece, row_group_size=_GROUP_ROWS)
+            write_pieces(tables.pop(name), path)
             self._notes += notes
         months = _months(observations) if rounds else np.empty(0, np.int64)
         self._populations = Populations(rounds, months=months)

@@ -171,12 +171,14 @@ def exchange(
     """Divide rows into buckets by a column; rows without a key are dropped, or in bucket 0."""
     with BucketWriter(folder, name="rows") as writer:
         for batch in batches:
-            kept = batch
-            if batch[key].null_count and not keyless:
-                # a row without a key matches no observation
-                kept = batch.filter(batch[key].is_valid())
+            kept = keyed_rows(batch, key, keyless=keyless)
             if kept.num_rows:
                 writer.write(kept, bucket_of(kept[key], n_buckets))
+
+
+def keyed_rows(rows: pa.Table, key: str, *, keyless: bool) -> pa.Table:
+    """Leave out the rows without a key, which match no observation, unless they are wanted."""
+    return rows if keyless or not rows[key].null_count else rows.filter(rows[key].is_valid())
 
 
 def _file(folder: Path, name: str, number: int) -> Path:

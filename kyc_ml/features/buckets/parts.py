@@ -27,7 +27,15 @@ from kyc_ml.features.buckets.exchange import (
     scan,
 )
 from kyc_ml.features.buckets.populations import PEERS, Populations
-from kyc_ml.features.buckets.work import Partition, Sent, Targets, Work, touched
+from kyc_ml.features.buckets.work import (
+    Partition,
+    Sent,
+    Targets,
+    Work,
+    rows_stream,
+    sent_stream,
+    touched,
+)
 from kyc_ml.features.buckets.writing import FeatureWriter
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import Ints
@@ -145,7 +153,7 @@ class LocalParts:
             yield self.work.run(bucket, part, targets)
             free_memory()
 
-    def _count(self, part: Pass, targets: Mapping[str | None, tuple[str, ...]]) -> Iterator[Sent]:
+    def _count(self, part: Pass, targets: Targets) -> Iterator[Sent]:
         """Count rows of a whole table for a place, some of its rows after the other."""
         work, place, spec = self.work, part.site.place, part.specs[0]
         runs = GroupsOfFile(self.files[spec.how.tables()[0]], spec.how)
@@ -160,14 +168,11 @@ class LocalParts:
 
     def rows_of(self, partition: Partition) -> Path:
         """Return the folder of a place's rows by bucket."""
-        place, column = partition
-        return self._folder / f"rows of {place or 'observations'} by {column}"
+        return self._folder / rows_stream(partition)
 
     def handed_to(self, partition: Partition, *, carried: bool) -> Path:
         """Return the folder of values that were sent, by bucket."""
-        place, column = partition
-        what = "columns" if carried else "features"
-        return self._folder / f"{what} of {place or 'observations'} by {column}"
+        return self._folder / sent_stream(partition, carried=carried)
 
     def exchange_once(self, partition: Partition) -> None:
         """Divide the rows of a place by a column, if that is not done."""

@@ -36,6 +36,21 @@ Sent = tuple[str | None, pa.Table, Codes]
 """By which column, values with the numbers of their rows, and the bucket of each row."""
 
 
+def rows_stream(partition: Partition) -> str:
+    """Return the name of the rows of a place, divided by a column."""
+    return _stream("rows", partition)
+
+
+def sent_stream(partition: Partition, *, carried: bool) -> str:
+    """Return the name of the values that are sent to a place's rows, divided by a column."""
+    return _stream("columns" if carried else "features", partition)
+
+
+def _stream(what: str, partition: Partition) -> str:
+    place, column = partition
+    return f"{what} of {place or 'observations'} by {column}"
+
+
 class Bucket(Protocol):
     """The rows of a bucket, and the values that were sent to it."""
 

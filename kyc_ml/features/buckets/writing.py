@@ -1,12 +1,31 @@
-"""Feature tables appended to a file."""
+"""Feature tables, and pieces of other tables, appended to a file."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import BinaryIO
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.features.table import FeatureTable, parquet_options
+from kyc_ml.storage import written_whole
+
+GROUP_ROWS: Final = 1 << 17
+"""Rows of a row group: what a reader holds in memory."""
+
+
+def write_pieces(pieces: Iterator[pa.Table], path: Path) -> None:
+    """Write the pieces of a table, at least one, into a new file."""
+    first = next(pieces)
+    with (
+        written_whole(path) as handle,
+        pq.ParquetWriter(handle, first.schema, compression="lz4") as writer,
+    ):
+        for piece in chain([first], pieces):
+            writer.write_table(piece, row_group_size=GROUP_ROWS)
 
 
 class FeatureWriter:
