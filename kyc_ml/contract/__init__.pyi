@@ -1,7 +1,6 @@
 from .binding import BoundTable as BoundTable
 from .binding import bind_table as bind_table
 from .binding import note_zone_fault as note_zone_fault
-from .bound_source import BoundSource as BoundSource
 from .by_row import bind_by_row as bind_by_row
 from .checks import RowRules as RowRules
 from .checks import RuleFamily as RuleFamily
@@ -73,7 +72,6 @@ from .reading import require_fresh as require_fresh
 from .reading import tell_late_reviews as tell_late_reviews
 from .reading import tell_quality as tell_quality
 from .rows import contract_rows as contract_rows
-from .rows import reading_error as reading_error
 from .sinks import Columns as Columns
 from .sinks import FileColumns as FileColumns
 from .sinks import MemorySink as MemorySink

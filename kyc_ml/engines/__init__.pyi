@@ -6,7 +6,6 @@ from .spark.features import build_features_on_spark as build_features_on_spark
 from .spark.features import read_features as read_features
 from .spark.landing import LandedSource as LandedSource
 from .spark.landing import land as land
-from .spark.landing import require_utc as require_utc
 from .spark.session import landed as landed
 from .spark.session import open_cluster as open_cluster
 from .spark.session import require_no_master as require_no_master

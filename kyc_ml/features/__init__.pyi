@@ -118,5 +118,4 @@ from .time_bound import grows_with_data as grows_with_data
 from .timed_rows import NEVER_US as NEVER_US
 from .timed_rows import UNTIL as UNTIL
 from .timed_rows import TimedRows as TimedRows
-from .timed_rows import as_column as as_column
 from .timed_rows import microseconds as microseconds

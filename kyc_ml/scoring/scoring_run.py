@@ -291,17 +291,8 @@ class ScoringRun:
         specs = scorer.specs
         done = self.steps.done(path.stem)
         if done is None:
-            build: Callable[..., Any] = partial(
-                partial(self._build_on_workers, tables)
-                if self.cluster is not None
-                else partial(
-                    build_features_in_buckets,
-                    tables.files,
-                    timezone=tables.timezone,
-                    scratch=self.place.scratch,
-                )
-                if self.night is None or not tables.whole  # all rows are in the files
-                else partial(self.night.build, tables),
+            build = partial(
+                self._builder(tables),
                 observations=self.place.work / f"{_OBSERVATIONS}.parquet",
                 group_rows=self.request.part_rows,
                 progress=lambda done, total: self.reporter.progress(
@@ -325,6 +316,19 @@ class ScoringRun:
             self.reporter.info(note)
         declared = {spec.name: spec for spec in specs}
         return path, tuple(declared[name] for name in done["columns"]), done["left_out"]
+
+    def _builder(self, tables: StoredTables) -> Callable[..., Any]:
+        """Return who builds features: a cluster, the history store, or buckets of the files."""
+        if self.cluster is not None:
+            return partial(self._build_on_workers, tables)
+        if self.night is not None and tables.whole:  # otherwise all rows are in the files
+            return partial(self.night.build, tables)
+        return partial(
+            build_features_in_buckets,
+            tables.files,
+            timezone=tables.timezone,
+            scratch=self.place.scratch,
+        )
 
     def _build_on_workers(
         self,

@@ -176,6 +176,7 @@ class Scorer:
         return model
 
     def _stops(self) -> bool:
+        """Return whether reading ends; asked between its pieces, which collections leave out."""
         if self._next is not None:  # requests would wait while a collection looks through all rows
             gc.freeze()
         return self._closing
@@ -209,9 +210,10 @@ class Scorer:
 
     def _has_new_rows(self, live: LiveHistory) -> bool:
         """Return whether an append has brought rows that a state does not show."""
-        if self.store.appends() == self._seen:
+        last = self.store.appends()
+        if last == self._seen:
             return False
-        self._seen = self.store.appends()
+        self._seen = last
         return self.store.brought() > live.appends
 
     def _prepare(self, model: ModelNow) -> LiveHistory:
